@@ -1,0 +1,47 @@
+"""What rosearch raises.
+
+Every error says what was expected, what came and what to do. Each class also derives from
+the built-in exception that a caller would guess, so ``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+
+class RosearchError(Exception):
+    """Base of every error that rosearch raises on purpose."""
+
+
+class GenomeError(RosearchError, ValueError):
+    """A graph is no student architecture: a cycle, a dead node, an unknown parameter."""
+
+
+class SpaceError(RosearchError, ValueError):
+    """A search space is empty, exhausted, or asked for something outside it."""
+
+
+class DataError(RosearchError, ValueError):
+    """Texts, labels or a tokenizer that cannot be used."""
+
+
+class RegistryError(RosearchError, KeyError):
+    """A plug-in name that is unknown, taken, or registered with the wrong kind of object."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument, which would escape our line breaks.
+        return str(self.args[0]) if self.args else ""
+
+
+class MissingResourceError(RosearchError, RuntimeError):
+    """A package or a data file that a part needs is not on this machine."""
+
+
+class StorageError(RosearchError, RuntimeError):
+    """A study's storage cannot be opened, or holds something that rosearch did not write."""
+
+
+class StudyMismatchError(StorageError):
+    """A study was made with other settings than those it is now opened with."""
+
+
+class EvaluationError(RosearchError, RuntimeError):
+    """A candidate could not be trained or attacked; the search records it and goes on."""

@@ -1,0 +1,133 @@
+"""The base class of what a node computes, and the registry of names."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+from torch import nn
+
+from rosearch.errors import GenomeError
+from rosearch.registry import Registry
+
+Value = int | float | bool | str
+"""What a parameter of an operator can be: a plain value that JSON holds."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The values that the search may give to one parameter of an operator.
+
+    Args:
+        values: All of them, in a meaningful order where there is one.
+        default: What a node gets that does not name the parameter; the first value if omitted.
+    """
+
+    values: tuple[Value, ...]
+    default: Value
+
+    def __init__(self, *values: Value, default: Value | None = None) -> None:
+        if not values:
+            raise ValueError("A Choice needs at least one value.")
+        default = values[0] if default is None else default
+        if default not in values:
+            raise ValueError(f"The default {default!r} is not among the values {values}.")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "default", default)
+
+
+class Operator(nn.Module, ABC):
+    """What a node computes, from ``(batch, length, width)`` to the same shape.
+
+    Authors write ``__init__`` (layers) and :meth:`compute`, and name what can be searched in
+    ``choices``::
+
+        @rosearch.operators.register("shift")
+        class Shift(rosearch.Operator):
+            '''Each token sees the one ``distance`` before it.'''
+
+            choices = {"distance": Choice(1, 2, 3)}
+
+            def __init__(self, width, *, distance):
+                super().__init__(width)
+                self.distance = distance
+
+            def compute(self, hidden, mask):
+                return torch.roll(hidden, self.distance, dims=1)
+
+    :class:`rosearch.operators.testing.OperatorConformance` holds the tests that every operator
+    must pass, for authors to run on their own.
+
+    Args:
+        width: Channels of input and output.
+    """
+
+    choices: ClassVar[Mapping[str, Choice]] = {}
+    """Parameter name to the values that the search may give it; all are keyword arguments of
+    ``__init__``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    @abstractmethod
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Transform ``hidden``; no value at a padded position may reach a real one.
+
+        Args:
+            hidden: ``(batch, length, width)``; zero wherever ``mask`` is false.
+            mask: bool ``(batch, length)``, true at real tokens. The real tokens of a row are
+                one stretch, with padding after it (or before it).
+
+        Returns:
+            ``(batch, length, width)``; what it holds at padded positions does not matter.
+        """
+
+    # nn.Module declares forward as an attribute, which mypy lets nothing make final.
+    @final  # type: ignore[misc]
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Zero the padding, then :meth:`compute`."""
+        return self.compute(hidden.masked_fill(~mask.unsqueeze(-1), 0.0), mask)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        """Why these values do not fit together, or ``None``.
+
+        Override it for conditions between width and parameters, such as heads that must
+        divide the width. Each value is already known to be one of its choices.
+        """
+        return None
+
+
+def _check(item: object) -> str | None:
+    if not (isinstance(item, type) and issubclass(item, Operator)):
+        return "expected a subclass of rosearch.Operator."
+    return None
+
+
+registry: Registry[type[Operator]] = Registry("operator", group="rosearch.operators", check=_check)
+
+
+def complete(name: str, parameters: Mapping[str, Any]) -> dict[str, Value]:
+    """``parameters`` with the operator's defaults filled in.
+
+    Raises:
+        RegistryError: No operator has that name.
+        GenomeError: A parameter is unknown, or its value is no choice of the operator.
+    """
+    choices = registry.get(name).choices
+    for key, value in parameters.items():
+        if key not in choices:
+            known = ", ".join(choices) or "none"
+            raise GenomeError(f"The operator {name!r} has no parameter {key!r}; known: {known}.")
+        # 1 == True == 1.0 in Python; a genome's JSON must not depend on which was written.
+        allowed = choices[key].values
+        if not any(type(value) is type(v) and value == v for v in allowed):
+            raise GenomeError(
+                f"{key}={value!r} is no choice of the operator {name!r}; choose one of "
+                f"{', '.join(map(repr, allowed))}."
+            )
+    return {key: parameters.get(key, choice.default) for key, choice in choices.items()}

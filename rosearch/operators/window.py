@@ -1,0 +1,55 @@
+"""Average and maximum over a window of tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from rosearch.operators.base import Choice, Operator, registry
+
+
+@registry.register("average_pooling")
+class AveragePooling(Operator):
+    """Mean of the real tokens among the ``window`` around each token.
+
+    Args:
+        width: Channels.
+        window: Tokens in the window, odd.
+    """
+
+    choices = {"window": Choice(3, 5, 7)}
+
+    def __init__(self, width: int, *, window: int) -> None:
+        super().__init__(width)
+        self.window = window
+
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        def mean(x: torch.Tensor) -> torch.Tensor:
+            return functional.avg_pool1d(x, self.window, stride=1, padding=self.window // 2)
+
+        # Both means divide by the window, so their quotient divides by the real tokens in it.
+        share = mean(mask[:, None, :].to(hidden.dtype)).clamp(min=0.5 / self.window)
+        return (mean(hidden.transpose(1, 2)) / share).transpose(1, 2)
+
+
+@registry.register("max_pooling")
+class MaxPooling(Operator):
+    """Maximum, by channel, of the real tokens among the ``window`` around each token.
+
+    Args:
+        width: Channels.
+        window: Tokens in the window, odd.
+    """
+
+    choices = {"window": Choice(3, 5, 7)}
+
+    def __init__(self, width: int, *, window: int) -> None:
+        super().__init__(width)
+        self.window = window
+
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        lowest = torch.finfo(hidden.dtype).min
+        shielded = hidden.masked_fill(~mask.unsqueeze(-1), lowest).transpose(1, 2)
+        return functional.max_pool1d(
+            shielded, self.window, stride=1, padding=self.window // 2
+        ).transpose(1, 2)

@@ -1,0 +1,133 @@
+"""Named plug-ins: a decorator to add one, an error that lists what is there.
+
+After ``catalogue`` (Explosion AI), with two differences: a name is never overwritten in
+silence, and third-party packages are loaded through entry points only when a name is asked
+for that nobody has registered yet.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from rosearch.errors import RegistryError
+
+T = TypeVar("T")
+_Registered = TypeVar("_Registered")
+
+
+class Registry(Generic[T]):
+    """Objects of one kind, by name.
+
+    Args:
+        kind: What one entry is called in messages, for example ``"operator"``.
+        group: Entry-point group that third-party packages use, for example
+            ``"rosearch.operators"``.
+        check: Called with an object before it is registered; returns a complaint, or
+            ``None`` when the object may enter.
+    """
+
+    def __init__(
+        self, kind: str, *, group: str, check: Callable[[object], str | None] | None = None
+    ) -> None:
+        self.kind = kind
+        self.group = group
+        self._check = check
+        self._entries: dict[str, T] = {}
+        self._entry_points_loaded = False
+
+    def register(self, name: str) -> Callable[[_Registered], _Registered]:
+        """Decorator that registers what it decorates under ``name``.
+
+        Registering the same object twice does nothing.
+
+        Raises:
+            RegistryError: ``name`` is empty or taken by another object, or the object is
+                not of this registry's kind.
+        """
+        if not name or not isinstance(name, str):
+            raise RegistryError(
+                f"A {self.kind} needs a non-empty string as its name, got {name!r}."
+            )
+
+        def decorate(item: _Registered) -> _Registered:
+            complaint = self._check(item) if self._check else None
+            if complaint:
+                raise RegistryError(f"{item!r} cannot be the {self.kind} {name!r}: {complaint}")
+            known = self._entries.get(name)
+            # A module reloaded in a notebook defines the same class anew: let it replace itself.
+            if known is not None and not _same_definition(known, item):
+                raise RegistryError(
+                    f"The {self.kind} name {name!r} is taken by {known!r}. "
+                    f"Choose another name; names are never overwritten."
+                )
+            self._entries[name] = item  # type: ignore[assignment]
+            return item
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """The object registered under ``name``.
+
+        Raises:
+            RegistryError: Nothing has that name; the message lists the names there are.
+        """
+        if name not in self._entries:
+            self._load_entry_points()
+        try:
+            return self._entries[name]
+        except KeyError:
+            close = difflib.get_close_matches(str(name), self._entries, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise RegistryError(
+                f"There is no {self.kind} named {name!r}.{hint} "
+                f"Known: {', '.join(self.names()) or 'none'}."
+            ) from None
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted, those of installed plug-in packages included."""
+        self._load_entry_points()
+        return tuple(sorted(self._entries))
+
+    def unregister(self, name: str) -> None:
+        """Remove ``name`` again, as tests of plug-ins do.
+
+        Raises:
+            RegistryError: Nothing has that name.
+        """
+        self.get(name)
+        del self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        if name not in self._entries:
+            self._load_entry_points()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __repr__(self) -> str:
+        return f"Registry({self.kind!r}: {', '.join(self.names())})"
+
+    def _load_entry_points(self) -> None:
+        if self._entry_points_loaded:
+            return
+        self._entry_points_loaded = True  # first, so that a plug-in may use the registry itself
+        for point in entry_points(group=self.group):
+            try:
+                item = point.load()
+            except Exception as error:
+                raise RegistryError(
+                    f"The {self.kind} plug-in {point.name!r} ({point.value}) cannot be loaded: "
+                    f"{error!r}. Repair or uninstall the package that provides it."
+                ) from error
+            self.register(point.name)(item)
+
+
+def _same_definition(a: object, b: object) -> bool:
+    if a is b:
+        return True
+    names = [(getattr(x, "__module__", None), getattr(x, "__qualname__", None)) for x in (a, b)]
+    return None not in names[0] and names[0] == names[1] and "<locals>" not in str(names[0][1])

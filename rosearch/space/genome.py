@@ -1,0 +1,263 @@
+"""A student architecture as data: a frozen record that hashes, pickles and turns into JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+
+from rosearch.errors import GenomeError
+from rosearch.operators import complete
+from rosearch.operators.base import Value
+from rosearch.space.canonical import canonical_key
+from rosearch.space.validation import EMBEDDING, OUTPUT, check_genome, check_graph
+
+
+class Parameters(Mapping[str, Value]):
+    """A mapping that cannot change, so that a genome can be hashed."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, Value]) -> None:
+        self._items = tuple(sorted(items.items()))
+
+    def __getitem__(self, key: str) -> Value:
+        for name, value in self._items:
+            if name == key:
+                return value
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(self._items)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._items))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Parameters, (dict(self._items),)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One computation: merge the inputs, normalise, apply the operator, add the residual.
+
+    Args:
+        operator: Registered name.
+        parameters: Values for the operator's choices; what is not named gets its default.
+        inputs: Numbers of the nodes it reads: 0 is the embedding, ``k`` is ``nodes[k - 1]``.
+            Order carries no meaning; kept sorted.
+        merge: How several inputs are joined, one of :data:`rosearch.operators.MERGES`.
+        residual: Whether the merged input is added to the operator's output.
+
+    Raises:
+        RegistryError: No operator has that name.
+        GenomeError: A parameter or its value is unknown to the operator.
+    """
+
+    operator: str
+    parameters: Mapping[str, Value] = Parameters({})
+    inputs: tuple[int, ...] = (0,)
+    merge: str = "sum"
+    residual: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", Parameters(complete(self.operator, self.parameters)))
+        object.__setattr__(self, "inputs", tuple(sorted(int(i) for i in self.inputs)))
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{k}={v}" for k, v in self.parameters.items())
+        return f"{self.operator}({values})" if values else self.operator
+
+
+@dataclass(frozen=True)
+class Genome:
+    """A student architecture: an acyclic graph of nodes between an embedding and a pooled output.
+
+    Each output node's hidden states are pooled to a vector; the vectors are summed, normalised
+    and classified. A genome is checked when it is made, so every genome is a valid one.
+
+    Args:
+        width: Channels of every hidden state.
+        embedding_width: Inner width of the factorised embedding (vocabulary times this).
+        pooling: One of :data:`rosearch.operators.POOLINGS`.
+        nodes: The computations, in any order.
+        outputs: Numbers of the nodes that are pooled; the last node (or, without any node,
+            the embedding) if omitted.
+
+    Raises:
+        GenomeError: The graph has a cycle, a dead node or a missing input, or a value is
+            out of range; the message names it.
+    """
+
+    width: int
+    embedding_width: int
+    pooling: str = "mean"
+    nodes: tuple[Node, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        outputs = tuple(sorted(int(i) for i in self.outputs)) or (len(self.nodes),)
+        object.__setattr__(self, "outputs", outputs)
+        check_genome(self)
+
+    @cached_property
+    def key(self) -> str:
+        """Identity of the architecture: equal exactly for isomorphic graphs with equal genes."""
+        return canonical_key(self)
+
+    def graph(self) -> nx.DiGraph:
+        """The networkx view.
+
+        Nodes are ``"embedding"``, 1 to ``len(nodes)``, and ``"output"``. The numbered ones have
+        the attributes operator, parameters, merge and residual; ``graph.graph`` holds width,
+        embedding_width and pooling.
+        """
+        graph = nx.DiGraph(
+            width=self.width, embedding_width=self.embedding_width, pooling=self.pooling
+        )
+        graph.add_node(EMBEDDING, operator=EMBEDDING)
+        for number, node in enumerate(self.nodes, start=1):
+            graph.add_node(
+                number,
+                operator=node.operator,
+                parameters=dict(node.parameters),
+                merge=node.merge,
+                residual=node.residual,
+            )
+        graph.add_node(OUTPUT, operator=OUTPUT)
+        for number, node in enumerate(self.nodes, start=1):
+            graph.add_edges_from((i or EMBEDDING, number) for i in node.inputs)
+        graph.add_edges_from((i or EMBEDDING, OUTPUT) for i in self.outputs)
+        return graph
+
+    @classmethod
+    def from_graph(cls, graph: nx.DiGraph) -> Genome:
+        """From a networkx graph as :meth:`graph` gives it, its nodes named in any way.
+
+        One node has ``operator="embedding"``, one ``operator="output"``; parameters, merge and
+        residual may be missing and get their defaults.
+
+        Raises:
+            GenomeError: The graph is no student architecture.
+        """
+        source, sink = check_graph(graph)
+        order = [v for v in nx.topological_sort(graph) if v not in (source, sink)]
+        number = {source: 0, **{v: i for i, v in enumerate(order, start=1)}}
+        nodes = []
+        for v in order:
+            genes = {k: x for k, x in graph.nodes[v].items() if k in _NODE_FIELDS and k != "inputs"}
+            nodes.append(Node(**genes, inputs=tuple(number[u] for u in graph.predecessors(v))))
+        missing = [k for k in ("width", "embedding_width") if k not in graph.graph]
+        if missing:
+            raise GenomeError(f"Expected graph.graph[{missing[0]!r}] to hold a whole number.")
+        return cls(
+            width=graph.graph["width"],
+            embedding_width=graph.graph["embedding_width"],
+            pooling=graph.graph.get("pooling", "mean"),
+            nodes=tuple(nodes),
+            outputs=tuple(number[u] for u in graph.predecessors(sink)),
+        )
+
+    def ordered(self) -> Genome:
+        """The same architecture with every node behind its inputs."""
+        if all(max(node.inputs) < i for i, node in enumerate(self.nodes, start=1)):
+            return self
+        return Genome.from_graph(self.graph())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON and Hugging Face configurations hold them."""
+        nodes = [
+            {
+                "operator": node.operator,
+                "parameters": dict(node.parameters),
+                "inputs": list(node.inputs),
+                "merge": node.merge,
+                "residual": node.residual,
+            }
+            for node in self.nodes
+        ]
+        return {
+            "width": self.width,
+            "embedding_width": self.embedding_width,
+            "pooling": self.pooling,
+            "nodes": nodes,
+            "outputs": list(self.outputs),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Genome:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            GenomeError: A field is unknown or missing, or the genome is not valid.
+        """
+        _check_fields(values, _GENOME_FIELDS, "genome", required=("width", "embedding_width"))
+        nodes = []
+        for number, genes in enumerate(values.get("nodes", ()), start=1):
+            _check_fields(genes, _NODE_FIELDS, f"node {number}", required=("operator",))
+            nodes.append(Node(**{**genes, "inputs": tuple(genes.get("inputs", (0,)))}))
+        rest = {k: v for k, v in values.items() if k not in ("nodes", "outputs")}
+        return cls(**rest, nodes=tuple(nodes), outputs=tuple(values.get("outputs", ())))
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Genome:
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            GenomeError: The text is no JSON, or no valid genome.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise GenomeError(f"Expected a genome as JSON, got {text!r:.80}: {error}") from error
+        return cls.from_dict(values)
+
+    def __str__(self) -> str:
+        genes = f"width {self.width}, embedding {self.embedding_width}, {self.pooling} pooling"
+        lines = [f"Genome {self.key}: {genes}"]
+        for number, node in enumerate(self.nodes, start=1):
+            reads = f" of the {node.merge} of " if len(node.inputs) > 1 else " of "
+            inputs = ", ".join(_label(i) for i in node.inputs)
+            lines.append(f"  {number}: {node}{reads}{inputs}{' + residual' * node.residual}")
+        lines.append(f"  output: {', '.join(_label(i) for i in self.outputs)}")
+        return "\n".join(lines)
+
+
+_NODE_FIELDS = tuple(f.name for f in fields(Node))
+_GENOME_FIELDS = tuple(f.name for f in fields(Genome))
+
+
+def _label(number: int) -> str:
+    return str(number) if number else EMBEDDING
+
+
+def _check_fields(
+    values: object, known: tuple[str, ...], what: str, *, required: tuple[str, ...]
+) -> None:
+    if not isinstance(values, Mapping):
+        raise GenomeError(
+            f"Expected the {what} as an object with {', '.join(known)}; got {values!r}."
+        )
+    unknown = [k for k in values if k not in known]
+    missing = [k for k in required if k not in values]
+    if unknown or missing:
+        raise GenomeError(
+            f"The {what} has "
+            + (f"the unknown field {unknown[0]!r}" if unknown else f"no {missing[0]!r}")
+            + f"; its fields are {', '.join(known)}."
+        )

@@ -1,0 +1,201 @@
+"""What can be searched: which operators, how many nodes, which widths."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rosearch import operators as ops
+from rosearch.errors import SpaceError
+from rosearch.operators.base import Value
+from rosearch.seeding import Seed, generator
+from rosearch.space import variation
+from rosearch.space.genome import Genome
+
+
+class SearchSpace:
+    """A set of genomes to sample from and to move in. Keyword arguments narrow it.
+
+    The defaults are ours (the paper's space is not published in enough detail): they hold
+    the hand-designed students of :mod:`rosearch.space.templates`.
+
+    Args:
+        operators: Names of the operators a node may have, or a mapping from name to
+            ``{parameter: values}`` that narrows their parameters too. Default: all registered.
+        nodes: Smallest and largest number of nodes.
+        max_inputs: Largest number of inputs of a node. The output reads every node that no
+            other reads, so its inputs are not limited.
+        widths: Channels of the hidden states.
+        embedding_widths: Inner widths of the factorised embedding.
+        poolings: How the output becomes a vector.
+        merges: How a node joins several inputs.
+
+    Raises:
+        SpaceError: An argument is empty or out of range, or no operator fits a width.
+        RegistryError: An operator's name is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        operators: Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]] | None = None,
+        nodes: tuple[int, int] = (0, 8),
+        max_inputs: int = 3,
+        widths: Sequence[int] = (64, 96, 128, 160, 192, 256),
+        embedding_widths: Sequence[int] = (32, 64, 96, 128),
+        poolings: Sequence[str] = ops.POOLINGS,
+        merges: Sequence[str] = ops.MERGES,
+    ) -> None:
+        if isinstance(operators, str):
+            raise SpaceError(f"Expected a sequence of operator names, got {operators!r}.")
+        names = ops.names() if operators is None else operators
+        narrowed = names if isinstance(names, Mapping) else {name: {} for name in names}
+        self.operators: dict[str, dict[str, tuple[Value, ...]]] = {
+            name: _values(name, chosen) for name, chosen in sorted(narrowed.items())
+        }
+        self.nodes = (int(nodes[0]), int(nodes[1]))
+        self.max_inputs = int(max_inputs)
+        self.widths = _options("widths", widths)
+        self.embedding_widths = _options("embedding_widths", embedding_widths)
+        self.poolings = _options("poolings", poolings, ops.POOLINGS)
+        self.merges = _options("merges", merges, ops.MERGES)
+        if not 0 <= self.nodes[0] <= self.nodes[1]:
+            raise SpaceError(f"nodes={nodes!r}: expected (smallest, largest), 0 or more.")
+        if self.max_inputs < 1:
+            raise SpaceError(f"max_inputs={max_inputs!r}: a node needs at least one input.")
+        if self.nodes[1] and not self.operators:
+            raise SpaceError("The space has nodes but no operators; name at least one.")
+        self._settings = {
+            (name, width): self._fitting(name, width)
+            for name, width in itertools.product(self.operators, self.widths)
+        }
+        for width in self.widths:
+            if self.nodes[1] and not any(self._settings[name, width] for name in self.operators):
+                raise SpaceError(f"No operator fits the width {width}; leave that width out.")
+
+    def sample(self, *, seed: Seed) -> Genome:
+        """A random genome of the space.
+
+        Args:
+            seed: Same seed, same genome; or a generator to draw from.
+        """
+        return variation.sample(self, generator(seed, "sample"))
+
+    def mutate(self, genome: Genome, *, seed: Seed, kind: str | None = None) -> Genome:
+        """A neighbour of ``genome`` with another key: one change of a random kind.
+
+        Args:
+            genome: Any genome of the space.
+            seed: Same seed, same neighbour; or a generator to draw from.
+            kind: One of :data:`rosearch.space.variation.MUTATIONS`; random if omitted.
+
+        Raises:
+            SpaceError: ``genome`` is not in the space, or has no such neighbour in it.
+        """
+        self.require(genome)
+        return variation.mutate(self, genome, generator(seed, "mutate", genome.key), kind)
+
+    def crossover(self, a: Genome, b: Genome, *, seed: Seed) -> Genome:
+        """A child with the first nodes of ``a``, the last nodes of ``b``, and genes of either.
+
+        Args:
+            a: A genome of the space.
+            b: Another.
+            seed: Same seed, same child; or a generator to draw from.
+
+        Raises:
+            SpaceError: A parent is not in the space.
+        """
+        self.require(a)
+        self.require(b)
+        return variation.crossover(self, a, b, generator(seed, "crossover", a.key, b.key))
+
+    def complaint(self, genome: Genome) -> str | None:
+        """Why ``genome`` is outside the space, or ``None`` if it is inside."""
+        genes: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
+            ("width", genome.width, self.widths),
+            ("embedding_width", genome.embedding_width, self.embedding_widths),
+            ("pooling", genome.pooling, self.poolings),
+        )
+        for name, gene, options in genes:
+            if gene not in options:
+                return f"{name} {gene!r} is not among {options}"
+        if not self.nodes[0] <= len(genome.nodes) <= self.nodes[1]:
+            return f"{len(genome.nodes)} nodes are not {self.nodes[0]} to {self.nodes[1]}"
+        for number, node in enumerate(genome.nodes, start=1):
+            if node.operator not in self.operators:
+                return f"the operator {node.operator!r} of node {number} is not among the space's"
+            for parameter, value in node.parameters.items():
+                allowed = self.operators[node.operator][parameter]
+                if value not in allowed:
+                    return f"{parameter}={value!r} of node {number} is not among {allowed}"
+            if len(node.inputs) > self.max_inputs:
+                return f"node {number} has {len(node.inputs)} inputs, more than {self.max_inputs}"
+            if len(node.inputs) > 1 and node.merge not in self.merges:
+                return f"merge {node.merge!r} of node {number} is not among {self.merges}"
+        return None
+
+    def require(self, genome: Genome) -> None:
+        """Raise a SpaceError that says why, where ``genome`` is outside the space."""
+        complaint = self.complaint(genome)
+        if complaint:
+            raise SpaceError(f"Genome {genome.key} is outside the space: {complaint}.")
+
+    def __contains__(self, genome: object) -> bool:
+        return isinstance(genome, Genome) and self.complaint(genome) is None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that defines the space, as plain values."""
+        return {
+            "operators": {
+                name: {key: list(options) for key, options in values.items()}
+                for name, values in self.operators.items()
+            },
+            "nodes": list(self.nodes),
+            "max_inputs": self.max_inputs,
+            "widths": list(self.widths),
+            "embedding_widths": list(self.embedding_widths),
+            "poolings": list(self.poolings),
+            "merges": list(self.merges),
+        }
+
+    def fitting(self, operator: str, width: int) -> tuple[dict[str, Value], ...]:
+        """Every combination of the operator's parameters that fits ``width``."""
+        return self._settings[operator, width]
+
+    def _fitting(self, name: str, width: int) -> tuple[dict[str, Value], ...]:
+        values = self.operators[name]
+        combinations = (
+            dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
+        )
+        operator = ops.get(name)
+        return tuple(c for c in combinations if operator.complaint(width, c) is None)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({', '.join(f'{k}={v!r}' for k, v in self.settings.items())})"
+
+
+def _values(name: str, chosen: Mapping[str, Sequence[Value]]) -> dict[str, tuple[Value, ...]]:
+    choices = ops.get(name).choices
+    for parameter, values in chosen.items():
+        for value in values:
+            ops.complete(name, {parameter: value})
+        if not values:
+            raise SpaceError(f"{name}: expected at least one value for {parameter!r}, got none.")
+    return {key: tuple(chosen.get(key, choice.values)) for key, choice in choices.items()}
+
+
+def _options(
+    name: str, values: Sequence[Any], known: tuple[str, ...] | None = None
+) -> tuple[Any, ...]:
+    options = tuple(values)
+    if not options or isinstance(values, str):
+        raise SpaceError(f"{name}={values!r}: expected a sequence with at least one value.")
+    for value in options:
+        fits = value in known if known else isinstance(value, int) and value >= 1
+        if not fits:
+            expected = f"one of {', '.join(known)}" if known else "whole numbers from 1"
+            raise SpaceError(f"{name} holds {value!r}; expected {expected}.")
+    return options

@@ -1,0 +1,183 @@
+"""Small real things that many tests share: a tokenizer, a classifier, sentences.
+
+All are made in code, equal in every run, and need no network.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import settings
+
+# Set before torch and transformers are imported; subprocesses of tests inherit them.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # parallel workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if TYPE_CHECKING:
+    from rosearch.data import TextDataset
+
+settings.register_profile("rosearch", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("rosearch")
+
+_SUBJECTS = "film movie plot cast story script actor music ending director".split()
+_POSITIVE = "good great wonderful brilliant funny charming moving clever lovely superb".split()
+_NEGATIVE = "bad awful terrible boring dull stupid clumsy tedious weak horrible".split()
+_ADVERBS = "very really quite truly rather".split()
+_FRAMES = (
+    "the {subject} was {adverb} {word} .",
+    "i found this {subject} {word} and {second} .",
+    "a {word} {subject} with a {second} {other} .",
+    "{adverb} {word} , and the {other} is {second} too .",
+    "what a {word} {subject} !",
+)
+_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def _sentences(count: int) -> tuple[list[str], list[int]]:
+    """Sentences whose class is that of their two adjectives; label 1 is positive."""
+    from rosearch.seeding import generator
+
+    texts: list[str] = []
+    labels: list[int] = []
+    rng = generator(0, "tests", "sentences")
+    while len(texts) < count:
+        label = len(texts) % 2
+        words = (_NEGATIVE, _POSITIVE)[label]
+        text = str(rng.choice(_FRAMES)).format(
+            subject=rng.choice(_SUBJECTS),
+            other=rng.choice(_SUBJECTS),
+            adverb=rng.choice(_ADVERBS),
+            word=rng.choice(words),
+            second=rng.choice(words),
+        )
+        if text not in texts:
+            texts.append(text)
+            labels.append(label)
+    return texts, labels
+
+
+@pytest.fixture(scope="session")
+def dataset() -> TextDataset:
+    """200 short distinct sentences, classes negative and positive in turn; easy to learn."""
+    from rosearch.data import TextDataset
+
+    texts, labels = _sentences(200)
+    return TextDataset(texts, labels, classes=("negative", "positive"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """A fast WordPiece tokenizer as BERT's: lower case, [CLS] and [SEP], at most 64 tokens.
+
+    It knows the words of ``dataset``; any other lower-case Latin word becomes pieces of one letter.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    words = {w for frame in _FRAMES for w in frame.split() if "{" not in w}
+    words |= {*_SUBJECTS, *_POSITIVE, *_NEGATIVE, *_ADVERBS, *letters, *".,!?'-\"();:"}
+    pieces = [*_SPECIAL, *sorted(words), *("##" + letter for letter in letters)]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tokenizer: Any) -> Callable[..., Any]:
+    """``tiny_bert(num_labels=2, seed=0)``: a new 2-layer BERT classifier, in eval mode."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    def make(num_labels: int = 2, *, seed: int = 0) -> Any:
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+            pad_token_id=tokenizer.pad_token_id,
+            num_labels=num_labels,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return BertForSequenceClassification(config).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _trained(tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset) -> Any:
+    import torch
+
+    model = tiny_bert()
+    inputs = tokenizer(list(dataset.texts), padding=True, return_tensors="pt")
+    labels = torch.tensor(dataset.labels)
+    # No dropout: the fixture shall not depend on a generator.
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(30):
+        optimiser.zero_grad()
+        model(**inputs, labels=labels).loss.backward()
+        optimiser.step()
+    optimiser.zero_grad()
+    return model
+
+
+@pytest.fixture
+def trained_bert(_trained: Any) -> Any:
+    """``tiny_bert()`` trained on ``dataset``; yours to change."""
+    return copy.deepcopy(_trained)
+
+
+@pytest.fixture(scope="session")
+def teacher_folder(_trained: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained classifier and its tokenizer, saved as ``from_pretrained`` reads them."""
+    folder = tmp_path_factory.mktemp("teacher")
+    _trained.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _devices() -> list[str]:
+    import torch
+
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with an argument ``device`` runs on each device of this machine."""
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", _devices())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``gpu`` are skipped where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and "cuda" not in _devices():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
