@@ -1,0 +1,295 @@
+"""The teacher: a fine-tuned Hugging Face classifier whose outputs are computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+
+from rosearch.data import TextDataset
+from rosearch.distill.training import Optimization, fit, isolated_rng
+from rosearch.encoding import default_device, encode, length_limit, predict, require_padding
+from rosearch.errors import DataError
+from rosearch.quiet import no_transformers_bars
+from rosearch.seeding import child_seed
+from rosearch.student import CompressedEmbedding, compress_embedding, parameters
+
+
+class Teacher:
+    """A sequence classifier, its tokenizer, and a disk cache of what it says.
+
+    The cache is keyed by content (weights, tokenizer, length, texts), so it can be shared
+    by all processes and is never stale. A teacher that came from a folder is pickled
+    as that folder's path; a process that finds all outputs in the cache never loads its weights.
+
+    Args:
+        model: Any Hugging Face sequence classifier.
+        tokenizer: Its tokenizer; students share it.
+        max_length: Tokens after which texts are cut; default: what the tokenizer allows.
+        device: Where the teacher runs; default: the GPU where there is one.
+        cache_dir: Folder of the cache; default: ``$ROSEARCH_CACHE`` or ``~/.cache/rosearch``.
+
+    Raises:
+        DataError: The tokenizer has no padding token.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        device: torch.device | str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.pad_id = require_padding(tokenizer)
+        self.tokenizer = tokenizer
+        self.config = model.config
+        self.max_length = length_limit(tokenizer, max_length)
+        limit = getattr(model.config, "max_position_embeddings", None)
+        if isinstance(limit, int) and limit > 0:
+            self.max_length = min(self.max_length, limit)
+        self.device = torch.device(device) if device is not None else default_device()
+        self.parameters = parameters(model)
+        self._source: str | None = None
+        self._model: Any = model.to(self.device).eval()
+        root = cache_dir or os.environ.get("ROSEARCH_CACHE") or Path.home() / ".cache" / "rosearch"
+        self._cache = Path(root).expanduser()
+        self.fingerprint = _fingerprint(model, tokenizer, self.max_length)
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: str | os.PathLike[str], **settings: Any) -> Teacher:
+        """Load a fine-tuned classifier and its tokenizer.
+
+        Args:
+            name_or_folder: A name on the Hugging Face Hub, or a folder made by ``save_pretrained``.
+            settings: Keyword arguments of :class:`Teacher`.
+
+        Raises:
+            DataError: The tokenizer has no padding token.
+            OSError: There is no such model (from transformers).
+        """
+        model = AutoModelForSequenceClassification.from_pretrained(name_or_folder)
+        teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
+        teacher._source = str(name_or_folder)
+        return teacher
+
+    @classmethod
+    def fine_tune(
+        cls,
+        name_or_folder: str | os.PathLike[str],
+        train: TextDataset,
+        dev: TextDataset,
+        *,
+        save_to: str | os.PathLike[str],
+        epochs: int = 2,
+        learning_rate: float = 5e-5,
+        batch_size: int = 32,
+        seed: int = 0,
+        progress: bool = True,
+        **settings: Any,
+    ) -> Teacher:
+        """Make a teacher of a pre-trained encoder, on hard labels, best epoch on dev kept.
+
+        Args:
+            name_or_folder: A name on the Hugging Face Hub, or a folder.
+            train: Labelled texts to train on.
+            dev: Labelled texts to choose the epoch by.
+            save_to: Folder for the fine-tuned model and tokenizer.
+            epochs: Passes over ``train``.
+            learning_rate: Peak of AdamW's.
+            batch_size: Texts of a step.
+            seed: Fixes the new classifier's weights, order and dropout.
+            progress: Whether to show a progress bar.
+            settings: Keyword arguments of :class:`Teacher`.
+
+        Raises:
+            DataError: ``train`` and ``dev`` differ in their classes, or the tokenizer has no
+                padding token.
+        """
+        if train.classes != dev.classes:
+            raise DataError(f"train has the classes {train.classes}, dev has {dev.classes}.")
+        with isolated_rng(child_seed(seed, "classifier")):
+            model = AutoModelForSequenceClassification.from_pretrained(
+                name_or_folder,
+                num_labels=len(train.classes),
+                id2label=dict(enumerate(train.classes)),
+                label2id={name: k for k, name in enumerate(train.classes)},
+            )
+        teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
+        labels = torch.from_numpy(train.labels.copy()).to(teacher.device)
+        fit(
+            model,
+            encode(teacher.tokenizer, train.texts, max_length=teacher.max_length),
+            lambda logits, batch: functional.cross_entropy(logits, labels[batch]),
+            encode(teacher.tokenizer, dev.texts, max_length=teacher.max_length),
+            dev.labels,
+            optimization=Optimization(
+                learning_rate=learning_rate, epochs=epochs, batch_size=batch_size
+            ),
+            pad_id=teacher.pad_id,
+            seed=seed,
+            progress="fine-tune teacher" if progress else None,
+        )
+        _save_whole(teacher, Path(save_to))
+        return cls.from_pretrained(save_to, **settings)
+
+    @property
+    def model(self) -> Any:
+        """The classifier, in eval mode on its device."""
+        if self._model is None:
+            with no_transformers_bars():
+                model = AutoModelForSequenceClassification.from_pretrained(self._source)
+            self._model = model.to(self.device).eval()
+        return self._model
+
+    @property
+    def num_labels(self) -> int:
+        """Number of classes."""
+        return int(self.config.num_labels)
+
+    def check(self, dataset: TextDataset) -> None:
+        """Refuse a data set whose classes are not the teacher's.
+
+        Raises:
+            DataError: The number of classes differs, or named classes are in another order.
+        """
+        if len(dataset.classes) != self.num_labels:
+            raise DataError(
+                f"The teacher tells {self.num_labels} classes apart, the data has "
+                f"{len(dataset.classes)}: {', '.join(dataset.classes)}. Use a teacher that was "
+                f"fine-tuned on these classes."
+            )
+        own = [str(self.config.id2label[k]).lower() for k in range(self.num_labels)]
+        theirs = [name.lower() for name in dataset.classes]
+        if own != theirs and sorted(own) == sorted(theirs):
+            raise DataError(
+                f"The teacher's classes are in the order {', '.join(own)}, the data's in the order "
+                f"{', '.join(theirs)}. Map the labels to the teacher's order."
+            )
+
+    def logits(self, dataset: TextDataset, *, progress: bool = True) -> np.ndarray:
+        """The teacher's logits, computed at the first call and read from the cache later.
+
+        Args:
+            dataset: Texts in the order of the result.
+            progress: Whether to show a progress bar while computing.
+
+        Returns:
+            float32 ``(examples, classes)``, a read-only map of the cached file.
+        """
+        path = self._cache / "teachers" / self.fingerprint / f"logits-{dataset.fingerprint}.npy"
+        shape = (len(dataset), self.num_labels)
+        found = _read_array(path, shape)
+        if found is None:
+            rows = encode(self.tokenizer, dataset.texts, max_length=self.max_length)
+            with tqdm(
+                total=len(rows),
+                desc="teacher",
+                unit="text",
+                delay=2,
+                leave=False,
+                disable=not progress,
+            ) as bar:
+                values = predict(self.model, rows, pad_id=self.pad_id, on_batch=bar.update)
+            _write_array(path, values)
+            found = _read_array(path, shape)
+            if found is None:
+                raise DataError(f"The teacher's logits are not finite, so {path} is of no use.")
+        return found
+
+    def accuracy(self, dataset: TextDataset, *, progress: bool = True) -> float:
+        """Share of the examples that the teacher gets right."""
+        predicted = self.logits(dataset, progress=progress).argmax(axis=1)
+        return float((predicted == dataset.labels).mean())
+
+    @cached_property
+    def embedding(self) -> CompressedEmbedding:
+        """The embedding tables for students to start from, computed once and cached."""
+        folder = self._cache / "teachers" / self.fingerprint
+        paths = {name: folder / f"{name}.npy" for name in ("tokens", "positions", "types")}
+        found = {name: _read_array(path) for name, path in paths.items()}
+        tables = {name: table for name, table in found.items() if table is not None}
+        if len(tables) == len(paths):
+            return CompressedEmbedding(**tables)
+        computed = compress_embedding(self.model)
+        for name, path in paths.items():
+            _write_array(path, getattr(computed, name))
+        return computed
+
+    def release(self) -> None:
+        """Give the weights' memory back; they are loaded again when needed."""
+        if self._source is not None:
+            self._model = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        state.pop("embedding", None)
+        if self._source is not None:
+            state["_model"] = None
+        return state
+
+    def __repr__(self) -> str:
+        name = self._source or type(self._model).__name__
+        return f"Teacher({name!r}, {self.parameters / 1e6:.1f} M parameters, {self.fingerprint})"
+
+
+def _fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    rules = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    digest.update(f"{rules} {tokenizer.special_tokens_map} {max_length}".encode())
+    return digest.hexdigest()
+
+
+def _read_array(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray | None:
+    """The cached array, or None where there is none that can be used."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if (shape is not None and array.shape != shape) or not np.isfinite(array).all():
+        return None
+    return array
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    # Written beside its place and moved there, so that no process ever reads half a file.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, np.ascontiguousarray(array, dtype=np.float32))
+        Path(scratch).replace(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def _save_whole(teacher: Teacher, target: Path) -> None:
+    # The folder is complete or not there: a run killed while saving starts afresh.
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=target.parent))
+    try:
+        with no_transformers_bars():
+            teacher.model.save_pretrained(scratch)
+        teacher.tokenizer.save_pretrained(scratch)
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise

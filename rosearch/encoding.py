@@ -1,0 +1,190 @@
+"""Tokenised texts and the batches that models read.
+
+Both distillation and attack feed models from here: rows are sorted by length and packed
+under a budget of tokens, so that almost no padding is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from rosearch.data import Text, TextDataset
+from rosearch.errors import DataError
+
+
+class Encoding(NamedTuple):
+    """One tokenised text with its special tokens, not padded."""
+
+    ids: tuple[int, ...]
+    types: tuple[int, ...] | None = None
+    """Token type (segment) ids, for pairs whose tokenizer gives them."""
+
+
+def require_padding(tokenizer: Any) -> int:
+    """The id of the padding token.
+
+    Raises:
+        DataError: The tokenizer has none, as those of many decoder-only models.
+    """
+    if tokenizer.pad_token_id is None:
+        raise DataError(
+            f"The tokenizer {tokenizer.name_or_path!r} has no padding token, so texts of "
+            f"different length cannot share a batch. Set one first, for example "
+            f"tokenizer.pad_token = tokenizer.eos_token, and set model.config.pad_token_id."
+        )
+    return int(tokenizer.pad_token_id)
+
+
+def length_limit(tokenizer: Any, max_length: int | None = None) -> int:
+    """The smaller of ``max_length`` and what the tokenizer allows; 512 where neither says."""
+    # Tokenizers without a limit carry a huge number (1e30) instead of None.
+    own = tokenizer.model_max_length
+    limits = [n for n in (max_length, own) if n is not None and n < 1_000_000]
+    return int(min(limits, default=512))
+
+
+def encode(tokenizer: Any, texts: Sequence[Text], *, max_length: int) -> list[Encoding]:
+    """Tokenise texts or pairs, special tokens added, truncated to ``max_length`` tokens."""
+    if not texts:
+        return []
+    if isinstance(texts[0], tuple):
+        first, second = (list(side) for side in zip(*texts, strict=True))
+        out = tokenizer(first, second, truncation=True, max_length=max_length)
+    else:
+        out = tokenizer(list(texts), truncation=True, max_length=max_length)
+    types = out.get("token_type_ids") if isinstance(texts[0], tuple) else None
+    if types is None:
+        return [Encoding(tuple(ids)) for ids in out["input_ids"]]
+    return [Encoding(tuple(i), tuple(t)) for i, t in zip(out["input_ids"], types, strict=True)]
+
+
+def token_batches(
+    lengths: Sequence[int] | np.ndarray, *, token_budget: int, max_rows: int | None = None
+) -> list[np.ndarray]:
+    """Row indices packed into batches of similar length.
+
+    Args:
+        lengths: Tokens in each row, shape ``(rows,)``.
+        token_budget: Upper bound on rows times longest row of a batch; a single row may
+            exceed it.
+        max_rows: Upper bound on rows of a batch.
+
+    Returns:
+        Index arrays that together hold every row once, shortest rows first.
+    """
+    lengths = np.asarray(lengths)
+    order = np.argsort(lengths, kind="stable")
+    batches: list[np.ndarray] = []
+    start = 0
+    for end in range(1, len(order) + 1):
+        full = end == len(order)
+        if not full:
+            rows = end + 1 - start
+            full = rows * int(lengths[order[end]]) > token_budget or (
+                max_rows is not None and rows > max_rows
+            )
+        if full:
+            batches.append(order[start:end])
+            start = end
+    return batches
+
+
+def collate(
+    rows: Sequence[Encoding], *, pad_id: int, device: torch.device | str = "cpu"
+) -> dict[str, torch.Tensor]:
+    """Pad rows to the longest of them.
+
+    Returns:
+        ``input_ids`` and ``attention_mask``, and ``token_type_ids`` where the rows have them, each
+        int64 of shape ``(rows, longest)``.
+    """
+    lengths = np.fromiter((len(row.ids) for row in rows), dtype=np.int64, count=len(rows))
+    mask = np.arange(int(lengths.max(initial=1)))[None, :] < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate([row.ids for row in rows]) if rows else []
+    arrays = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+    if rows and rows[0].types is not None:
+        types = np.zeros(mask.shape, dtype=np.int64)
+        types[mask] = np.concatenate([row.types or () for row in rows])
+        arrays["token_type_ids"] = types
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    if str(device) == "cpu":
+        return tensors
+    return {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
+
+
+def predict(
+    model: torch.nn.Module,
+    rows: Sequence[Encoding],
+    *,
+    pad_id: int,
+    token_budget: int = 4096,
+    on_batch: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    """Logits of a Hugging Face sequence classifier in inference mode.
+
+    The model's train or eval mode is put back afterwards. Runs on the device that
+    the model is on.
+
+    Args:
+        model: Anything called with ``input_ids`` and ``attention_mask`` that returns an object
+            with ``logits`` of shape ``(rows, classes)``.
+        rows: Tokenised texts, in any order.
+        pad_id: Id of the padding token.
+        token_budget: Tokens of a batch, padding included.
+        on_batch: Called with the number of rows done after every batch.
+
+    Returns:
+        float32 array of shape ``(rows, classes)``, in the order of ``rows``.
+    """
+    device = next(model.parameters()).device
+    lengths = [len(row.ids) for row in rows]
+    parts: list[torch.Tensor] = []
+    batches = token_batches(lengths, token_budget=token_budget)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                inputs = collate([rows[i] for i in batch], pad_id=pad_id, device=device)
+                # Results stay on the device until the end: reading each would make a GPU wait.
+                parts.append(model(**inputs).logits.float())
+                if on_batch:
+                    on_batch(len(batch))
+    finally:
+        model.train(was_training)
+    logits = torch.cat(parts).cpu().numpy()
+    out = np.empty_like(logits)
+    out[np.concatenate(batches)] = logits
+    return out
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def accuracy(
+    model: Any, dataset: TextDataset, tokenizer: Any = None, *, max_length: int | None = None
+) -> float:
+    """Share of the examples that a Hugging Face classifier gets right.
+
+    Args:
+        model: The classifier, on any device.
+        dataset: Labelled texts or pairs.
+        tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``, as students have it.
+        max_length: Tokens after which texts are cut. Default: what the tokenizer allows.
+
+    Raises:
+        DataError: There is no tokenizer, or it has no padding token.
+    """
+    tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
+    if tokenizer is None:
+        raise DataError(f"{type(model).__name__} carries no tokenizer; pass tokenizer=.")
+    pad_id = require_padding(tokenizer)
+    rows = encode(tokenizer, dataset.texts, max_length=length_limit(tokenizer, max_length))
+    return float((predict(model, rows, pad_id=pad_id).argmax(axis=1) == dataset.labels).mean())

@@ -1,0 +1,39 @@
+"""A genome as a Hugging Face model."""
+
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from rosearch.student.configuration import StudentConfig
+from rosearch.student.cost import flops, genome_cost, latency, parameters
+from rosearch.student.initialization import (
+    CompressedEmbedding,
+    compress_embedding,
+    start_from_teacher,
+)
+from rosearch.student.modeling import StudentForSequenceClassification
+
+
+def register_auto_classes() -> None:
+    """Let ``AutoConfig`` and ``AutoModelForSequenceClassification`` load students.
+
+    ``import rosearch`` sees to it; calling it again does nothing.
+    """
+    AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(
+        StudentConfig, StudentForSequenceClassification, exist_ok=True
+    )
+
+
+register_auto_classes()
+
+__all__ = [
+    "CompressedEmbedding",
+    "StudentConfig",
+    "StudentForSequenceClassification",
+    "compress_embedding",
+    "flops",
+    "genome_cost",
+    "latency",
+    "parameters",
+    "register_auto_classes",
+    "start_from_teacher",
+]

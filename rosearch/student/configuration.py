@@ -1,0 +1,57 @@
+"""The configuration of a student, as Hugging Face saves it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from rosearch.space import Genome
+
+
+class StudentConfig(PretrainedConfig):
+    """Everything that defines a student besides its weights.
+
+    Args:
+        genome: The architecture, as a Genome or as its ``to_dict()``. A configuration without one
+            (as Hugging Face makes them for comparison) gets the bag of words.
+        vocab_size: Tokens of the tokenizer, which students share with their teacher.
+        max_position_embeddings: Longest input in tokens.
+        type_vocab_size: Token types (segments).
+        dropout: Share of values dropped after each operator and before the classifier.
+        pad_token_id: Id of the padding token, whose vector stays zero.
+        kwargs: What every Hugging Face configuration takes, such as ``num_labels``.
+
+    Raises:
+        GenomeError: ``genome`` is no valid genome.
+    """
+
+    model_type = "rosearch"
+
+    def __init__(
+        self,
+        genome: Genome | dict[str, Any] | None = None,
+        vocab_size: int = 30522,
+        max_position_embeddings: int = 512,
+        type_vocab_size: int = 2,
+        dropout: float = 0.1,
+        pad_token_id: int | None = 0,
+        **kwargs: Any,
+    ) -> None:
+        if genome is None:
+            genome = Genome(width=128, embedding_width=128)
+        if not isinstance(genome, Genome):
+            genome = Genome.from_dict(genome)
+        self.genome: dict[str, Any] = genome.to_dict()
+        self.vocab_size = vocab_size
+        self.max_position_embeddings = max_position_embeddings
+        self.type_vocab_size = type_vocab_size
+        self.dropout = dropout
+        super().__init__(pad_token_id=pad_token_id, **kwargs)
+        # Assigned again: from version 5 on, transformers leaves unknown names to the subclass.
+        self.pad_token_id = pad_token_id
+
+    @property
+    def architecture(self) -> Genome:
+        """The genome as an object."""
+        return Genome.from_dict(self.genome)

@@ -1,0 +1,185 @@
+"""A genome as a Hugging Face sequence classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from rosearch import operators as ops
+from rosearch.space import Node
+from rosearch.student.configuration import StudentConfig
+
+
+class FactorizedEmbedding(nn.Module):
+    """Token, position and type vectors of a small width, projected to the student's width.
+
+    The factorisation is ALBERT's (Lan et al. 2020): vocabulary times embedding width plus embedding
+    width times width, instead of vocabulary times width.
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        genome = config.architecture
+        inner = genome.embedding_width
+        self.padding_idx = config.pad_token_id
+        self.tokens = nn.Embedding(config.vocab_size, inner, padding_idx=config.pad_token_id)
+        self.positions = nn.Embedding(config.max_position_embeddings, inner)
+        self.types = nn.Embedding(config.type_vocab_size, inner)
+        self.projection = nn.Linear(inner, genome.width)
+        self.norm = nn.LayerNorm(genome.width)
+
+    def forward(
+        self, input_ids: torch.Tensor, mask: torch.Tensor, token_type_ids: torch.Tensor | None
+    ) -> torch.Tensor:
+        # Counting real tokens keeps positions right whichever side the padding is on.
+        position = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
+        summed = self.tokens(input_ids) + self.positions(position) + self.types(token_type_ids)
+        out: torch.Tensor = self.norm(self.projection(summed))
+        return out
+
+
+class GraphNode(nn.Module):
+    """Merge the inputs, normalise, apply the operator, add the merged input if residual."""
+
+    def __init__(self, node: Node, *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.inputs = node.inputs
+        self.residual = node.residual
+        self.merge = ops.Merge(node.merge, width=width, inputs=len(node.inputs))
+        self.norm = nn.LayerNorm(width)
+        self.operator = ops.get(node.operator)(width, **node.parameters)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        merged = self.merge([states[i] for i in self.inputs])
+        out: torch.Tensor = self.dropout(self.operator(self.norm(merged), mask))
+        return merged + out if self.residual else out
+
+
+class StudentForSequenceClassification(PreTrainedModel):
+    """A student: factorised embedding, the genome's graph, pooling, a linear classifier.
+
+    Saves and loads like any Hugging Face model, also through
+    ``AutoModelForSequenceClassification``. Where :attr:`tokenizer` is set (as the Distiller does),
+    it is saved and loaded with the model.
+
+    Args:
+        config: The student's configuration.
+    """
+
+    config_class = StudentConfig
+    base_model_prefix = "student"
+    main_input_name = "input_ids"
+    _no_split_modules = ["GraphNode"]
+
+    tokenizer: PreTrainedTokenizerBase | None = None
+    """The tokenizer shared with the teacher."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        genome = config.architecture.ordered()
+        self.num_labels = config.num_labels
+        self.pooling = genome.pooling
+        self.outputs = genome.outputs
+        self.embedding = FactorizedEmbedding(config)
+        self.nodes = nn.ModuleList(
+            GraphNode(node, width=genome.width, dropout=config.dropout) for node in genome.nodes
+        )
+        self.norm = nn.LayerNorm(genome.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(genome.width, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput | tuple[torch.Tensor, ...]:
+        """Classify a batch.
+
+        Args:
+            input_ids: int64 ``(batch, length)``.
+            attention_mask: ``(batch, length)``, nonzero at real tokens; default: all of them that
+                are not the padding token.
+            token_type_ids: int64 ``(batch, length)``; default: zeros.
+            labels: int64 ``(batch,)``; gives the cross-entropy loss.
+            return_dict: False gives a tuple.
+            kwargs: Ignored, so that callers made for other models need not change.
+
+        Returns:
+            ``logits`` of shape ``(batch, num_labels)``, and ``loss`` where labels are given.
+        """
+        if attention_mask is None:
+            pad = self.config.pad_token_id
+            mask = torch.ones_like(input_ids, dtype=torch.bool) if pad is None else input_ids != pad
+        else:
+            mask = attention_mask.bool()
+        states = [self.embedding(input_ids, mask, token_type_ids)]
+        for node in self.nodes:
+            states.append(node(states, mask))
+        pooled = sum(ops.pool(states[i], mask, self.pooling) for i in self.outputs)
+        logits = self.classifier(self.dropout(self.norm(pooled)))
+        loss = None if labels is None else functional.cross_entropy(logits, labels)
+        if return_dict is False:
+            return (logits,) if loss is None else (loss, logits)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The token embedding, of the inner width."""
+        return self.embedding.tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.embedding.tokens = value
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if module is self.classifier:
+            # All classes start about equally likely.
+            nn.init.normal_(self.classifier.weight, std=0.02)
+            nn.init.zeros_(self.classifier.bias)
+        # Scaled so that every operator keeps the variance of its (normalised) input.
+        elif isinstance(module, (nn.Linear, nn.Conv1d)):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+            if module.padding_idx is not None:
+                with torch.no_grad():
+                    module.weight[module.padding_idx].zero_()
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.GRU):
+            module.reset_parameters()
+        elif isinstance(module, ops.Merge) and module.kind == "gated":
+            nn.init.zeros_(module.scores)
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Save configuration, weights (safetensors) and, where set, the tokenizer."""
+        super().save_pretrained(save_directory, **kwargs)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(save_directory)
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a saved student, with its tokenizer where one was saved."""
+        loaded = super().from_pretrained(name_or_folder, *args, **kwargs)
+        # With output_loading_info the result is a pair.
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        folder = Path(str(name_or_folder))
+        if (folder / "tokenizer_config.json").exists():
+            model.tokenizer = AutoTokenizer.from_pretrained(folder)
+        return loaded

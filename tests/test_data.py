@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosearch import TextDataset
+from rosearch.errors import DataError
+
+
+def make(n: int = 10, classes: int = 2) -> TextDataset:
+    return TextDataset([f"text {i}" for i in range(n)], [i % classes for i in range(n)])
+
+
+class Split:
+    """What ``from_hf`` reads of a ``datasets.Dataset``."""
+
+    def __init__(self, names=None, **columns):
+        self.columns = columns
+        self.column_names = list(columns)
+        label = SimpleNamespace(names=names) if names else SimpleNamespace()
+        self.features = {name: SimpleNamespace() for name in columns} | {"label": label}
+
+    def __getitem__(self, column):
+        return self.columns[column]
+
+
+def test_a_data_set_is_a_checked_immutable_sequence():
+    data = make(5)
+    assert len(data) == 5
+    assert data[1] == ("text 1", 1)
+    assert data[1:3] == TextDataset(["text 1", "text 2"], [1, 0])
+    assert data.classes == ("0", "1")
+    assert data.labels.dtype == np.int64
+    assert repr(data) == "TextDataset(5 texts; 0: 3, 1: 2)"
+    assert [text for text, _ in data] == list(data.texts)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.texts = ()
+    with pytest.raises(ValueError, match="read-only"):
+        data.labels[0] = 1
+    again = pickle.loads(pickle.dumps(data))
+    assert again == data
+    assert hash(again) == hash(data)
+
+
+def test_the_callers_labels_stay_the_callers():
+    labels = np.array([0, 1])
+    TextDataset(["a", "b"], labels)
+    labels[0] = 1  # still writeable
+
+
+def test_pairs():
+    data = TextDataset([("a", "b"), ["c", "d"]], [0, 2])
+    assert data.is_pairs
+    assert data.texts[1] == ("c", "d")
+    assert data.classes == ("0", "1", "2")
+    assert "2 pairs" in repr(data)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        ("abc", [0, 0, 0], "got one str"),
+        ([], [], "at least one text"),
+        (["a"], [0, 1], "1 texts and labels of shape"),
+        (["a", "b"], [0.0, 1.0], "whole numbers"),
+        (["a", "b"], ["x", "y"], "Map class names"),
+        (["a", "b"], [0, -1], "Label -1 of example 1 is outside 0 to 0"),
+        (["a", " \n"], [0, 0], "Text 1 is empty"),
+        (["a", ("b", "")], [0, 0], "Text 1 is empty"),
+        (["a", ("b", "c")], [0, 0], "1 texts and 1 pairs"),
+        (["a", None], [0, 0], "Text 1 is NoneType"),
+        (["a", ("b", 3)], [0, 0], "Text 1 holds int"),
+        (["a", ("b", "c", "d")], [0, 0], "Text 1 is tuple"),
+    ],
+)
+def test_bad_input_is_refused_with_the_example_named(texts, labels, message):
+    with pytest.raises(DataError, match=message):
+        TextDataset(texts, labels, classes=None if "outside" not in message else ["only"])
+
+
+def test_a_label_outside_the_classes_is_refused():
+    with pytest.raises(DataError, match=r"Label 2 of example 1 is outside 0 to 1 .*: bad, good\)"):
+        TextDataset(["a", "b"], [0, 2], classes=["bad", "good"])
+
+
+def test_fingerprint_depends_on_all_content_and_nothing_else():
+    data = make()
+    others = [
+        make(9),
+        TextDataset(data.texts, 1 - data.labels),
+        TextDataset(data.texts, data.labels, classes=["no", "yes"]),
+        TextDataset(["text 0 ", *data.texts[1:]], data.labels),
+        TextDataset([(text, "x") for text in data.texts], data.labels),
+    ]
+    prints = {d.fingerprint for d in [data, *others]}
+    assert len(prints) == 6
+    assert make().fingerprint == data.fingerprint
+    # The borders between texts count, not only their letters.
+    assert TextDataset(["ab", "c"], [0, 1]) != TextDataset(["a", "bc"], [0, 1])
+    assert isinstance(TextDataset(["lone surrogate \ud800"], [0]).fingerprint, str)
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=8, max_size=80),
+    shares=st.sampled_from([(0.5, 0.5), (0.7, 0.1, 0.2), (4, 2), (1, 1, 1), (0.25,)]),
+    seed=st.integers(0, 5),
+)
+def test_split_is_disjoint_stratified_and_repeatable(labels, shares, seed):
+    data = TextDataset([f"t{i}" for i in range(len(labels))], labels, classes="abcd")
+    parts = data.split(*shares, seed=seed)
+    wanted = [s * len(data) if isinstance(s, float) else s for s in shares]
+    assert all(abs(len(part) - n) < 1 for part, n in zip(parts, wanted, strict=True))
+    texts = [text for part in parts for text in part.texts]
+    assert len(set(texts)) == len(texts)
+    assert parts == data.split(*shares, seed=seed)
+    counts = np.bincount(data.labels, minlength=4)
+    for part in parts:
+        expected = counts * len(part) / len(data)
+        assert (np.abs(np.bincount(part.labels, minlength=4) - expected) < 2).all()
+        assert part.classes == data.classes
+        for text, label in part:
+            assert data[data.texts.index(text)][1] == label
+
+
+def test_split_with_other_seeds_differs():
+    data = make(100)
+    assert data.split(0.5, seed=0) != data.split(0.5, seed=1)
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (8, 3), (0.01,), (0.9, 0.2), (-1,)])
+def test_impossible_splits_are_refused(sizes):
+    with pytest.raises(DataError, match="Cannot split 10 examples"):
+        make().split(*sizes)
+
+
+def test_majority_share():
+    assert TextDataset("a b c d".split(), [0, 1, 1, 1]).majority_share == 0.75
+
+
+def test_from_hf_reads_columns_and_class_names():
+    split = Split(names=["bad", "good"], text=["a", "b"], label=[0, 1])
+    assert TextDataset.from_hf(split) == TextDataset(["a", "b"], [0, 1], classes=["bad", "good"])
+    pair = Split(premise=["a"], hypothesis=["b"], label=[0])
+    data = TextDataset.from_hf(pair, text=("premise", "hypothesis"))
+    assert data.texts == (("a", "b"),)
+
+
+def test_from_hf_names_a_missing_column_and_refuses_hidden_labels():
+    split = Split(sentence=["a"], label=[-1])
+    with pytest.raises(DataError, match="no column 'text'; it has sentence, label"):
+        TextDataset.from_hf(split)
+    with pytest.raises(DataError, match="Label -1"):
+        TextDataset.from_hf(split, text="sentence")

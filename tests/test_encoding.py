@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosearch.encoding import (
+    Encoding,
+    collate,
+    default_device,
+    encode,
+    length_limit,
+    predict,
+    require_padding,
+    token_batches,
+)
+from rosearch.errors import DataError
+
+
+def test_encode_is_what_the_tokenizer_says(tokenizer, dataset):
+    rows = encode(tokenizer, dataset.texts, max_length=8)
+    for row, text in zip(rows, dataset.texts, strict=True):
+        expected = tokenizer(text, truncation=True, max_length=8)["input_ids"]
+        assert list(row.ids) == expected
+        assert row.types is None
+    assert max(len(row.ids) for row in rows) == 8
+    assert encode(tokenizer, [], max_length=8) == []
+
+
+def test_encode_pairs_keeps_token_types(tokenizer):
+    (row,) = encode(tokenizer, [("good film", "bad")], max_length=16)
+    assert tokenizer.convert_ids_to_tokens(list(row.ids)) == [
+        "[CLS]", "good", "film", "[SEP]", "bad", "[SEP]",
+    ]  # fmt: skip
+    assert row.types == (0, 0, 0, 0, 1, 1)
+
+
+def test_padding_token_is_required(tokenizer):
+    assert require_padding(tokenizer) == tokenizer.pad_token_id
+    without = SimpleNamespace(pad_token_id=None, name_or_path="some-decoder")
+    with pytest.raises(DataError, match=r"'some-decoder' has no padding token.*eos_token"):
+        require_padding(without)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "limit"),
+    [(64, None, 64), (64, 32, 32), (64, 128, 64), (int(1e30), None, 512), (int(1e30), 800, 800)],
+)
+def test_length_limit(own, asked, limit):
+    assert length_limit(SimpleNamespace(model_max_length=own), asked) == limit
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), max_size=80),
+    budget=st.integers(1, 400),
+    max_rows=st.none() | st.integers(1, 10),
+)
+def test_batches_hold_every_row_once_within_the_budget(lengths, budget, max_rows):
+    batches = token_batches(lengths, token_budget=budget, max_rows=max_rows)
+    rows = [int(i) for batch in batches for i in batch]
+    assert sorted(rows) == list(range(len(lengths)))
+    assert [lengths[i] for i in rows] == sorted(lengths)
+    for batch, following in zip(batches, [*batches[1:], None], strict=False):
+        longest = max(lengths[i] for i in batch)
+        assert len(batch) == 1 or len(batch) * longest <= budget
+        assert max_rows is None or len(batch) <= max_rows
+        if following is not None:  # a batch ends only where the next row would not fit
+            grown = (len(batch) + 1) * lengths[following[0]]
+            assert grown > budget or len(batch) == max_rows
+
+
+def test_collate_pads_and_masks():
+    out = collate([Encoding((5, 6, 7)), Encoding((8,))], pad_id=9)
+    assert out["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert out["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert set(out) == {"input_ids", "attention_mask"}
+    assert {t.dtype for t in out.values()} == {torch.int64}
+
+
+def test_collate_pads_token_types_with_zero():
+    out = collate([Encoding((5, 6), (0, 1)), Encoding((8,), (1,))], pad_id=9)
+    assert out["token_type_ids"].tolist() == [[0, 1], [1, 0]]
+
+
+@given(st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=9), min_size=1, max_size=9))
+def test_collate_and_mask_give_the_rows_back(rows):
+    out = collate([Encoding(tuple(row)) for row in rows], pad_id=0)
+    masks = out["attention_mask"].bool()
+    again = [ids[mask].tolist() for ids, mask in zip(out["input_ids"], masks, strict=True)]
+    assert again == rows
+
+
+@pytest.mark.parametrize("budget", [1, 50, 4096])
+def test_predict_equals_one_row_at_a_time(device, budget, tokenizer, dataset, trained_bert):
+    model = trained_bert.to(device)
+    rows = encode(tokenizer, dataset.texts[:40], max_length=64)
+    done: list[int] = []
+    logits = predict(
+        model, rows, pad_id=tokenizer.pad_token_id, token_budget=budget, on_batch=done.append
+    )
+    assert logits.shape == (40, 2)
+    assert logits.dtype == np.float32
+    assert sum(done) == 40
+    with torch.inference_mode():
+        for row, got in zip(rows, logits, strict=True):
+            alone = model(input_ids=torch.tensor([row.ids], device=device)).logits[0]
+            np.testing.assert_allclose(got, alone.cpu().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_predict_runs_in_eval_mode_and_puts_the_mode_back(
+    training, tokenizer, dataset, trained_bert
+):
+    trained_bert.config.hidden_dropout_prob = 0.5
+    trained_bert.train(training)
+    rows = encode(tokenizer, dataset.texts[:4], max_length=64)
+    first, second = (predict(trained_bert, rows, pad_id=0) for _ in range(2))
+    assert (first == second).all()
+    assert trained_bert.training is training
+
+
+def test_predict_puts_the_mode_back_after_an_error(trained_bert):
+    trained_bert.train()
+    with pytest.raises(IndexError):
+        predict(trained_bert, [Encoding((10**6,))], pad_id=0)
+    assert trained_bert.training
+
+
+def test_default_device_is_the_gpu_where_there_is_one():
+    assert (default_device().type == "cuda") == torch.cuda.is_available()
