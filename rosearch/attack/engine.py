@@ -1,0 +1,368 @@
+"""Runs many searches side by side and answers them from common batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from rosearch.attack.base import (
+    Answer,
+    Attack,
+    BudgetExhausted,
+    Search,
+    SearchContext,
+)
+from rosearch.attack.goals import Goal, Untargeted
+from rosearch.attack.results import AttackResult
+from rosearch.attack.text import AttackedInput, Words
+from rosearch.attack.victim import Victim
+from rosearch.data import Text
+from rosearch.errors import EvaluationError
+
+_MOST_IDLE_YIELDS = 10_000
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input to be attacked."""
+
+    index: int
+    """Its position in the data set, for the report."""
+    text: Text
+    label: int
+
+
+@dataclass(slots=True)
+class _Run:
+    """A search under way."""
+
+    position: int
+    example: Example
+    attacked: AttackedInput
+    words: Words
+    start: np.ndarray
+    """Probabilities of the unchanged input, shape ``(1, classes)``."""
+    search: Search | None = None
+    wanted: Sequence[Words] = ()
+    """What the search has yielded last."""
+    asked: list[Words] = field(default_factory=list)
+    """The part of it that the budget still pays for."""
+    queries: int = 1
+    best: tuple[bool, float, Words] | None = None
+    seen: set[str] = field(default_factory=set)
+    final: Words | None = None
+    probe: bool = True
+    """Whether the next texts are the first of this search."""
+
+
+def run_attack(
+    attack: Attack,
+    examples: Sequence[Example],
+    victim: Victim,
+    *,
+    goal: Goal | None = None,
+    seed: int = 0,
+    in_flight: int = 256,
+    query_budget: int | None = None,
+    attacked_side: int = 1,
+    skip_truncated: bool = True,
+    on_result: Callable[[AttackResult], object] | None = None,
+) -> list[AttackResult]:
+    """Attack every example that the victim gets right.
+
+    Args:
+        attack: The attack.
+        examples: What to attack.
+        victim: The classifier.
+        goal: What counts as success. Default: any wrong class.
+        seed: Root of all randomness; results do not depend on the order of examples, on
+            ``in_flight`` or on batches (up to rounding of the victim).
+        in_flight: Searches that run side by side. More fill batches better and hold more memory.
+        query_budget: Most logical queries of one example, the first look at it included.
+        attacked_side: Which text of a pair is attacked: 0 the first, 1 the second.
+        skip_truncated: Leave words alone that the victim does not get to read.
+        on_result: Called with every result as it comes.
+
+    Returns:
+        One result an example, in the order given.
+
+    Raises:
+        EvaluationError: The victim or the attack fails on every example. What fails on some
+            becomes these examples' error.
+    """
+    engine = _Engine(
+        attack, victim, goal or Untargeted(), seed, query_budget, skip_truncated, on_result
+    )
+    return engine.run(examples, max(1, in_flight), attacked_side)
+
+
+class _Engine:
+    def __init__(
+        self,
+        attack: Attack,
+        victim: Victim,
+        goal: Goal,
+        seed: int,
+        query_budget: int | None,
+        skip_truncated: bool,
+        on_result: Callable[[AttackResult], object] | None,
+    ) -> None:
+        self.attack = attack
+        self.victim = victim
+        self.goal = goal
+        self.seed = seed
+        self.budget = query_budget
+        self.skip_truncated = skip_truncated
+        self.on_result = on_result
+        self.results: dict[int, AttackResult] = {}
+        self.first_error: Exception | None = None
+
+    def run(self, examples: Sequence[Example], in_flight: int, side: int) -> list[AttackResult]:
+        # The unchanged inputs come first and together, whatever is in flight later: what is
+        # decided on them (tokenisation, kind of outputs) is then the same for every in_flight.
+        self.victim.verify([example.text for example in examples])
+        starts = self._ask([[example.text] for example in examples])
+        failures = [start for start in starts if isinstance(start, Exception)]
+        if examples and len(failures) == len(examples):
+            raise EvaluationError(
+                f"The victim fails on every one of {len(examples)} unchanged texts: {failures[0]}"
+            ) from failures[0]
+        queue: deque[_Run] = deque()
+        for position, (example, start) in enumerate(zip(examples, starts, strict=True)):
+            attacked = AttackedInput(example.text, side)
+            run = _Run(position, example, attacked, attacked.words, np.empty((1, 0), np.float32))
+            if isinstance(start, Exception):
+                self._fail(run, start)
+                continue
+            run.start = start
+            if self.goal.judge(start, example.label).succeeded[0]:
+                self._finish(run, "skipped")
+            else:
+                queue.append(run)
+        active: list[_Run] = []
+        while active or queue:
+            while queue and len(active) < in_flight:
+                run = queue.popleft()
+                if self._begin(run):
+                    active.append(run)
+            self._verify(active)
+            texts = [run.attacked.wholes(run.asked) for run in active]
+            answers = self._ask(texts)
+            active = [
+                run
+                for run, answer in zip(active, answers, strict=True)
+                if self._deliver(run, answer)
+            ]
+        results = [self.results[position] for position in range(len(examples))]
+        tried = [r for r in results if r.status != "skipped"]
+        if tried and all(r.status == "error" for r in tried):
+            # Rates of an attack that never ran would look like those of a robust victim.
+            raise EvaluationError(
+                f"The attack {self.attack.name!r} failed on every one of {len(tried)} examples; "
+                f"the first failure was {tried[0].error}"
+            ) from self.first_error
+        return results
+
+    def _ask(self, groups: Sequence[list[Text]]) -> list[np.ndarray | Exception]:
+        """Probabilities for each group of texts, or what went wrong with it."""
+        try:
+            flat = self.victim.probabilities([text for group in groups for text in group])
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad text must not end the run
+            if len(groups) <= 1:
+                return [error for _ in groups]
+            # One text may have spoilt the batch: ask again, group by group.
+            return [answer for group in groups for answer in self._ask([group])]
+        answers: list[np.ndarray | Exception] = []
+        start = 0
+        bad = np.isnan(flat).any()
+        for group in groups:
+            part = flat[start : start + len(group)]
+            start += len(group)
+            if bad and np.isnan(part).any():
+                text = group[int(np.isnan(part).any(axis=1).argmax())]
+                answers.append(EvaluationError(f"The victim gives NaN for {text!r:.200}."))
+            else:
+                answers.append(part)
+        return answers
+
+    def _verify(self, active: Sequence[_Run]) -> None:
+        firsts = []
+        for run in active:
+            if run.probe and run.asked:
+                run.probe = False
+                firsts.append(run.attacked.whole(run.asked[-1].text))
+        if firsts:
+            self.victim.verify(firsts)
+
+    def _begin(self, run: _Run) -> bool:
+        """Start a search; whether it has something to ask."""
+        visible = len(run.words)
+        try:
+            if self.skip_truncated:
+                visible = self.victim.visible_words(run.attacked, run.words)
+            text = run.example.text
+            context = SearchContext(
+                score=self.goal.judge(run.start, run.example.label).scores[0],
+                indices=tuple(range(visible)),
+                text_key=text if isinstance(text, str) else "\0".join(text),
+                seed=self.seed,
+                attack=self.attack.name,
+            )
+            run.search = self.attack.search(run.words, context)
+        except Exception as error:  # noqa: BLE001 - an author's bug is that example's error
+            return self._fail(run, error)
+        return self._advance(run, None)
+
+    def _deliver(self, run: _Run, answer: np.ndarray | Exception) -> bool:
+        """Hand the victim's answer to a search; whether it goes on."""
+        if isinstance(answer, Exception):
+            if run.search is not None:
+                run.search.close()
+            return self._fail(run, answer)
+        if run.final is not None:
+            return self._judge(run, answer)
+        judged = self.goal.judge(answer, run.example.label)
+        self._remember(run, judged)
+        return self._advance(run, judged)
+
+    def _advance(self, run: _Run, answer: Answer | None) -> bool:
+        """Let the search go on until it asks something that must be computed."""
+        search = run.search
+        if search is None:
+            raise RuntimeError("A search was advanced before it began.")
+        try:
+            if answer is None:
+                wanted = next(search)
+            elif len(answer.scores) < len(run.wanted):
+                wanted = search.throw(BudgetExhausted(answer))
+            else:
+                wanted = search.send(answer)
+            idle = 0
+            while not self._want(run, wanted):
+                idle += 1
+                if idle > _MOST_IDLE_YIELDS:
+                    raise RuntimeError(
+                        f"{type(self.attack).__name__}.search yielded nothing to ask "
+                        f"{idle} times in a row. It must return to end."
+                    )
+                empty = self.goal.judge(run.start[:0], run.example.label)
+                if len(wanted) == 0:
+                    wanted = search.send(empty)
+                else:
+                    wanted = search.throw(BudgetExhausted(empty))
+        except StopIteration as stop:
+            return self._settle(run, stop.value)
+        except BudgetExhausted:
+            return self._settle(run, run.best[2] if run.best else run.words)
+        except Exception as error:  # noqa: BLE001 - an author's bug is that example's error
+            return self._fail(run, error)
+        return True
+
+    def _want(self, run: _Run, wanted: Any) -> bool:
+        """Note what a search asks for; whether any of it is left to compute."""
+        listed = isinstance(wanted, Sequence) and not isinstance(wanted, str)
+        odd = [text for text in wanted if not isinstance(text, Words)] if listed else [wanted]
+        if odd:
+            raise TypeError(
+                f"{type(self.attack).__name__}.search yielded {type(odd[0]).__name__} "
+                f"({odd[0]!r:.80}). Expected a list of Words, as text.replace(...) makes them."
+            )
+        run.wanted = wanted
+        run.asked = list(wanted)
+        if self.budget is not None:
+            run.asked = run.asked[: max(0, self.budget - run.queries)]
+        run.queries += len(run.asked)
+        return bool(run.asked)
+
+    def _remember(self, run: _Run, judged: Answer) -> None:
+        run.seen.update(map(str, run.asked))
+        if self.budget is None:
+            return
+        # Only a search cut short by its budget falls back on this.
+        order = np.lexsort((judged.scores, judged.succeeded))
+        place = int(order[-1])
+        found = (bool(judged.succeeded[place]), float(judged.scores[place]), run.asked[place])
+        if run.best is None or found[:2] > run.best[:2]:
+            run.best = found
+
+    def _settle(self, run: _Run, final: Any) -> bool:
+        """Judge the text a search returned; whether that needs another answer."""
+        if not isinstance(final, Words):
+            return self._fail(
+                run,
+                TypeError(
+                    f"{type(self.attack).__name__}.search returned {type(final).__name__}. "
+                    f"Expected the Words to be judged."
+                ),
+            )
+        run.final = final
+        run.search = None
+        text = final.text
+        if text == run.words.text:
+            return self._judge(run, run.start)
+        if text not in run.seen:
+            if self.budget is not None and run.queries >= self.budget:
+                run.final = run.words
+                return self._judge(run, run.start)
+            run.queries += 1
+        run.asked = [final]
+        return True
+
+    def _judge(self, run: _Run, answer: np.ndarray) -> bool:
+        verdict = self.goal.judge(answer, run.example.label)
+        self._finish(run, "succeeded" if verdict.succeeded[0] else "failed", answer)
+        return False
+
+    def _finish(self, run: _Run, status: str, answer: np.ndarray | None = None) -> None:
+        final = run.final
+        before = run.words
+        changed: Iterator[int] = iter(())
+        if final is not None:
+            changed = (i for i, (a, b) in enumerate(zip(before.words, final.words)) if a != b)  # noqa: B905
+        self._record(
+            run,
+            AttackResult(
+                attack=self.attack.name,
+                index=run.example.index,
+                text=run.example.text,
+                label=run.example.label,
+                predicted=int(run.start[0].argmax()),
+                status=status,
+                perturbed=None if final is None else run.attacked.whole(final.text),
+                perturbed_predicted=None if answer is None else int(answer[0].argmax()),
+                changed=tuple(changed),
+                words=len(before),
+                queries=run.queries,
+            ),
+        )
+
+    def _fail(self, run: _Run, error: Exception) -> bool:
+        self.first_error = self.first_error or error
+        predicted = int(run.start[0].argmax()) if run.start.size else None
+        self._record(
+            run,
+            AttackResult(
+                attack=self.attack.name,
+                index=run.example.index,
+                text=run.example.text,
+                label=run.example.label,
+                predicted=predicted,
+                status="error",
+                words=len(run.words),
+                queries=run.queries,
+                error=f"{type(error).__name__}: {error}",
+            ),
+        )
+        return False
+
+    def _record(self, run: _Run, result: AttackResult) -> None:
+        self.results[run.position] = result
+        if self.on_result is not None:
+            self.on_result(result)

@@ -1,0 +1,198 @@
+"""What came of an attack: one record an example, and the rates over all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+from rosearch.data import Text
+
+STATUSES = ("skipped", "succeeded", "failed", "error")
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """The outcome for one example."""
+
+    attack: str
+    """Name of the attack."""
+    index: int
+    """Position of the example in the data set that the evaluator was made with."""
+    text: Text
+    """The input as it was."""
+    label: int
+    """The true class."""
+    predicted: int | None
+    """The victim's answer to the unchanged input; ``None`` where it gave none."""
+    status: str
+    """``"skipped"`` (wrong before the attack), ``"succeeded"``, ``"failed"`` or ``"error"``."""
+    perturbed: Text | None = None
+    """The input that the search settled on, where the example was attacked."""
+    perturbed_predicted: int | None = None
+    """The victim's answer to :attr:`perturbed`."""
+    changed: tuple[int, ...] = ()
+    """Indices of the words of the attacked side that were replaced."""
+    words: int = 0
+    """Words of the attacked side."""
+    queries: int = 0
+    """Logical queries: every text asked about, the unchanged one included, cached or not."""
+    error: str | None = None
+    """What went wrong, where the status is ``"error"``."""
+
+    @property
+    def changed_share(self) -> float:
+        """Share of the attacked side's words that were replaced."""
+        return len(self.changed) / self.words if self.words else 0.0
+
+
+class Interval(NamedTuple):
+    """A range of a rate, both ends included."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RobustnessReport:
+    """How a victim stands up to attacks.
+
+    Rates refer to :attr:`n` examples unless they say otherwise; an example that the victim gets
+    wrong before the attack counts as wrong after it. Under several attacks an example counts as
+    robust only if it survives all of them. An example that ended in an error counts as not
+    broken in the rates, and either way in their bounds. No rate is ever NaN.
+    """
+
+    n: int
+    """Examples."""
+    correct: int
+    """Right before the attack."""
+    attacked: int
+    """Right before the attack, and the attack ran to its end."""
+    succeeded: int
+    """Attacked and wrong afterwards."""
+    errors: int
+    """Examples on which the victim or the attack failed."""
+    accuracy: float
+    """``correct / n``."""
+    accuracy_under_attack: float
+    """``accuracy - succeeded / n``."""
+    attack_success_rate: float
+    """``succeeded / attacked``, 0 where nothing was attacked."""
+    accuracy_interval: Interval
+    """95 % Wilson score interval."""
+    accuracy_under_attack_interval: Interval
+    """95 % Wilson score interval."""
+    attack_success_rate_interval: Interval
+    """95 % Wilson score interval."""
+    accuracy_bounds: Interval
+    """Least and most that the rate can be, whatever the examples in error would have been."""
+    accuracy_under_attack_bounds: Interval
+    """As :attr:`accuracy_bounds`."""
+    attack_success_rate_bounds: Interval
+    """As :attr:`accuracy_bounds`."""
+    mean_queries: float
+    """Logical queries per attacked example, those of all attacks together."""
+    mean_changed: float
+    """Mean share of words replaced, over successes only."""
+    queries: int
+    """Logical queries in all, skipped examples included: what TextAttack counts."""
+    forward_rows: int
+    """Rows the victim computed: what the machine paid."""
+    seconds: float
+    """Wall time, in seconds."""
+    settings: Mapping[str, Any]
+    """Attacks with version and every threshold, seed, example indices and the rest."""
+    examples: tuple[AttackResult, ...] = field(repr=False)
+    """One record an example, in the order of the evaluator's indices."""
+    attacks: Mapping[str, RobustnessReport] = field(default_factory=dict, repr=False)
+    """One report an attack, by name; empty in these themselves."""
+
+    def to_json(self) -> str:
+        """Everything, as a JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def __str__(self) -> str:
+        low, high = self.accuracy_under_attack_interval
+        text = (
+            f"accuracy {self.accuracy:.1%}, under attack {self.accuracy_under_attack:.1%} "
+            f"(95 %: {low:.1%} to {high:.1%}), attack success {self.attack_success_rate:.1%}, "
+            f"{self.mean_queries:.1f} queries an example, n = {self.n}"
+        )
+        return text + (f", {self.errors} errors" if self.errors else "")
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """95 % score interval of a share (Wilson 1927); (0, 1) where there was no trial."""
+    if trials == 0:
+        return Interval(0.0, 1.0)
+    z2 = 1.959963984540054**2
+    share = successes / trials
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = (z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) ** 0.5 / (1 + z2 / trials)
+    # At either end the formula is off by rounding only.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return Interval(low, high)
+
+
+def summarise(
+    results: Sequence[AttackResult],
+    *,
+    forward_rows: int,
+    seconds: float,
+    settings: Mapping[str, Any],
+    attacks: Mapping[str, RobustnessReport] | None = None,
+) -> RobustnessReport:
+    """Rates over one record an example; see :class:`RobustnessReport` for the rules."""
+    n = len(results)
+    correct = sum(r.predicted == r.label for r in results)
+    succeeded = [r for r in results if r.status == "succeeded"]
+    attacked = [r for r in results if r.status in ("succeeded", "failed")]
+    errors = sum(r.status == "error" for r in results)
+    broken = len(succeeded)
+    # Errors before a prediction could have been right; errors after it could have been successes.
+    unseen = sum(r.predicted is None for r in results)
+    torn = errors - unseen
+    tried = len(attacked)
+    accuracy = correct / n if n else 0.0
+    return RobustnessReport(
+        n=n,
+        correct=correct,
+        attacked=tried,
+        succeeded=broken,
+        errors=errors,
+        accuracy=accuracy,
+        accuracy_under_attack=(correct - broken) / n if n else 0.0,
+        attack_success_rate=broken / tried if tried else 0.0,
+        accuracy_interval=wilson(correct, n),
+        accuracy_under_attack_interval=wilson(correct - broken, n),
+        attack_success_rate_interval=wilson(broken, tried),
+        accuracy_bounds=_bounds(correct, correct + unseen, n),
+        accuracy_under_attack_bounds=_bounds(correct - torn - broken, correct + unseen - broken, n),
+        attack_success_rate_bounds=_bounds(broken, broken + errors, tried + errors),
+        mean_queries=sum(r.queries for r in attacked) / tried if tried else 0.0,
+        mean_changed=sum(r.changed_share for r in succeeded) / broken if broken else 0.0,
+        queries=sum(r.queries for r in results),
+        forward_rows=forward_rows,
+        seconds=seconds,
+        settings=settings,
+        examples=tuple(results),
+        attacks=attacks or {},
+    )
+
+
+def combine(results: Sequence[AttackResult]) -> AttackResult:
+    """One record for one example under several attacks.
+
+    The first success stands for all; else the first error; else the first record. Queries add up,
+    the look at the unchanged input once for each attack.
+    """
+    rank = {"succeeded": 0, "error": 1, "failed": 2, "skipped": 3}
+    first = min(results, key=lambda r: rank[r.status])
+    return replace(first, queries=sum(r.queries for r in results))
+
+
+def _bounds(low: int, high: int, n: int) -> Interval:
+    return Interval(low / n, high / n) if n else Interval(0.0, 0.0)

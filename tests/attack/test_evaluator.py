@@ -1,0 +1,226 @@
+"""RobustnessEvaluator: the same examples for all, reports, refusals."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rosearch as rs
+from rosearch.attack import DeepWordBug, RobustnessEvaluator, attacks
+from rosearch.attack.evaluator import choose_examples
+from rosearch.attack.testing import AttackConformance, hashing_classifier
+from rosearch.data import TextDataset
+from rosearch.errors import DataError, EvaluationError, RegistryError
+
+
+class Capitals(rs.Attack):
+    """Writes one word after the other in capitals where that helps."""
+
+    def search(self, text, context):
+        best, score = text, context.score
+        for index in context.indices:
+            candidate = best.replace(index, best.words[index].upper())
+            answer = yield [candidate]
+            if answer.scores[0] > score:
+                best, score = candidate, answer.scores[0]
+            if answer.succeeded[0]:
+                break
+        return best
+
+
+class TestTheExampleOfTheDocsConforms(AttackConformance):
+    @pytest.fixture
+    def attack(self) -> Capitals:
+        return Capitals()
+
+
+def shouted_at(texts: list[Any]) -> np.ndarray:
+    """Calm (class 1) while few letters are capitals."""
+    share = np.array([sum(c.isupper() for c in str(t)) / len(str(t)) for t in texts])
+    return np.stack([share, 1 - share], axis=1)
+
+
+def evaluator(data: TextDataset, attacks: Any = None, **kw: Any) -> RobustnessEvaluator:
+    return RobustnessEvaluator(attacks or [Capitals()], data, **{"progress": False, **kw})
+
+
+def test_a_student_like_model(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+    trained_bert.tokenizer = tokenizer
+    report = evaluator(dataset, ["deepwordbug"], examples=60).evaluate(trained_bert)
+    assert report.n == 60
+    assert report.accuracy > 0.9
+    assert 0 < report.succeeded <= report.attacked == report.correct
+    assert report.accuracy_under_attack == pytest.approx(
+        report.accuracy - report.succeeded / report.n
+    )
+    assert report.forward_rows < report.queries == sum(r.queries for r in report.examples)
+    assert report.seconds > 0
+    for result in report.examples:
+        assert dataset[result.index] == (result.text, result.label)
+    same = evaluator(dataset, ["deepwordbug"], examples=60, in_flight=1, token_budget=64)
+    again = same.evaluate(trained_bert)
+    assert [(r.status, r.perturbed, r.queries) for r in again.examples] == [
+        (r.status, r.perturbed, r.queries) for r in report.examples
+    ]
+
+
+def test_a_function_and_a_registered_name(dataset: Any) -> None:
+    attacks.register("test-capitals")(Capitals)
+    try:
+        labels = [1] * len(dataset)
+        data = TextDataset(dataset.texts, labels)
+        report = evaluator(data, "test-capitals", examples=20).evaluate(shouted_at)
+    finally:
+        attacks.unregister("test-capitals")
+        Capitals.name = "capitals"
+    assert report.accuracy == 1
+    assert report.attack_success_rate == 1
+    assert list(report.attacks) == ["test-capitals"]
+    assert report.mean_changed > 0.3
+
+
+def test_several_attacks_and_the_worst_of_them(dataset: Any) -> None:
+    data = TextDataset(dataset.texts, hashing_classifier(dataset.texts).argmax(axis=1).tolist())
+    both = evaluator(data, [Capitals(), DeepWordBug()], examples=40).evaluate(hashing_classifier)
+    bug = both.attacks["deepwordbug"]
+    capitals = both.attacks["capitals"]
+    # The classifier ignores case.
+    assert capitals.succeeded == 0
+    assert 0 < bug.succeeded == both.succeeded
+    assert both.queries == bug.queries + capitals.queries
+    assert both.forward_rows == bug.forward_rows + capitals.forward_rows
+    assert not bug.attacks
+    broken = {r.index for r in bug.examples if r.status == "succeeded"}
+    assert {r.index for r in both.examples if r.status == "succeeded"} == broken
+    assert Counter(r.attack for r in both.examples if r.status == "succeeded").keys() == {
+        "deepwordbug"
+    }
+    assert [s["name"] for s in both.settings["attacks"]] == ["capitals", "deepwordbug"]
+    assert [s["name"] for s in bug.settings["attacks"]] == ["deepwordbug"]
+
+
+def test_pairs_and_their_sides() -> None:
+    data = TextDataset([("Calm premise", "calm words here")] * 3, [1, 1, 1])
+    for side, other in ((1, "Calm premise"), (0, "calm words here")):
+        report = evaluator(data, attacked_side=side).evaluate(shouted_at)
+        for result in report.examples:
+            assert result.perturbed[1 - side] == other
+            assert result.perturbed[side].isupper()
+    assert evaluator(data).settings["attacked_side"] == 1
+
+
+def test_many_classes(dataset: Any) -> None:
+    def classify(texts: Any) -> Any:
+        return hashing_classifier(texts, 5)
+
+    labels = classify(dataset.texts).argmax(axis=1).tolist()
+    data = TextDataset(dataset.texts, labels, classes="abcde")
+    report = evaluator(data, "deepwordbug", examples=30).evaluate(classify)
+    assert report.accuracy == 1
+    assert report.succeeded > 0
+
+
+def test_everyone_faces_the_same_examples(dataset: Any) -> None:
+    large, small = (evaluator(dataset, examples=n) for n in (50, 20))
+    assert large.indices[:20] == small.indices
+    assert len(set(large.indices)) == 50
+    assert evaluator(dataset, examples=50, seed=1).indices != large.indices
+    assert evaluator(dataset, examples=10**6).indices != tuple(range(200))
+    assert sorted(evaluator(dataset, examples=None).indices) == list(range(200))
+    assert evaluator(dataset, examples=[5, 3]).indices == (5, 3)
+
+
+@pytest.mark.parametrize("examples", [0, -1, [], [200], [-1], [1, 1]])
+def test_no_such_examples(examples: Any) -> None:
+    with pytest.raises(DataError, match="at least one"):
+        choose_examples(200, examples, 0)
+
+
+def test_settings_say_what_results_depend_on_and_nothing_else(dataset: Any) -> None:
+    base = evaluator(dataset, ["deepwordbug"], examples=5)
+    text = json.dumps(dict(base.settings), sort_keys=True)
+
+    def differs(**kw: Any) -> bool:
+        attack = kw.pop("attacks", ["deepwordbug"])
+        other = evaluator(dataset, attack, **{"examples": 5, **kw})
+        return json.dumps(dict(other.settings), sort_keys=True) != text
+
+    assert differs(seed=1)
+    assert differs(examples=6)
+    assert differs(query_budget=9)
+    assert differs(attacked_side=0)
+    assert differs(skip_truncated=False)
+    assert differs(max_length=9)
+    assert differs(attacks=[DeepWordBug(max_edit_distance=4)])
+    assert not differs(in_flight=3, token_budget=5, progress=True)
+
+
+def test_evaluators_travel(dataset: Any) -> None:
+    there = pickle.loads(pickle.dumps(evaluator(dataset, ["deepwordbug"], examples=10)))
+    here = evaluator(dataset, ["deepwordbug"], examples=10)
+    assert there.settings == here.settings
+    outcome = [e.evaluate(hashing_classifier).examples for e in (there, here)]
+    assert outcome[0] == outcome[1]
+
+
+def test_words_beyond_the_truncation_are_not_asked_about(tiny_bert: Any, tokenizer: Any) -> None:
+    model = tiny_bert()
+    text = "good film , " * 40  # the model reads 64 tokens
+    label = 1 - int(evaluate_label(model, tokenizer, text) == 0)
+    data = TextDataset([text.strip()], [label], classes="ab")
+    reports = [
+        evaluator(data, "deepwordbug", skip_truncated=skip).evaluate(model, tokenizer)
+        for skip in (True, False)
+    ]
+    assert reports[0].queries < reports[1].queries
+    assert max(reports[0].examples[0].changed, default=0) < 64
+    # Those queries were wasted: the rows they asked for are the unchanged one.
+    assert reports[0].examples[0].status == reports[1].examples[0].status
+
+
+def evaluate_label(model: Any, tokenizer: Any, text: str) -> int:
+    inputs = tokenizer([text], truncation=True, return_tensors="pt")
+    return int(model(**inputs).logits.argmax())
+
+
+def test_report_becomes_json(dataset: Any) -> None:
+    report = evaluator(dataset, ["deepwordbug"], examples=5).evaluate(hashing_classifier)
+    data = json.loads(report.to_json())
+    assert data["settings"]["examples"] == list(report.settings["examples"])
+    assert data["attacks"]["deepwordbug"]["n"] == 5
+    assert len(data["examples"]) == 5
+
+
+def test_refusals(dataset: Any, tiny_bert: Any, tokenizer: Any) -> None:
+    with pytest.raises(RegistryError, match="deepwordbug"):
+        evaluator(dataset, ["deepwordbugs"])
+    with pytest.raises(DataError, match="got none"):
+        RobustnessEvaluator([], dataset)
+    with pytest.raises(DataError, match="different names"):
+        evaluator(dataset, ["deepwordbug", DeepWordBug()])
+    with pytest.raises(DataError, match="Make an instance"):
+        evaluator(dataset, [DeepWordBug])
+    with pytest.raises(DataError, match="query_budget"):
+        evaluator(dataset, query_budget=0)
+    with pytest.raises(DataError, match="attacked_side"):
+        evaluator(dataset, attacked_side=2)
+    with pytest.raises(DataError, match="tokenizer"):
+        evaluator(dataset).evaluate(tiny_bert())
+    with pytest.raises(EvaluationError, match="3 classes"):
+        evaluator(dataset).evaluate(tiny_bert(3), tokenizer)
+
+
+def test_abstract_and_foreign_classes_are_not_registered() -> None:
+    with pytest.raises(RegistryError, match="not a subclass"):
+        attacks.register("test-int")(int)
+
+    class NoSearch(rs.Attack):
+        pass
+
+    with pytest.raises(RegistryError, match="does not define search"):
+        attacks.register("test-none")(NoSearch)

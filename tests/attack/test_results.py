@@ -1,0 +1,102 @@
+"""Rates, intervals and bounds."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import FrozenInstanceError
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosearch.attack.results import AttackResult, combine, summarise, wilson
+
+
+def record(status: str, *, label: int = 0, **kw: object) -> AttackResult:
+    defaults = {
+        "skipped": {"predicted": 1, "queries": 1},
+        "succeeded": {"predicted": 0, "queries": 10, "words": 4, "changed": (1,), "perturbed": "x"},
+        "failed": {"predicted": 0, "queries": 20, "words": 4, "changed": (1, 2), "perturbed": "y"},
+        "error": {"predicted": 0, "queries": 3, "error": "ValueError: no"},
+        "unseen": {"predicted": None, "queries": 1, "error": "ValueError: no"},
+    }[status]
+    status = "error" if status == "unseen" else status
+    return AttackResult("test", 0, "a b c d", label, status=status, **{**defaults, **kw})
+
+
+def report(*statuses: str):
+    results = [record(status) for status in statuses]
+    return summarise(results, forward_rows=5, seconds=1.0, settings={"seed": 0})
+
+
+def test_by_hand() -> None:
+    r = report("skipped", "succeeded", "succeeded", "failed", "error", "unseen", "failed", "failed")
+    assert (r.n, r.correct, r.attacked, r.succeeded, r.errors) == (8, 6, 5, 2, 2)
+    assert r.accuracy == 6 / 8
+    assert r.accuracy_under_attack == 4 / 8
+    assert r.attack_success_rate == 2 / 5
+    assert r.accuracy_bounds == (6 / 8, 7 / 8)
+    assert r.accuracy_under_attack_bounds == (3 / 8, 5 / 8)
+    assert r.attack_success_rate_bounds == (2 / 7, 4 / 7)
+    assert r.mean_queries == (10 + 10 + 20 * 3) / 5
+    assert r.mean_changed == 1 / 4
+    assert r.queries == 1 + 20 + 60 + 3 + 1
+
+
+@given(st.lists(st.sampled_from(["skipped", "succeeded", "failed", "error", "unseen"]), min_size=1))
+def test_invariants(statuses: list[str]) -> None:
+    r = report(*statuses)
+    assert r.accuracy_under_attack == pytest.approx(r.accuracy - r.succeeded / r.n)
+    for name in ("accuracy", "accuracy_under_attack", "attack_success_rate"):
+        rate, interval, bounds = (getattr(r, name + end) for end in ("", "_interval", "_bounds"))
+        assert 0 <= interval.low <= rate <= interval.high <= 1
+        assert 0 <= bounds.low <= rate <= bounds.high <= 1
+        if not r.errors:
+            assert bounds.low == bounds.high == rate
+    numbers = [v for v in json.loads(r.to_json()).values() if isinstance(v, float)]
+    assert not any(map(math.isnan, numbers))
+
+
+@pytest.mark.parametrize("statuses", [["skipped"], ["failed"], ["error", "skipped"], ["unseen"]])
+def test_nothing_attacked_or_nothing_broken_is_no_nan(statuses: list[str]) -> None:
+    r = report(*statuses)
+    assert r.attack_success_rate == 0
+    assert r.mean_changed == 0
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    # R: prop.test(x, n, correct = FALSE)$conf.int
+    [(5, 10, 0.236593, 0.763407), (0, 10, 0.0, 0.277533), (10, 10, 0.722467, 1.0)],
+)
+def test_wilson(successes: int, trials: int, low: float, high: float) -> None:
+    assert wilson(successes, trials) == pytest.approx((low, high), abs=1e-6)
+    assert wilson(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status"),
+    [
+        (["failed", "succeeded"], "succeeded"),
+        (["error", "succeeded"], "succeeded"),
+        (["failed", "error"], "error"),
+        (["failed", "failed"], "failed"),
+        (["skipped", "skipped"], "skipped"),
+    ],
+)
+def test_one_record_for_several_attacks(statuses: list[str], status: str) -> None:
+    records = [record(s) for s in statuses]
+    merged = combine(records)
+    assert merged.status == status
+    assert merged.queries == sum(r.queries for r in records)
+
+
+def test_reports_are_frozen_and_become_json() -> None:
+    r = report("succeeded", "failed")
+    with pytest.raises(FrozenInstanceError):
+        r.n = 3
+    data = json.loads(r.to_json())
+    assert data["examples"][0]["perturbed"] == "x"
+    assert data["settings"] == {"seed": 0}
+    assert "accuracy 100.0%, under attack 50.0%" in str(r)

@@ -1,0 +1,98 @@
+"""Segmentation, replacement and sides of pairs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosearch.attack.text import AttackedInput, Words, check_side, word_spans
+from rosearch.errors import DataError
+
+TRIMMED = "'-_*@"
+text = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("ab'-_*@ .,`\u02d7\u00d7")))
+
+
+def slowly(text: str) -> list[str]:
+    """The same segmentation the long way round: by white space, then runs, then trimming."""
+    words = []
+    for part in text.split():
+        runs = re.split("[^\\w'*@`\u02d7\u00d7-]+", part.strip(TRIMMED))
+        words += [run.strip(TRIMMED) for run in runs]
+    return [word for word in words if word]
+
+
+@given(text)
+def test_words_equal_the_slow_segmentation(text: str) -> None:
+    words = Words.of(text)
+    assert list(words.words) == slowly(text)
+    assert words.text == text
+    assert [text[a:b] for a, b in words.spans] == list(words.words)
+    assert list(words.spans) == word_spans(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's a well-made film.", ["It's", "a", "well-made", "film"]),
+        ("'quoted' -- and *starred*", ["quoted", "and", "starred"]),
+        ("x@y.com, U.S.", ["x@y", "com", "U", "S"]),
+        ("", []),
+        (">>>> ...", []),
+    ],
+)
+def test_examples(text: str, words: list[str]) -> None:
+    assert list(Words.of(text).words) == words
+    assert len(Words.of(text)) == len(words)
+
+
+@given(text, st.data())
+def test_replacements_touch_nothing_else(text: str, data: st.DataObject) -> None:
+    words = Words.of(text)
+    if not len(words):
+        return
+    index = data.draw(st.integers(0, len(words) - 1))
+    new = data.draw(st.sampled_from(["", "two words", "x", "[UNK]"]))
+    replaced = words.replace(index, new)
+    start, end = words.spans[index]
+    assert replaced.text == text[:start] + new + text[end:]
+    assert replaced.words == (*words.words[:index], new, *words.words[index + 1 :])
+    assert replaced.changed == ({index} if new != words.words[index] else set())
+    assert words.text == text
+    assert words.changed == set()
+    a, b = replaced.spans[index]
+    assert replaced.text[a:b] == new
+
+
+def test_changes_add_up_and_indices_keep_their_meaning() -> None:
+    words = Words.of("one, two three!").replace(1, "a b c").replace(2, "x").replace(1, "two")
+    assert words.text == "one, two x!"
+    assert words.changed == {1, 2}
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_there_is_no_such_word(index: int) -> None:
+    with pytest.raises(IndexError, match=f"Word {index} of a text of 3 words"):
+        Words.of("one two three").replace(index, "x")
+
+
+def test_words_are_values() -> None:
+    assert Words.of("a b") == Words.of("a b")
+    assert hash(Words.of("a b")) == hash(Words.of("a b"))
+    with pytest.raises(AttributeError):
+        Words.of("a b").pieces = ()  # type: ignore[misc]
+
+
+def test_sides_of_a_pair() -> None:
+    pair = ("first text", "second text")
+    assert AttackedInput(pair).words.text == "second text"
+    assert AttackedInput(pair).whole("x") == ("first text", "x")
+    assert AttackedInput(pair, 0).words.text == "first text"
+    assert AttackedInput(pair, 0).whole("x") == ("x", "second text")
+    assert AttackedInput(pair, 0).wholes([Words.of("x")]) == [("x", "second text")]
+    assert AttackedInput("alone").words.text == "alone"
+    assert AttackedInput("alone").wholes([Words.of("x")]) == ["x"]
+    with pytest.raises(DataError, match="got 2"):
+        check_side(2)

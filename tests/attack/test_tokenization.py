@@ -1,0 +1,198 @@
+"""Incremental tokenisation equals whole tokenisation, or steps aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from rosearch.attack.tokenization import IncrementalTokenizer, obstacle
+from rosearch.encoding import encode
+
+SENTENCES = [
+    "The Rock is destined to be the 21st Century's new ''Conan''.",
+    "a gorgeously elaborate  continuation -- so huge that words can't describe it!",
+    "  Effective but too-tepid biopic, with a well-made opening ",
+    "It's so laddish and juvenile, only teenage boys could possibly find it funny ...",
+    "naïve café, naïve cafe\u0301 and Ελλάς ΣΊΣΥΦΟΣ 🙂🙂 中文 字 x\u00a0y\tz\n\n end",
+]
+SPECIAL = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"]
+
+text = st.one_of(
+    st.text(max_size=60),
+    st.text(st.sampled_from("ab'. \t\n\u00a0\u0301\x1cΣ中-<>[UNKMASK]"), max_size=40),
+    st.lists(st.sampled_from(SENTENCES), max_size=2).map(" ".join),
+    st.lists(st.sampled_from("good [UNK] [MASK] <mask> film, \n '' a\u0301".split(" "))).map(
+        " ".join
+    ),
+)
+
+
+def wrapped(backend: Tokenizer, **kwargs: Any) -> PreTrainedTokenizerFast:
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[(t, backend.token_to_id(t)) for t in ("<s>", "</s>")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        mask_token="<mask>",
+        model_max_length=24,
+        **kwargs,
+    )
+
+
+def byte_level(*, prefix: bool = False, use_regex: bool = True) -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=use_regex)
+    trainer = trainers.BpeTrainer(
+        vocab_size=420,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(SENTENCES * 3, trainer)
+    return wrapped(backend)
+
+
+def unigram(scheme: str, *, normalizer: Any = None) -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.Unigram())
+    backend.normalizer = normalizer
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=200, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
+    )
+    backend.train_from_iterator(SENTENCES * 3, trainer)
+    return wrapped(backend)
+
+
+MAKERS = {
+    "byte-level": byte_level,
+    "byte-level with prefix": lambda: byte_level(prefix=True),
+    "metaspace always": lambda: unigram("always"),
+    "metaspace first": lambda: unigram("first"),
+    "metaspace with NFKC": lambda: unigram("always", normalizer=normalizers.NFKC()),
+}
+
+
+@pytest.fixture(scope="module", params=["wordpiece", *MAKERS])
+def any_tokenizer(request: pytest.FixtureRequest, tokenizer: Any) -> Any:
+    return tokenizer if request.param == "wordpiece" else MAKERS[request.param]()
+
+
+def test_these_are_taken_apart(any_tokenizer: Any) -> None:
+    assert IncrementalTokenizer(any_tokenizer).reason is None
+
+
+def test_single_texts(any_tokenizer: Any) -> None:
+    fast = IncrementalTokenizer(any_tokenizer, max_length=20)
+
+    @given(st.lists(text, max_size=4))
+    def check(texts: list[str]) -> None:
+        assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)
+        assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)  # from memory
+
+    check()
+    assert fast.reason is None
+    assert fast.verify(SENTENCES)
+
+
+def test_pairs(any_tokenizer: Any) -> None:
+    fast = IncrementalTokenizer(any_tokenizer, max_length=20)
+
+    @given(st.lists(st.tuples(text, text), min_size=1, max_size=3))
+    def check(texts: list[tuple[str, str]]) -> None:
+        assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)
+
+    check()
+
+
+def test_types_of_pairs(tokenizer: Any) -> None:
+    (row,) = IncrementalTokenizer(tokenizer).encode([("a film", "a plot .")])
+    assert row.types == (0, 0, 0, 0, 1, 1, 1, 1)
+    (row,) = IncrementalTokenizer(tokenizer).encode(["a film"])
+    assert row.types is None
+
+
+def no_spaces() -> Any:
+    vocabulary = {t: i for i, t in enumerate([*SPECIAL, "a"])}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Punctuation()
+    return wrapped(backend)
+
+
+def stripping() -> Any:
+    tokenizer = byte_level()
+    tokenizer.backend_tokenizer.normalizer = normalizers.Strip()
+    return tokenizer
+
+
+def greedy_mask() -> Any:
+    from tokenizers import AddedToken
+
+    tokenizer = byte_level()
+    tokenizer.add_tokens([AddedToken("<entity>", rstrip=True)])
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (no_spaces, "does not split at spaces"),
+        (lambda: byte_level(use_regex=False), "does not split at spaces"),
+        (lambda: unigram("never"), "does not split at spaces"),
+        (stripping, "Strip"),
+        (greedy_mask, "<entity>"),
+        (lambda: unigram("first", normalizer=normalizers.Prepend("▁")), "Prepend"),
+    ],
+)
+def test_others_are_tokenised_whole_with_the_reason_kept(make: Any, why: str) -> None:
+    tokenizer = make()
+    fast = IncrementalTokenizer(tokenizer, max_length=20)
+    assert fast.reason is not None
+    assert why in fast.reason
+    assert fast.encode(SENTENCES) == encode(tokenizer, SENTENCES, max_length=20)
+
+
+def test_a_difference_found_at_run_time_turns_it_off(tokenizer: Any) -> None:
+    fast = IncrementalTokenizer(tokenizer)
+    assert fast.verify(["a good film", "a bad film"])
+    fast._chunks[" film"] = (1, 2, 3)  # as if the tokenizer joined across the cut
+    assert not fast.verify(["a good film"])
+    assert fast.reason is not None
+    assert "a good film" in fast.reason
+    assert fast.encode(["a good film"]) == encode(tokenizer, ["a good film"], max_length=64)
+
+
+def test_left_truncation_is_left_to_the_tokenizer() -> None:
+    tokenizer = byte_level()
+    tokenizer.truncation_side = "left"
+    assert "left" in str(obstacle(tokenizer))
+
+
+def test_memory_is_bounded(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rosearch.attack import tokenization
+
+    monkeypatch.setattr(tokenization, "_CHUNKS_KEPT", 10)
+    fast = IncrementalTokenizer(tokenizer)
+    for k in range(50):
+        (row,) = fast.encode([f"a film {k}"])
+        assert row == encode(tokenizer, [f"a film {k}"], max_length=64)[0]
+        assert len(fast._chunks) <= 13
+
+
+def test_where_truncation_cuts(tokenizer: Any) -> None:
+    fast = IncrementalTokenizer(tokenizer, max_length=6)
+    assert fast.visible_end("a good film", 0) is None
+    assert fast.visible_end("a good film was very good", 0) == len("a good film was")
+    cut = fast.visible_end(("a film", "a very good film"), 1)
+    assert cut is not None
+    assert cut < len("a very good film")

@@ -1,0 +1,172 @@
+"""Victims: models and functions, memory, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rosearch.attack.text import AttackedInput
+from rosearch.attack.victim import FunctionVictim, ModelVictim, make_victim
+from rosearch.errors import DataError, EvaluationError
+
+
+def test_a_model_gives_the_probabilities_of_a_plain_forward_pass(
+    trained_bert: Any, tokenizer: Any, dataset: Any, device: str
+) -> None:
+    trained_bert.to(device)
+    texts = list(dataset.texts[:50])
+    got = ModelVictim(trained_bert, tokenizer).probabilities(texts)
+    inputs = tokenizer(texts, padding=True, return_tensors="pt").to(device)
+    with torch.no_grad():
+        expected = trained_bert(**inputs).logits.softmax(dim=1).cpu().numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert got.dtype == np.float32
+
+
+def test_pairs_use_token_types(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
+    model = tiny_bert()
+    pairs = [("a good film", "a bad plot"), ("what a story", "the cast was very weak .")]
+    inputs = tokenizer(*map(list, zip(*pairs, strict=True)), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = model(**inputs).logits.softmax(dim=1).numpy()
+    got = ModelVictim(model, tokenizer).probabilities(pairs)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_each_distinct_row_is_computed_once(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
+    victim = ModelVictim(tiny_bert(), tokenizer)
+    # Case is lost in tokenisation, so these are two rows.
+    out = victim.probabilities(["a good film", "A GOOD film", "a bad film", "a good film"])
+    assert victim.forward_rows == 2
+    assert (out[0] == out[1]).all()  # ties are exact
+    again = victim.probabilities(["a bad  film", "a Good film"])
+    assert victim.forward_rows == 2
+    assert (again[0] == out[2]).all()
+
+
+def test_memory_survives_growth_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rosearch.attack import victim as module
+
+    monkeypatch.setattr(module, "_ROWS_KEPT", 30)
+
+    def answers(texts: Any) -> Any:
+        return np.array([[float(t), 1 - float(t)] for t in texts])
+
+    victim = FunctionVictim(answers, outputs="probabilities")
+    for start in range(0, 100, 7):
+        texts = [str(k / 100) for k in range(max(0, start - 5), min(start + 5, 100))]
+        out = victim.probabilities(texts)
+        np.testing.assert_allclose(out[:, 0], [float(t) for t in texts], rtol=1e-6)
+        assert len(victim._rows) <= 40
+
+
+def test_weights_that_changed_are_seen_by_a_new_victim(
+    tiny_bert: Callable[..., Any], tokenizer: Any
+) -> None:
+    model = tiny_bert()
+    before = make_victim(model, tokenizer).probabilities(["a film"])
+    with torch.no_grad():
+        model.classifier.bias += torch.tensor([3.0, 0.0])
+    after = make_victim(model, tokenizer).probabilities(["a film"])
+    assert after[0, 0] > before[0, 0]
+
+
+@pytest.mark.parametrize(
+    "form", [np.array, torch.tensor, list], ids=["numpy", "torch", "nested lists"]
+)
+def test_functions_may_answer_in_any_form(form: Any) -> None:
+    victim = FunctionVictim(lambda texts: form([[0.25, 0.75]] * len(texts)))
+    assert victim.probabilities(["x", "y"]).tolist() == [[0.25, 0.75]] * 2
+    assert victim.outputs == "probabilities"
+
+
+def test_logits_go_through_a_softmax() -> None:
+    victim = FunctionVictim(lambda texts: np.array([[1.0, 2.0, -1.0]] * len(texts)))
+    expected = torch.tensor([1.0, 2.0, -1.0]).softmax(0).numpy()
+    np.testing.assert_array_equal(victim.probabilities(["x"])[0], expected)
+    assert victim.outputs == "logits"
+
+
+def test_what_is_decided_is_kept() -> None:
+    answers = {"x": [0.5, 0.5], "y": [3.0, 1.0]}
+    victim = FunctionVictim(lambda texts: [answers[t] for t in texts])
+    victim.probabilities(["x"])
+    with pytest.raises(EvaluationError, match="outputs='logits'"):
+        victim.probabilities(["y"])
+    told = FunctionVictim(lambda texts: [answers[t] for t in texts], outputs="logits")
+    assert told.probabilities(["x", "y"])[1, 0] == pytest.approx(0.880797)
+    with pytest.raises(DataError, match="'scores'"):
+        FunctionVictim(lambda texts: [], outputs="scores")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (np.zeros(3), r"answered with shape \(3,\)"),
+        (np.zeros((2, 2)), r"answered with shape \(2, 2\)"),
+        (np.full((3, 1), 0.5), "one number a text"),
+        (np.full((3, 4), 0.25), "gives 4 classes, the data set has 2"),
+        ("no numbers", "no array of numbers"),
+        (None, "no array of numbers|shape"),
+    ],
+)
+def test_wrong_answers(answer: Any, message: str) -> None:
+    classes = None if np.shape(answer) == (3, 1) else 2
+    victim = FunctionVictim(lambda texts: answer, classes=classes)
+    with pytest.raises(EvaluationError, match=message):
+        victim.probabilities(["a", "b", "c"])
+
+
+def test_a_model_for_other_labels(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
+    victim = make_victim(tiny_bert(3), tokenizer, classes=2)
+    with pytest.raises(EvaluationError, match="gives 3 classes, the data set has 2"):
+        victim.probabilities(["a film"])
+
+
+def test_what_cannot_be_attacked(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="no tokenizer attribute"):
+        make_victim(tiny_bert())
+    with pytest.raises(DataError, match="Cannot attack int"):
+        make_victim(3)
+    model = tiny_bert()
+    model.tokenizer = tokenizer
+    assert isinstance(make_victim(model), ModelVictim)
+    victim = FunctionVictim(len)  # type: ignore[arg-type]
+    assert make_victim(victim) is victim
+
+
+def test_words_within_sight(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
+    victim = ModelVictim(tiny_bert(), tokenizer, max_length=6)
+    for text, seen in [
+        ("a good film", 3),
+        ("a good film was", 4),
+        ("a good film was very good", 4),
+    ]:
+        attacked = AttackedInput(text)
+        assert victim.visible_words(attacked, attacked.words) == seen
+    pair = AttackedInput(("a film", "a very good film was good"))
+    assert victim.visible_words(pair, pair.words) < 6
+
+
+def test_out_of_memory_halves_the_batch(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
+    model = tiny_bert()
+    plain = ModelVictim(model, tokenizer).probabilities(["a film", "a good plot", "the cast"])
+    forward = model.forward
+
+    def small(**inputs: Any) -> Any:
+        if inputs["input_ids"].numel() > 8:
+            raise torch.OutOfMemoryError("too large")
+        return forward(**inputs)
+
+    model.forward = small
+    victim = ModelVictim(model, tokenizer, token_budget=64, max_length=8)
+    got = victim.probabilities(["a film", "a good plot", "the cast"])
+    np.testing.assert_allclose(got, plain, atol=1e-6)
+    assert victim.token_budget == 8
+    model.forward = lambda **_: (_ for _ in ()).throw(torch.OutOfMemoryError("always"))
+    with pytest.raises(torch.OutOfMemoryError):
+        victim.probabilities(["a story"])
