@@ -1,0 +1,98 @@
+"""What a search found."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rosearch.errors import EvaluationError, MissingResourceError
+from rosearch.evolve.records import TrialRecord
+from rosearch.fitness import Fitness, best_index
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """All candidates of a study so far, and the best of them.
+
+    Attributes:
+        study: The study's name.
+        trials: All candidates in order of their numbers, failed and running ones included.
+        front: The feasible candidates that no other feasible one dominates, in order of their
+            numbers: over the objectives of a Pareto fitness, over the weighted terms otherwise.
+            Empty when nothing is feasible.
+    """
+
+    study: str
+    trials: tuple[TrialRecord, ...]
+    front: tuple[TrialRecord, ...]
+
+    @classmethod
+    def from_trials(
+        cls, study: str, trials: Sequence[TrialRecord], fitness: Fitness
+    ) -> SearchResult:
+        """The result that follows from a study's trials."""
+        complete = [t for t in trials if t.score is not None]
+        mask = fitness.front([t.score for t in complete if t.score is not None])
+        front = tuple(t for t, chosen in zip(complete, mask, strict=True) if chosen)
+        return cls(study, tuple(trials), front)
+
+    @property
+    def best(self) -> TrialRecord:
+        """The candidate to take: of a weighted fitness, the one with the largest sum.
+
+        Of a Pareto fitness it is the front's candidate with the best first objective, ties going
+        to the next objective; so list the objective that you care for most first. Where
+        nothing is feasible it is the candidate that violates the constraints least, and
+        ``best.score.feasible`` is false.
+
+        Raises:
+            EvaluationError: No candidate has been evaluated with success.
+        """
+        complete = [t for t in self.trials if t.score is not None]
+        if not complete:
+            failed = [t for t in self.trials if t.failure is not None]
+            first = f" The first failure: {failed[0].failure}" if failed else ""
+            raise EvaluationError(
+                f"The study {self.study!r} has no evaluated candidate: {len(self.trials)} trials, "
+                f"{len(failed)} failed.{first}"
+            )
+        return complete[best_index([t.score for t in complete if t.score is not None])]
+
+    def to_pandas(self) -> Any:
+        """One row a trial, as a ``pandas.DataFrame``; needs pandas.
+
+        Raises:
+            MissingResourceError: pandas is not installed.
+        """
+        try:
+            pd = importlib.import_module("pandas")
+        except ImportError as error:
+            raise MissingResourceError(
+                "to_pandas() needs pandas, which is not installed: pip install pandas"
+            ) from error
+        front = {t.number for t in self.front}
+        rows = []
+        for trial in self.trials:
+            row: dict[str, Any] = {
+                "number": trial.number,
+                "state": trial.state,
+                "key": trial.key,
+                "seed": trial.seed,
+                "seconds": trial.seconds,
+                "on_front": trial.number in front,
+                "failure": str(trial.failure) if trial.failure else None,
+            }
+            if trial.score is not None:
+                row |= {"feasible": trial.score.feasible, "violation": trial.score.violation}
+                row |= {f"value_{i}": value for i, value in enumerate(trial.score.values)}
+            rows.append(row | {f"metric_{k}": v for k, v in trial.metrics.items()})
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        states = [trial.state for trial in self.trials]
+        return (
+            f"SearchResult({self.study!r}: {states.count('complete')} complete, "
+            f"{states.count('failed')} failed, {len(self.front)} on the front)"
+        )

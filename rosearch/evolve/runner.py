@@ -1,0 +1,225 @@
+"""One run of a search: keeps the workers busy and the ledger in step."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
+from concurrent.futures import wait as wait_for
+
+from tqdm.auto import tqdm
+
+from rosearch.errors import EvaluationError
+from rosearch.evolve.executors import Outcome, Workers
+from rosearch.evolve.ledger import Ledger
+from rosearch.evolve.ownership import LEASE_SECONDS, RENEW_SECONDS
+from rosearch.evolve.proposals import Proposals
+from rosearch.evolve.records import Candidate, Failure, TrialRecord
+
+_POLL_SECONDS = 1.0
+"""How often to look for news of other processes while there is nothing to do here."""
+_HOPELESS = 3
+"""This many equal failures, and nothing else, end a run."""
+
+
+class Runner:
+    """Evaluates the candidates of one call of ``Evolver.run``.
+
+    Args:
+        evaluate: The evaluation.
+        proposals: Says what comes next.
+        ledger: The study's trials.
+        tell: Records what came of a candidate, as ``Evolver.tell`` does.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[..., Mapping[str, float]],
+        proposals: Proposals,
+        ledger: Ledger,
+        tell: Callable[..., TrialRecord],
+    ) -> None:
+        self._evaluate = evaluate
+        self._proposals = proposals
+        self._ledger = ledger
+        self._tell = tell
+        self._held: dict[int, Candidate] = {}
+        self._open: dict[Future[Outcome], Candidate] = {}
+        self._alone: deque[Candidate] = deque()
+        self._losses: Counter[int] = Counter()
+        self._failures: list[Failure] = []
+        self._succeeded = any(trial.state == "complete" for trial in ledger.trials())
+
+    def run(
+        self,
+        candidates: int,
+        *,
+        executor: Executor | int | None,
+        workers: int | None,
+        progress: bool,
+    ) -> None:
+        """Go on until the study has ``candidates`` finished trials; see ``Evolver.run``."""
+        with Workers(executor, workers=workers) as pool:
+            pool.check_picklable(self._evaluate)
+            self._check_early()
+            bar = tqdm(
+                total=candidates,
+                initial=self._finished(candidates),
+                desc="candidates",
+                unit="candidate",
+                delay=2,
+                disable=not progress,
+            )
+            with bar:
+                try:
+                    with self._signs_of_life():
+                        self._loop(candidates, pool, bar)
+                except BaseException:
+                    self._give_back()
+                    raise
+
+    def _loop(self, candidates: int, pool: Workers, bar: tqdm[None]) -> None:
+        while True:
+            self._fill(candidates, pool)
+            if self._open:
+                self._collect(pool)
+            elif not self._alone and self._finished(candidates) < candidates:
+                time.sleep(_POLL_SECONDS)  # the rest is under way in other processes
+            finished = self._finished(candidates)
+            bar.update(finished - bar.n)
+            if finished == candidates and not self._held:
+                return
+
+    def _fill(self, candidates: int, pool: Workers) -> None:
+        """Hand out work until every worker has some."""
+        if self._alone:
+            # One of these has killed a worker. Run by itself, the guilty one shows.
+            if not self._open:
+                self._submit(self._alone.popleft(), pool)
+            return
+        while len(self._open) < pool.count:
+            candidate = self._next(candidates)
+            if candidate is None:
+                return
+            self._held[candidate.number] = candidate
+            self._submit(candidate, pool)
+
+    def _next(self, candidates: int) -> Candidate | None:
+        candidate = self._proposals.take_up(
+            LEASE_SECONDS, own=True, busy=self._held, below=candidates
+        )
+        if candidate is None and len(self._ledger.trials()) < candidates:
+            return self._proposals.propose(LEASE_SECONDS) if self._proposals.is_ready() else None
+        return candidate
+
+    def _submit(self, candidate: Candidate, pool: Workers) -> None:
+        try:
+            future = pool.submit(self._evaluate, candidate.genome, candidate.seed)
+        except BrokenExecutor as error:
+            if not pool.is_own_pool:
+                raise EvaluationError(
+                    f"The executor takes no more work ({error}). Nothing is lost: make a new "
+                    f"executor and call run again."
+                ) from error
+            pool.replace()  # its workers died while nothing was under way
+            future = pool.submit(self._evaluate, candidate.genome, candidate.seed)
+        self._open[future] = candidate
+
+    def _collect(self, pool: Workers) -> None:
+        """Record what has finished, in order of the trials' numbers."""
+        done, _ = wait_for(self._open, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        if pool.is_own_pool and any(isinstance(f.exception(), BrokenExecutor) for f in done):
+            done, _ = wait_for(self._open)  # the break ends them all
+            pool.replace()
+        for future in sorted(done, key=lambda f: self._open[f].number):
+            candidate = self._open.pop(future)
+            try:
+                outcome = future.result()
+            except Exception as error:  # noqa: BLE001 - of the worker, not of the candidate
+                self._lost(candidate, error)
+            else:
+                self._record(candidate, outcome)
+
+    def _lost(self, candidate: Candidate, error: BaseException) -> None:
+        """Run a candidate once more whose worker has died, then give it up."""
+        self._losses[candidate.number] += 1
+        if self._losses[candidate.number] < 2:
+            self._alone.append(candidate)
+            return
+        message = (
+            f"Its worker died twice ({type(error).__name__}: {error}). Out of memory is the usual "
+            f'cause; in a script without `if __name__ == "__main__":` worker processes die at '
+            f"their start."
+        )
+        failure = Failure.from_exception(error)
+        self._record(
+            candidate, Outcome(None, Failure("WorkerLost", message, failure.traceback), 0.0)
+        )
+
+    def _record(self, candidate: Candidate, outcome: Outcome) -> None:
+        told = outcome.failure if outcome.metrics is None else outcome.metrics
+        if told is None:
+            raise EvaluationError(f"Candidate {candidate.number} came back without an outcome.")
+        del self._held[candidate.number]
+        if self._ledger.trials()[candidate.number].state != "running":
+            return  # another process took it for abandoned and was faster
+        trial = self._tell(candidate, told, seconds=outcome.seconds)
+        if trial.failure is None:
+            self._succeeded = True
+            return
+        self._failures.append(trial.failure)
+        alike = {_shape(failure) for failure in self._failures}
+        if not self._succeeded and len(self._failures) == _HOPELESS and len(alike) == 1:
+            raise EvaluationError(
+                f"The first {_HOPELESS} candidates all failed with the same error, so the rest "
+                f"would too: {trial.failure}\nThey are recorded as failed; repair the cause and "
+                f"call run again. The last one's traceback:\n{trial.failure.traceback}"
+            )
+
+    def _check_early(self) -> None:
+        """Let the evaluation object before anything is trained."""
+        check = getattr(self._evaluate, "check", None)
+        if check is not None:
+            for genome in self._proposals.upcoming():
+                check(genome)
+
+    def _finished(self, candidates: int) -> int:
+        return sum(t.state != "running" for t in self._ledger.trials()[:candidates])
+
+    def _give_back(self) -> None:
+        for future in self._open:
+            future.cancel()
+        for number in self._held:
+            with contextlib.suppress(Exception):  # the error that ended the run is the one to show
+                self._ledger.release(number)
+
+    @contextlib.contextmanager
+    def _signs_of_life(self) -> Iterator[None]:
+        """Renew the claim on the trials under way, for processes on other machines."""
+        if not self._ledger.is_shared:
+            yield
+            return
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(RENEW_SECONDS):
+                for number in list(self._held):
+                    with contextlib.suppress(Exception):  # the next sign comes in a minute
+                        self._ledger.claim(number, lease=LEASE_SECONDS)
+
+        thread = threading.Thread(target=renew, name="rosearch-signs-of-life", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def _shape(failure: Failure) -> tuple[str, str]:
+    """What two failures of one cause share: not the numbers and addresses in their texts."""
+    return failure.kind, re.sub(r"0x[0-9a-f]+|\d+", "#", failure.message)

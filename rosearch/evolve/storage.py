@@ -1,0 +1,118 @@
+"""Opening the place where studies are kept, with an answer for every way it can fail."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import optuna
+
+from rosearch.errors import StorageError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+_JOURNAL = "journal:///"
+_EXAMPLES = (
+    '"sqlite:///search.db" (a file on a local disk), "journal:///shared/search.log" (a file on a '
+    'shared disk), "postgresql://user:password@host/database", or None (in memory)'
+)
+
+
+def open_storage(storage: str | BaseStorage | None) -> BaseStorage:
+    """The Optuna storage that ``storage`` stands for.
+
+    Args:
+        storage: A database URL as SQLAlchemy reads it, ``"journal:///"`` and the path of a
+            journal file, an Optuna storage, or ``None`` for one in memory.
+
+    Raises:
+        StorageError: It cannot be opened; the message says why and what to do.
+    """
+    if storage is None:
+        return optuna.storages.InMemoryStorage()
+    if isinstance(storage, optuna.storages.BaseStorage):
+        return optuna.storages.get_storage(storage)
+    if "://" not in str(storage):
+        raise StorageError(f"Expected a storage URL, got {storage!r}. A storage is {_EXAMPLES}.")
+    try:
+        with quiet_optuna():
+            if storage.startswith(_JOURNAL):
+                return _open_journal(storage[len(_JOURNAL) :])
+            _check_sqlite_folder(storage)
+            return optuna.storages.get_storage(storage)
+    except StorageError:
+        raise
+    except Exception as error:
+        raise StorageError(_explain(storage, error)) from error
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Silence Optuna's reports of routine steps, and leave its logger as it was."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def redacted(url: str) -> str:
+    """``url`` without its password."""
+    from sqlalchemy.engine import make_url
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except Exception:  # noqa: BLE001 - what cannot be read may hold a password anywhere
+        return url.split("://", maxsplit=1)[0] + "://..."
+
+
+def _open_journal(path: str) -> BaseStorage:
+    from optuna.storages.journal import JournalFileBackend
+
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise StorageError(f"The folder {file.parent} is not there. Make it, or use another path.")
+    return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+
+
+def _check_sqlite_folder(url: str) -> None:
+    from sqlalchemy.engine import make_url
+
+    parsed = make_url(url)
+    database = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not database or database.startswith("file:"):
+        return
+    if database == ":memory:":
+        return
+    path = Path(database)
+    if not path.parent.is_dir():
+        raise StorageError(
+            f"Cannot open the storage {url}: the folder {path.parent} is not there. Make it, or "
+            f"use another path (sqlite:///relative/path.db, sqlite:////absolute/path.db)."
+        )
+    if path.is_dir():
+        raise StorageError(f"Cannot open the storage {url}: {path} is a folder, not a file.")
+
+
+def _explain(url: str, error: Exception) -> str:
+    cause = error
+    while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
+        cause = cause.__cause__
+    name, text = type(cause).__name__, (str(cause).splitlines() or [""])[0]
+    if isinstance(error, ImportError):
+        advice = f"Install the database driver that the URL asks for ({text})."
+    elif name == "NoSuchModuleError":
+        advice = f"SQLAlchemy knows no such database. A storage is {_EXAMPLES}."
+    elif "not a database" in text:
+        advice = "The file is there but is no SQLite database; use another path."
+    elif "alembic" in text or "schema" in text or "storage upgrade" in text:
+        advice = "Another version of Optuna wrote it: `optuna storage upgrade --storage URL`."
+    else:
+        advice = "Check the path, its permissions, or that the database server is reachable."
+    return f"Cannot open the storage {redacted(url)}: {name}: {text}. {advice}"

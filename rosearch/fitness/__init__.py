@@ -1,0 +1,25 @@
+"""What is wanted of a student: fitness terms, their weighted sum, their Pareto order."""
+
+from rosearch.fitness.fitness import Fitness, Score, best_index, rank_order
+from rosearch.fitness.pareto import (
+    crowding_distance,
+    dominates,
+    hypervolume,
+    non_dominated_ranks,
+    pareto_front,
+)
+from rosearch.fitness.terms import FitnessTerm, fitness_terms
+
+__all__ = [
+    "Fitness",
+    "FitnessTerm",
+    "Score",
+    "best_index",
+    "crowding_distance",
+    "dominates",
+    "fitness_terms",
+    "hypervolume",
+    "non_dominated_ranks",
+    "pareto_front",
+    "rank_order",
+]

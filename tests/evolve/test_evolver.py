@@ -1,0 +1,353 @@
+"""The evolver: failures, asking and telling, housekeeping, results."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+
+from rosearch.errors import EvaluationError, MissingResourceError, SpaceError
+from rosearch.evolve import Evolver, Failure, RandomSearch, Strategy
+from rosearch.fitness import Fitness
+from rosearch.space import SearchSpace
+from tests.evolve.evaluations import FITNESS, SPACE, failing, synthetic
+
+
+def evolver(evaluate=synthetic, fitness=FITNESS, **settings):
+    return Evolver(SPACE, evaluate, fitness, **({"population": 5} | settings))
+
+
+def every(period, action):
+    """``synthetic``, except that every so many candidates ``action`` decides."""
+    calls = 0
+
+    def evaluate(genome, *, seed):
+        nonlocal calls
+        calls += 1
+        return action(genome, seed) if calls % period == 0 else synthetic(genome, seed=seed)
+
+    return evaluate
+
+
+def boom(genome, seed):
+    raise MemoryError("no room for the student")
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "text"),
+    [
+        (boom, "MemoryError", "no room"),
+        (
+            lambda g, seed: synthetic(g, seed=seed) | {"accuracy": math.nan},
+            "EvaluationError",
+            "nan",
+        ),
+        (lambda g, seed: {"accuracy": 0.5}, "EvaluationError", "It gave accuracy"),
+        (lambda g, seed: {"accuracy": "high"}, "EvaluationError", "no number"),
+        (lambda g, seed: 0.5, "EvaluationError", "mapping"),
+    ],
+)
+def test_a_failed_candidate_is_recorded_and_the_search_goes_on(action, kind, text, url):
+    result = evolver(every(3, action), storage=url).run(9, progress=False)
+    failed = [t for t in result.trials if t.state == "failed"]
+    assert [t.number for t in failed] == [2, 5, 8]
+    assert all(t.failure.kind == kind and text in t.failure.message for t in failed)
+    assert all("Traceback" in t.failure.traceback for t in failed)
+    assert all(t.score is None and not t.metrics for t in failed)
+    assert len(result.trials) == 9
+    assert result.best.state == "complete"
+
+
+def test_equal_failures_from_the_start_end_the_run_and_nothing_is_lost(url):
+    search = evolver(failing, storage=url)
+    with pytest.raises(EvaluationError, match="first 3 candidates all failed") as raised:
+        search.run(20, progress=False)
+    assert "RuntimeError: no luck with" in str(raised.value)
+    assert "evaluations.py" in str(raised.value)  # the traceback
+    assert [t.state for t in search.result.trials] == ["failed"] * 3
+    with pytest.raises(EvaluationError, match=r"no evaluated candidate: 3 trials, 3 failed.*luck"):
+        _ = search.best
+    search.evaluate = synthetic  # repaired
+    result = search.run(6, progress=False)
+    assert [t.state for t in result.trials] == ["failed"] * 3 + ["complete"] * 3
+
+
+def test_different_failures_do_not_end_the_run():
+    kinds = iter([ValueError, KeyError, OSError, ValueError])
+
+    def evaluate(genome, *, seed):
+        raise next(kinds)("broken")
+
+    result = evolver(evaluate).run(4, progress=False)
+    assert [t.failure.kind for t in result.trials] == [
+        "ValueError",
+        "KeyError",
+        "OSError",
+        "ValueError",
+    ]
+
+
+def test_an_interrupt_ends_the_run_and_the_next_run_goes_on(url):
+    def interrupt(genome, seed):
+        raise KeyboardInterrupt
+
+    search = evolver(every(4, interrupt), storage=url)
+    with pytest.raises(KeyboardInterrupt):
+        search.run(8, progress=False)
+    assert [t.state for t in search.result.trials] == ["complete"] * 3 + ["running"]
+    resumed = evolver(synthetic_named_as(search.evaluate), storage=url)
+    whole = evolver().run(8, progress=False)
+    assert [t.key for t in resumed.run(8, progress=False).trials] == [t.key for t in whole.trials]
+
+
+def synthetic_named_as(function):
+    """``synthetic`` under the name by which a study knows ``function``."""
+
+    def evaluate(genome, *, seed):
+        return synthetic(genome, seed=seed)
+
+    evaluate.__qualname__ = function.__qualname__
+    return evaluate
+
+
+def test_ask_and_tell_give_what_run_gives():
+    by_hand = evolver()
+    for _ in range(8):
+        candidate = by_hand.ask()
+        trial = by_hand.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
+        assert trial.number == candidate.number
+    automatic = evolver().run(8, progress=False)
+    assert [(t.key, t.seed, t.score) for t in by_hand.result.trials] == [
+        (t.key, t.seed, t.score) for t in automatic.trials
+    ]
+
+
+def test_telling_failures_and_telling_twice():
+    search = evolver()
+    first, second, third = search.ask(), search.ask(), search.ask()
+    assert [first.number, second.number, third.number] == [0, 1, 2]
+    assert search.tell(first, ValueError("bad")).failure.kind == "ValueError"
+    assert search.tell(second, Failure("Lost", "gone", "")).failure.message == "gone"
+    assert search.tell(third, {"accuracy": 0.5}).state == "failed"
+    with pytest.raises(EvaluationError, match="failed already"):
+        search.tell(third, synthetic(third.genome, seed=third.seed))
+
+
+def test_a_metric_that_the_fitness_does_not_read_may_be_nan(url):
+    def evaluate(genome, *, seed):
+        return synthetic(genome, seed=seed) | {"loss": math.nan, "bound": math.inf}
+
+    result = evolver(evaluate, storage=url).run(2, progress=False)
+    assert all(t.state == "complete" for t in result.trials)
+    assert math.isnan(result.best.metrics["loss"])
+    assert result.best.metrics["bound"] == math.inf
+
+
+def test_overlap_refuses_to_ask_for_more_than_it_allows():
+    search = evolver(overlap=2)
+    first, second = search.ask(), search.ask()
+    with pytest.raises(EvaluationError, match="waits"):
+        search.ask()
+    search.tell(second, synthetic(second.genome, seed=second.seed))
+    with pytest.raises(EvaluationError, match="waits"):
+        search.ask()
+    search.tell(first, synthetic(first.genome, seed=first.seed))
+    assert search.ask().number == 2
+
+
+def test_run_finishes_what_was_asked_for_and_never_told():
+    search = evolver()
+    asked = search.ask()
+    result = search.run(3, progress=False)
+    assert [t.state for t in result.trials] == ["complete"] * 3
+    assert result.trials[0].key == asked.genome.key
+
+
+def test_the_seed_belongs_to_the_genome():
+    a = evolver(seed=5).run(6, progress=False)
+    b = evolver(seed=5, seeds=[a.trials[3].genome]).run(1, progress=False)
+    assert b.trials[0].seed == a.trials[3].seed
+    c = evolver(seed=6, seeds=[a.trials[3].genome]).run(1, progress=False)
+    assert c.trials[0].seed != a.trials[3].seed
+
+
+def test_given_genomes_come_first():
+    genomes = [SPACE.sample(seed=s) for s in (100, 101)]
+    result = evolver(seeds=genomes).run(6, progress=False)
+    assert [t.genome for t in result.trials[:2]] == genomes
+    assert len({t.key for t in result.trials}) == 6
+
+
+def test_given_genomes_must_be_in_the_space_and_different():
+    inside = SPACE.sample(seed=1)
+    with pytest.raises(SpaceError, match=r"seeds\[0\] and seeds\[1\]"):
+        evolver(seeds=[inside, inside])
+    narrow = SearchSpace(widths=[w for w in SPACE.widths if w != inside.width][:1])
+    with pytest.raises(SpaceError, match="width"):
+        Evolver(narrow, synthetic, FITNESS, seeds=[inside])
+
+
+def test_nothing_feasible_gives_the_least_violating():
+    fitness = Fitness({"accuracy": 1.0}, constraints={"compression": (1000.0, None)})
+    result = evolver(fitness=fitness).run(6, progress=False)
+    assert result.front == ()
+    assert not result.best.score.feasible
+    assert result.best.metrics["compression"] == max(
+        t.metrics["compression"] for t in result.trials
+    )
+
+
+def test_a_pareto_search_has_a_front_and_its_best_is_on_it():
+    fitness = Fitness.pareto(["robustness", "compression"])
+    result = evolver(fitness=fitness).run(15, progress=False)
+    assert result.best in result.front
+    assert result.best.score.values[0] == max(t.score.values[0] for t in result.trials)
+    robust = sorted(result.front, key=lambda t: t.score.values[0])
+    sizes = [t.score.values[1] for t in robust]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+class Kept:
+    """An evaluation that keeps students, as a pipeline does."""
+
+    settings = {"what": "kept"}
+
+    def __init__(self, refuse=None):
+        self.students = {}
+        self.loads = 0
+        self.checked = []
+        self.refuse = refuse
+
+    def __call__(self, genome, *, seed):
+        self.students[genome.key, seed] = f"student {genome.key}"
+        return synthetic(genome, seed=seed)
+
+    def load(self, genome, *, seed):
+        self.loads += 1
+        return self.students[genome.key, seed]
+
+    def discard(self, genome, *, seed):
+        self.students.pop((genome.key, seed), None)
+
+    def check(self, genome):
+        self.checked.append(genome)
+        if self.refuse:
+            raise self.refuse
+
+
+def test_only_students_of_the_front_are_kept_and_they_load_on_use():
+    evaluate = Kept()
+    result = evolver(evaluate).run(15, progress=False)
+    assert set(evaluate.students) == {(t.key, t.seed) for t in (*result.front, result.best)}
+    assert len(evaluate.students) < 15
+    assert evaluate.loads == 0
+    best = result.best
+    assert best.student == f"student {best.key}"
+    assert best.student is best.student
+    assert evaluate.loads == 1
+
+
+def test_a_student_left_behind_is_dropped_by_the_next_run(url):
+    evaluate = Kept()
+    evolver(evaluate, storage=url).run(8, progress=False)
+    result = evolver(evaluate, storage=url).result
+    gone = next(t for t in result.trials if (t.key, t.seed) not in evaluate.students)
+    evaluate.students[gone.key, gone.seed] = "left by a killed run"
+    result = evolver(evaluate, storage=url).run(9, progress=False)
+    assert set(evaluate.students) == {(t.key, t.seed) for t in (*result.front, result.best)}
+
+
+def test_an_evaluation_without_students_says_so():
+    result = evolver().run(2, progress=False)
+    with pytest.raises(EvaluationError, match="not kept"):
+        _ = result.best.student
+
+
+def test_a_housekeeping_error_is_a_warning():
+    evaluate = Kept()
+    evaluate.discard = lambda genome, *, seed: 1 / 0
+    with pytest.warns(RuntimeWarning, match="ZeroDivisionError"):
+        result = evolver(evaluate).run(8, progress=False)
+    assert len(result.trials) == 8
+
+
+def test_check_is_asked_before_the_first_training_and_its_error_records_nothing():
+    genomes = [SPACE.sample(seed=1)]
+    evaluate = Kept(refuse=MissingResourceError("WordNet is missing"))
+    search = evolver(evaluate, seeds=genomes)
+    with pytest.raises(MissingResourceError, match="WordNet"):
+        search.run(3, progress=False)
+    assert search.result.trials == ()
+    assert not evaluate.students
+    evaluate.refuse = None
+    search.run(3, progress=False)
+    assert evaluate.checked[-1] == genomes[0]
+
+
+def test_an_exhausted_space_is_an_error_that_keeps_what_was_found():
+    class OnlyTwo(Strategy):
+        def propose(self, space, trials, *, number, rng):
+            return space.sample(seed=number % 2)
+
+    tiny = SearchSpace(
+        operators={"identity": {}},
+        nodes=(1, 1),
+        widths=SPACE.widths[:1],
+        embedding_widths=SPACE.embedding_widths[:1],
+        poolings=SPACE.poolings[:1],
+    )
+    for strategy in (OnlyTwo(), None):
+        search = Evolver(tiny, synthetic, FITNESS, strategy=strategy)
+        with pytest.raises(SpaceError, match="No new architecture"):
+            search.run(500, progress=False)
+        result = search.result
+        assert 1 <= len(result.trials) < 500
+        assert len({t.key for t in result.trials}) == len(result.trials)
+        assert all(t.state == "complete" for t in result.trials)
+
+
+def test_records_cannot_be_changed():
+    result = evolver().run(2, progress=False)
+    with pytest.raises(AttributeError):
+        result.trials = ()
+    with pytest.raises(AttributeError):
+        result.best.seed = 1
+
+
+def test_to_pandas_without_pandas_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingResourceError, match="pip install pandas"):
+        evolver().run(2, progress=False).to_pandas()
+
+
+def test_to_pandas():
+    pytest.importorskip("pandas")
+    frame = evolver(every(3, boom)).run(4, progress=False).to_pandas()
+    assert list(frame["number"]) == [0, 1, 2, 3]
+    assert list(frame["state"]) == ["complete", "complete", "failed", "complete"]
+    assert frame["metric_accuracy"].notna().sum() == 3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: evolver("synthetic"),
+        lambda: evolver(fitness={"accuracy": 1.0}),
+        lambda: evolver(study=""),
+        lambda: evolver(overlap=0),
+        lambda: evolver(population=1),
+        lambda: evolver().run(0),
+        lambda: evolver().run(2, executor=0),
+        lambda: evolver().run(2, executor="four"),
+    ],
+)
+def test_senseless_arguments_are_refused(make):
+    with pytest.raises((TypeError, ValueError)):
+        make()
+
+
+def test_progress_can_be_shown_and_silenced(capfd):
+    evolver().run(2, progress=True)
+    evolver(strategy=RandomSearch()).run(2, progress=False)
+    assert "candidate" not in capfd.readouterr().err  # too quick for a bar

@@ -1,0 +1,194 @@
+"""Where candidates run: pools, dying workers, executors of the caller."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rosearch.errors import EvaluationError
+from rosearch.evolve import Evolver, process_pool
+from rosearch.evolve.executors import SerialExecutor, Workers
+from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, synthetic, threads
+
+ROOT = Path(__file__).parents[2]
+
+
+def evolver(evaluate=synthetic, **settings):
+    return Evolver(SPACE, evaluate, FITNESS, **({"population": 5, "seed": 2} | settings))
+
+
+def rows(result):
+    return [(t.number, t.key, t.seed, t.state, t.score) for t in result.trials]
+
+
+def test_serial_executor_runs_at_once_and_hands_on_exceptions():
+    with SerialExecutor() as executor:
+        assert executor.submit(max, 1, 2).result() == 2
+        assert isinstance(executor.submit(int, "x").exception(), ValueError)
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+
+
+@pytest.mark.slow
+def test_a_pool_gives_what_one_process_gives():
+    serial = evolver(overlap=2).run(8, progress=False)
+    pooled = evolver(overlap=2).run(8, executor=2, progress=False)
+    assert rows(pooled) == rows(serial)
+
+
+def test_workers_share_the_cores():
+    with process_pool(2) as pool:
+        omp, torch_threads = pool.submit(threads).result()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert omp * 2 <= max(cores, 2)
+    assert torch_threads * 2 <= max(cores, 2)
+
+
+def test_a_worker_that_dies_once_costs_nothing(tmp_path):
+    whole = evolver(KillsItself(())).run(6, progress=False)
+    victim = whole.trials[2]
+    evaluate = KillsItself([victim.seed], once=tmp_path / "died")
+    result = evolver(evaluate).run(6, executor=1, progress=False)
+    assert (tmp_path / "died").exists()
+    assert rows(result) == rows(whole)
+
+
+@pytest.mark.slow
+def test_a_candidate_that_kills_its_worker_twice_is_recorded_and_nobody_else_suffers():
+    whole = evolver(KillsItself(()), overlap=2).run(4, progress=False)
+    victim = whole.trials[1]
+    result = evolver(KillsItself([victim.seed]), overlap=2).run(4, executor=2, progress=False)
+    assert [t.state for t in result.trials] == ["complete", "failed", "complete", "complete"]
+    assert result.trials[1].failure.kind == "WorkerLost"
+    assert "Out of memory" in result.trials[1].failure.message
+
+
+def test_threads_are_the_callers_and_stay_open():
+    with ThreadPoolExecutor(3) as executor:
+        result = evolver().run(7, executor=executor, progress=False)
+        assert executor.submit(max, 1, 2).result() == 2
+    assert [t.state for t in result.trials] == ["complete"] * 7
+
+
+class Cluster(Executor):
+    """An executor of another library: it does not tell its size, and loses work."""
+
+    def __init__(self, losses=()):
+        self.losses = list(losses)
+        self.count = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.count += 1
+        future = Future()
+        if self.count in self.losses:
+            future.set_exception(ConnectionError("worker lost"))
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_an_executor_that_does_not_tell_its_size_is_asked_for_it():
+    with pytest.raises(ValueError, match="workers="):
+        evolver().run(3, executor=Cluster(), progress=False)
+    result = evolver().run(3, executor=Cluster(), workers=2, progress=False)
+    assert len(result.trials) == 3
+
+
+def test_lost_work_is_done_again_once():
+    result = evolver().run(4, executor=Cluster([2]), workers=1, progress=False)
+    assert [t.state for t in result.trials] == ["complete"] * 4
+    result = evolver().run(4, executor=Cluster([2, 3]), workers=1, progress=False)
+    assert [t.state for t in result.trials] == ["complete", "failed", "complete", "complete"]
+    assert "worker lost" in result.trials[1].failure.message
+
+
+def test_a_callers_pool_that_is_shut_down_ends_the_run_and_gives_the_candidate_back(url):
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    search = evolver(storage=url)
+    with pytest.raises(RuntimeError):
+        search.run(3, executor=executor, progress=False)
+    assert rows(evolver(storage=url).run(3, progress=False)) == rows(
+        evolver().run(3, progress=False)
+    )
+
+
+def test_what_cannot_be_pickled_is_refused_before_any_work():
+    search = evolver(lambda genome, *, seed: {})
+    with pytest.raises(EvaluationError, match="top level of a module"):
+        search.run(3, executor=2, progress=False)
+    assert search.result.trials == ()
+
+
+def test_a_pool_is_not_asked_for_by_a_bool_or_less_than_one():
+    for executor in (0, -1):
+        with pytest.raises(ValueError, match="at least 1"):
+            Workers(executor)
+    with pytest.raises(TypeError, match="executor is None"):
+        Workers("two")
+
+
+SCRIPT = """
+import sys
+from tests.evolve.evaluations import slow
+from tests.evolve.test_executors import evolver
+def run():
+    search = evolver(slow, storage=sys.argv[1])
+    print("ready", flush=True)
+    search.run(int(sys.argv[2]), executor=int(sys.argv[3]), progress=False)
+"""
+
+
+def script(tmp_path, ending):
+    path = tmp_path / "search.py"
+    path.write_text(SCRIPT + ending)
+    return path
+
+
+def start(path, *arguments):
+    return subprocess.Popen(
+        [sys.executable, path, *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+def test_ctrl_c_ends_a_pool_and_its_workers_at_once(tmp_path, url):
+    process = start(script(tmp_path, 'if __name__ == "__main__":\n    run()\n'), url, "100000", "2")
+    assert process.stdout.readline() == "ready\n"
+    from tests.evolve.evaluations import slow
+
+    watch = evolver(slow, storage=url)
+    deadline = time.monotonic() + 60
+    while not any(t.state == "complete" for t in watch.result.trials):
+        assert time.monotonic() < deadline, "no candidate finished"
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode != 0
+    assert errors.strip().endswith("KeyboardInterrupt")
+    assert errors.count("Traceback") <= 2  # none from the workers
+    trials = watch.result.trials
+    again = evolver(slow, storage=url).run(len(trials), progress=False)
+    assert {t.state for t in again.trials} == {"complete"}
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_learns_why_its_workers_die(tmp_path, url):
+    process = start(script(tmp_path, "run()\n"), url, "5", "1")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "__main__" in errors
+    assert "first 3 candidates all failed" in errors

@@ -1,0 +1,253 @@
+"""Studies: storages that cannot be opened, settings that differ, who owns a trial."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+
+from rosearch.errors import StorageError, StudyMismatchError
+from rosearch.evolve import Evolver, RandomSearch
+from rosearch.evolve.ownership import Owner
+from rosearch.evolve.settings import describe
+from rosearch.fitness import Fitness
+from rosearch.space import SearchSpace
+from tests.evolve.evaluations import FITNESS, SPACE, Log, failing, slow, synthetic
+
+
+def evolver(evaluate=synthetic, fitness=FITNESS, space=SPACE, **settings):
+    return Evolver(space, evaluate, fitness, **({"population": 5} | settings))
+
+
+@pytest.mark.parametrize(
+    ("storage", "text"),
+    [
+        ("search.db", "sqlite:///search.db"),
+        ("sqlite:////no/such/folder/search.db", "folder /no/such/folder is not there"),
+        ("journal:////no/such/folder/search.log", "folder /no/such/folder is not there"),
+        ("nosuchdatabase://host/name", "knows no such database"),
+        ("sqlite:///{tmp}", "is a folder"),
+        ("sqlite:///{tmp}/text.db", "no SQLite database"),
+        ("postgresql+nosuchdriver://me:secret@host/name", "postgresql"),
+    ],
+)
+def test_a_storage_that_cannot_be_opened(storage, text, tmp_path):
+    (tmp_path / "text.db").write_text("This is no database. " * 100)
+    calls = Log(tmp_path / "log")
+    with pytest.raises(StorageError, match=text) as raised:
+        evolver(calls, storage=storage.format(tmp=tmp_path))
+    assert "secret" not in str(raised.value)
+    assert not calls.lines()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_storage_that_cannot_be_written(tmp_path, url):
+    evolver(storage=url)
+    (tmp_path / "search.db").chmod(0o444)
+    with pytest.raises(StorageError, match="writ"):
+        evolver(storage=url)
+
+
+def test_a_journal_file_serves_as_well(tmp_path):
+    storage = f"journal:///{tmp_path}/search.log"
+    first = evolver(storage=storage).run(4, progress=False)
+    again = evolver(storage=storage).run(6, progress=False)
+    assert again.trials[:4] == first.trials
+    assert [t.key for t in again.trials] == [t.key for t in evolver().run(6, progress=False).trials]
+
+
+def test_an_optuna_storage_serves_as_well(url):
+    result = evolver(storage=optuna.storages.RDBStorage(url)).run(3, progress=False)
+    assert evolver(storage=url).run(3, progress=False).trials == result.trials
+
+
+def test_optuna_reads_the_study(url):
+    result = evolver(storage=url, study="mine").run(6, progress=False)
+    study = optuna.load_study(study_name="mine", storage=url)
+    assert study.best_trial.number == result.best.number
+    assert study.best_trial.user_attrs["metrics"] == dict(result.best.metrics)
+    assert study.best_trial.user_attrs["key"] == result.best.key
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"fitness": Fitness({"robustness": 2.0, "accuracy": 1.0, "compression": 0.1})},
+            "fitness.weights.robustness: 1.0 in the study, 2.0 now",
+        ),
+        ({"seed": 1}, "seed: 0 in the study, 1 now"),
+        ({"population": 6}, "strategy.population: 5 in the study, 6 now"),
+        ({"strategy": RandomSearch()}, "strategy.population: 5 in the study, not set now"),
+        ({"evaluate": failing}, "evaluate.callable: 'tests.evolve.evaluations.synthetic' in"),
+        ({"space": SearchSpace(widths=SPACE.widths[:1])}, "space.widths: "),
+        ({"overlap": 2}, "overlap: None in the study, 2 now"),
+    ],
+)
+def test_a_study_made_with_other_settings_is_refused(change, line, url):
+    evolver(storage=url)
+    with pytest.raises(StudyMismatchError) as raised:
+        evolver(storage=url, **change)
+    assert line in str(raised.value)
+    assert "study=" in str(raised.value)
+    evolver(storage=url, study="other", **change)  # another name will do
+    evolver(storage=url)  # and the same settings always do
+
+
+def test_the_settings_of_an_evaluation_count(url, tmp_path):
+    class Tuned:
+        def __init__(self, epochs):
+            self.settings = {"distiller": {"epochs": epochs}}
+
+        def __call__(self, genome, *, seed):
+            return synthetic(genome, seed=seed)
+
+    evolver(Tuned(3), storage=url)
+    with pytest.raises(StudyMismatchError, match=r"evaluate.settings.distiller.epochs: 3 .* 4 now"):
+        evolver(Tuned(4), storage=url)
+
+
+def test_settings_that_are_no_plain_data_are_refused(tmp_path):
+    class Odd(Log):
+        settings = {"device": object()}
+
+    with pytest.raises(TypeError, match="plain data"):
+        evolver(Odd(tmp_path / "log"))
+
+
+def test_a_partial_is_known_by_its_function_and_arguments():
+    a = describe(functools.partial(synthetic, epochs=3))
+    assert a == describe(functools.partial(synthetic, epochs=3))
+    assert a != describe(functools.partial(synthetic, epochs=4))
+    assert "0x" not in str(describe(functools.partial(synthetic, model=object())))
+
+
+def test_a_study_of_another_program_is_refused(url):
+    study = optuna.create_study(study_name="rosearch", storage=url, direction="maximize")
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(StorageError, match="did not make"):
+        evolver(storage=url)
+
+
+def test_a_trial_of_another_program_is_named(url):
+    search = evolver(storage=url)
+    study = optuna.load_study(study_name="rosearch", storage=url)
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(StorageError, match="Trial 0"):
+        search.run(2, progress=False)
+
+
+def test_optunas_logger_is_quiet_and_left_as_it_was(url, caplog):
+    logger = logging.getLogger("optuna")
+    level, handlers = logger.level, list(logger.handlers)
+    logger.propagate, before = True, logger.propagate
+    try:
+        with caplog.at_level(logging.INFO):
+            evolver(storage=url).run(3, progress=False)
+    finally:
+        logger.propagate = before
+    assert not caplog.records
+    assert logger.level == level
+    assert logger.handlers == handlers
+
+
+def test_owner_of_a_live_and_of_a_dead_process():
+    me = Owner.this_process()
+    other = Owner.this_process()
+    assert me.judge(me.leased(-1)) == "mine"
+    assert me.judge(None) == "gone"
+    # Another evolver of this process: only the time tells.
+    assert me.judge(other.leased(60)) == "alive"
+    assert me.judge(other.leased(-1)) == "gone"
+    code = (
+        "import json; from rosearch.evolve.ownership import Owner;"
+        "print(json.dumps(Owner.this_process().leased(3600)), flush=True); input()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    theirs = json.loads(process.stdout.readline())
+    assert me.judge(theirs) == "alive"
+    assert me.judge(theirs | {"until": 0.0}) == "alive"  # the process table knows better
+    assert me.judge(theirs | {"started": theirs["started"] - 1}) == "gone"  # number used again
+    process.kill()
+    deadline = time.monotonic() + 10
+    while me.judge(theirs) != "gone" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert me.judge(theirs) == "gone"  # a zombie, not yet waited for
+    process.communicate()
+    assert me.judge(theirs) == "gone"
+    # From another machine only the time tells.
+    assert me.judge(theirs | {"host": "elsewhere"}) == "alive"
+    assert me.judge(theirs | {"host": "elsewhere", "until": 0.0}) == "gone"
+
+
+def test_a_live_candidate_of_another_evolver_is_left_alone(url):
+    first, second = evolver(storage=url), evolver(storage=url)
+    a, b = first.ask(), second.ask()
+    assert (a.number, b.number) == (0, 1)
+    assert a.genome.key != b.genome.key
+    first.tell(a, synthetic(a.genome, seed=a.seed))
+    second.tell(b, synthetic(b.genome, seed=b.seed))
+    assert [t.state for t in first.result.trials] == ["complete", "complete"]
+
+
+def test_two_processes_that_add_a_trial_at_once_get_different_genomes(url, monkeypatch):
+    first, second = evolver(storage=url), evolver(storage=url)
+    add = first._ledger.add
+
+    def raced(genome, seed, *, lease):
+        second.ask()
+        return add(genome, seed, lease=lease)
+
+    monkeypatch.setattr(first._ledger, "add", raced)
+    candidate = first.ask()
+    trials = first.result.trials
+    assert candidate.number == 1
+    assert trials[1].key == candidate.genome.key != trials[0].key
+    assert trials[1].seed == candidate.seed
+
+
+def test_a_run_gives_signs_of_life_for_what_is_under_way(url, monkeypatch):
+    monkeypatch.setattr("rosearch.evolve.runner.RENEW_SECONDS", 0.02)
+    storage = optuna.storages.RDBStorage(url)
+    seen = []
+
+    def evaluate(genome, *, seed):
+        for _ in range(2):
+            attributes = storage.get_all_trials(1)[-1].user_attrs
+            seen.append(attributes["owner"]["until"])
+            time.sleep(0.5)
+        return synthetic(genome, seed=seed)
+
+    evolver(evaluate, storage=url).run(1, progress=False)
+    assert seen[1] > seen[0] > time.time()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_several_processes_share_one_study(url, tmp_path):
+    evolver(Log(tmp_path / "log", slow), storage=url)
+    children = []
+    for _ in range(3):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                evolver(Log(tmp_path / "log", slow), storage=url).run(15, progress=False)
+            except BaseException:  # noqa: BLE001
+                os._exit(1)
+            os._exit(0)
+        children.append(pid)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0, 0]
+    trials = evolver(Log(tmp_path / "log", slow), storage=url).result.trials
+    assert 15 <= len(trials) <= 17  # each may have begun one when another took the last
+    assert {t.state for t in trials} == {"complete"}
+    assert [t.number for t in trials] == list(range(len(trials)))
+    lines = Log(tmp_path / "log").lines()
+    assert len(lines) == len(trials)

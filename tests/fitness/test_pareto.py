@@ -1,0 +1,125 @@
+"""Pareto order against brute force."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosearch.fitness import (
+    crowding_distance,
+    dominates,
+    hypervolume,
+    non_dominated_ranks,
+    pareto_front,
+)
+
+# Few distinct numbers, so that ties and equal points are common.
+NUMBERS = st.sampled_from([0.0, 1.0, 2.0, 3.0, -1.5, np.inf, -np.inf, np.nan])
+FINITE = st.integers(0, 5).map(float)
+COLUMNS = st.integers(1, 4)
+
+
+def matrices(numbers, columns=COLUMNS, rows=12):
+    return columns.flatmap(
+        lambda m: st.lists(st.lists(numbers, min_size=m, max_size=m), min_size=1, max_size=rows)
+    )
+
+
+def beats(a, b):
+    """Dominance, written as its definition."""
+    if any(np.isnan(a)):
+        return False
+    if any(np.isnan(b)):
+        return True
+    return all(x >= y for x, y in zip(a, b, strict=True)) and list(a) != list(b)
+
+
+@given(matrices(NUMBERS))
+def test_front_holds_exactly_what_nothing_dominates(values):
+    expected = [not any(np.isnan(p)) and not any(beats(q, p) for q in values) for p in values]
+    assert pareto_front(values).tolist() == expected
+
+
+@given(matrices(NUMBERS))
+def test_dominates_agrees_with_its_definition(values):
+    for a, b in itertools.product(values, repeat=2):
+        assert dominates(a, b) == beats(a, b)
+
+
+@given(matrices(NUMBERS))
+def test_ranks_peel_one_front_after_another(values):
+    ranks = non_dominated_ranks(values)
+    left = list(range(len(values)))
+    rank = 0
+    while left:
+        front = [i for i in left if not any(beats(values[j], values[i]) for j in left)]
+        if all(any(np.isnan(values[i])) for i in left):
+            front = left
+        assert {i for i in left if ranks[i] == rank} == set(front)
+        left = [i for i in left if i not in front]
+        rank += 1
+
+
+def brute_crowding(values):
+    """Deb et al. (2002), written with loops."""
+    points = np.array(values)
+    distance = np.zeros(len(points))
+    for m in range(points.shape[1]):
+        order = sorted(range(len(points)), key=lambda i: points[i, m])
+        low, high = points[order[0], m], points[order[-1], m]
+        if low == high:
+            continue
+        distance[order[0]] = distance[order[-1]] = np.inf
+        for k in range(1, len(order) - 1):
+            gap = points[order[k + 1], m] - points[order[k - 1], m]
+            distance[order[k]] += gap / (high - low)
+    return distance
+
+
+@given(matrices(FINITE))
+def test_crowding_agrees_with_loops(values):
+    np.testing.assert_allclose(crowding_distance(values), brute_crowding(values))
+
+
+def test_crowding_of_nan_is_zero_and_leaves_the_others_alone():
+    clean = [[0.0, 3.0], [1.0, 2.0], [3.0, 0.0]]
+    with_nan = [*clean, [np.nan, 1.0]]
+    np.testing.assert_array_equal(crowding_distance(with_nan), [*crowding_distance(clean), 0.0])
+
+
+@given(matrices(FINITE, columns=st.integers(1, 3), rows=8))
+def test_hypervolume_counts_unit_cubes(values):
+    # With whole numbers from 0 to 5 the volume is the number of unit cubes below some point.
+    dimensions = len(values[0])
+    cubes = itertools.product(range(5), repeat=dimensions)
+    expected = sum(
+        any(all(p[d] >= c[d] + 1 for d in range(dimensions)) for p in values) for c in cubes
+    )
+    assert hypervolume(values, [0.0] * dimensions) == pytest.approx(expected)
+
+
+def test_hypervolume_is_measured_from_the_reference():
+    assert hypervolume([[2.0, 3.0]], [1.0, 1.0]) == pytest.approx(2.0)
+    assert hypervolume([[2.0, 0.5]], [1.0, 1.0]) == 0.0
+    assert hypervolume([[np.nan, 9.0], [2.0, 2.0]], [1.0, 1.0]) == pytest.approx(1.0)
+    assert hypervolume([], [1.0, 1.0]) == 0.0
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match="shape"):
+        pareto_front([1.0, 2.0])
+    with pytest.raises(ValueError, match="1 to 3 objectives"):
+        hypervolume(np.ones((2, 4)), np.zeros(4))
+    with pytest.raises(ValueError, match="reference with 2"):
+        hypervolume([[1.0, 2.0]], [0.0])
+    with pytest.raises(ValueError, match="one shape"):
+        dominates([1.0], [1.0, 2.0])
+
+
+def test_no_points_have_an_empty_front():
+    assert pareto_front([]).shape == (0,)
+    assert non_dominated_ranks(np.zeros((0, 3))).shape == (0,)
