@@ -1,0 +1,79 @@
+# make help lists the targets. Needs Python (3.10 or later; the lock is for 3.11) and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+JOBS ?= 2
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+BENCH_ARGS ?= --examples 20
+TORCH ?= 2.13.0
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+# The stamp carries this folder's path: an environment that was copied or moved along is not
+# taken for installed.
+STAMP := $(VENV)/installed$(subst /,-,$(CURDIR))
+
+# The tests and benchmarks of PWWS need WordNet; offline they are skipped.
+WORDNET = ROSEARCH_WORDNET="$${ROSEARCH_WORDNET:-$$($(PY) -c \
+	'from examples.materials import wordnet; print(wordnet())' || true)}"
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format types imports docs bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv and install what requirements.lock names
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "installing into $(VENV): about a minute, longer on a slow connection ..."
+	@$(PY) -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install -qq -r requirements.lock
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@$(PIP) check
+	@rm -f $(VENV)/installed-* && touch $@
+
+demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
+	@$(PY) examples/quickstart.py $(DEMO_ARGS)
+
+test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
+	@$(WORDNET) $(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: $(STAMP)  ## ruff: repair what it can
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+types: $(STAMP)  ## mypy --strict
+	@$(PY) -m mypy
+
+imports: $(STAMP)  ## import-linter: stages import only from stages before them
+	@$(VENV)/bin/python -c "from importlinter.cli import lint_imports_command as run; run()"
+
+docs: $(STAMP)  ## HTML pages in docs/_build/html, warnings are errors
+	@$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+# Benchmarks for pytest-benchmark are benchmarks/test_*.py; the other files are scripts.
+bench: $(STAMP)  ## quick benchmarks
+	@if ls benchmarks/test_*.py >/dev/null 2>&1; then \
+		$(WORDNET) $(PY) -m pytest -q benchmarks --benchmark-only --benchmark-min-rounds=3; fi
+	@if test -f benchmarks/attack_engine.py; then \
+		$(WORDNET) $(PY) benchmarks/attack_engine.py $(BENCH_ARGS); fi
+
+lock:  ## write requirements.lock anew from pyproject.toml, in a fresh environment
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install -qq "torch==$(TORCH)" ".[demo,dev]"
+	@{ echo "# Made by \`make lock\`: what pip installs for rosearch[demo,dev]. Do not edit."; \
+		build/lock/bin/python -m pip --disable-pip-version-check freeze --all \
+			--exclude pip --exclude rosearch \
+		| grep -Ev '^(nvidia-|cuda-|triton|-)|@' | sed 's/+.*//'; } > requirements.lock
+	@rm -rf build/lock
+
+clean:  ## remove the environment, caches and built pages; runs/ stays
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		.benchmarks .import_linter_cache *.egg-info
+	find rosearch tests examples benchmarks docs -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,125 @@
+"""Genome in, numbers out: the one place that composes distillation and attack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rosearch.attack import RobustnessEvaluator
+from rosearch.distill import Distiller
+from rosearch.quiet import no_transformers_bars
+from rosearch.space import Genome
+from rosearch.student import StudentForSequenceClassification, flops, latency, parameters
+
+
+class Pipeline:
+    """Distils a genome's student, attacks it, and measures what it costs.
+
+    Picklable, so that it is the unit of work of a distributed search.
+
+    Args:
+        distiller: Trains the students.
+        attacker: Attacks them.
+        students: Folder where trained students are kept, one folder a candidate; ``None`` keeps
+            none, and :meth:`load` trains again, to the same weights.
+        length: Tokens of the text for which FLOPs and latency are measured.
+    """
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        attacker: RobustnessEvaluator,
+        *,
+        students: str | os.PathLike[str] | None = None,
+        length: int = 32,
+    ) -> None:
+        self.distiller = distiller
+        self.attacker = attacker
+        self.students = None if students is None else Path(students)
+        self.length = length
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides what a genome scores, as plain values."""
+        return {
+            "distiller": self.distiller.settings,
+            "attacker": dict(self.attacker.settings),
+            "length": self.length,
+        }
+
+    def __call__(self, genome: Genome, *, seed: int) -> dict[str, float]:
+        """Evaluate one candidate.
+
+        Args:
+            genome: The architecture.
+            seed: Fixes the student's initial weights, order and dropout. The attack has a seed of
+                its own, so that all candidates face the same one.
+
+        Returns:
+            ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack`` and
+            ``attack_success_rate`` on the attacker's examples; ``parameters``;
+            ``compression`` (the teacher's parameters over the student's); ``flops`` of one forward
+            pass over one text of ``length`` tokens, by torch's counter; ``latency`` of that pass
+            in seconds, the median of 20; ``seconds`` for all of this.
+
+        Raises:
+            EvaluationError: The student cannot be trained or attacked.
+        """
+        start = time.perf_counter()
+        result = self.distiller.distill(genome, seed=seed)
+        student = result.student
+        report = self.attacker.evaluate(student)
+        size = parameters(student)
+        metrics = {
+            "accuracy": result.accuracy,
+            "accuracy_under_attack": report.accuracy_under_attack,
+            "attack_success_rate": report.attack_success_rate,
+            "parameters": float(size),
+            "compression": self.distiller.teacher.parameters / size,
+            "flops": float(flops(student, length=self.length)),
+            "latency": latency(student, length=self.length),
+        }
+        if self.students is not None:
+            self._keep(student, self.folder(genome, seed=seed))
+        return {**metrics, "seconds": time.perf_counter() - start}
+
+    def folder(self, genome: Genome, *, seed: int) -> Path:
+        """Where the candidate's student is kept.
+
+        Raises:
+            ValueError: No students are kept.
+        """
+        if self.students is None:
+            raise ValueError("This Pipeline keeps no students; make it with students=FOLDER.")
+        return self.students / f"{genome.key}-{seed}"
+
+    def load(self, genome: Genome, *, seed: int) -> StudentForSequenceClassification:
+        """The candidate's student: from its folder where it is kept, else trained again."""
+        if self.students is not None and self.folder(genome, seed=seed).is_dir():
+            folder = self.folder(genome, seed=seed)
+            with no_transformers_bars():
+                student: Any = StudentForSequenceClassification.from_pretrained(folder)
+            return student.to(self.distiller.device).eval()  # type: ignore[no-any-return]
+        return self.distiller.distill(genome, seed=seed).student
+
+    def discard(self, genome: Genome, *, seed: int) -> None:
+        """Delete the candidate's kept student, if there is one."""
+        if self.students is not None:
+            shutil.rmtree(self.folder(genome, seed=seed), ignore_errors=True)
+
+    def _keep(self, student: StudentForSequenceClassification, folder: Path) -> None:
+        # Saved beside its place and moved there, so that a killed process leaves no half student.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".student-"))
+        try:
+            with no_transformers_bars():
+                student.save_pretrained(scratch)
+            shutil.rmtree(folder, ignore_errors=True)
+            scratch.rename(folder)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise

@@ -1,0 +1,115 @@
+"""The code in the documentation compiles and uses names that exist."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rosearch
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(path for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")] if path.exists())
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> Iterator[Any]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in FENCE.finditer(text):
+            line = text[: match.start()].count("\n") + 2
+            yield pytest.param(match[1], id=f"{page.name}:{line}")
+
+
+def missing_names(code: str) -> list[str]:
+    """What ``code`` takes from rosearch and rosearch does not have."""
+    tree = ast.parse(code)
+    aliases = {"rs": rosearch, "rosearch": rosearch}
+    missing = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rosearch"):
+            module = importlib.import_module(node.module)
+            missing += [a.name for a in node.names if not hasattr(module, a.name)]
+        if isinstance(node, ast.Attribute):
+            owner = node.value
+            known = aliases.get(owner.id) if isinstance(owner, ast.Name) else None
+            if isinstance(owner, ast.Attribute) and isinstance(owner.value, ast.Name):
+                # One level deeper: rs.operators.register, rs.Teacher.from_pretrained.
+                outer = aliases.get(owner.value.id)
+                known = getattr(outer, owner.attr, None) if outer else None
+            if known is not None and not hasattr(known, node.attr):
+                missing.append(node.attr)
+    return missing
+
+
+def missing_arguments(code: str) -> list[str]:
+    """Keyword arguments of calls ``rs.Name(...)`` that ``Name`` does not take."""
+    missing = []
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Call):
+            continue
+        path = ast.unparse(node.func).split(".")
+        if path[0] not in ("rs", "rosearch"):
+            continue
+        target: object = rosearch
+        for part in path[1:]:
+            target = getattr(target, part, None)
+        if not callable(target):
+            continue
+        parameters = inspect.signature(target).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            continue
+        missing += [
+            f"{'.'.join(path)}({keyword.arg}=)"
+            for keyword in node.keywords
+            if keyword.arg and keyword.arg not in parameters
+        ]
+    return missing
+
+
+@pytest.mark.parametrize("code", list(blocks()))
+def test_code_compiles_and_its_names_exist(code):
+    compile(code, "block", "exec")
+    assert missing_names(code) == []
+    assert missing_arguments(code) == []
+
+
+def test_the_check_finds_what_is_wrong():
+    assert missing_names("import rosearch as rs\nrs.Nothing(1)\nrs.errors.Nothing") == [
+        "Nothing",
+        "Nothing",
+    ]
+    assert missing_names("from rosearch.errors import Nothing") == ["Nothing"]
+    assert missing_arguments("rs.TextDataset([], [], names=1)") == ["rs.TextDataset(names=)"]
+    assert len(list(blocks())) >= 3
+
+
+def public_objects() -> Iterator[tuple[str, object]]:
+    for name in rosearch.__all__:
+        value = getattr(rosearch, name)
+        yield name, value
+        if inspect.isclass(value):
+            for method, function in inspect.getmembers(value):
+                own = str(getattr(function, "__module__", "")).startswith("rosearch")
+                if not method.startswith("_") and callable(function) and own:
+                    yield f"{name}.{method}", function
+
+
+def test_everything_public_has_a_docstring():
+    assert [name for name, value in public_objects() if not inspect.getdoc(value)] == []
+
+
+def test_every_public_class_is_in_the_reference():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    missing = [
+        name
+        for name in rosearch.__all__
+        if name != "__version__" and not re.search(rf"rosearch\.(\w+\.)*{name}\b", page)
+    ]
+    assert missing == ["RosearchError"]  # with the module of errors

@@ -1,0 +1,122 @@
+"""The composition: genome in, numbers out, students kept and loaded."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rosearch as rs
+
+SMALL = {"width": 16, "embedding_width": 16}
+KEYS = {
+    "accuracy",
+    "accuracy_under_attack",
+    "attack_success_rate",
+    "parameters",
+    "compression",
+    "flops",
+    "latency",
+    "seconds",
+}
+
+
+@pytest.fixture(scope="module")
+def pipeline(
+    dataset: rs.TextDataset,
+    tokenizer: Any,
+    tiny_bert: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> rs.Pipeline:
+    root = tmp_path_factory.mktemp("pipeline")
+    tiny_bert().save_pretrained(root / "base")
+    tokenizer.save_pretrained(root / "base")
+    train, dev = dataset.split(120, 40, seed=0)
+    teacher = rs.Teacher.fine_tune(
+        root / "base", train, dev, save_to=root / "tuned", epochs=12, batch_size=16,
+        learning_rate=3e-3, progress=False, cache_dir=root / "cache",
+    )  # fmt: skip
+    distiller = rs.Distiller(teacher, train, dev, epochs=2, learning_rate=1e-2, progress=False)
+    attacker = rs.RobustnessEvaluator(["deepwordbug"], dev, examples=20, progress=False)
+    return rs.Pipeline(distiller, attacker, students=root / "students")
+
+
+def test_measures_what_the_parts_measure(pipeline: rs.Pipeline) -> None:
+    genome = rs.templates.text_cnn(**SMALL)
+    metrics = pipeline(genome, seed=0)
+    assert set(metrics) == KEYS
+    assert all(isinstance(value, float) for value in metrics.values())
+    result = pipeline.distiller.distill(genome, seed=0)
+    report = pipeline.attacker.evaluate(result.student)
+    assert metrics["accuracy"] == result.accuracy
+    assert metrics["accuracy_under_attack"] == report.accuracy_under_attack
+    assert metrics["attack_success_rate"] == report.attack_success_rate
+    own = sum(p.numel() for p in result.student.parameters())
+    assert metrics["parameters"] == own
+    assert metrics["compression"] == pytest.approx(pipeline.distiller.teacher.parameters / own)
+
+
+def test_kept_student_is_the_evaluated_one(pipeline: rs.Pipeline) -> None:
+    genome = rs.templates.bigru(**SMALL)
+    pipeline(genome, seed=5)
+    folder = pipeline.folder(genome, seed=5)
+    kept = pipeline.load(genome, seed=5)
+    trained = pipeline.distiller.distill(genome, seed=5).student
+    assert all(
+        torch.equal(a, b) for a, b in zip(kept.parameters(), trained.parameters(), strict=True)
+    )
+    assert kept.tokenizer is not None
+    pipeline.discard(genome, seed=5)
+    assert not folder.exists()
+    again = pipeline.load(genome, seed=5)  # trained again, to the same weights
+    assert all(
+        torch.equal(a, b) for a, b in zip(kept.parameters(), again.parameters(), strict=True)
+    )
+    assert not list(folder.parent.glob(".student-*"))
+
+
+def test_survives_pickling(pipeline: rs.Pipeline) -> None:
+    copy = pickle.loads(pickle.dumps(pipeline))
+    assert copy.settings == pipeline.settings
+    genome = rs.templates.bag_of_words(**SMALL)
+    ours, theirs = pipeline(genome, seed=1), copy(genome, seed=1)
+    for key in KEYS - {"latency", "seconds"}:
+        assert ours[key] == theirs[key]
+
+
+def test_without_folder_nothing_is_kept(pipeline: rs.Pipeline) -> None:
+    bare = rs.Pipeline(pipeline.distiller, pipeline.attacker)
+    with pytest.raises(ValueError, match="keeps no students"):
+        bare.folder(rs.templates.bag_of_words(), seed=0)
+    bare.discard(rs.templates.bag_of_words(), seed=0)
+
+
+@pytest.mark.slow
+def test_search_end_to_end(pipeline: rs.Pipeline, tmp_path: Path) -> None:
+    space = rs.SearchSpace(nodes=(0, 3), widths=(16, 32), embedding_widths=(8, 16))
+    own = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path / "students")
+    fitness = rs.Fitness({"robustness": 1.0, "accuracy": 1.0, "compression": 0.1})
+    storage = f"sqlite:///{tmp_path / 'search.db'}"
+    settings: dict[str, Any] = {"storage": storage, "population": 3, "seed": 0}
+    evolver = rs.Evolver(space, own, fitness, study="small", **settings)
+    search = evolver.run(candidates=6, progress=False)
+    assert len(search.trials) == 6
+    best = search.best
+    assert best.genome in space
+    assert best.score.values == max(t.score.values for t in search.trials)
+    report = pipeline.attacker.evaluate(best.student)
+    assert report.accuracy_under_attack == best.metrics["accuracy_under_attack"]
+    # The study has its candidates: nothing runs again, in this or another process.
+    again = rs.Evolver(space, own, fitness, study="small", **settings).run(candidates=6)
+    assert [t.genome for t in again.trials] == [t.genome for t in search.trials]
+    changed = rs.Distiller(
+        own.distiller.teacher, own.distiller.train, own.distiller.dev, epochs=2,
+        learning_rate=1e-2, progress=False, temperature=5.0,
+    )  # fmt: skip
+    other = rs.Pipeline(changed, own.attacker)
+    with pytest.raises(rs.errors.StudyMismatchError, match="temperature"):
+        rs.Evolver(space, other, fitness, study="small", **settings)
