@@ -62,10 +62,12 @@ def main() -> None:
         rs.Distiller(teacher, train, dev, epochs=options.epochs),
         rs.RobustnessEvaluator(attacks, dev, examples=options.examples),
         students=out / "students",
+        keep_all=True,  # until they have been tested
     )
     hand_designed = {name: make() for name, make in rs.templates.ALL.items()}
     evolver = rs.Evolver(
-        rs.SearchSpace(embedding_widths=(64, 96, 128)),
+        # Small enough that most candidates meet the limit on compression below.
+        rs.SearchSpace(nodes=(0, 6), widths=(64, 96, 128, 160), embedding_widths=(64, 96, 128)),
         pipeline,
         rs.Fitness(
             {"robustness": 1.0, "accuracy": 1.0, "compression": 0.05},
@@ -95,6 +97,7 @@ def main() -> None:
 
     shutil.rmtree(out / "best", ignore_errors=True)
     found.best.student.save_pretrained(out / "best")
+    shutil.rmtree(out / "students", ignore_errors=True)
     write_summary(out, options, rows, found.best)
 
 
@@ -109,6 +112,7 @@ def arguments() -> argparse.Namespace:
     size = parser.add_argument_group("size of the job")
     size.add_argument("--train", type=int, default=3000, help="training sentences")
     size.add_argument("--dev", type=int, default=500, help="dev sentences")
+    size.add_argument("--test", type=int, default=1000, help="test sentences")
     size.add_argument("--candidates", type=int, default=12, help="architectures to search")
     size.add_argument("--epochs", type=int, default=2, help="epochs of a student")
     size.add_argument("--examples", type=int, default=60, help="dev sentences attacked a candidate")
@@ -122,8 +126,8 @@ def arguments() -> argparse.Namespace:
 def splits(options: argparse.Namespace) -> tuple[rs.TextDataset, rs.TextDataset, rs.TextDataset]:
     """Train, dev and test."""
     if options.dataset is None:
-        rest = materials.movie_reviews()
-        train, dev, test = rest.split(options.train, options.dev, 1000, seed=0)
+        sizes = (options.train, options.dev, options.test)
+        train, dev, test = materials.movie_reviews().split(*sizes, seed=0)
         return train, dev, test
     try:
         from datasets import load_dataset
@@ -279,8 +283,8 @@ def write_summary(out: Path, options: argparse.Namespace, rows: list[Row], best:
 {chr(10).join(table)}
 
 Accuracy is over all test sentences; accuracy under attack (right before and after) over
-{options.test_examples} of them, with its 95 % Wilson interval. Attacks: {attacks}. Seconds are those
-of fine-tuning for the teacher, of distillation and attack on dev for the students.
+{options.test_examples} of them, with its 95 % Wilson interval. Attacks: {attacks}. Seconds are
+those of fine-tuning for the teacher, of distillation and attack on dev for the students.
 
 The best found:
 

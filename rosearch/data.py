@@ -148,7 +148,12 @@ class TextDataset:
         Raises:
             DataError: The parts together are larger than the data set, or one is empty.
         """
-        counts = [round(s * len(self)) if isinstance(s, float) else int(s) for s in sizes]
+        # Shares are rounded at the borders between parts, so 0.5 and 0.5 of 11 give 6 and 5.
+        borders = np.cumsum([0.0, *(s if isinstance(s, float) else 0.0 for s in sizes)])
+        rounded = np.diff(np.rint(borders * len(self))).astype(int)
+        counts = [
+            int(n) if isinstance(s, float) else int(s) for s, n in zip(sizes, rounded, strict=True)
+        ]
         if not counts or min(counts) < 1 or sum(counts) > len(self):
             raise DataError(
                 f"Cannot split {len(self)} examples into parts of {', '.join(map(str, counts))}: "

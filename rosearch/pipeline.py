@@ -26,6 +26,8 @@ class Pipeline:
         attacker: Attacks them.
         students: Folder where trained students are kept, one folder a candidate; ``None`` keeps
             none, and :meth:`load` trains again, to the same weights.
+        keep_all: Whether students stay that a search no longer needs; else only those of its
+            front and its best do.
         length: Tokens of the text for which FLOPs and latency are measured.
     """
 
@@ -35,11 +37,13 @@ class Pipeline:
         attacker: RobustnessEvaluator,
         *,
         students: str | os.PathLike[str] | None = None,
+        keep_all: bool = False,
         length: int = 32,
     ) -> None:
         self.distiller = distiller
         self.attacker = attacker
         self.students = None if students is None else Path(students)
+        self.keep_all = keep_all
         self.length = length
 
     @property
@@ -107,8 +111,8 @@ class Pipeline:
         return self.distiller.distill(genome, seed=seed).student
 
     def discard(self, genome: Genome, *, seed: int) -> None:
-        """Delete the candidate's kept student, if there is one."""
-        if self.students is not None:
+        """Delete the candidate's kept student, if there is one, unless all are kept."""
+        if self.students is not None and not self.keep_all:
             shutil.rmtree(self.folder(genome, seed=seed), ignore_errors=True)
 
     def _keep(self, student: StudentForSequenceClassification, folder: Path) -> None:

@@ -115,7 +115,7 @@ def test_split_is_disjoint_stratified_and_repeatable(labels, shares, seed):
     data = TextDataset([f"t{i}" for i in range(len(labels))], labels, classes="abcd")
     parts = data.split(*shares, seed=seed)
     wanted = [s * len(data) if isinstance(s, float) else s for s in shares]
-    assert all(abs(len(part) - n) < 1 for part, n in zip(parts, wanted, strict=True))
+    assert all(abs(len(part) - n) <= 1 for part, n in zip(parts, wanted, strict=True))
     texts = [text for part in parts for text in part.texts]
     assert len(set(texts)) == len(texts)
     assert parts == data.split(*shares, seed=seed)

@@ -79,6 +79,14 @@ def test_kept_student_is_the_evaluated_one(pipeline: rs.Pipeline) -> None:
     assert not list(folder.parent.glob(".student-*"))
 
 
+def test_all_students_stay_where_asked(pipeline: rs.Pipeline, tmp_path: Path) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path, keep_all=True)
+    keeping(genome, seed=0)
+    keeping.discard(genome, seed=0)
+    assert (keeping.folder(genome, seed=0) / "model.safetensors").exists()
+
+
 def test_survives_pickling(pipeline: rs.Pipeline) -> None:
     copy = pickle.loads(pickle.dumps(pipeline))
     assert copy.settings == pipeline.settings

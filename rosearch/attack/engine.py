@@ -125,7 +125,7 @@ class _Engine:
     def run(self, examples: Sequence[Example], in_flight: int, side: int) -> list[AttackResult]:
         # The unchanged inputs come first and together, whatever is in flight later: what is
         # decided on them (tokenisation, kind of outputs) is then the same for every in_flight.
-        self.victim.verify([example.text for example in examples])
+        self._verify([example.text for example in examples])
         starts = self._ask([[example.text] for example in examples])
         failures = [start for start in starts if isinstance(start, Exception)]
         if examples and len(failures) == len(examples):
@@ -150,7 +150,7 @@ class _Engine:
                 run = queue.popleft()
                 if self._begin(run):
                     active.append(run)
-            self._verify(active)
+            self._verify_firsts(active)
             texts = [run.attacked.wholes(run.asked) for run in active]
             answers = self._ask(texts)
             active = [
@@ -192,14 +192,22 @@ class _Engine:
                 answers.append(part)
         return answers
 
-    def _verify(self, active: Sequence[_Run]) -> None:
+    def _verify(self, texts: list[Text]) -> None:
+        try:
+            self.victim.verify(texts)
+        except Exception:  # noqa: BLE001 - a text that cannot be read gets its error when asked
+            for text in texts if len(texts) > 1 else ():
+                self._verify([text])
+
+    def _verify_firsts(self, active: Sequence[_Run]) -> None:
+        """Check the victim's assumptions on one perturbed text of every search."""
         firsts = []
         for run in active:
             if run.probe and run.asked:
                 run.probe = False
                 firsts.append(run.attacked.whole(run.asked[-1].text))
         if firsts:
-            self.victim.verify(firsts)
+            self._verify(firsts)
 
     def _begin(self, run: _Run) -> bool:
         """Start a search; whether it has something to ask."""

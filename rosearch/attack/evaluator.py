@@ -40,7 +40,7 @@ class RobustnessEvaluator:
             exact agreement with TextAttack on long texts.
         max_length: Longest input in tokens. Default: the tokenizer's and the model's limit.
         in_flight: Examples attacked side by side; changes speed only.
-        token_budget: Tokens of a batch; changes speed only. Default: 4096 on a CPU, else 65536.
+        token_budget: Tokens of a batch; changes speed only. Default: 1024 on a CPU, else 65536.
         progress: Show a bar for what takes longer than two seconds.
 
     Raises:

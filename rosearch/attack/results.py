@@ -111,7 +111,7 @@ class RobustnessReport:
 
     def to_json(self) -> str:
         """Everything, as a JSON object."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(asdict(self))
 
     def __str__(self) -> str:
         low, high = self.accuracy_under_attack_interval

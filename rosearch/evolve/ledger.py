@@ -20,7 +20,7 @@ from rosearch.errors import GenomeError, StorageError, StudyMismatchError
 from rosearch.evolve.ownership import Owner
 from rosearch.evolve.records import Failure, TrialRecord
 from rosearch.evolve.settings import differences, plain, versions
-from rosearch.evolve.storage import open_storage, quiet_optuna
+from rosearch.evolve.storage import open_storage, quiet_optuna, root_cause
 from rosearch.fitness import Score
 from rosearch.space import Genome
 
@@ -71,7 +71,7 @@ class Ledger:
         except Exception as error:
             raise StorageError(
                 f"The storage can be opened, but the study {study!r} cannot be read or written "
-                f"there: {error}. Check that the database is writable."
+                f"there: {root_cause(error)}. Check that the database is writable."
             ) from error
 
     def trials(self) -> tuple[TrialRecord, ...]:

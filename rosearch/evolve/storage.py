@@ -62,7 +62,7 @@ def quiet_optuna() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def redacted(url: str) -> str:
+def _redacted(url: str) -> str:
     """``url`` without its password."""
     from sqlalchemy.engine import make_url
 
@@ -100,11 +100,15 @@ def _check_sqlite_folder(url: str) -> None:
         raise StorageError(f"Cannot open the storage {url}: {path} is a folder, not a file.")
 
 
+def root_cause(error: BaseException) -> str:
+    """Class and first line of the error that ``error`` came from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
 def _explain(url: str, error: Exception) -> str:
-    cause = error
-    while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
-        cause = cause.__cause__
-    name, text = type(cause).__name__, (str(cause).splitlines() or [""])[0]
+    name, text = root_cause(error).split(": ", maxsplit=1)
     if isinstance(error, ImportError):
         advice = f"Install the database driver that the URL asks for ({text})."
     elif name == "NoSuchModuleError":
@@ -115,4 +119,4 @@ def _explain(url: str, error: Exception) -> str:
         advice = "Another version of Optuna wrote it: `optuna storage upgrade --storage URL`."
     else:
         advice = "Check the path, its permissions, or that the database server is reachable."
-    return f"Cannot open the storage {redacted(url)}: {name}: {text}. {advice}"
+    return f"Cannot open the storage {_redacted(url)}: {name}: {text}. {advice}"

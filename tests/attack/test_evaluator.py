@@ -188,6 +188,17 @@ def evaluate_label(model: Any, tokenizer: Any, text: str) -> int:
     return int(model(**inputs).logits.argmax())
 
 
+def test_a_text_that_cannot_be_encoded_is_one_error(trained_bert: Any, tokenizer: Any) -> None:
+    texts = ["the film was very good .", "a lone surrogate \ud800 here", "what a bad plot !"]
+    report = evaluator(TextDataset(texts, [1, 1, 0]), "deepwordbug", examples=range(3)).evaluate(
+        trained_bert, tokenizer
+    )
+    assert [r.status == "error" for r in report.examples] == [False, True, False]
+    assert report.examples[1].predicted is None
+    assert report.errors == 1
+    assert report.accuracy_bounds.high == report.accuracy + 1 / 3
+
+
 def test_report_becomes_json(dataset: Any) -> None:
     report = evaluator(dataset, ["deepwordbug"], examples=5).evaluate(hashing_classifier)
     data = json.loads(report.to_json())

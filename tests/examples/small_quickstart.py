@@ -1,0 +1,24 @@
+"""The quickstart on the test suite's own small material, for a subprocess to run.
+
+python small_quickstart.py TEACHER_FOLDER TSV_OF_LABEL_AND_TEXT [arguments of the quickstart]
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+import materials
+import quickstart
+
+import rosearch
+
+teacher, table, *sys.argv[1:] = sys.argv[1:]
+rows = [line.split("\t") for line in Path(table).read_text(encoding="utf-8").splitlines()]
+materials.minilm = lambda: Path(teacher)
+materials.movie_reviews = lambda: rosearch.TextDataset(
+    [text for _, text in rows], [int(label) for label, _ in rows], classes=("negative", "positive")
+)
+
+if __name__ == "__main__":
+    quickstart.main()

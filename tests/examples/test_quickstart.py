@@ -1,0 +1,131 @@
+"""The quickstart, whole but small: it ends, goes on after a kill, and leaves what it promises."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rosearch import TextDataset
+
+SCRIPT = Path(__file__).with_name("small_quickstart.py")
+SIZE = (
+    "--train 100 --dev 40 --test 40 --candidates 4 --epochs 1 --examples 10 --test-examples 10 "
+    "--attacks deepwordbug"
+).split()
+
+
+@pytest.fixture(scope="module")
+def material(
+    dataset: TextDataset,
+    tokenizer: Any,
+    tiny_bert: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("material")
+    tiny_bert().save_pretrained(folder / "encoder")
+    tokenizer.save_pretrained(folder / "encoder")
+    lines = [f"{label}\t{text}" for text, label in zip(dataset.texts, dataset.labels, strict=True)]
+    (folder / "table.tsv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def command(material: Path, out: Path) -> list[str]:
+    paths = [str(SCRIPT), str(material / "encoder"), str(material / "table.tsv")]
+    return [sys.executable, *paths, "--out", str(out), *SIZE]
+
+
+def environment(material: Path) -> dict[str, str]:
+    return {**os.environ, "ROSEARCH_CACHE": str(material / "cache"), "OMP_NUM_THREADS": "1"}
+
+
+def run(material: Path, out: Path) -> str:
+    result = subprocess.run(
+        command(material, out),
+        env=environment(material),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def trials(out: Path) -> list[tuple[int, str, str]]:
+    """Number, state and genome of every trial in the study's file."""
+    query = (
+        "select number, state, value_json from trials join trial_user_attributes using (trial_id) "
+        "where key = 'genome' order by number"
+    )
+    if not (out / "search.db").exists():
+        return []
+    with closing(sqlite3.connect(f"file:{out / 'search.db'}?mode=ro", uri=True)) as base:
+        try:
+            return list(base.execute(query))
+        except sqlite3.OperationalError:  # the tables are not there yet
+            return []
+
+
+def finished(out: Path) -> int:
+    return sum(state == "COMPLETE" for _, state, _ in trials(out))
+
+
+@pytest.mark.slow
+def test_goes_on_after_kill_as_if_it_had_not_been(material: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    printed = run(material, whole)
+    assert "best found" in printed
+    process = subprocess.Popen(
+        command(material, broken), env=environment(material), stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while finished(broken) < 5 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = finished(broken)
+    assert 5 <= done < 8, "killed too early or too late to tell anything"
+    before = (broken / "search.db").stat().st_mtime_ns
+    run(material, broken)
+    assert (broken / "search.db").stat().st_mtime_ns > before
+    assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole)]
+    assert finished(broken) == 8
+
+
+@pytest.mark.slow
+def test_leaves_what_it_promises(material: Path, tmp_path: Path) -> None:
+    first = run(material, tmp_path)
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    for name in ("teacher", "bag of words", "TextCNN", "BiGRU", "transformer", "best found"):
+        assert f"| {name} |" in summary
+        assert name in first
+    code = (
+        "import rosearch, sys\n"
+        "from transformers import AutoModelForSequenceClassification as Model, AutoTokenizer\n"
+        "model = Model.from_pretrained(sys.argv[1])\n"
+        "rows = AutoTokenizer.from_pretrained(sys.argv[1])('a good film', return_tensors='pt')\n"
+        "print(type(model).__name__, tuple(model(**rows).logits.shape))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "best")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert out.stdout.strip() == "StudentForSequenceClassification (1, 2)"
+    # Run again, it has nothing left to do and says the same.
+    again = run(material, tmp_path)
+    assert finished(tmp_path) == 8
+    table = summary.partition("\n\n")[2].partition("\n\n")[0]
+    assert table in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert again.splitlines()[-8:] == first.splitlines()[-8:]
