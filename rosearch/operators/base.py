@@ -89,8 +89,13 @@ class Operator(nn.Module, ABC):
     # nn.Module declares forward as an attribute, which mypy lets nothing make final.
     @final  # type: ignore[misc]
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Zero the padding, then :meth:`compute`."""
-        return self.compute(hidden.masked_fill(~mask.unsqueeze(-1), 0.0), mask)
+        """Zero the padding, :meth:`compute`, and zero the padding of the result.
+
+        The second time is for training: a huge value that an operator leaves at a padded position
+        counts in no answer, but gives NaN in the backward pass of the norm that follows.
+        """
+        padding = ~mask.unsqueeze(-1)
+        return self.compute(hidden.masked_fill(padding, 0.0), mask).masked_fill(padding, 0.0)
 
     @classmethod
     def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:

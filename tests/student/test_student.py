@@ -53,12 +53,14 @@ class TestForward:
             # Without a mask the padding token tells where the text ends.
             torch.testing.assert_close(student(padded).logits, alone, rtol=1e-3, atol=1e-4)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(seed=st.integers(0, 10**6))
     def test_gradients_reach_every_parameter(self, seed: int) -> None:
         student = make(SPACE.sample(seed=seed), dropout=0.0)
-        loss = student(torch.randint(1, 60, (8, 9)), labels=torch.arange(8) % 2).loss
-        loss.backward()
+        ids = torch.randint(1, 60, (8, 24))
+        # Some rows are mostly padding, wider than any window.
+        ids[torch.arange(24) >= torch.tensor([24, 24, 9, 9, 5, 5, 2, 1])[:, None]] = 0
+        student(ids, labels=torch.arange(8) % 2).loss.backward()
         for name, parameter in student.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
