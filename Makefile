@@ -14,10 +14,6 @@ PIP := $(PY) -m pip --disable-pip-version-check
 # taken for installed.
 STAMP := $(VENV)/installed$(subst /,-,$(CURDIR))
 
-# The tests and benchmarks of PWWS need WordNet; offline they are skipped.
-WORDNET = ROSEARCH_WORDNET="$${ROSEARCH_WORDNET:-$$($(PY) -c \
-	'from examples.materials import wordnet; print(wordnet())' || true)}"
-
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format types imports docs bench lock clean
 
@@ -38,7 +34,7 @@ demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
 	@$(PY) examples/quickstart.py $(DEMO_ARGS)
 
 test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
-	@$(WORDNET) $(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -60,9 +56,9 @@ docs: $(STAMP)  ## HTML pages in docs/_build/html, warnings are errors
 # Benchmarks for pytest-benchmark are benchmarks/test_*.py; the other files are scripts.
 bench: $(STAMP)  ## quick benchmarks
 	@if ls benchmarks/test_*.py >/dev/null 2>&1; then \
-		$(WORDNET) $(PY) -m pytest -q benchmarks --benchmark-only --benchmark-min-rounds=3; fi
+		$(PY) -m pytest -q benchmarks --benchmark-only --benchmark-min-rounds=3; fi
 	@if test -f benchmarks/attack_engine.py; then \
-		$(WORDNET) $(PY) benchmarks/attack_engine.py $(BENCH_ARGS); fi
+		$(PY) benchmarks/attack_engine.py $(BENCH_ARGS); fi
 
 lock:  ## write requirements.lock anew from pyproject.toml, in a fresh environment
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock

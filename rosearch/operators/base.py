@@ -58,7 +58,7 @@ class Operator(nn.Module, ABC):
             def compute(self, hidden, mask):
                 return torch.roll(hidden, self.distance, dims=1)
 
-    :class:`rosearch.operators.testing.OperatorConformance` holds the tests that every operator
+    :class:`rosearch.testing.OperatorConformance` holds the tests that every operator
     must pass, for authors to run on their own.
 
     Args:

@@ -3,7 +3,7 @@
 After ``optuna.testing``: subclass :class:`OperatorConformance` in a pytest module and name the
 operator::
 
-    from rosearch.operators.testing import OperatorConformance
+    from rosearch.testing import OperatorConformance
 
     class TestShift(OperatorConformance):
         name = "shift"

@@ -1,0 +1,6 @@
+"""Tests for plug-ins: subclass a suite in a pytest module and name what it is to test."""
+
+from rosearch.attack.testing import AttackConformance
+from rosearch.operators.testing import OperatorConformance
+
+__all__ = ["AttackConformance", "OperatorConformance"]
