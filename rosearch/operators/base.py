@@ -56,7 +56,8 @@ class Operator(nn.Module, ABC):
                 self.distance = distance
 
             def compute(self, hidden, mask):
-                return torch.roll(hidden, self.distance, dims=1)
+                shifted = torch.nn.functional.pad(hidden, (0, 0, self.distance, 0))
+                return shifted[:, : hidden.shape[1]]
 
     :class:`rosearch.testing.OperatorConformance` holds the tests that every operator
     must pass, for authors to run on their own.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import rosearch.operators as ops
 from rosearch.errors import GenomeError, RegistryError
 from rosearch.operators.testing import OperatorConformance
+from rosearch.space import SearchSpace
 
 BUILT_IN = (
     "attention",
@@ -147,19 +148,29 @@ def test_choice_refuses_a_default_that_is_no_value() -> None:
 
 
 def test_plug_in_operator_is_found_and_removed() -> None:
-    @ops.register("doubling")
-    class Doubling(ops.Operator):
+    @ops.register("shift")
+    class Shift(ops.Operator):
+        choices = {"distance": ops.Choice(1, 2, 30)}
+
+        def __init__(self, width: int, *, distance: int) -> None:
+            super().__init__(width)
+            self.distance = distance
+
         def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            return 2 * hidden
+            shifted = torch.nn.functional.pad(hidden, (0, 0, self.distance, 0))
+            return shifted[:, : hidden.shape[1]]
 
     try:
-        assert ops.get("doubling") is Doubling
+        assert ops.get("shift") is Shift
         suite = OperatorConformance()
-        suite.name = "doubling"  # type: ignore[misc]
+        suite.name = "shift"  # type: ignore[misc]
+        suite.test_keeps_shape()
         suite.test_padding_changes_nothing()
+        space = SearchSpace(operators=["shift"], nodes=(1, 2))
+        assert space.sample(seed=0).nodes[0].parameters["distance"] in (1, 2, 30)
     finally:
-        ops.registry.unregister("doubling")
-    assert "doubling" not in ops.names()
+        ops.registry.unregister("shift")
+    assert "shift" not in ops.names()
 
 
 def test_conformance_catches_an_operator_that_reads_padding() -> None:
