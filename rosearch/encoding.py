@@ -47,6 +47,26 @@ def length_limit(tokenizer: Any, max_length: int | None = None) -> int:
     return int(min(limits, default=512))
 
 
+def position_limit(model: Any) -> int | None:
+    """Tokens that a model can read, special tokens included; ``None`` where it does not tell.
+
+    RoBERTa and its relatives number positions from behind the padding token's, so their table has
+    more rows than they can use.
+    """
+    count = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if not isinstance(count, int) or count < 1:
+        return None
+    return count - first_position(model)
+
+
+def first_position(model: Any) -> int:
+    """Row of the position table that belongs to the first token: 0 for most models."""
+    for name, module in model.named_modules():
+        if name.split(".")[-1] == "position_embeddings" and isinstance(module, torch.nn.Embedding):
+            return 0 if module.padding_idx is None else int(module.padding_idx) + 1
+    return 0
+
+
 def encode(tokenizer: Any, texts: Sequence[Text], *, max_length: int) -> list[Encoding]:
     """Tokenise texts or pairs, special tokens added, truncated to ``max_length`` tokens."""
     if not texts:
@@ -177,7 +197,7 @@ def accuracy(
         model: The classifier, on any device.
         dataset: Labelled texts or pairs.
         tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``, as students have it.
-        max_length: Tokens after which texts are cut. Default: what the tokenizer allows.
+        max_length: Tokens after which texts are cut. Default: what tokenizer and model allow.
 
     Raises:
         DataError: There is no tokenizer, or it has no padding token.
@@ -186,5 +206,7 @@ def accuracy(
     if tokenizer is None:
         raise DataError(f"{type(model).__name__} carries no tokenizer; pass tokenizer=.")
     pad_id = require_padding(tokenizer)
-    rows = encode(tokenizer, dataset.texts, max_length=length_limit(tokenizer, max_length))
+    limits = [length_limit(tokenizer, max_length), position_limit(model)]
+    longest = min(limit for limit in limits if limit is not None)
+    rows = encode(tokenizer, dataset.texts, max_length=longest)
     return float((predict(model, rows, pad_id=pad_id).argmax(axis=1) == dataset.labels).mean())

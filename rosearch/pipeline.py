@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -13,7 +15,7 @@ from rosearch.attack import RobustnessEvaluator
 from rosearch.distill import Distiller
 from rosearch.quiet import no_transformers_bars
 from rosearch.space import Genome
-from rosearch.student import StudentForSequenceClassification, flops, latency, parameters
+from rosearch.student import StudentForSequenceClassification, latency, student_cost
 
 
 class Pipeline:
@@ -29,6 +31,9 @@ class Pipeline:
         keep_all: Whether students stay that a search no longer needs; else only those of its
             front and its best do.
         length: Tokens of the text for which FLOPs and latency are measured.
+
+    Raises:
+        ValueError: ``length`` is more than the students read.
     """
 
     def __init__(
@@ -40,6 +45,11 @@ class Pipeline:
         keep_all: bool = False,
         length: int = 32,
     ) -> None:
+        if not 1 <= length <= distiller.teacher.max_length:
+            raise ValueError(
+                f"length={length!r}: students read 1 to {distiller.teacher.max_length} tokens, as "
+                f"their teacher does."
+            )
         self.distiller = distiller
         self.attacker = attacker
         self.students = None if students is None else Path(students)
@@ -64,11 +74,11 @@ class Pipeline:
                 its own, so that all candidates face the same one.
 
         Returns:
-            ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack`` and
-            ``attack_success_rate`` on the attacker's examples; ``parameters``;
-            ``compression`` (the teacher's parameters over the student's); ``flops`` of one forward
-            pass over one text of ``length`` tokens, by torch's counter; ``latency`` of that pass
-            in seconds, the median of 20; ``seconds`` for all of this.
+            ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack``,
+            ``attack_success_rate`` and ``mean_queries`` on the attacker's examples, where an
+            example that ends in an error counts as broken; the three of :meth:`cost`; ``latency``
+            of one forward pass over one text of ``length`` tokens in seconds, the median of 20;
+            ``seconds`` for all of this.
 
         Raises:
             EvaluationError: The student cannot be trained or attacked.
@@ -77,19 +87,32 @@ class Pipeline:
         result = self.distiller.distill(genome, seed=seed)
         student = result.student
         report = self.attacker.evaluate(student)
-        size = parameters(student)
         metrics = {
             "accuracy": result.accuracy,
-            "accuracy_under_attack": report.accuracy_under_attack,
-            "attack_success_rate": report.attack_success_rate,
-            "parameters": float(size),
-            "compression": self.distiller.teacher.parameters / size,
-            "flops": float(flops(student, length=self.length)),
+            # The worse bound: a student must not gain by failing when it is attacked.
+            "accuracy_under_attack": report.accuracy_under_attack_bounds.low,
+            "attack_success_rate": report.attack_success_rate_bounds.high,
+            "mean_queries": report.mean_queries,
+            **self.cost(genome),
             "latency": latency(student, length=self.length),
         }
         if self.students is not None:
             self._keep(student, self.folder(genome, seed=seed))
         return {**metrics, "seconds": time.perf_counter() - start}
+
+    def cost(self, genome: Genome) -> dict[str, float]:
+        """What is known of a candidate before it is trained.
+
+        Returns:
+            ``parameters``; ``compression``, the teacher's parameters over the student's; ``flops``
+            of one forward pass over one text of ``length`` tokens, by torch's counter.
+        """
+        cost = student_cost(self.distiller.config(genome), length=self.length)
+        return {
+            "parameters": float(cost["parameters"]),
+            "compression": self.distiller.teacher.parameters / cost["parameters"],
+            "flops": float(cost["flops"]),
+        }
 
     def folder(self, genome: Genome, *, seed: int) -> Path:
         """Where the candidate's student is kept.
@@ -99,7 +122,9 @@ class Pipeline:
         """
         if self.students is None:
             raise ValueError("This Pipeline keeps no students; make it with students=FOLDER.")
-        return self.students / f"{genome.key}-{seed}"
+        # Pipelines that train differently may share the folder.
+        digest = hashlib.blake2b(json.dumps(self.settings).encode(), digest_size=4).hexdigest()
+        return self.students / f"{genome.key}-{seed}-{digest}"
 
     def load(self, genome: Genome, *, seed: int) -> StudentForSequenceClassification:
         """The candidate's student: from its folder where it is kept, else trained again."""

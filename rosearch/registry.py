@@ -8,8 +8,9 @@ for that nobody has registered yet.
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from rosearch.errors import RegistryError
@@ -37,6 +38,7 @@ class Registry(Generic[T]):
         self._check = check
         self._entries: dict[str, T] = {}
         self._entry_points_loaded = False
+        self._broken: dict[str, str] = {}
 
     def register(self, name: str) -> Callable[[_Registered], _Registered]:
         """Decorator that registers what it decorates under ``name``.
@@ -72,10 +74,13 @@ class Registry(Generic[T]):
         """The object registered under ``name``.
 
         Raises:
-            RegistryError: Nothing has that name; the message lists the names there are.
+            RegistryError: Nothing has that name, and the message lists the names there are; or it
+                is a plug-in that cannot be loaded.
         """
         if name not in self._entries:
             self._load_entry_points()
+        if name in self._broken and name not in self._entries:
+            raise RegistryError(self._broken[name])
         try:
             return self._entries[name]
         except KeyError:
@@ -116,14 +121,20 @@ class Registry(Generic[T]):
             return
         self._entry_points_loaded = True  # first, so that a plug-in may use the registry itself
         for point in entry_points(group=self.group):
-            try:
-                item = point.load()
-            except Exception as error:
-                raise RegistryError(
-                    f"The {self.kind} plug-in {point.name!r} ({point.value}) cannot be loaded: "
-                    f"{error!r}. Repair or uninstall the package that provides it."
-                ) from error
-            self.register(point.name)(item)
+            complaint = self._load(point)
+            if complaint:  # one broken package must not hide the others
+                self._broken[point.name] = complaint
+                warnings.warn(complaint, RuntimeWarning, stacklevel=3)
+
+    def _load(self, point: EntryPoint) -> str | None:
+        try:
+            self.register(point.name)(point.load())
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+            return (
+                f"The {self.kind} plug-in {point.name!r} ({point.value}) cannot be loaded: "
+                f"{error!r}. Repair or uninstall the package that provides it."
+            )
+        return None
 
 
 def _same_definition(a: object, b: object) -> bool:

@@ -8,12 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rosearch.data import TextDataset
 from rosearch.encoding import (
     Encoding,
+    accuracy,
     collate,
     default_device,
     encode,
     length_limit,
+    position_limit,
     predict,
     require_padding,
     token_batches,
@@ -132,3 +135,17 @@ def test_predict_puts_the_mode_back_after_an_error(trained_bert):
 
 def test_default_device_is_the_gpu_where_there_is_one():
     assert (default_device().type == "cuda") == torch.cuda.is_available()
+
+
+def test_accuracy_heeds_what_the_model_can_read(tokenizer, tiny_bert, dataset):
+    model = tiny_bert()
+    rows = encode(tokenizer, dataset.texts, max_length=64)
+    predicted = predict(model, rows, pad_id=tokenizer.pad_token_id).argmax(axis=1)
+    expected = float((predicted == dataset.labels).mean())
+    assert accuracy(model, dataset, tokenizer) == expected
+    with pytest.raises(DataError, match="carries no tokenizer; pass tokenizer="):
+        accuracy(model, dataset)
+    limit = position_limit(model)
+    long = TextDataset(["good " * 500], [1])
+    assert limit is not None
+    assert accuracy(model, long, tokenizer, max_length=10_000) in (0.0, 1.0)

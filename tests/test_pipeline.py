@@ -17,6 +17,7 @@ KEYS = {
     "accuracy",
     "accuracy_under_attack",
     "attack_success_rate",
+    "mean_queries",
     "parameters",
     "compression",
     "flops",
@@ -94,6 +95,45 @@ def test_survives_pickling(pipeline: rs.Pipeline) -> None:
     ours, theirs = pipeline(genome, seed=1), copy(genome, seed=1)
     for key in KEYS - {"latency", "seconds"}:
         assert ours[key] == theirs[key]
+
+
+def test_a_student_that_fails_under_attack_gains_nothing(
+    pipeline: rs.Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    pipeline(genome, seed=0)
+
+    def search(self: Any, text: Any, context: Any) -> Any:
+        if len(text.text) % 2:
+            raise RuntimeError("the attack fails on this text")
+        yield [text.replace(0, "x")]
+        return text
+
+    monkeypatch.setattr(rs.attacks.get("deepwordbug"), "search", search)
+    report = pipeline.attacker.evaluate(pipeline.load(genome, seed=0))
+    assert report.errors > 0
+    failing = pipeline(genome, seed=0)
+    assert failing["accuracy_under_attack"] == report.accuracy_under_attack_bounds.low
+    assert failing["accuracy_under_attack"] < report.accuracy_under_attack
+
+
+def test_pipelines_that_differ_share_a_folder_in_peace(pipeline: rs.Pipeline) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    own = pipeline.distiller
+    longer = rs.Distiller(
+        own.teacher, own.train, own.dev, epochs=3, learning_rate=1e-2, progress=False
+    )
+    other = rs.Pipeline(longer, pipeline.attacker, students=pipeline.students)
+    pipeline(genome, seed=2)
+    other(genome, seed=2)
+    assert pipeline.folder(genome, seed=2) != other.folder(genome, seed=2)
+    other.discard(genome, seed=2)
+    assert pipeline.folder(genome, seed=2).is_dir()
+
+
+def test_length_beyond_the_students_is_refused_at_once(pipeline: rs.Pipeline) -> None:
+    with pytest.raises(ValueError, match="length=65: students read 1 to 64 tokens"):
+        rs.Pipeline(pipeline.distiller, pipeline.attacker, length=65)
 
 
 def test_without_folder_nothing_is_kept(pipeline: rs.Pipeline) -> None:

@@ -115,13 +115,28 @@ def test_entry_points_load_when_an_unknown_name_is_asked_for(installed):
 
 def test_a_broken_entry_point_is_named(installed):
     installed({"far": "plugged_things:far"}, "raise OSError('disk on fire')\n")
-    with pytest.raises(RegistryError, match=r"plug-in 'far' \(plugged_things:far\).*disk on fire"):
-        make().get("far")
+    message = r"plug-in 'far' \(plugged_things:far\).*disk on fire"
+    registry = make()
+    with pytest.warns(RuntimeWarning, match=message), pytest.raises(RegistryError, match=message):
+        registry.get("far")
+    with pytest.raises(RegistryError, match=message):
+        registry.get("far")
+
+
+def test_a_broken_entry_point_hides_no_other(installed):
+    installed({"bad": "plugged_things:missing", "good": "plugged_things:good"}, "good = 'here'\n")
+    registry = make()
+    with pytest.warns(RuntimeWarning, match="plug-in 'bad'"):
+        assert registry.names() == ("good",)
+    assert registry.get("good") == "here"
+    assert "bad" not in registry
 
 
 def test_an_entry_point_faces_the_check_and_the_taken_names(installed):
     installed({"near": "plugged_things:far"}, "far = 'from afar'\n")
     registry = make()
-    registry.register("near")(object())
-    with pytest.raises(RegistryError, match="is taken"):
+    ours = object()
+    registry.register("near")(ours)
+    with pytest.warns(RuntimeWarning, match="is taken"):
         registry.names()
+    assert registry.get("near") is ours

@@ -24,6 +24,7 @@ answers them from common batches::
 from __future__ import annotations
 
 import inspect
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from rosearch.attack.text import Words
+from rosearch.errors import DataError
 from rosearch.registry import Registry
 from rosearch.seeding import generator
 
@@ -155,6 +157,27 @@ class AttackRegistry(Registry[type[Attack]]):
             return item
 
         return named
+
+
+def check_whole(name: str, value: Any, *, least: int | None = 1) -> int:
+    """``value`` as an int.
+
+    Args:
+        name: What the value is called, for the message.
+        value: Any whole number; one of NumPy's is welcome, a bool is not.
+        least: Smallest value allowed; ``None``: any.
+
+    Raises:
+        DataError: It is no whole number, or smaller than ``least``.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or (least is not None and number < least):
+        bound = "" if least is None else f", at least {least}"
+        raise DataError(f"{name} is a whole number{bound}; got {value!r:.80}.")
+    return number
 
 
 def public_settings(instance: object) -> dict[str, Any]:

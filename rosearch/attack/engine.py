@@ -16,6 +16,7 @@ from rosearch.attack.base import (
     BudgetExhausted,
     Search,
     SearchContext,
+    check_whole,
 )
 from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.results import AttackResult
@@ -73,7 +74,7 @@ def run_attack(
     skip_truncated: bool = True,
     on_result: Callable[[AttackResult], object] | None = None,
 ) -> list[AttackResult]:
-    """Attack every example that the victim gets right.
+    """Attack every example that the victim gets right and that does not meet the goal yet.
 
     Args:
         attack: The attack.
@@ -92,13 +93,17 @@ def run_attack(
         One result an example, in the order given.
 
     Raises:
+        DataError: ``in_flight`` or ``query_budget`` is no whole number from 1.
         EvaluationError: The victim or the attack fails on every example. What fails on some
             becomes these examples' error.
     """
+    in_flight = check_whole("in_flight", in_flight)
+    if query_budget is not None:
+        query_budget = check_whole("query_budget", query_budget)
     engine = _Engine(
         attack, victim, goal or Untargeted(), seed, query_budget, skip_truncated, on_result
     )
-    return engine.run(examples, max(1, in_flight), attacked_side)
+    return engine.run(examples, in_flight, attacked_side)
 
 
 class _Engine:
@@ -140,7 +145,9 @@ class _Engine:
                 self._fail(run, start)
                 continue
             run.start = start
-            if self.goal.judge(start, example.label).succeeded[0]:
+            # A goal other than the default may ask for more than a wrong class, or for less.
+            wrong = int(start[0].argmax()) != example.label
+            if wrong or self.goal.judge(start, example.label).succeeded[0]:
                 self._finish(run, "skipped")
             else:
                 queue.append(run)

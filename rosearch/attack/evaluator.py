@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
-from rosearch.attack.base import Attack
+from rosearch.attack.base import Attack, check_whole
 from rosearch.attack.base import attacks as registry
 from rosearch.attack.engine import Example, run_attack
 from rosearch.attack.goals import Goal, Untargeted
@@ -46,7 +45,8 @@ class RobustnessEvaluator:
     Raises:
         RegistryError: An attack name is unknown.
         MissingResourceError: An attack needs a resource that is not on this machine.
-        DataError: No attack is given, two have the same name, or an index is out of range.
+        DataError: No attack is given, two have the same name, an index is out of range, or a
+            number is not a whole one from 1 (the seed: not a whole one).
     """
 
     def __init__(
@@ -74,16 +74,14 @@ class RobustnessEvaluator:
                 f"{', '.join(names) or 'none'}. To compare settings of one attack, use one "
                 f"evaluator for each."
             )
-        if query_budget is not None and query_budget < 1:
-            raise DataError(f"query_budget is at least 1, got {query_budget}.")
-        self.seed = int(seed)
+        self.seed = check_whole("seed", seed, least=None)
         self.goal = goal or Untargeted()
-        self.query_budget = query_budget
+        self.query_budget = _limit("query_budget", query_budget)
         self.attacked_side = check_side(attacked_side)
         self.skip_truncated = skip_truncated
-        self.max_length = max_length
-        self.in_flight = in_flight
-        self.token_budget = token_budget
+        self.max_length = _limit("max_length", max_length)
+        self.in_flight = check_whole("in_flight", in_flight)
+        self.token_budget = _limit("token_budget", token_budget)
         self.progress = progress
         self.indices = choose_examples(len(dataset), examples, self.seed)
         self.classes = len(dataset.classes)
@@ -186,15 +184,18 @@ def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) 
         seed: Same seed, same choice; a smaller number chooses the first of a larger one's.
 
     Raises:
-        DataError: Nothing is chosen, or an index is out of range or named twice.
+        DataError: Nothing is chosen, a number is not a whole one, or an index is out of range or
+            named twice.
     """
-    if isinstance(examples, (int, np.integer)) or examples is None:
-        count = size if examples is None else min(int(examples), size)
+    if examples is None or not isinstance(examples, Iterable):
+        count = (
+            size if examples is None else min(check_whole("examples", examples, least=None), size)
+        )
         if count < 1:
             raise DataError(f"Expected at least one example to attack, got examples={examples}.")
         order = generator(seed, "attack", "examples").permutation(size)
         return tuple(int(i) for i in order[:count])
-    chosen = tuple(int(i) for i in examples)
+    chosen = tuple(check_whole("An index in examples", i, least=None) for i in examples)
     outside = [i for i in chosen if not 0 <= i < size]
     if outside or not chosen or len(set(chosen)) < len(chosen):
         raise DataError(
@@ -213,6 +214,10 @@ def _make(attack: str | Attack) -> Attack:
         f"Expected the name of an attack or an Attack instance, got {attack!r}. "
         f"Make an instance of a class first."
     )
+
+
+def _limit(name: str, value: int | None) -> int | None:
+    return None if value is None else check_whole(name, value)
 
 
 def _over_all(reports: Sequence[RobustnessReport]) -> list[AttackResult]:

@@ -27,7 +27,8 @@ class AttackResult:
     predicted: int | None
     """The victim's answer to the unchanged input; ``None`` where it gave none."""
     status: str
-    """``"skipped"`` (wrong before the attack), ``"succeeded"``, ``"failed"`` or ``"error"``."""
+    """``"skipped"`` (wrong before the attack, or the goal met already), ``"succeeded"`` (the goal
+    is met), ``"failed"`` or ``"error"``."""
     perturbed: Text | None = None
     """The input that the search settled on, where the example was attacked."""
     perturbed_predicted: int | None = None
@@ -40,6 +41,12 @@ class AttackResult:
     """Logical queries: every text asked about, the unchanged one included, cached or not."""
     error: str | None = None
     """What went wrong, where the status is ``"error"``."""
+
+    @property
+    def broken(self) -> bool:
+        """Right before the attack and wrong after it; the same as success for the default goal."""
+        after = self.perturbed_predicted
+        return self.predicted == self.label and after is not None and after != self.label
 
     @property
     def changed_share(self) -> float:
@@ -59,9 +66,11 @@ class RobustnessReport:
     """How a victim stands up to attacks.
 
     Rates refer to :attr:`n` examples unless they say otherwise; an example that the victim gets
-    wrong before the attack counts as wrong after it. Under several attacks an example counts as
-    robust only if it survives all of them. An example that ended in an error counts as not
-    broken in the rates, and either way in their bounds. No rate is ever NaN.
+    wrong before the attack counts as wrong after it. Rates go by the true class whatever the goal:
+    an attack on an example succeeds in them where the victim was right before and is wrong
+    after, and whether it met the goal is told by :attr:`AttackResult.status`. Under several
+    attacks an example counts as robust only if it survives all of them. An example that ended in
+    an error counts as not broken in the rates, and either way in their bounds. No rate is ever NaN.
     """
 
     n: int
@@ -71,7 +80,7 @@ class RobustnessReport:
     attacked: int
     """Right before the attack, and the attack ran to its end."""
     succeeded: int
-    """Attacked and wrong afterwards."""
+    """Right before the attack and wrong afterwards; see :attr:`AttackResult.broken`."""
     errors: int
     """Examples on which the victim or the attack failed."""
     accuracy: float
@@ -89,13 +98,13 @@ class RobustnessReport:
     accuracy_bounds: Interval
     """Least and most that the rate can be, whatever the examples in error would have been."""
     accuracy_under_attack_bounds: Interval
-    """As :attr:`accuracy_bounds`."""
+    """As :attr:`accuracy_bounds`; the lower one counts every example in error as broken."""
     attack_success_rate_bounds: Interval
     """As :attr:`accuracy_bounds`."""
     mean_queries: float
     """Logical queries per attacked example, those of all attacks together."""
     mean_changed: float
-    """Mean share of words replaced, over successes only."""
+    """Mean share of words replaced, over :attr:`succeeded` only."""
     queries: int
     """Logical queries in all, skipped examples included: what TextAttack counts."""
     forward_rows: int
@@ -148,13 +157,13 @@ def summarise(
     """Rates over one record an example; see :class:`RobustnessReport` for the rules."""
     n = len(results)
     correct = sum(r.predicted == r.label for r in results)
-    succeeded = [r for r in results if r.status == "succeeded"]
+    succeeded = [r for r in results if r.broken]
     attacked = [r for r in results if r.status in ("succeeded", "failed")]
     errors = sum(r.status == "error" for r in results)
     broken = len(succeeded)
     # Errors before a prediction could have been right; errors after it could have been successes.
     unseen = sum(r.predicted is None for r in results)
-    torn = errors - unseen
+    torn = sum(r.status == "error" and r.predicted == r.label for r in results)
     tried = len(attacked)
     accuracy = correct / n if n else 0.0
     return RobustnessReport(
@@ -171,7 +180,7 @@ def summarise(
         attack_success_rate_interval=wilson(broken, tried),
         accuracy_bounds=_bounds(correct, correct + unseen, n),
         accuracy_under_attack_bounds=_bounds(correct - torn - broken, correct + unseen - broken, n),
-        attack_success_rate_bounds=_bounds(broken, broken + errors, tried + errors),
+        attack_success_rate_bounds=_bounds(broken, broken + torn + unseen, tried + torn + unseen),
         mean_queries=sum(r.queries for r in attacked) / tried if tried else 0.0,
         mean_changed=sum(r.changed_share for r in succeeded) / broken if broken else 0.0,
         queries=sum(r.queries for r in results),
@@ -186,11 +195,12 @@ def summarise(
 def combine(results: Sequence[AttackResult]) -> AttackResult:
     """One record for one example under several attacks.
 
-    The first success stands for all; else the first error; else the first record. Queries add up,
-    the look at the unchanged input once for each attack.
+    The first that broke the example stands for all; else the first error; else the first that met
+    the goal; else the first record. Queries add up, the look at the unchanged input once
+    for each attack.
     """
-    rank = {"succeeded": 0, "error": 1, "failed": 2, "skipped": 3}
-    first = min(results, key=lambda r: rank[r.status])
+    rank = {"error": 1, "succeeded": 2, "failed": 3, "skipped": 4}
+    first = min(results, key=lambda r: 0 if r.broken else rank[r.status])
     return replace(first, queries=sum(r.queries for r in results))
 
 

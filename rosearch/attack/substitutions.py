@@ -78,7 +78,8 @@ class WordNetSynonyms(Substitution):
 
     As TextAttack's ``WordSwapWordNet``: base forms are looked up, replacements are not inflected,
     antonyms of polysemous words are not filtered. Look-ups are kept in memory, and travel along
-    when this is pickled.
+    when this is pickled. Settings tell editions of WordNet apart by a digest of what the files
+    hold, wherever they lie.
 
     Args:
         wordnet: Folder of WordNet's database; see
@@ -105,6 +106,11 @@ class WordNetSynonyms(Substitution):
     def prepare(self, words: Iterable[str]) -> None:
         for word in words:
             self.propose(word)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Name, and the digest of WordNet's files."""
+        return {**super().settings, "wordnet": self._wordnet.digest}
 
 
 def _is_one_word(name: str) -> bool:

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from rosearch.attack.base import check_whole
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.tokenization import IncrementalTokenizer
 from rosearch.data import Text
-from rosearch.encoding import Encoding, predict
+from rosearch.encoding import Encoding, position_limit, predict
 from rosearch.errors import DataError, EvaluationError
 
 Outputs = Literal["auto", "logits", "probabilities"]
@@ -117,9 +118,13 @@ class ModelVictim(Victim):
             returns an object with ``logits``.
         tokenizer: Its tokenizer.
         max_length: Longest input in tokens. Default: the tokenizer's limit, and no more than
-            the positions the model has.
+            the model has positions for.
         token_budget: Tokens of a batch, padding included. Halved when memory runs out.
         classes: Number of classes, where known.
+
+    Raises:
+        DataError: ``max_length`` or ``token_budget`` is no whole number from 1, or the tokenizer
+            has no padding token.
     """
 
     def __init__(
@@ -133,14 +138,16 @@ class ModelVictim(Victim):
     ) -> None:
         super().__init__(classes=classes)
         self.model = model
-        if max_length is None:
-            max_length = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+        if max_length is not None:
+            max_length = check_whole("max_length", max_length)
+        elif hasattr(model, "config"):
+            max_length = position_limit(model)
         self.tokens = IncrementalTokenizer(tokenizer, max_length=max_length)
         if token_budget is None:
             on_cpu = next(model.parameters()).device.type == "cpu"
             # A CPU gains nothing from larger batches, and small ones hold less padding.
             token_budget = 1024 if on_cpu else 65536
-        self.token_budget = token_budget
+        self.token_budget = check_whole("token_budget", token_budget)
 
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
         """Token ids: texts that tokenise alike are one row, so that ties are exact."""

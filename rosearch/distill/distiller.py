@@ -89,9 +89,10 @@ class Distiller:
         teacher.check(train)
         if not temperature > 0:
             raise ValueError(f"temperature={temperature!r}: expected a number above 0.")
-        for name, share in (("label_weight", label_weight), ("dropout", dropout)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name}={share!r}: expected a share from 0 to 1.")
+        if not 0 <= label_weight <= 1:
+            raise ValueError(f"label_weight={label_weight!r}: expected a share from 0 to 1.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout!r}: expected a share of at least 0, below 1.")
         self.teacher = teacher
         self.train = train
         self.dev = dev
@@ -121,10 +122,10 @@ class Distiller:
             **asdict(self.optimization),
         }
 
-    def student(self, genome: Genome, *, seed: int = 0) -> StudentForSequenceClassification:
-        """An untrained student, its embedding taken from the teacher's."""
+    def config(self, genome: Genome) -> StudentConfig:
+        """The configuration of the genome's student."""
         teacher = self.teacher
-        config = StudentConfig(
+        return StudentConfig(
             genome,
             vocab_size=len(teacher.embedding.tokens),
             max_position_embeddings=teacher.max_length,
@@ -135,10 +136,14 @@ class Distiller:
             id2label=dict(enumerate(self.train.classes)),
             label2id={name: k for k, name in enumerate(self.train.classes)},
         )
+
+    def student(self, genome: Genome, *, seed: int = 0) -> StudentForSequenceClassification:
+        """An untrained student, its embedding taken from the teacher's."""
+        config = self.config(genome)
         with isolated_rng(child_seed(seed, "weights")):
             student = StudentForSequenceClassification(config)
-            start_from_teacher(student, teacher.embedding)
-        student.tokenizer = teacher.tokenizer
+            start_from_teacher(student, self.teacher.embedding)
+        student.tokenizer = self.teacher.tokenizer
         student.to(self.device)
         return student
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -18,7 +19,14 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rosearch.data import TextDataset
 from rosearch.distill.training import Optimization, fit, isolated_rng
-from rosearch.encoding import default_device, encode, length_limit, predict, require_padding
+from rosearch.encoding import (
+    default_device,
+    encode,
+    length_limit,
+    position_limit,
+    predict,
+    require_padding,
+)
 from rosearch.errors import DataError
 from rosearch.quiet import no_transformers_bars
 from rosearch.seeding import child_seed
@@ -35,7 +43,7 @@ class Teacher:
     Args:
         model: Any Hugging Face sequence classifier.
         tokenizer: Its tokenizer; students share it.
-        max_length: Tokens after which texts are cut; default: what the tokenizer allows.
+        max_length: Tokens after which texts are cut; default: what tokenizer and model allow.
         device: Where the teacher runs; default: the GPU where there is one.
         cache_dir: Folder of the cache; default: ``$ROSEARCH_CACHE`` or ``~/.cache/rosearch``.
 
@@ -55,10 +63,8 @@ class Teacher:
         self.pad_id = require_padding(tokenizer)
         self.tokenizer = tokenizer
         self.config = model.config
-        self.max_length = length_limit(tokenizer, max_length)
-        limit = getattr(model.config, "max_position_embeddings", None)
-        if isinstance(limit, int) and limit > 0:
-            self.max_length = min(self.max_length, limit)
+        limits = [length_limit(tokenizer, max_length), position_limit(model)]
+        self.max_length = min(limit for limit in limits if limit is not None)
         self.device = torch.device(device) if device is not None else default_device()
         self.parameters = parameters(model)
         self._source: str | None = None
@@ -81,7 +87,9 @@ class Teacher:
         """
         model = AutoModelForSequenceClassification.from_pretrained(name_or_folder)
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
-        teacher._source = str(name_or_folder)
+        folder = Path(name_or_folder)
+        # Another process may have another working directory.
+        teacher._source = str(folder.resolve() if folder.is_dir() else name_or_folder)
         return teacher
 
     @classmethod
@@ -146,10 +154,20 @@ class Teacher:
 
     @property
     def model(self) -> Any:
-        """The classifier, in eval mode on its device."""
+        """The classifier, in eval mode on its device.
+
+        Raises:
+            DataError: It was to be loaded again, and its folder holds other weights by now.
+        """
         if self._model is None:
             with no_transformers_bars():
                 model = AutoModelForSequenceClassification.from_pretrained(self._source)
+            found = _fingerprint(model, self.tokenizer, self.max_length)
+            if found != self.fingerprint:
+                raise DataError(
+                    f"{self._source} holds another model than the one this teacher was made from "
+                    f"(fingerprint {found}, expected {self.fingerprint}). Make a new Teacher."
+                )
             self._model = model.to(self.device).eval()
         return self._model
 
@@ -227,11 +245,6 @@ class Teacher:
             _write_array(path, getattr(computed, name))
         return computed
 
-    def release(self) -> None:
-        """Give the weights' memory back; they are loaded again when needed."""
-        if self._source is not None:
-            self._model = None
-
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state.pop("embedding", None)
@@ -244,15 +257,31 @@ class Teacher:
         return f"Teacher({name!r}, {self.parameters / 1e6:.1f} M parameters, {self.fingerprint})"
 
 
+_INCIDENTAL = {
+    "_attn_implementation", "_commit_hash", "_name_or_path", "architectures", "dtype",
+    "torch_dtype", "transformers_version",
+}  # fmt: skip
+"""Parts of a configuration that say where a model came from, not what it computes."""
+
+
 def _fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    config = {k: v for k, v in model.config.to_dict().items() if k not in _INCIDENTAL}
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        rules: Any = sorted(tokenizer.get_vocab().items())
+    else:
+        rules = json.loads(backend.to_str())
+        # What the tokenizer's last caller asked for, not what the tokenizer is.
+        rules = {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
+    special = {k: str(v) for k, v in tokenizer.special_tokens_map.items()}
+    parts = [type(model).__qualname__, config, rules, special, max_length]
+    digest = hashlib.blake2b(
+        json.dumps(parts, sort_keys=True, default=str).encode(), digest_size=16
+    )
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         flat = tensor.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    rules = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
-    digest.update(f"{rules} {tokenizer.special_tokens_map} {max_length}".encode())
     return digest.hexdigest()
 
 

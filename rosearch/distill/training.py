@@ -45,9 +45,15 @@ class Optimization:
     """Largest norm of a step's gradient."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "batch_size", "clip"):
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r}: expected a whole number from 1.")
+        for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0.")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay={self.weight_decay!r}: expected a number from 0.")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup={self.warmup!r}: expected a share of at least 0, below 1.")
 
@@ -153,7 +159,7 @@ def isolated_rng(seed: int) -> Iterator[None]:
 
     Initialisation and dropout draw from them and take no generator as an argument.
     """
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

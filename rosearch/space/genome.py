@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,7 @@ import networkx as nx
 from rosearch.errors import GenomeError
 from rosearch.operators import complete
 from rosearch.operators.base import Value
-from rosearch.space.canonical import canonical_key
+from rosearch.space.canonical import canonical_form
 from rosearch.space.validation import EMBEDDING, OUTPUT, check_genome, check_graph
 
 
@@ -71,8 +72,13 @@ class Node:
     residual: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.operator, str) or not isinstance(self.parameters, Mapping):
+            raise GenomeError(
+                f"Expected a node's operator as a str and its parameters as a mapping, got "
+                f"{self.operator!r} and {self.parameters!r}."
+            )
         object.__setattr__(self, "parameters", Parameters(complete(self.operator, self.parameters)))
-        object.__setattr__(self, "inputs", tuple(sorted(int(i) for i in self.inputs)))
+        object.__setattr__(self, "inputs", _numbers(self.inputs, f"inputs of {self.operator!r}"))
 
     def __str__(self) -> str:
         values = ", ".join(f"{k}={v}" for k, v in self.parameters.items())
@@ -106,15 +112,22 @@ class Genome:
     outputs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", tuple(self.nodes))
-        outputs = tuple(sorted(int(i) for i in self.outputs)) or (len(self.nodes),)
+        nodes = tuple(self.nodes) if isinstance(self.nodes, (tuple, list)) else (self.nodes,)
+        if not all(isinstance(node, Node) for node in nodes):
+            raise GenomeError(f"Expected nodes as a tuple of Node, got {self.nodes!r:.200}.")
+        object.__setattr__(self, "nodes", nodes)
+        outputs = _numbers(self.outputs, "outputs") or (len(self.nodes),)
         object.__setattr__(self, "outputs", outputs)
         check_genome(self)
 
     @cached_property
     def key(self) -> str:
         """Identity of the architecture: equal exactly for isomorphic graphs with equal genes."""
-        return canonical_key(self)
+        return self._form[0]
+
+    @cached_property
+    def _form(self) -> tuple[str, tuple[int, ...]]:
+        return canonical_form(self)
 
     def graph(self) -> nx.DiGraph:
         """The networkx view.
@@ -170,10 +183,30 @@ class Genome:
         )
 
     def ordered(self) -> Genome:
-        """The same architecture with every node behind its inputs."""
-        if all(max(node.inputs) < i for i, node in enumerate(self.nodes, start=1)):
-            return self
-        return Genome.from_graph(self.graph())
+        """The same architecture, numbered in the one way that isomorphic genomes share.
+
+        Every node stands behind its inputs.
+        """
+        return self._ordered
+
+    @cached_property
+    def _ordered(self) -> Genome:
+        graph = nx.DiGraph()
+        graph.add_nodes_from(range(len(self.nodes) + 1))
+        for number, node in enumerate(self.nodes, start=1):
+            graph.add_edges_from((i, number) for i in node.inputs)
+        order = list(nx.lexicographical_topological_sort(graph, key=self._form[1].index))
+        place = {v: k for k, v in enumerate(order)}
+        nodes = (self.nodes[v - 1] for v in order if v)
+        return replace(
+            self,
+            nodes=tuple(replace(n, inputs=tuple(place[i] for i in n.inputs)) for n in nodes),
+            outputs=tuple(place[i] for i in self.outputs),
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what can be computed again; the canonical form is quick.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and Hugging Face configurations hold them."""
@@ -203,12 +236,12 @@ class Genome:
             GenomeError: A field is unknown or missing, or the genome is not valid.
         """
         _check_fields(values, _GENOME_FIELDS, "genome", required=("width", "embedding_width"))
-        nodes = []
-        for number, genes in enumerate(values.get("nodes", ()), start=1):
+        listed = values.get("nodes", ())
+        if not isinstance(listed, (tuple, list)):
+            raise GenomeError(f"Expected the nodes as a list, got {listed!r:.200}.")
+        for number, genes in enumerate(listed, start=1):
             _check_fields(genes, _NODE_FIELDS, f"node {number}", required=("operator",))
-            nodes.append(Node(**{**genes, "inputs": tuple(genes.get("inputs", (0,)))}))
-        rest = {k: v for k, v in values.items() if k not in ("nodes", "outputs")}
-        return cls(**rest, nodes=tuple(nodes), outputs=tuple(values.get("outputs", ())))
+        return cls(**{**values, "nodes": tuple(Node(**genes) for genes in listed)})
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -240,6 +273,13 @@ class Genome:
 
 _NODE_FIELDS = tuple(f.name for f in fields(Node))
 _GENOME_FIELDS = tuple(f.name for f in fields(Genome))
+
+
+def _numbers(values: Any, what: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted(operator.index(i) for i in values))
+    except TypeError:
+        raise GenomeError(f"Expected the {what} as whole numbers, got {values!r:.200}.") from None
 
 
 def _label(number: int) -> str:

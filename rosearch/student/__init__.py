@@ -3,7 +3,7 @@
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from rosearch.student.configuration import StudentConfig
-from rosearch.student.cost import flops, genome_cost, latency, parameters
+from rosearch.student.cost import flops, latency, parameters, student_cost
 from rosearch.student.initialization import (
     CompressedEmbedding,
     compress_embedding,
@@ -31,9 +31,9 @@ __all__ = [
     "StudentForSequenceClassification",
     "compress_embedding",
     "flops",
-    "genome_cost",
     "latency",
     "parameters",
     "register_auto_classes",
     "start_from_teacher",
+    "student_cost",
 ]

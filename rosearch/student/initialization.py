@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rosearch.encoding import first_position
 from rosearch.student.modeling import StudentForSequenceClassification
 
 
@@ -54,7 +55,10 @@ def compress_embedding(teacher: nn.Module) -> CompressedEmbedding:
             if label.split(".")[-1] != name or not isinstance(module, nn.Embedding):
                 continue
             if module.weight.shape[1] == table.shape[1]:
-                rows: np.ndarray = (module.weight.detach().double().cpu() @ directions).numpy()
+                used = module.weight.detach().double().cpu()
+                if name == "position_embeddings":
+                    used = used[first_position(teacher) :]
+                rows: np.ndarray = (used @ directions).numpy()
                 return (rows / float(scale)).astype(np.float32)
         return np.empty((0, table.shape[1]), dtype=np.float32)
 

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from rosearch.attack import Attack, BudgetExhausted, FunctionVictim, Words, run_attack
+from rosearch.attack.base import Answer
 from rosearch.attack.engine import Example
+from rosearch.attack.goals import Goal, Untargeted
+from rosearch.attack.results import summarise
 from rosearch.attack.testing import hashing_classifier
-from rosearch.errors import EvaluationError
+from rosearch.errors import DataError, EvaluationError
 
 EXAMPLES = [Example(7 * k, text, 0) for k, text in enumerate(["one two", "three four five", "six"])]
 
@@ -99,6 +102,76 @@ def test_queries_of_many_searches_share_batches() -> None:
     calls.clear()
     run(Lengthen((5, 6, 7)), examples, victim, in_flight=25)
     assert calls == [50] + [50] * 6
+
+
+class Towards(Goal):
+    """The class ``target``."""
+
+    name = "towards"
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+
+    def judge(self, probabilities: np.ndarray, label: int) -> Answer:
+        return Answer(probabilities[:, self.target], probabilities.argmax(axis=1) == self.target)
+
+
+def three_classes(texts: list[str]) -> np.ndarray:
+    """Class 0 below 20 characters, class 1 below 60, else class 2; never sure."""
+    classes = np.array([(len(text) >= 20) + (len(text) >= 60) for text in texts], dtype=int)
+    return np.eye(3)[classes] * 0.7 + 0.1
+
+
+class TestOtherGoals:
+    def report(self, results: Any) -> Any:
+        report = summarise(results, forward_rows=0, seconds=0.0, settings={})
+        assert report.accuracy_under_attack == report.accuracy - report.succeeded / report.n
+        return report
+
+    def test_a_targeted_goal_is_no_chance_to_break_what_is_wrong_already(self) -> None:
+        examples = [Example(0, "one two", 1), Example(1, "six", 2)]  # the victim says 0
+        results = run(Lengthen(), examples, three_classes, goal=Towards(2))
+        assert [r.status for r in results] == ["skipped"] * 2
+        assert [r.queries for r in results] == [1, 1]
+        assert self.report(results).accuracy == 0
+
+    def test_right_and_at_the_target_already(self) -> None:
+        (result,) = run(Lengthen(), [EXAMPLES[0]], three_classes, goal=Towards(0))
+        report = self.report([result])
+        assert result.status == "skipped"
+        assert (report.accuracy, report.attacked, report.succeeded) == (1, 0, 0)
+
+    def test_wrong_in_another_way_than_wanted_is_broken(self) -> None:
+        met, missed = (
+            run(Lengthen(steps), [EXAMPLES[0]], three_classes, goal=Towards(2))[0]
+            for steps in ((10, 70), (10, 30))
+        )
+        assert [(r.status, r.perturbed_predicted) for r in (met, missed)] == [
+            ("succeeded", 2),
+            ("failed", 1),
+        ]
+        assert self.report([met, missed]).accuracy_under_attack == 0
+
+    def test_met_while_the_victim_is_right_breaks_nothing(self) -> None:
+        class Doubt(Untargeted):
+            name = "doubt"
+
+            def judge(self, probabilities: np.ndarray, label: int) -> Answer:
+                scores = 1 - probabilities[:, label]
+                return Answer(scores, scores > 0.3)
+
+        (result,) = run(Lengthen((40,)), [EXAMPLES[0]], goal=Doubt())
+        report = self.report([result])
+        assert (result.status, result.perturbed_predicted) == ("succeeded", 0)
+        assert (report.succeeded, report.accuracy_under_attack) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"in_flight": 0}, {"in_flight": 1.5}, {"query_budget": 0}, {"query_budget": 1.5}]
+)
+def test_numbers_that_make_no_sense(settings: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=f"{next(iter(settings))} is a whole number, at least 1"):
+        run(Lengthen(), **settings)
 
 
 class TestBudget:

@@ -135,6 +135,33 @@ def test_everyone_faces_the_same_examples(dataset: Any) -> None:
     assert evaluator(dataset, examples=[5, 3]).indices == (5, 3)
 
 
+@pytest.mark.parametrize("number", [0, -3, 1.5, 2.0, True, "8", np.float64(4)])
+@pytest.mark.parametrize("name", ["max_length", "in_flight", "token_budget", "query_budget"])
+def test_numbers_that_make_no_sense(dataset: Any, name: str, number: Any) -> None:
+    with pytest.raises(DataError, match=f"{name} is a whole number, at least 1; got "):
+        evaluator(dataset, **{name: number})
+
+
+@pytest.mark.parametrize("examples", [2.5, True, "five", [1.5], [True, False], [None]])
+def test_examples_that_are_no_whole_numbers(dataset: Any, examples: Any) -> None:
+    with pytest.raises(DataError, match="examples is a whole number; got "):
+        evaluator(dataset, examples=examples)
+
+
+def test_seeds_are_whole_numbers(dataset: Any) -> None:
+    with pytest.raises(DataError, match=r"seed is a whole number; got 1\.5"):
+        evaluator(dataset, seed=1.5)
+
+
+def test_numbers_of_numpy_are_welcome(dataset: Any) -> None:
+    names = ("seed", "examples", "max_length", "query_budget", "in_flight", "token_budget")
+    there = evaluator(dataset, **{name: np.int64(9) for name in names})
+    assert json.dumps(dict(there.settings)) == json.dumps(
+        dict(evaluator(dataset, **dict.fromkeys(names, 9)).settings)
+    )
+    assert evaluator(dataset, examples=np.arange(3)).indices == (0, 1, 2)
+
+
 @pytest.mark.parametrize("examples", [0, -1, [], [200], [-1], [1, 1]])
 def test_no_such_examples(examples: Any) -> None:
     with pytest.raises(DataError, match="at least one"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rosearch.attack import resources
+from rosearch.attack import PWWS, resources
 from rosearch.attack.resources import WordNet, find_wordnet
 from rosearch.attack.substitutions import WordNetSynonyms
 from rosearch.errors import MissingResourceError
@@ -71,6 +72,41 @@ def test_look_ups_travel_and_the_files_are_not_read_again(wordnet_folder: Path) 
     assert twin.propose("good") == substitution.propose("good")  # reads them when it must
 
 
+def copied(source: Path, target: Path, *, line_end: bytes = b"\n") -> Path:
+    target.mkdir()
+    for name in [*resources._FILES, *resources._EXCEPTIONS]:
+        content = resources._read(source, name)
+        (target / name).write_bytes(content.replace(b"\n", line_end))
+    return target
+
+
+def test_settings_tell_editions_apart_and_not_folders(wordnet_folder: Path, tmp_path: Path) -> None:
+    here = WordNetSynonyms(wordnet=wordnet_folder)
+    unix = copied(wordnet_folder, tmp_path / "unix")
+    windows = copied(wordnet_folder, tmp_path / "windows", line_end=b"\r\n")
+    for folder in (unix, windows):
+        assert WordNetSynonyms(wordnet=folder).settings == here.settings
+        assert str(folder) not in json.dumps(dict(PWWS(wordnet=folder).settings))
+    with (unix / "verb.exc").open("ab") as file:
+        file.write(b"filmmed film\n")
+    assert WordNetSynonyms(wordnet=unix).settings != here.settings
+    assert PWWS(wordnet=unix).settings != PWWS(wordnet=windows).settings
+
+
+def test_the_digest_is_computed_once_and_travels(
+    wordnet_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    substitution = WordNetSynonyms(wordnet=wordnet_folder)
+    payload, settings = pickle.dumps(substitution), substitution.settings
+
+    def refuse(path: Path, name: str) -> bytes:
+        raise AssertionError(f"{name} is read again")
+
+    monkeypatch.setattr(resources, "_read", refuse)
+    assert substitution.settings == settings
+    assert pickle.loads(payload).settings == settings
+
+
 def test_many_threads(wordnet_folder: Path) -> None:
     wordnet = WordNet(wordnet_folder)
     words = ["film", "good", "better", "walks"] * 8
@@ -88,9 +124,10 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_archive_as_nltk_leaves_it(wordnet_folder: Path, tmp_path: Path, nowhere: None) -> None:
     archive = tmp_path / "wordnet.zip"
     with zipfile.ZipFile(archive, "w") as out:
-        for name in [*resources._FILES, "noun.exc", "verb.exc", "adj.exc", "adv.exc"]:
+        for name in [*resources._FILES, *resources._EXCEPTIONS]:
             out.writestr(f"wordnet/{name}", resources._read(wordnet_folder, name))
     assert WordNet(archive).lemmas("film") == WordNet(wordnet_folder).lemmas("film")
+    assert WordNet(archive).digest == WordNet(wordnet_folder).digest
 
 
 def test_the_variable_names_a_folder(

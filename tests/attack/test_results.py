@@ -18,10 +18,16 @@ def record(status: str, *, label: int = 0, **kw: object) -> AttackResult:
         "skipped": {"predicted": 1, "queries": 1},
         "succeeded": {"predicted": 0, "queries": 10, "words": 4, "changed": (1,), "perturbed": "x"},
         "failed": {"predicted": 0, "queries": 20, "words": 4, "changed": (1, 2), "perturbed": "y"},
+        # What goals other than the default leave behind.
+        "met but right": {"predicted": 0, "queries": 10, "words": 4, "perturbed": "x"},
+        "missed but wrong": {"predicted": 0, "queries": 10, "words": 4, "perturbed": "x"},
         "error": {"predicted": 0, "queries": 3, "error": "ValueError: no"},
         "unseen": {"predicted": None, "queries": 1, "error": "ValueError: no"},
     }[status]
-    status = "error" if status == "unseen" else status
+    after = {"succeeded": 1, "missed but wrong": 2, "failed": 0, "met but right": 0}.get(status)
+    defaults = {**defaults, "perturbed_predicted": after}
+    names = {"unseen": "error", "met but right": "succeeded", "missed but wrong": "failed"}
+    status = names.get(status, status)
     return AttackResult("test", 0, "a b c d", label, status=status, **{**defaults, **kw})
 
 
@@ -44,7 +50,10 @@ def test_by_hand() -> None:
     assert r.queries == 1 + 20 + 60 + 3 + 1
 
 
-@given(st.lists(st.sampled_from(["skipped", "succeeded", "failed", "error", "unseen"]), min_size=1))
+KINDS = ["skipped", "succeeded", "failed", "error", "unseen", "met but right", "missed but wrong"]
+
+
+@given(st.lists(st.sampled_from(KINDS), min_size=1))
 def test_invariants(statuses: list[str]) -> None:
     r = report(*statuses)
     assert r.accuracy_under_attack == pytest.approx(r.accuracy - r.succeeded / r.n)
@@ -54,6 +63,9 @@ def test_invariants(statuses: list[str]) -> None:
         assert 0 <= bounds.low <= rate <= bounds.high <= 1
         if not r.errors:
             assert bounds.low == bounds.high == rate
+    # Pipeline takes the lower bound to count every example in error as broken.
+    as_broken = report(*("succeeded" if s in ("error", "unseen") else s for s in statuses))
+    assert r.accuracy_under_attack_bounds.low == pytest.approx(as_broken.accuracy_under_attack)
     numbers = [v for v in json.loads(r.to_json()).values() if isinstance(v, float)]
     assert not any(map(math.isnan, numbers))
 
@@ -83,6 +95,8 @@ def test_wilson(successes: int, trials: int, low: float, high: float) -> None:
         (["failed", "error"], "error"),
         (["failed", "failed"], "failed"),
         (["skipped", "skipped"], "skipped"),
+        (["met but right", "error"], "error"),
+        (["failed", "met but right"], "succeeded"),
     ],
 )
 def test_one_record_for_several_attacks(statuses: list[str], status: str) -> None:
@@ -90,6 +104,13 @@ def test_one_record_for_several_attacks(statuses: list[str], status: str) -> Non
     merged = combine(records)
     assert merged.status == status
     assert merged.queries == sum(r.queries for r in records)
+
+
+def test_broken_by_one_of_several_attacks_is_broken() -> None:
+    kinds = ["failed", "met but right", "error", "missed but wrong"]
+    merged = combine([record(kind) for kind in kinds])
+    assert merged.broken
+    assert merged.perturbed_predicted == 2
 
 
 def test_reports_are_frozen_and_become_json() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -150,6 +152,53 @@ def test_words_within_sight(tiny_bert: Callable[..., Any], tokenizer: Any) -> No
         assert victim.visible_words(attacked, attacked.words) == seen
     pair = AttackedInput(("a film", "a very good film was good"))
     assert victim.visible_words(pair, pair.words) < 6
+
+
+def test_positions_that_start_behind_the_padding_are_counted(tokenizer: Any) -> None:
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=20,
+        pad_token_id=3,
+        type_vocab_size=2,
+    )
+    unlimited = copy.deepcopy(tokenizer)
+    unlimited.model_max_length = int(1e30)
+    victim = ModelVictim(RobertaForSequenceClassification(config).eval(), unlimited)
+    assert victim.tokens.max_length == 20 - 4
+    text = "good film , " * 10
+    assert len(victim.keys([text])[0].ids) == 16
+    assert np.isfinite(victim.probabilities([text, "a film"])).all()
+    attacked = AttackedInput(text)
+    assert victim.visible_words(attacked, attacked.words) == 10  # 14 tokens, 4 of them commas
+
+
+def test_a_model_that_tells_nothing_of_its_positions(tokenizer: Any) -> None:
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(len(tokenizer), 2)
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return SimpleNamespace(logits=self.table(input_ids).mean(dim=1))
+
+    victim = ModelVictim(Plain(), tokenizer)
+    assert victim.tokens.max_length == 64
+    assert victim.probabilities(["a good film"]).shape == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["max_length", "token_budget"])
+@pytest.mark.parametrize("number", [0, 1.5])
+def test_numbers_that_make_no_sense(
+    tiny_bert: Callable[..., Any], tokenizer: Any, name: str, number: Any
+) -> None:
+    with pytest.raises(DataError, match=f"{name} is a whole number, at least 1"):
+        ModelVictim(tiny_bert(), tokenizer, **{name: number})
 
 
 def test_out_of_memory_halves_the_batch(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:

@@ -13,13 +13,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Optimization, Teacher, soft_label_loss
 from rosearch.distill.batches import bucketed_batches
 from rosearch.encoding import encode, predict
 from rosearch.errors import DataError, EvaluationError
-from rosearch.space import templates
+from rosearch.space import Genome, Node, templates
 
 SMALL = {"width": 16, "embedding_width": 16}
 
@@ -105,7 +106,15 @@ class TestBatches:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": -1.0}, {"warmup": 1.0}]
+    "settings",
+    [
+        {"epochs": 0},
+        {"epochs": 1.5},
+        {"batch_size": 0},
+        {"learning_rate": -1.0},
+        {"warmup": 1.0},
+        {"weight_decay": -1.0},
+    ],
 )
 def test_optimization_out_of_range(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
@@ -180,6 +189,56 @@ class TestTeacher:
         assert len({a.fingerprint, other.fingerprint, shorter.fingerprint}) == 3
         assert pickle.loads(pickle.dumps(teacher)).fingerprint == teacher.fingerprint
 
+    def test_what_the_model_computes_decides_it_too(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        model = tiny_bert()
+        other = type(model)(type(model.config)(**{**model.config.to_dict(), "hidden_act": "relu"}))
+        other.load_state_dict(model.state_dict())
+        prints = [Teacher(m, tokenizer, cache_dir=tmp_path).fingerprint for m in (model, other)]
+        assert prints[0] != prints[1]
+
+    def test_use_and_saving_leave_it_as_it_is(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        model, own = tiny_bert(), pickle.loads(pickle.dumps(tokenizer))
+        before = Teacher(model, own, cache_dir=tmp_path / "cache")
+        own(list(dataset.texts[:3]), padding=True, truncation=True, max_length=5)
+        assert Teacher(model, own, cache_dir=tmp_path / "cache").fingerprint == before.fingerprint
+        model.save_pretrained(tmp_path / "saved")
+        own.save_pretrained(tmp_path / "saved")
+        loaded = Teacher.from_pretrained(tmp_path / "saved", cache_dir=tmp_path / "cache")
+        assert loaded.fingerprint == before.fingerprint
+
+    def test_weights_that_changed_on_disk_are_refused(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        tiny_bert().save_pretrained(tmp_path / "saved")
+        tokenizer.save_pretrained(tmp_path / "saved")
+        teacher = Teacher.from_pretrained(tmp_path / "saved", cache_dir=tmp_path / "cache")
+        elsewhere = pickle.loads(pickle.dumps(teacher))
+        tiny_bert(seed=1).save_pretrained(tmp_path / "saved")
+        with pytest.raises(DataError, match="holds another model than the one this teacher"):
+            elsewhere.logits(dataset)
+
+    def test_positions_of_roberta(self, tokenizer: Any, tmp_path: Path) -> None:
+        config = RobertaConfig(
+            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=16, max_position_embeddings=20, pad_token_id=1,
+        )  # fmt: skip
+        model = RobertaForSequenceClassification(config).eval()
+        teacher = Teacher(model, tokenizer, cache_dir=tmp_path)
+        assert teacher.max_length == 18
+        long = TextDataset(["good film " * 40, "bad film " * 40], [1, 0])
+        assert np.isfinite(teacher.logits(long)).all()
+        table = model.roberta.embeddings.position_embeddings.weight.detach().double()
+        words = model.get_input_embeddings().weight.detach().double()
+        # The first position that the model uses is the first that a student starts from.
+        ours = teacher.embedding.positions
+        assert len(ours) == 18
+        norms = table[2:].norm(dim=1) / (words.norm() / np.linalg.norm(teacher.embedding.tokens))
+        np.testing.assert_allclose(np.linalg.norm(ours, axis=1), norms.numpy(), rtol=1e-4)
+
     def test_fine_tuning_is_repeatable_and_replaces_its_folder(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset], tmp_path: Path
     ) -> None:
@@ -250,6 +309,18 @@ class TestDistiller:
         assert all(torch.equal(first[k], second[k]) for k in first)
         assert any(not torch.equal(first[k], third[k]) for k in first)
 
+    def test_isomorphic_genomes_become_one_student(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        a = Node("convolution", inputs=(0,))
+        b = Node("feed_forward", inputs=(0,))
+        size: dict[str, Any] = {**SMALL, "outputs": (1, 2)}
+        first, second = Genome(nodes=(a, b), **size), Genome(nodes=(b, a), **size)
+        assert first.key == second.key
+        distiller = Distiller(teacher, *parts, epochs=1, progress=False)
+        states = [distiller.distill(g, seed=3).student.state_dict() for g in (first, second)]
+        assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
     def test_student_carries_tokenizer_and_class_names(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
@@ -289,7 +360,7 @@ class TestDistiller:
         [
             ({"temperature": 0.0}, "temperature=0.0"),
             ({"label_weight": 1.5}, "label_weight=1.5"),
-            ({"dropout": -0.1}, "dropout=-0.1"),
+            ({"dropout": 1.0}, "dropout=1.0"),
             ({"epochs": 0}, "epochs=0"),
         ],
     )

@@ -13,6 +13,19 @@ import quickstart
 
 import rosearch
 
+distill = rosearch.Distiller.distill
+
+
+def noted(self: rosearch.Distiller, genome: rosearch.Genome, *, seed: int = 0) -> object:
+    """Write down every student that has been trained."""
+    result = distill(self, genome, seed=seed)
+    with Path(table).with_name("trained.txt").open("a", encoding="utf-8") as log:
+        log.write(f"{genome.key} {seed}\n")
+    return result
+
+
+rosearch.Distiller.distill = noted
+
 teacher, table, *sys.argv[1:] = sys.argv[1:]
 rows = [line.split("\t") for line in Path(table).read_text(encoding="utf-8").splitlines()]
 materials.minilm = lambda: Path(teacher)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sqlite3
@@ -11,11 +12,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rosearch import TextDataset
+from rosearch.errors import MissingResourceError
 
 SCRIPT = Path(__file__).with_name("small_quickstart.py")
 SIZE = (
@@ -76,6 +79,14 @@ def trials(out: Path) -> list[tuple[int, str, str]]:
             return []
 
 
+def trained(material: Path) -> list[str]:
+    """Genome and seed of every student trained since the last call."""
+    log = material / "trained.txt"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return lines
+
+
 def finished(out: Path) -> int:
     return sum(state == "COMPLETE" for _, state, _ in trials(out))
 
@@ -95,16 +106,18 @@ def test_goes_on_after_kill_as_if_it_had_not_been(material: Path, tmp_path: Path
     process.wait()
     done = finished(broken)
     assert 5 <= done < 8, "killed too early or too late to tell anything"
-    before = (broken / "search.db").stat().st_mtime_ns
+    trained(material)
     run(material, broken)
-    assert (broken / "search.db").stat().st_mtime_ns > before
+    assert len(trained(material)) == 8 - done
     assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole)]
     assert finished(broken) == 8
 
 
 @pytest.mark.slow
 def test_leaves_what_it_promises(material: Path, tmp_path: Path) -> None:
+    trained(material)
     first = run(material, tmp_path)
+    assert len(set(trained(material))) == 8
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     for name in ("teacher", "bag of words", "TextCNN", "BiGRU", "transformer", "best found"):
         assert f"| {name} |" in summary
@@ -125,7 +138,59 @@ def test_leaves_what_it_promises(material: Path, tmp_path: Path) -> None:
     assert out.stdout.strip() == "StudentForSequenceClassification (1, 2)"
     # Run again, it has nothing left to do and says the same.
     again = run(material, tmp_path)
+    assert trained(material) == []
     assert finished(tmp_path) == 8
     table = summary.partition("\n\n")[2].partition("\n\n")[0]
     assert table in (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert again.splitlines()[-8:] == first.splitlines()[-8:]
+
+
+class FakeColumns(dict[str, Any]):
+    """A split as the package datasets gives it, as far as the quickstart looks at it."""
+
+    @property
+    def column_names(self) -> list[str]:
+        return list(self)
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "test"), ("train", "validation", "test")])
+def test_takes_data_of_the_hub(
+    splits: tuple[str, ...], dataset: TextDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
+    quickstart = importlib.import_module("quickstart")
+    part = FakeColumns(sentence=list(dataset.texts), label=dataset.labels.tolist())
+    calls = []
+
+    def load_dataset(*names: str | None) -> dict[str, FakeColumns]:
+        calls.append(names)
+        return dict.fromkeys(splits, part)
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    line = "--dataset some/data:plain --text-column sentence --train 90 --dev 30 --test 40"
+    train, dev, test = quickstart.splits(quickstart.arguments(line.split()))
+    assert calls == [("some/data", "plain")]
+    assert [len(part) for part in (train, dev, test)] == [90, 30, 40]
+    assert not set(train.texts) & set(dev.texts)
+    if splits == ("train",):
+        assert not set(train.texts) & set(test.texts)
+
+
+def test_says_what_data_of_the_hub_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
+    quickstart = importlib.import_module("quickstart")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[hub\]"'):
+        quickstart.splits(quickstart.arguments(["--dataset", "some/data"]))
+
+
+def test_a_classifier_with_the_right_classes_is_not_fine_tuned(
+    tiny_bert: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
+    quickstart = importlib.import_module("quickstart")
+    tiny_bert().save_pretrained(tmp_path)
+    assert quickstart.is_classifier(tmp_path, 2)
+    assert not quickstart.is_classifier(tmp_path, 3)
+    tiny_bert().bert.save_pretrained(tmp_path / "encoder")
+    assert not quickstart.is_classifier(tmp_path / "encoder", 2)

@@ -188,6 +188,21 @@ def test_conformance_catches_an_operator_that_reads_padding() -> None:
         ops.registry.unregister("leaky")
 
 
+def test_conformance_catches_an_operator_that_mixes_texts() -> None:
+    @ops.register("mixing")
+    class Mixing(ops.Operator):
+        def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return hidden + hidden.mean(dim=0, keepdim=True)
+
+    try:
+        suite = OperatorConformance()
+        suite.name = "mixing"  # type: ignore[misc]
+        with pytest.raises(AssertionError):
+            suite.test_texts_do_not_mix()
+    finally:
+        ops.registry.unregister("mixing")
+
+
 def test_registry_refuses_what_is_no_operator() -> None:
     with pytest.raises(RegistryError, match=r"expected a subclass of rosearch\.Operator"):
         ops.register("number")(int)

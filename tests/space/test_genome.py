@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import time
 
 import networkx as nx
 import numpy as np
@@ -46,6 +47,10 @@ def renumbered(genome: Genome, seed: int) -> Genome:
         nodes=tuple(nodes),
         outputs=tuple(place[i] for i in genome.outputs),
     )
+
+
+def with_node(genes: str) -> str:
+    return f'{{"width": 64, "embedding_width": 8, "nodes": [{{{genes}}}]}}'
 
 
 def isomorphic(a: Genome, b: Genome) -> bool:
@@ -104,7 +109,10 @@ class TestKey:
     @given(seed=st.integers(0, 10**9), shuffle=st.integers(0, 10**6))
     def test_renumbering_keeps_it(self, seed: int, shuffle: int) -> None:
         genome = SearchSpace().sample(seed=seed)
-        assert renumbered(genome, shuffle).key == genome.key
+        other = renumbered(genome, shuffle)
+        assert other.key == genome.key
+        assert other.ordered() == genome.ordered()
+        assert all(max(n.inputs) < i for i, n in enumerate(other.ordered().nodes, start=1))
 
     def test_equal_exactly_for_isomorphic_graphs(self) -> None:
         genomes = [SMALL.sample(seed=seed) for seed in range(80)]
@@ -160,6 +168,17 @@ class TestKey:
         nodes = tuple(Node("identity") for _ in range(40))
         genome = Genome(width=16, embedding_width=8, nodes=nodes, outputs=tuple(range(1, 41)))
         assert genome.key == renumbered(genome, 1).key
+
+    def test_many_equal_chains_are_quick(self) -> None:
+        nodes = []
+        for k in range(12):
+            nodes.append(Node("convolution", inputs=(0,)))
+            nodes.append(Node("feed_forward", inputs=(2 * k + 1,)))
+        outputs = tuple(range(2, 25, 2))
+        genome = Genome(width=16, embedding_width=8, nodes=tuple(nodes), outputs=outputs)
+        begun = time.process_time()
+        assert genome.key == renumbered(genome, 1).key
+        assert time.process_time() - begun < 10  # a factorial of 12 would take days
 
 
 class TestRefusals:
@@ -233,11 +252,22 @@ class TestRefusals:
             ('{"width": 64}', "no 'embedding_width'"),
             ('{"width": 64, "embedding_width": 8, "depth": 3}', "unknown field 'depth'"),
             ('{"width": 64, "embedding_width": 8, "nodes": [{}]}', "node 1 has no 'operator'"),
+            ('{"width": 64, "embedding_width": 8, "nodes": 5}', "nodes as a list, got 5"),
+            ('{"width": 64, "embedding_width": 8, "outputs": 5}', "outputs as whole numbers"),
+            (with_node('"operator": ["x"]'), "a node's operator as a str"),
+            (with_node('"operator": "identity", "parameters": [1]'), "parameters as a mapping"),
+            (with_node('"operator": "identity", "inputs": null'), "whole numbers, got None"),
+            (with_node('"operator": "identity", "inputs": ["a"]'), "whole numbers, got .'a'"),
+            (with_node('"operator": "identity", "inputs": [0.7]'), "whole numbers, got .0.7"),
         ],
     )
     def test_json(self, text: str, message: str) -> None:
         with pytest.raises(GenomeError, match=message):
             Genome.from_json(text)
+
+    def test_nodes_of_another_kind(self) -> None:
+        with pytest.raises(GenomeError, match="nodes as a tuple of Node"):
+            Genome(width=64, embedding_width=8, nodes=("identity",))  # type: ignore[arg-type]
 
 
 def vars_of(genome: Genome) -> dict[str, object]:

@@ -22,10 +22,10 @@ from rosearch.student import (
     StudentForSequenceClassification,
     compress_embedding,
     flops,
-    genome_cost,
     latency,
     parameters,
     start_from_teacher,
+    student_cost,
 )
 
 SPACE = SearchSpace(nodes=(0, 5), widths=(16, 32), embedding_widths=(8, 16))
@@ -187,7 +187,8 @@ class TestCost:
     def test_transformer_by_hand(self) -> None:
         w, e, vocab, length = 32, 16, 60, 10
         genome = templates.transformer(layers=1, width=w, embedding_width=e, expansion=4, heads=2)
-        cost = genome_cost(genome, vocab_size=vocab, max_position_embeddings=32, num_labels=2)
+        config = StudentConfig(genome, vocab_size=vocab, max_position_embeddings=32)
+        cost = student_cost(config, length=length)
         embedding = (vocab + 32 + 2) * e + e * w + w + 2 * w
         attention = 2 * w + w * 3 * w + 3 * w + w * w + w
         feed_forward = 2 * w + w * 4 * w + 4 * w + 4 * w * w + w
@@ -196,7 +197,7 @@ class TestCost:
         matrices = e * w + 3 * w * w + w * w + 8 * w * w  # per token
         expected = 2 * length * matrices + 2 * 2 * length * length * w + 2 * w * 2
         student = make(genome, vocab_size=vocab)
-        assert flops(student, length=length) == expected
+        assert flops(student, length=length) == cost["flops"] == expected
         assert parameters(student) == cost["parameters"]
 
     def test_gru_by_hand(self) -> None:
@@ -209,10 +210,9 @@ class TestCost:
     @given(seed=st.integers(0, 10**6))
     def test_costs_without_memory_are_the_student_s(self, seed: int) -> None:
         genome = SPACE.sample(seed=seed)
-        config = {"vocab_size": 60, "max_position_embeddings": 32}
         student = make(genome)
         expected = {"parameters": parameters(student), "flops": flops(student)}
-        assert genome_cost(genome, **config) == expected
+        assert student_cost(student.config) == expected
 
     def test_latency_is_a_time_and_keeps_the_mode(self) -> None:
         student = make(templates.text_cnn(width=16, embedding_width=8)).train()
