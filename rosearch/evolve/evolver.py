@@ -39,6 +39,12 @@ class Evolver:
     The seed of a candidate follows from ``seed`` and the genome's key, not from its number: a
     genome means one training run, whoever runs it, in whichever order, and again after a crash.
 
+    Limits hold before training where ``evaluate`` can tell: if it has ``cost(genome)``, a genome
+    is not proposed that breaks a constraint of the fitness on those figures alone. The strategy
+    is asked again, up to 64 times for a candidate, with the same generator moved on; so the
+    sequence stays the same after a kill. If none is within the limits, the one that
+    violates them least is evaluated. Genomes of ``seeds`` are evaluated whatever they cost.
+
     Args:
         space: Where architectures come from.
         evaluate: A :class:`~rosearch.Pipeline`, or any callable ``evaluate(genome, *, seed)`` that
@@ -46,6 +52,9 @@ class Evolver:
             ``settings`` (plain data), the study is made for them. If it has ``check(genome)``, that
             is called before the first training; ``load(genome, *, seed)`` loads a
             student, and ``discard(genome, *, seed)`` is called for each that is no longer needed.
+            ``cost(genome)``, if there, returns the metrics that are known before training, such
+            as parameters, compression and flops: the same keys and numbers as the evaluation's,
+            a function of the genome only. It is called in this process, many times a candidate.
         fitness: What is wanted.
         storage: URL of the database, such as ``"sqlite:///search.db"``, or an Optuna storage.
             SQLite loses data on network disks; use ``"journal:///path/of/file"`` or a database
@@ -111,12 +120,13 @@ class Evolver:
             seeds=self.seeds,
             seed=self.seed,
             overlap=overlap,
+            excess=self._excess if self._has_limits else None,
         )
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that the sequence of candidates and scores depends on."""
-        return {
+        data = {
             "format": _FORMAT,
             "space": self.space.settings,
             "evaluate": describe(self.evaluate),
@@ -126,6 +136,7 @@ class Evolver:
             "seed": self.seed,
             "overlap": self.overlap,
         }
+        return data | {"limits": "before training"} if self._has_limits else data
 
     def run(
         self,
@@ -137,9 +148,10 @@ class Evolver:
     ) -> SearchResult:
         """Search until the study has ``candidates`` finished ones, failed ones counted.
 
-        A candidate that raises, gives NaN or lacks a metric is recorded as failed, and the
-        search goes on. Ctrl-C, or an error of this method, loses nothing that is finished: call
-        ``run`` again. What was under way is then evaluated anew with the same genome and seed.
+        A candidate that raises, gives NaN, lacks a metric or cannot be scored is recorded as
+        failed, and the search goes on. Ctrl-C, or an error of this method, loses nothing that is
+        finished: call ``run`` again. What was under way is then evaluated anew with the same
+        genome and seed.
 
         Args:
             candidates: Total of the study. If the study has that many, nothing is evaluated.
@@ -150,7 +162,8 @@ class Evolver:
 
         Raises:
             EvaluationError: The first three candidates failed with the same error.
-            SpaceError: The space has no architecture that the study does not have.
+            SpaceError: The space has no architecture that the study does not have. What was under
+                way is recorded first.
         """
         if candidates < 1:
             raise ValueError(f"candidates is a number of at least 1, got {candidates!r}.")
@@ -199,7 +212,8 @@ class Evolver:
             seconds: Time that the evaluation took, if known.
 
         Returns:
-            The trial; failed where the metrics are not what the fitness needs.
+            The trial; failed where the metrics are not what the fitness needs, or a term of it
+            raises.
 
         Raises:
             EvaluationError: The candidate is finished already.
@@ -211,9 +225,10 @@ class Evolver:
             try:
                 metrics = plain_metrics(outcome)
                 score = self.fitness.score(metrics)
-                recorded = self._ledger.complete(candidate.number, metrics, score, seconds)
-            except EvaluationError as error:
+            except Exception as error:  # noqa: BLE001 - a term is anyone's code
                 outcome = Failure.from_exception(error)
+            else:
+                recorded = self._ledger.complete(candidate.number, metrics, score, seconds)
         if isinstance(outcome, Failure):
             recorded = self._ledger.fail(candidate.number, outcome, seconds)
         trial = self._ledger.trials()[candidate.number]
@@ -224,6 +239,24 @@ class Evolver:
         kept = self._kept()
         self._discard([t for n, t in (before | {trial.number: trial}).items() if n not in kept])
         return trial
+
+    @property
+    def _has_limits(self) -> bool:
+        """Whether a constraint may be checked before training."""
+        return bool(self.fitness.constraints) and hasattr(self.evaluate, "cost")
+
+    def _excess(self, genome: Genome) -> float:
+        """How far ``genome`` breaks the constraints, as far as its cost tells."""
+        cost: Callable[[Genome], Mapping[str, float]] = getattr(self.evaluate, "cost")  # noqa: B009
+        try:
+            return self.fitness.known_violation(plain_metrics(cost(genome)))
+        except Exception as error:  # noqa: BLE001 - its evaluation will show and record the cause
+            warnings.warn(
+                f"The cost of a genome is not known before its training: {error!r}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return 0.0
 
     def _discard_leftovers(self) -> None:
         """Drop students that a run killed at the wrong moment has left behind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.ledger import Ledger
@@ -10,6 +10,9 @@ from rosearch.evolve.records import Candidate, TrialRecord
 from rosearch.evolve.strategies import Strategy
 from rosearch.seeding import child_seed, generator
 from rosearch.space import Genome, SearchSpace
+
+_DRAWS = 64
+"""Genomes that are drawn for one candidate before one outside the limits is taken."""
 
 
 class Proposals:
@@ -23,6 +26,8 @@ class Proposals:
         seed: Root of all randomness.
         overlap: Candidate ``n`` may know candidates 0 to ``n - overlap``, and waits for them;
             ``None``: it knows what is finished.
+        excess: How far a genome is outside the limits that can be told before training, 0 for
+            one inside; it may depend on the genome only. ``None``: there are no such limits.
 
     Raises:
         SpaceError: A genome of ``seeds`` is not in the space, or is there twice.
@@ -37,6 +42,7 @@ class Proposals:
         seeds: Sequence[Genome],
         seed: int,
         overlap: int | None,
+        excess: Callable[[Genome], float] | None = None,
     ) -> None:
         self._space = space
         self._strategy = strategy
@@ -44,6 +50,7 @@ class Proposals:
         self._seeds = tuple(seeds)
         self._seed = seed
         self._overlap = overlap
+        self._excess = excess
 
     def is_ready(self) -> bool:
         """Whether all trials that the next new one waits for are finished."""
@@ -116,13 +123,25 @@ class Proposals:
     def _genome(self, number: int, trials: Sequence[TrialRecord]) -> Genome:
         if number < len(self._seeds):
             return self._seeds[number]
-        return self._strategy.next_genome(
-            self._space,
-            [t for t in self._known(number, trials) if t.state != "running"],
-            taken={t.key for t in trials},
-            number=number,
-            rng=generator(self._seed, "proposal", number),
-        )
+        finished = [t for t in self._known(number, trials) if t.state != "running"]
+        taken = {t.key for t in trials}
+        rng = generator(self._seed, "proposal", number)
+        outside: list[tuple[float, Genome]] = []
+        while len(outside) < _DRAWS:
+            try:
+                genome = self._strategy.next_genome(
+                    self._space, finished, taken=taken, number=number, rng=rng
+                )
+            except SpaceError:
+                if not outside:
+                    raise
+                break  # all that is new is outside the limits
+            excess = 0.0 if self._excess is None else self._excess(genome)
+            if excess == 0:
+                return genome
+            outside.append((excess, genome))
+            taken.add(genome.key)
+        return min(outside, key=lambda drawn: drawn[0])[1]
 
     def _seed_of(self, genome: Genome) -> int:
         # Not from the number: a genome means one training run, whoever runs it and whenever.

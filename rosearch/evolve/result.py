@@ -43,9 +43,11 @@ class SearchResult:
         """The candidate to take: of a weighted fitness, the one with the largest sum.
 
         Of a Pareto fitness it is the front's candidate with the best first objective, ties going
-        to the next objective; so list the objective that you care for most first. Where
-        nothing is feasible it is the candidate that violates the constraints least, and
-        ``best.score.feasible`` is false.
+        to the next objective; so list the objective that you care for most first.
+
+        Where nothing is feasible it is the candidate that violates the constraints least: then
+        ``best.score.feasible`` is false, ``best.score.violation`` says by how much, ``front`` is
+        empty, and the ``repr`` of the result says so.
 
         Raises:
             EvaluationError: No candidate has been evaluated with success.
@@ -92,7 +94,15 @@ class SearchResult:
 
     def __repr__(self) -> str:
         states = [trial.state for trial in self.trials]
+        found = f"{len(self.front)} on the front"
+        scores = [t.score for t in self.trials if t.score is not None]
+        if scores and not any(score.feasible for score in scores):
+            least = min(score.violation for score in scores)
+            found = (
+                f"none feasible: best is candidate {self.best.number}, which violates the "
+                f"constraints least, by {least:.3g}"
+            )
         return (
             f"SearchResult({self.study!r}: {states.count('complete')} complete, "
-            f"{states.count('failed')} failed, {len(self.front)} on the front)"
+            f"{states.count('failed')} failed, {found})"
         )

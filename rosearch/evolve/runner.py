@@ -13,7 +13,7 @@ from concurrent.futures import wait as wait_for
 
 from tqdm.auto import tqdm
 
-from rosearch.errors import EvaluationError
+from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.executors import Outcome, Workers
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import LEASE_SECONDS, RENEW_SECONDS
@@ -52,6 +52,7 @@ class Runner:
         self._alone: deque[Candidate] = deque()
         self._losses: Counter[int] = Counter()
         self._failures: list[Failure] = []
+        self._exhausted: SpaceError | None = None
         self._succeeded = any(trial.state == "complete" for trial in ledger.trials())
 
     def run(
@@ -87,6 +88,8 @@ class Runner:
             self._fill(candidates, pool)
             if self._open:
                 self._collect(pool)
+            elif self._exhausted is not None and not self._alone:
+                raise self._exhausted
             elif not self._alone and self._finished(candidates) < candidates:
                 time.sleep(_POLL_SECONDS)  # the rest is under way in other processes
             finished = self._finished(candidates)
@@ -112,9 +115,15 @@ class Runner:
         candidate = self._proposals.take_up(
             LEASE_SECONDS, own=True, busy=self._held, below=candidates
         )
-        if candidate is None and len(self._ledger.trials()) < candidates:
-            return self._proposals.propose(LEASE_SECONDS) if self._proposals.is_ready() else None
-        return candidate
+        if candidate is not None or self._exhausted is not None:
+            return candidate
+        if len(self._ledger.trials()) >= candidates or not self._proposals.is_ready():
+            return None
+        try:
+            return self._proposals.propose(LEASE_SECONDS)
+        except SpaceError as error:
+            self._exhausted = error  # raised once what is under way is recorded
+            return None
 
     def _submit(self, candidate: Candidate, pool: Workers) -> None:
         try:

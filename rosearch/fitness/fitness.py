@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from rosearch.errors import EvaluationError
 from rosearch.fitness.pareto import crowding_distance, non_dominated_ranks, pareto_front
-from rosearch.fitness.terms import Direction, FitnessTerm, Metrics, fitness_terms
+from rosearch.fitness.terms import (
+    Direction,
+    FitnessTerm,
+    KnownMetrics,
+    Metrics,
+    fitness_terms,
+)
 
 Bounds: TypeAlias = "tuple[float | None, float | None]"
 """Lowest and highest allowed value, both included; ``None`` leaves that side open."""
@@ -71,7 +77,7 @@ class Fitness:
 
     Args:
         weights: Weight of each term by its registered name. A negative weight turns the
-            term's direction round, a weight of 0 only records it.
+            term's direction round, a weight of 0 only records it (it is not scaled).
         constraints: Bounds by term name, ``(lowest, highest)``, both included, ``None`` for
             an open side: ``{"compression": (4.6, None), "accuracy": (0.8, None)}``. They are
             in the unit in which the term is measured.
@@ -151,6 +157,11 @@ class Fitness:
         return tuple(self._terms[name].direction for name in self._names)
 
     @property
+    def constraints(self) -> dict[str, Bounds]:
+        """Bounds by term name; empty where there are none."""
+        return dict(self._bounds)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Everything that a score depends on, as plain data."""
         data: dict[str, Any] = {"kind": "pareto" if self.is_pareto else "weighted"}
@@ -190,12 +201,33 @@ class Fitness:
             total = sum(
                 weight * self._terms[name].scaled(values[name])
                 for name, weight in self._weights.items()
+                if weight
             )
             if not math.isfinite(total):
                 raise EvaluationError(f"The weighted sum of {values} is {total!r}, not finite.")
             objectives = (float(total),)
         violation = sum(_violation(values[name], b) for name, b in self._bounds.items())
         return Score(objectives, self.directions, values, violation == 0, float(violation))
+
+    def known_violation(self, metrics: Mapping[str, float]) -> float:
+        """Violation of those constraints that read nothing but ``metrics``.
+
+        Args:
+            metrics: Some of an evaluation's metrics, such as those known before training.
+
+        Returns:
+            A sum as in :attr:`Score.violation`; 0 where no constraint can be told yet.
+        """
+        known = KnownMetrics(metrics)
+        total = 0.0
+        for name, bounds in self._bounds.items():
+            try:
+                value = self._terms[name].value(known)
+            except EvaluationError:
+                continue  # it reads a metric that is not known yet
+            if _is_number(value):
+                total += _violation(float(value), bounds)
+        return total
 
     def front(self, scores: Sequence[Score]) -> npt.NDArray[np.bool_]:
         """Which candidates are feasible and dominated by no other feasible candidate.

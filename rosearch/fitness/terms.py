@@ -24,7 +24,7 @@ class FitnessTerm:
             direction = "maximize"
 
             def scaled(self, value: float) -> float:
-                return math.log10(value)
+                return math.log10(1 + value)  # no text attacked: 0 queries
 
     Attributes:
         metric: Key of the evaluation's metrics that :meth:`value` reads.
@@ -161,3 +161,13 @@ class Metrics(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(self._metrics)
+
+
+class KnownMetrics(Metrics):
+    """Some of an evaluation's metrics; what would look for others is refused."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise EvaluationError("Not all metrics are known yet.")
+
+    def __len__(self) -> int:
+        raise EvaluationError("Not all metrics are known yet.")

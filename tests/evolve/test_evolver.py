@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import math
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from rosearch.errors import EvaluationError, MissingResourceError, SpaceError
 from rosearch.evolve import Evolver, Failure, RandomSearch, Strategy
-from rosearch.fitness import Fitness
+from rosearch.fitness import Fitness, FitnessTerm, fitness_terms
 from rosearch.space import SearchSpace
 from tests.evolve.evaluations import FITNESS, SPACE, failing, synthetic
+
+
+def tiny(widths=1):
+    """A space of two architectures for each width."""
+    return SearchSpace(
+        operators={"identity": {}},
+        nodes=(1, 1),
+        widths=SPACE.widths[:widths],
+        embedding_widths=SPACE.embedding_widths[:1],
+        poolings=SPACE.poolings[:1],
+    )
 
 
 def evolver(evaluate=synthetic, fitness=FITNESS, **settings):
@@ -193,6 +206,11 @@ def test_nothing_feasible_gives_the_least_violating():
     result = evolver(fitness=fitness).run(6, progress=False)
     assert result.front == ()
     assert not result.best.score.feasible
+    assert "none feasible" in repr(result)
+    assert f"candidate {result.best.number}, " in repr(result)
+    assert f"by {result.best.score.violation:.3g}" in repr(result)
+    assert "none feasible" not in repr(evolver().run(2, progress=False))
+    assert "none feasible" not in repr(evolver().result)  # nothing is known yet
     assert result.best.metrics["compression"] == max(
         t.metrics["compression"] for t in result.trials
     )
@@ -290,21 +308,64 @@ def test_an_exhausted_space_is_an_error_that_keeps_what_was_found():
         def propose(self, space, trials, *, number, rng):
             return space.sample(seed=number % 2)
 
-    tiny = SearchSpace(
-        operators={"identity": {}},
-        nodes=(1, 1),
-        widths=SPACE.widths[:1],
-        embedding_widths=SPACE.embedding_widths[:1],
-        poolings=SPACE.poolings[:1],
-    )
     for strategy in (OnlyTwo(), None):
-        search = Evolver(tiny, synthetic, FITNESS, strategy=strategy)
+        search = Evolver(tiny(), synthetic, FITNESS, strategy=strategy)
         with pytest.raises(SpaceError, match="No new architecture"):
             search.run(500, progress=False)
         result = search.result
         assert 1 <= len(result.trials) < 500
         assert len({t.key for t in result.trials}) == len(result.trials)
         assert all(t.state == "complete" for t in result.trials)
+
+
+def test_an_exhausted_space_finishes_what_is_under_way():
+    done = []
+
+    def evaluate(genome, *, seed):
+        time.sleep(0.05 + 0.1 * (len(done) % 2))
+        done.append(genome.key)
+        return synthetic(genome, seed=seed)
+
+    search = Evolver(tiny(widths=2), evaluate, FITNESS)
+    with ThreadPoolExecutor(2) as executor:
+        for _ in range(2):
+            with pytest.raises(SpaceError, match="No new architecture"):
+                search.run(10, executor=executor, progress=False)
+            assert [t.state for t in search.result.trials] == ["complete"] * 4
+    assert len(done) == len(set(done)) == 4  # the second run trains nothing
+
+
+@pytest.fixture
+def own_term():
+    """Registers a term for one test."""
+    names = []
+
+    def register(name, term):
+        fitness_terms.register(name)(term)
+        names.append(name)
+
+    yield register
+    for name in names:
+        fitness_terms.unregister(name)
+
+
+@pytest.mark.parametrize("method", ["value", "scaled"])
+def test_a_term_that_raises_fails_its_candidate_and_not_the_search(method, own_term, url):
+    class Fragile(FitnessTerm):
+        metric = "accuracy"
+        direction = "maximize"
+
+    def fails_on_some(self, read):
+        accuracy = read["accuracy"] if method == "value" else read
+        return math.log10(0.0 if accuracy > 0.7 else accuracy)
+
+    setattr(Fragile, method, fails_on_some)
+    own_term("fragile", Fragile)
+    result = evolver(fitness=Fitness({"fragile": 1.0}), storage=url).run(12, progress=False)
+    failed = [t for t in result.trials if t.state == "failed"]
+    assert 0 < len(failed) < len(result.trials) == 12
+    assert all(t.failure.kind == "ValueError" for t in failed)
+    assert all("fails_on_some" in t.failure.traceback for t in failed)
 
 
 def test_records_cannot_be_changed():

@@ -58,6 +58,17 @@ def test_violation_is_relative_to_the_bound(bounds, violation):
     assert score.feasible == (violation == 0)
 
 
+def test_known_violation_counts_the_constraints_that_can_be_told():
+    fitness = Fitness(
+        {"accuracy": 1.0}, constraints={"compression": (10.0, None), "robustness": (0.6, None)}
+    )
+    assert fitness.constraints == {"compression": (10.0, None), "robustness": (0.6, None)}
+    assert fitness.known_violation({}) == 0
+    assert fitness.known_violation({"compression": 12.0, "flops": 1.0}) == 0
+    assert fitness.known_violation({"compression": 8.0}) == pytest.approx(0.2)
+    assert fitness.known_violation(metrics()) == pytest.approx(fitness.score(metrics()).violation)
+
+
 def test_violations_add_up_and_a_bound_of_zero_counts_absolutely():
     fitness = Fitness(
         {"accuracy": 1.0}, constraints={"compression": (10.0, None), "robustness": (None, 0)}

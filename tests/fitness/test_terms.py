@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import textwrap
 
 import pytest
 
@@ -67,6 +69,49 @@ def test_a_term_of_ones_own():
             Fitness.pareto(["gap"]).score({"accuracy": 0.8})
     finally:
         fitness_terms.unregister("gap")
+
+
+def test_a_term_of_weight_zero_is_recorded_and_not_scaled():
+    score = Fitness({"accuracy": 1.0, "latency": 0.0}).score(METRICS | {"latency": 0.0})
+    assert score.values == (0.8,)
+    assert score.terms == {"accuracy": 0.8, "latency": 0.0}
+    with pytest.raises(EvaluationError, match="above 0"):
+        Fitness({"accuracy": 1.0, "latency": 0.1}).score(METRICS | {"latency": 0.0})
+
+
+@pytest.mark.parametrize("read", ["some", "all"])
+def test_a_term_of_several_metrics_is_known_when_all_of_them_are(read):
+    @fitness_terms.register("gap")
+    class Gap(FitnessTerm):
+        metric = "accuracy"
+        direction = "minimize"
+
+        def value(self, metrics):
+            if read == "all":
+                return sum(metrics.values())
+            return metrics["accuracy"] - metrics.get("accuracy_under_attack", 0.0)
+
+    try:
+        fitness = Fitness({"accuracy": 1.0}, constraints={"gap": (None, 0.1)})
+        assert fitness.known_violation({"accuracy": 0.8}) == 0
+        known = fitness.known_violation({"accuracy": 0.8, "accuracy_under_attack": 0.5})
+        assert known == (0 if read == "all" else pytest.approx(2.0))
+    finally:
+        fitness_terms.unregister("gap")
+
+
+def test_the_example_in_the_docstring_takes_no_queries():
+    """Runs the documented lines themselves."""
+    import rosearch as rs
+
+    lines = inspect.getdoc(FitnessTerm).split("::\n\n")[1].split("\n\nAttributes")[0]
+    try:
+        exec(textwrap.dedent(lines), {"rs": rs, "math": math})
+        fitness = Fitness({"queries": 1.0})
+        assert fitness.score({"mean_queries": 0.0}).values == (0.0,)
+        assert fitness.score({"mean_queries": 99.0}).values == pytest.approx((2.0,))
+    finally:
+        fitness_terms.unregister("queries")
 
 
 @pytest.mark.parametrize(
