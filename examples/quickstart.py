@@ -170,7 +170,7 @@ def load_teacher(
     source = options.teacher or materials.minilm()
     if options.teacher is not None and is_classifier(source, len(train.classes)):
         return rs.Teacher.from_pretrained(source), 0.0
-    settings = {"learning_rate": 1e-4, "epochs": 2}
+    settings: dict[str, Any] = {"learning_rate": 1e-4, "epochs": 2}
     parts = f"{source} {train.fingerprint} {dev.fingerprint} {settings}"
     key = hashlib.sha256(parts.encode()).hexdigest()
     folder = materials.cache_folder() / f"teacher-{key[:12]}"

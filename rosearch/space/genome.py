@@ -72,7 +72,8 @@ class Node:
     residual: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.operator, str) or not isinstance(self.parameters, Mapping):
+        values: Any = (self.operator, self.parameters)  # from JSON they may be anything
+        if not isinstance(values[0], str) or not isinstance(values[1], Mapping):
             raise GenomeError(
                 f"Expected a node's operator as a str and its parameters as a mapping, got "
                 f"{self.operator!r} and {self.parameters!r}."
@@ -112,7 +113,8 @@ class Genome:
     outputs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        nodes = tuple(self.nodes) if isinstance(self.nodes, (tuple, list)) else (self.nodes,)
+        given: Any = self.nodes
+        nodes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
         if not all(isinstance(node, Node) for node in nodes):
             raise GenomeError(f"Expected nodes as a tuple of Node, got {self.nodes!r:.200}.")
         object.__setattr__(self, "nodes", nodes)
