@@ -26,7 +26,7 @@ import materials  # beside this file
 import rosearch as rs
 from rosearch.encoding import accuracy
 from rosearch.errors import MissingResourceError, RosearchError, StudyMismatchError
-from rosearch.quiet import no_transformers_bars
+from rosearch.quiet import quiet_transformers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +201,7 @@ def save_best(out: Path, best: Any) -> None:
         return
     scratch = out / ".best"
     shutil.rmtree(scratch, ignore_errors=True)
-    with no_transformers_bars():
+    with quiet_transformers():
         best.student.save_pretrained(scratch)
     (scratch / "candidate.json").write_text(mark, encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from rosearch.attack import RobustnessEvaluator
 from rosearch.distill import Distiller
-from rosearch.quiet import no_transformers_bars
+from rosearch.quiet import quiet_transformers
 from rosearch.space import Genome
 from rosearch.student import StudentForSequenceClassification, latency, student_cost
 
@@ -130,7 +130,7 @@ class Pipeline:
         """The candidate's student: from its folder where it is kept, else trained again."""
         if self.students is not None and self.folder(genome, seed=seed).is_dir():
             folder = self.folder(genome, seed=seed)
-            with no_transformers_bars():
+            with quiet_transformers():
                 student: Any = StudentForSequenceClassification.from_pretrained(folder)
             return student.to(self.distiller.device).eval()  # type: ignore[no-any-return]
         return self.distiller.distill(genome, seed=seed).student
@@ -145,7 +145,7 @@ class Pipeline:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".student-"))
         try:
-            with no_transformers_bars():
+            with quiet_transformers():
                 student.save_pretrained(scratch)
             shutil.rmtree(folder, ignore_errors=True)
             scratch.rename(folder)

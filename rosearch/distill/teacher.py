@@ -28,7 +28,7 @@ from rosearch.encoding import (
     require_padding,
 )
 from rosearch.errors import DataError
-from rosearch.quiet import no_transformers_bars
+from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
 
@@ -85,7 +85,8 @@ class Teacher:
             DataError: The tokenizer has no padding token.
             OSError: There is no such model (from transformers).
         """
-        model = AutoModelForSequenceClassification.from_pretrained(name_or_folder)
+        with quiet_transformers():
+            model = AutoModelForSequenceClassification.from_pretrained(name_or_folder)
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         folder = Path(name_or_folder)
         # Another process may have another working directory.
@@ -127,7 +128,8 @@ class Teacher:
         """
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, dev has {dev.classes}.")
-        with isolated_rng(child_seed(seed, "classifier")):
+        # That the classifier's weights are new is the point, and no reason for a warning.
+        with isolated_rng(child_seed(seed, "classifier")), quiet_transformers(warnings=False):
             model = AutoModelForSequenceClassification.from_pretrained(
                 name_or_folder,
                 num_labels=len(train.classes),
@@ -160,7 +162,7 @@ class Teacher:
             DataError: It was to be loaded again, and its folder holds other weights by now.
         """
         if self._model is None:
-            with no_transformers_bars():
+            with quiet_transformers():
                 model = AutoModelForSequenceClassification.from_pretrained(self._source)
             found = _fingerprint(model, self.tokenizer, self.max_length)
             if found != self.fingerprint:
@@ -314,7 +316,7 @@ def _save_whole(teacher: Teacher, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target.parent))
     try:
-        with no_transformers_bars():
+        with quiet_transformers():
             teacher.model.save_pretrained(scratch)
         teacher.tokenizer.save_pretrained(scratch)
         shutil.rmtree(target, ignore_errors=True)
