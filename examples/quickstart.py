@@ -53,13 +53,19 @@ def main() -> None:
     train, dev, test = splits(options)
     print(f"  train {train}\n  dev   {dev}\n  test  {test}")
 
+    # Made first, so that a misspelt attack costs no training.
+    attacker = rs.RobustnessEvaluator(options.attacks, dev, examples=options.examples)
+    judge = rs.RobustnessEvaluator(options.attacks, test, examples=options.test_examples)
+
     say("teacher")
     teacher, seconds = load_teacher(options, train, dev)
-    print(f"  {teacher}: {teacher.accuracy(dev):.1%} on dev")
+    teacher.logits(train)  # now, so that no student's seconds include it
+    size = f"{teacher.parameters / 1e6:.1f} M parameters"
+    print(f"  {size}, {teacher.accuracy(dev):.1%} on dev")
 
     pipeline = rs.Pipeline(
         rs.Distiller(teacher, train, dev, epochs=options.epochs),
-        rs.RobustnessEvaluator(options.attacks, dev, examples=options.examples),
+        attacker,
         students=out / "students",
         keep_all=True,  # until they have been tested
     )
@@ -92,7 +98,6 @@ def main() -> None:
     found = rs.SearchResult.from_trials("found", searched, evolver.fitness)
 
     say(f"test: {options.test_examples} sentences under {' and '.join(options.attacks)}")
-    judge = rs.RobustnessEvaluator(options.attacks, test, examples=options.test_examples)
     rows = [test_teacher(out, teacher, test, judge, seconds)]
     trained = {t.key: t for t in search.trials}
     for name, genome in hand_designed.items():
@@ -126,7 +131,10 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--attacks", nargs="+", default=["pwws"], help="names of attacks")
     parser.add_argument("--seed", type=int, default=0, help="root of all randomness")
     parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="folder to write")
-    return parser.parse_args(line)
+    options = parser.parse_args(line)
+    if options.candidates < 1:
+        parser.error(f"--candidates {options.candidates}: expected at least 1")
+    return options
 
 
 def splits(options: argparse.Namespace) -> tuple[rs.TextDataset, rs.TextDataset, rs.TextDataset]:
@@ -139,7 +147,7 @@ def splits(options: argparse.Namespace) -> tuple[rs.TextDataset, rs.TextDataset,
         from datasets import load_dataset
     except ImportError as error:
         raise MissingResourceError(
-            'Data from the Hub needs the package datasets: pip install "rosearch[hub]"'
+            "Data from the Hub needs the package datasets: pip install datasets"
         ) from error
     name, _, configuration = options.dataset.partition(":")
     loaded = load_dataset(name, configuration or None)
@@ -310,6 +318,9 @@ Accuracy is over all test sentences; accuracy under attack (right before and aft
 {options.test_examples} of them, with its 95 % Wilson interval. Attacks: {attacks}. Seconds are
 those of fine-tuning for the teacher, of distillation and attack on dev for the students.
 
+With so few sentences, differences smaller than the intervals are noise, and the winner of a search
+is in part a lucky one: before you believe in it, train it again with other seeds and attack more.
+
 {remark}The best found:
 
     {str(best.genome).replace(chr(10), chr(10) + "    ")}
@@ -337,7 +348,7 @@ if __name__ == "__main__":
         main()
     except StudyMismatchError as error:
         sys.exit(f"error: {error}\nHere a new one begins with another folder: --out FOLDER")
-    except RosearchError as error:
+    except (RosearchError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\nstopped; run it again to go on")

@@ -13,6 +13,7 @@ from typing import Any
 
 from rosearch.attack import RobustnessEvaluator
 from rosearch.distill import Distiller
+from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
 from rosearch.space import Genome
 from rosearch.student import StudentForSequenceClassification, latency, student_cost
@@ -33,6 +34,7 @@ class Pipeline:
         length: Tokens of the text for which FLOPs and latency are measured.
 
     Raises:
+        DataError: Distiller and attacker differ in the number of classes.
         ValueError: ``length`` is more than the students read.
     """
 
@@ -49,6 +51,11 @@ class Pipeline:
             raise ValueError(
                 f"length={length!r}: students read 1 to {distiller.teacher.max_length} tokens, as "
                 f"their teacher does."
+            )
+        if attacker.classes != distiller.teacher.num_labels:
+            raise DataError(
+                f"The teacher tells {distiller.teacher.num_labels} classes apart, the attacker's "
+                f"examples have {attacker.classes}."
             )
         self.distiller = distiller
         self.attacker = attacker

@@ -136,6 +136,13 @@ def test_length_beyond_the_students_is_refused_at_once(pipeline: rs.Pipeline) ->
         rs.Pipeline(pipeline.distiller, pipeline.attacker, length=65)
 
 
+def test_other_classes_are_refused_at_once(pipeline: rs.Pipeline) -> None:
+    three = rs.TextDataset(["good", "bad", "so so"], [0, 1, 2])
+    attacker = rs.RobustnessEvaluator("deepwordbug", three, progress=False)
+    with pytest.raises(rs.errors.DataError, match="tells 2 classes apart, the attacker's"):
+        rs.Pipeline(pipeline.distiller, attacker)
+
+
 def test_without_folder_nothing_is_kept(pipeline: rs.Pipeline) -> None:
     bare = rs.Pipeline(pipeline.distiller, pipeline.attacker)
     with pytest.raises(ValueError, match="keeps no students"):

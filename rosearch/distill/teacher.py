@@ -82,11 +82,21 @@ class Teacher:
             settings: Keyword arguments of :class:`Teacher`.
 
         Raises:
-            DataError: The tokenizer has no padding token.
+            DataError: The tokenizer has no padding token, or the model is an encoder without a
+                trained classifier.
             OSError: There is no such model (from transformers).
         """
-        with quiet_transformers():
-            model = AutoModelForSequenceClassification.from_pretrained(name_or_folder)
+        with quiet_transformers(warnings=False):
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name_or_folder, output_loading_info=True
+            )
+        missing = sorted(info["missing_keys"])
+        if missing:
+            raise DataError(
+                f"{name_or_folder} has no weights for {', '.join(missing[:4])}: it is not "
+                f"fine-tuned for classification, and would answer at random. Fine-tune it first, "
+                f"for example with Teacher.fine_tune."
+            )
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         folder = Path(name_or_folder)
         # Another process may have another working directory.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _JOURNAL = "journal:///"
 _EXAMPLES = (
-    '"sqlite:///search.db" (a file on a local disk), "journal:///shared/search.log" (a file on a '
+    '"sqlite:///search.db" (a file on a local disk), "journal:////shared/search.log" (a file on a '
     'shared disk), "postgresql://user:password@host/database", or None (in memory)'
 )
 

@@ -54,7 +54,11 @@ class SearchSpace:
         self.operators: dict[str, dict[str, tuple[Value, ...]]] = {
             name: _values(name, chosen) for name, chosen in sorted(narrowed.items())
         }
-        self.nodes = (int(nodes[0]), int(nodes[1]))
+        try:
+            low, high = nodes
+        except (TypeError, ValueError):
+            raise SpaceError(f"nodes={nodes!r}: expected (smallest, largest).") from None
+        self.nodes = (int(low), int(high))
         self.max_inputs = int(max_inputs)
         self.widths = _options("widths", widths)
         self.embedding_widths = _options("embedding_widths", embedding_widths)

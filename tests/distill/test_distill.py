@@ -258,6 +258,14 @@ class TestTeacher:
         with pytest.raises(DataError, match="has no padding token"):
             Teacher(tiny_bert(), bare)
 
+    def test_an_encoder_without_classifier_is_refused(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        tiny_bert().bert.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        with pytest.raises(DataError, match=r"no weights for classifier.bias.*Teacher.fine_tune"):
+            Teacher.from_pretrained(tmp_path)
+
     def test_other_classes(self, teacher: Teacher, dataset: TextDataset) -> None:
         three = TextDataset(dataset.texts, dataset.labels, classes=("a", "b", "c"))
         with pytest.raises(DataError, match="tells 2 classes apart, the data has 3"):

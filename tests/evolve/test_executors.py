@@ -160,6 +160,8 @@ def start(path, *arguments):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell makes its background jobs ignore Ctrl-C, and their children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 

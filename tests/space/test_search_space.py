@@ -194,6 +194,7 @@ class TestMembership:
         ({"widths": (0,)}, "widths holds 0; expected whole numbers"),
         ({"poolings": ("median",)}, "poolings holds 'median'; expected one of mean"),
         ({"nodes": (3, 2)}, r"nodes=\(3, 2\)"),
+        ({"nodes": 5}, r"nodes=5: expected \(smallest, largest\)"),
         ({"max_inputs": 0}, "max_inputs=0"),
         ({"operators": []}, "nodes but no operators"),
         ({"operators": "attention"}, "sequence of operator names"),
