@@ -24,16 +24,16 @@ answers them from common batches::
 from __future__ import annotations
 
 import inspect
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
+from rosearch.attack.oracles import Ask
+from rosearch.attack.settings import public_settings
 from rosearch.attack.text import Words
-from rosearch.errors import DataError
 from rosearch.registry import Registry
 from rosearch.seeding import generator
 
@@ -48,6 +48,8 @@ class Answer:
     """float32, shape ``(texts,)``: how close each text comes to the goal; higher is closer."""
     succeeded: np.ndarray
     """bool, shape ``(texts,)``: whether each text meets the goal."""
+    probabilities: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """float32, shape ``(texts, classes)``: what the victim gave. Few searches need it."""
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal to a search, not a failure
@@ -87,8 +89,22 @@ class SearchContext:
         return generator(self.seed, "attack", self.attack, self.text_key, *path)
 
 
-Search: TypeAlias = Generator[Sequence[Words], Answer, Words]
-"""What ``Attack.search`` returns: yields texts, is sent an :class:`Answer`, returns a text."""
+@dataclass(frozen=True, slots=True, eq=False)
+class AskGradients:
+    """What a white-box search yields to learn how the victim's loss changes with each token.
+
+    It is sent a list of :class:`~rosearch.attack.victim.TokenGradients`, one a text.
+    """
+
+    texts: Sequence[Words]
+
+
+Search: TypeAlias = Generator["Sequence[Words] | Ask | AskGradients", Any, Words]
+"""What ``Attack.search`` returns: yields texts, is sent an :class:`Answer`, returns a text.
+
+It may yield an :class:`~rosearch.attack.oracles.Ask` too and is then sent the oracle's answers, or
+an :class:`AskGradients` and is sent gradients.
+"""
 
 
 class Attack(ABC):
@@ -157,51 +173,6 @@ class AttackRegistry(Registry[type[Attack]]):
             return item
 
         return named
-
-
-def check_whole(name: str, value: Any, *, least: int | None = 1) -> int:
-    """``value`` as an int.
-
-    Args:
-        name: What the value is called, for the message.
-        value: Any whole number; one of NumPy's is welcome, a bool is not.
-        least: Smallest value allowed; ``None``: any.
-
-    Raises:
-        DataError: It is no whole number, or smaller than ``least``.
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or (least is not None and number < least):
-        bound = "" if least is None else f", at least {least}"
-        raise DataError(f"{name} is a whole number{bound}; got {value!r:.80}.")
-    return number
-
-
-def public_settings(instance: object) -> dict[str, Any]:
-    """The public attributes of ``instance`` in a form that JSON has.
-
-    Parts that have settings of their own are replaced by these; sets are sorted.
-    """
-    return {k: _plain(v) for k, v in vars(instance).items() if not k.startswith("_")}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (str, int, float, bool, type(None))):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if hasattr(value, "settings"):
-        return _plain(value.settings)
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(_plain, value))
-    if isinstance(value, Sequence):
-        return [_plain(v) for v in value]
-    return repr(value)
 
 
 def _complaint(item: object) -> str | None:

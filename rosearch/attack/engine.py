@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ import torch
 
 from rosearch.attack.base import (
     Answer,
+    AskGradients,
     Attack,
     BudgetExhausted,
     Search,
     SearchContext,
-    check_whole,
 )
 from rosearch.attack.goals import Goal, Untargeted
+from rosearch.attack.oracles import Ask, Oracle
 from rosearch.attack.results import AttackResult
+from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.victim import Victim
 from rosearch.data import Text
@@ -59,6 +62,8 @@ class _Run:
     final: Words | None = None
     probe: bool = True
     """Whether the next texts are the first of this search."""
+    asking: Ask | AskGradients | None = None
+    """What the search waits for, if that is not the victim's answer to :attr:`asked`."""
 
 
 def run_attack(
@@ -157,6 +162,7 @@ class _Engine:
                 run = queue.popleft()
                 if self._begin(run):
                     active.append(run)
+            active = self._consult(active)
             self._verify_firsts(active)
             texts = [run.attacked.wholes(run.asked) for run in active]
             answers = self._ask(texts)
@@ -243,24 +249,84 @@ class _Engine:
             return self._fail(run, answer)
         if run.final is not None:
             return self._judge(run, answer)
-        judged = self.goal.judge(answer, run.example.label)
+        judged = replace(self.goal.judge(answer, run.example.label), probabilities=answer)
         self._remember(run, judged)
         return self._advance(run, judged)
 
-    def _advance(self, run: _Run, answer: Answer | None) -> bool:
+    def _consult(self, active: Sequence[_Run]) -> list[_Run]:
+        """Answer what searches ask of oracles, pooled, until all that go on want the victim."""
+        active = list(active)
+        while asking := [run for run in active if run.asking is not None]:
+            answers: dict[int, list[Any] | Exception] = {}
+            groups: dict[int, list[_Run]] = {}
+            for run in asking:
+                # One group an oracle, and one for gradients.
+                groups.setdefault(id(getattr(run.asking, "oracle", None)), []).append(run)
+            for group in groups.values():
+                answers.update(zip(map(id, group), self._answers(group), strict=True))
+            active = [
+                run for run in active if run.asking is None or self._reply(run, answers[id(run)])
+            ]
+        return active
+
+    def _answers(self, group: Sequence[_Run]) -> list[list[Any] | Exception]:
+        """What an oracle, or the victim's gradients, give for each search of a group."""
+        questions: list[Sequence[Any]] = []
+        oracle: Oracle | None = None
+        for run in group:
+            if isinstance(run.asking, Ask):
+                oracle = run.asking.oracle
+                questions.append(run.asking.questions)
+            elif run.asking is not None:
+                questions.append([run.attacked.whole(text.text) for text in run.asking.texts])
+        try:
+            flat: list[Any]
+            if oracle is not None:
+                flat = oracle.answer([q for part in questions for q in part])
+            else:
+                labels = [
+                    run.example.label for run, q in zip(group, questions, strict=True) for _ in q
+                ]
+                side = group[0].attacked.side
+                flat = self.victim.gradients([q for part in questions for q in part], labels, side)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad question must not end the run
+            if len(group) == 1:
+                return [error]
+            return [answer for run in group for answer in self._answers([run])]
+        ends = np.cumsum([len(part) for part in questions]).tolist()
+        return [flat[end - len(part) : end] for part, end in zip(questions, ends, strict=True)]
+
+    def _reply(self, run: _Run, answer: list[Any] | Exception) -> bool:
+        """Hand an oracle's answer to a search; whether it goes on."""
+        run.asking = None
+        if isinstance(answer, Exception):
+            if run.search is not None:
+                run.search.close()
+            return self._fail(run, answer)
+        return self._advance(run, answer)
+
+    def _advance(self, run: _Run, answer: Answer | list[Any] | None) -> bool:
         """Let the search go on until it asks something that must be computed."""
         search = run.search
         if search is None:
             raise RuntimeError("A search was advanced before it began.")
         try:
-            if answer is None:
-                wanted = next(search)
-            elif len(answer.scores) < len(run.wanted):
-                wanted = search.throw(BudgetExhausted(answer))
-            else:
-                wanted = search.send(answer)
+            wanted: Any = _resume(search, run, answer)
             idle = 0
-            while not self._want(run, wanted):
+            while True:
+                if isinstance(wanted, (Ask, AskGradients)):
+                    known = (
+                        wanted.oracle.recall(wanted.questions) if isinstance(wanted, Ask) else None
+                    )
+                    if known is None:
+                        run.asking = wanted
+                        return True
+                    wanted = search.send(known)
+                    continue
+                if self._want(run, wanted):
+                    break
                 idle += 1
                 if idle > _MOST_IDLE_YIELDS:
                     raise RuntimeError(
@@ -335,49 +401,55 @@ class _Engine:
         self._finish(run, "succeeded" if verdict.succeeded[0] else "failed", answer)
         return False
 
-    def _finish(self, run: _Run, status: str, answer: np.ndarray | None = None) -> None:
-        final = run.final
-        before = run.words
-        changed: Iterator[int] = iter(())
-        if final is not None:
-            changed = (i for i, (a, b) in enumerate(zip(before.words, final.words)) if a != b)  # noqa: B905
-        self._record(
-            run,
-            AttackResult(
-                attack=self.attack.name,
-                index=run.example.index,
-                text=run.example.text,
-                label=run.example.label,
-                predicted=int(run.start[0].argmax()),
-                status=status,
-                perturbed=None if final is None else run.attacked.whole(final.text),
-                perturbed_predicted=None if answer is None else int(answer[0].argmax()),
-                changed=tuple(changed),
-                words=len(before),
-                queries=run.queries,
-            ),
+    def _finish(
+        self,
+        run: _Run,
+        status: str,
+        answer: np.ndarray | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        final = None if error is not None else run.final
+        result = AttackResult(
+            attack=self.attack.name,
+            index=run.example.index,
+            text=run.example.text,
+            label=run.example.label,
+            predicted=int(run.start[0].argmax()) if run.start.size else None,
+            status=status,
+            perturbed=None if final is None else run.attacked.whole(final.text),
+            perturbed_predicted=None if answer is None else int(answer[0].argmax()),
+            changed=() if final is None else _changed(run.words.words, final.words),
+            words=len(run.words),
+            queries=run.queries,
+            error=None if error is None else f"{type(error).__name__}: {error}",
         )
-
-    def _fail(self, run: _Run, error: Exception) -> bool:
-        self.first_error = self.first_error or error
-        predicted = int(run.start[0].argmax()) if run.start.size else None
-        self._record(
-            run,
-            AttackResult(
-                attack=self.attack.name,
-                index=run.example.index,
-                text=run.example.text,
-                label=run.example.label,
-                predicted=predicted,
-                status="error",
-                words=len(run.words),
-                queries=run.queries,
-                error=f"{type(error).__name__}: {error}",
-            ),
-        )
-        return False
-
-    def _record(self, run: _Run, result: AttackResult) -> None:
         self.results[run.position] = result
         if self.on_result is not None:
             self.on_result(result)
+
+    def _fail(self, run: _Run, error: Exception) -> bool:
+        self.first_error = self.first_error or error
+        self._finish(run, "error", error=error)
+        return False
+
+
+def _resume(search: Search, run: _Run, answer: Answer | list[Any] | None) -> Any:
+    if answer is None:
+        return next(search)
+    if isinstance(answer, Answer) and len(answer.scores) < len(run.wanted):
+        return search.throw(BudgetExhausted(answer))
+    return search.send(answer)
+
+
+def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the words of ``before`` that ``after`` does not have in their place."""
+    if len(before) == len(after):
+        return tuple(i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b)
+    # A word was split in two, or two became one.
+    changed: list[int] = []
+    for kind, start, end, _, _ in SequenceMatcher(
+        None, before, after, autojunk=False
+    ).get_opcodes():
+        if kind != "equal":
+            changed += range(start, max(end, start + 1))
+    return tuple(i for i in changed if i < len(before))

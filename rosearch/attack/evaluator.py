@@ -8,11 +8,12 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from rosearch.attack.base import Attack, check_whole
+from rosearch.attack.base import Attack
 from rosearch.attack.base import attacks as registry
 from rosearch.attack.engine import Example, run_attack
 from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.results import AttackResult, RobustnessReport, combine, summarise
+from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, check_side
 from rosearch.attack.victim import make_victim
 from rosearch.data import TextDataset

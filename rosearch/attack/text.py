@@ -91,6 +91,45 @@ class Words:
         pieces = (*self.pieces[:place], word, *self.pieces[place + 1 :])
         return Words(pieces, self.changed | {index})
 
+    def resegment(self, index: int, replacement: str) -> Words:
+        """A copy with the word at ``index`` replaced by any number of words, counted anew.
+
+        Words behind it move, as in TextAttack; all words of the replacement count as changed. A
+        replacement of one word is what :meth:`replace` makes of it.
+
+        Raises:
+            IndexError: There is no such word.
+        """
+        parts = Words.of(replacement)
+        if len(parts) == 1 or not 0 <= index < len(self):
+            return self.replace(index, replacement)
+        grown = len(parts) - 1
+        before, after = self.pieces[: 2 * index], self.pieces[2 * index + 3 :]
+        inner = list(parts.pieces)
+        inner[0] = self.pieces[2 * index] + inner[0]
+        inner[-1] += self.pieces[2 * index + 2]
+        moved = {i if i < index else i + grown for i in self.changed if i != index}
+        changed = moved | set(range(index, index + len(parts)))
+        return Words((*before, *inner, *after), frozenset(changed))
+
+    def without(self, index: int) -> Words:
+        """A copy with the word at ``index`` deleted, with one space beside it, as in TextAttack.
+
+        The space taken is the one before the word; of the first word, the one behind it.
+
+        Raises:
+            IndexError: There is no such word.
+        """
+        emptied = self.replace(index, "")
+        pieces = list(emptied.pieces)
+        place = 2 * index + 1
+        if index == 0:
+            # The check on what follows is TextAttack's: nothing is taken at the end of the text.
+            pieces[place + 1] = pieces[place + 1].removeprefix(" ")
+        elif "".join(pieces[place + 1 :]) and pieces[place - 1].endswith(" "):
+            pieces[place - 1] = pieces[place - 1][:-1]
+        return Words(tuple(pieces), emptied.changed)
+
     def __len__(self) -> int:
         return len(self.pieces) // 2
 

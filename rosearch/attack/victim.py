@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from rosearch.attack.base import check_whole
+from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.tokenization import IncrementalTokenizer
 from rosearch.data import Text
@@ -20,8 +21,24 @@ Outputs = Literal["auto", "logits", "probabilities"]
 TextsToScores = Callable[[list[Any]], Any]
 """A classifier as a plain function: texts (or pairs) to an array of shape ``(texts, classes)``."""
 
-_ROWS_KEPT = 1 << 20
+_ROWS_KEPT = 1 << 18
 _SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenGradients:
+    """Gradients of the loss with respect to the tokens' embeddings, for the attacked side."""
+
+    ids: np.ndarray
+    """Token ids, int64, shape ``(tokens,)``; special tokens are left out."""
+    spans: np.ndarray
+    """Start and end of each token in the attacked text, in characters, shape ``(tokens, 2)``."""
+    gradients: np.ndarray
+    """float32, shape ``(tokens, width)``."""
+
+    def within(self, start: int, end: int) -> np.ndarray:
+        """Positions of the tokens that share characters with ``[start, end)``."""
+        return np.flatnonzero((self.spans[:, 0] < end) & (self.spans[:, 1] > start))
 
 
 class Victim(ABC):
@@ -58,6 +75,24 @@ class Victim(ABC):
     def visible_words(self, attacked: AttackedInput, words: Words) -> int:
         """How many words of the attacked side the model reads before it truncates."""
         return len(words)
+
+    def gradients(
+        self, texts: Sequence[Text], labels: Sequence[int], side: int
+    ) -> list[TokenGradients]:
+        """How the loss changes with the embedding of each token, for white-box attacks.
+
+        Args:
+            texts: Inputs of the model.
+            labels: Their classes; the loss is the cross-entropy with these.
+            side: Which text of a pair is attacked.
+
+        Raises:
+            EvaluationError: This victim shows its answers only.
+        """
+        raise EvaluationError(
+            "This attack needs the victim's gradients, and a function shows its answers only. "
+            "Give the model itself and its tokenizer, or choose an attack that needs no gradients."
+        )
 
     def probabilities(self, texts: Sequence[Text]) -> np.ndarray:
         """float32 probabilities of shape ``(texts, classes)``, from memory where known."""

@@ -17,6 +17,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
+from rosearch.caching import cache_folder
 from rosearch.data import TextDataset
 from rosearch.distill.training import Optimization, fit, isolated_rng
 from rosearch.encoding import (
@@ -69,8 +70,7 @@ class Teacher:
         self.parameters = parameters(model)
         self._source: str | None = None
         self._model: Any = model.to(self.device).eval()
-        root = cache_dir or os.environ.get("ROSEARCH_CACHE") or Path.home() / ".cache" / "rosearch"
-        self._cache = Path(root).expanduser()
+        self._cache = cache_folder(folder=cache_dir, create=False)
         self.fingerprint = _fingerprint(model, tokenizer, self.max_length)
 
     @classmethod

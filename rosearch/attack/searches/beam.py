@@ -1,0 +1,59 @@
+"""Beam search over all words at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rosearch.attack.base import BudgetExhausted, Search, SearchContext
+from rosearch.attack.searches.base import SearchMethod
+from rosearch.attack.settings import check_whole
+from rosearch.attack.swaps import TextSwaps
+from rosearch.attack.text import Words
+
+
+class BeamSearch(SearchMethod):
+    """Replaces any word in each of the best texts so far, and keeps the best of what comes of it.
+
+    Pruthi et al. 2019, section 3, uses it with width one. Texts, ties and query counts are those of
+    TextAttack's ``BeamSearch``; a step may lower the score, as there.
+
+    Args:
+        width: Texts kept at each step.
+
+    Raises:
+        DataError: ``width`` is no whole number from 1.
+    """
+
+    name = "beam"
+
+    def __init__(self, width: int = 1) -> None:
+        self.width = check_whole("width", width)
+
+    def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
+        beam = [swaps.original]
+        best = swaps.original
+        while True:
+            step: list[Words] = []
+            for text in beam:
+                found: dict[str, Words] = {}
+                for index in range(len(text)):
+                    if index in swaps.indices:
+                        candidates = yield from swaps.candidates(text, index)
+                        for candidate in candidates.texts:
+                            found.setdefault(str(candidate), candidate)
+                step += [found[key] for key in sorted(found)]
+            if not step:
+                return best
+            over = False
+            try:
+                answer = yield step
+            except BudgetExhausted as exhausted:
+                answer, over = exhausted.answer, True
+            if not len(answer.scores):
+                return best
+            place = int(answer.scores.argmax())
+            best = step[place]
+            if over or answer.succeeded[place]:
+                return best
+            order = np.argsort(-answer.scores, kind="stable")[: self.width]
+            beam = [step[i] for i in order]

@@ -1,0 +1,88 @@
+"""Settings of attacks and their parts, checked and in a form that JSON has."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rosearch.errors import DataError
+
+
+def check_whole(name: str, value: Any, *, least: int | None = 1) -> int:
+    """``value`` as an int.
+
+    Args:
+        name: What the value is called, for the message.
+        value: Any whole number; one of NumPy's is welcome, a bool is not.
+        least: Smallest value allowed; ``None``: any.
+
+    Raises:
+        DataError: It is no whole number, or smaller than ``least``.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or (least is not None and number < least):
+        bound = "" if least is None else f", at least {least}"
+        raise DataError(f"{name} is a whole number{bound}; got {value!r:.80}.")
+    return number
+
+
+def check_number(
+    name: str, value: Any, *, least: float = -float("inf"), most: float = float("inf")
+) -> float:
+    """``value`` as a float.
+
+    Raises:
+        DataError: It is no number, not a number (NaN), or outside ``[least, most]``.
+    """
+    try:
+        number = float("nan") if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not least <= number <= most:
+        raise DataError(f"{name} is a number from {least:g} to {most:g}; got {value!r:.80}.")
+    return number
+
+
+def public_settings(instance: object) -> dict[str, Any]:
+    """The public attributes of ``instance`` in a form that JSON has.
+
+    Parts that have settings of their own are replaced by these; sets are sorted.
+    """
+    return {k: _plain(v) for k, v in vars(instance).items() if not k.startswith("_")}
+
+
+class Part:
+    """Something that attacks are made of: its public attributes are its settings."""
+
+    name: ClassVar[str]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Name and every parameter, as JSON has it."""
+        return {"name": self.name, **public_settings(self)}
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={v!r}" for k, v in public_settings(self).items())
+        return f"{type(self).__name__}({shown})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if hasattr(value, "settings"):
+        return _plain(value.settings)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_plain, value))
+    if isinstance(value, Sequence):
+        return [_plain(v) for v in value]
+    return repr(value)

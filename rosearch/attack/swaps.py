@@ -1,0 +1,105 @@
+"""The replacements of words that a search may choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rosearch.attack.base import SearchContext
+from rosearch.attack.constraints import Change, Constraint
+from rosearch.attack.oracles import Asking
+from rosearch.attack.substitutions import Substitution
+from rosearch.attack.text import Words
+
+UNKNOWN = "[UNK]"
+"""What stands for a missing word in rankings, whatever the victim's own token for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Texts with one word of another text replaced, all allowed."""
+
+    texts: Sequence[Words] = ()
+    """Sorted by text, as TextAttack sorts them, so that ties fall alike."""
+    similarities: Sequence[float] | None = None
+    """How close in meaning each text is, where a constraint measured it."""
+
+
+@dataclass(frozen=True)
+class WordSwaps:
+    """The replacements that a substitution proposes and all constraints allow.
+
+    Args:
+        substitution: Proposes words.
+        constraints: Asked in turn about what those before have let through.
+        resegment: Whether a replacement of several words makes the words behind it move, as in
+            TextAttack, which then goes on with the wrong ones; else every word keeps its place.
+    """
+
+    substitution: Substitution
+    constraints: Sequence[Constraint] = ()
+    resegment: bool = True
+
+    def start(self, original: Words, context: SearchContext) -> TextSwaps:
+        """The replacements for one text, its random numbers drawn."""
+        numbers: Sequence[Sequence[float]] = ()
+        if self.substitution.draws:
+            shape = (len(original), self.substitution.draws)
+            numbers = context.rng("substitution").random(shape).tolist()
+        indices = tuple(
+            index
+            for index in context.indices
+            if all(c.allows_word(original, index) for c in self.constraints)
+        )
+        return TextSwaps(self, original, context, indices, numbers)
+
+
+@dataclass(frozen=True)
+class TextSwaps:
+    """The replacements for one text."""
+
+    swaps: WordSwaps
+    original: Words
+    context: SearchContext
+    indices: tuple[int, ...]
+    """Words that may be replaced, in reading order."""
+    numbers: Sequence[Sequence[float]]
+    """Random numbers, a row for each word; empty where the substitution uses none."""
+
+    def allows_word(self, current: Words, index: int) -> bool:
+        """Whether the word at ``index`` of ``current`` may still be replaced."""
+        if index >= len(current):
+            return False
+        return all(c.allows_word(current, index) for c in self.swaps.constraints)
+
+    def candidates(self, current: Words, index: int) -> Asking[Candidates]:
+        """Texts with the word at ``index`` of ``current`` replaced; may ask oracles."""
+        if not self.allows_word(current, index):
+            return Candidates()
+        numbers = self.numbers[index] if self.numbers else ()
+        word = current.pieces[2 * index + 1]
+        proposed = yield from self.swaps.substitution.propose_in(current, index, numbers)
+        put = current.resegment if self.swaps.resegment else current.replace
+        texts: list[Words] = [put(index, new) for new in proposed if new != word]
+        similarities: Sequence[float] | None = None
+        for constraint in self.swaps.constraints:
+            if not texts:
+                return Candidates()
+            change = Change(self.original, current, index, texts)
+            examined = yield from constraint.examine(change)
+            kept = [i for i, allowed in enumerate(examined.allowed) if allowed]
+            if examined.similarities is not None:
+                similarities = examined.similarities
+            texts = [texts[i] for i in kept]
+            if similarities is not None:
+                similarities = [similarities[i] for i in kept]
+        # The words alone may sort otherwise than the texts: what follows the word counts too.
+        order = sorted(range(len(texts)), key=[str(text) for text in texts].__getitem__)
+        return Candidates(
+            [texts[i] for i in order],
+            None if similarities is None else [similarities[i] for i in order],
+        )
+
+    def blotted(self, index: int) -> Words:
+        """The original with the word at ``index`` blotted out."""
+        return self.original.replace(index, UNKNOWN)
