@@ -6,7 +6,8 @@ under a budget of tokens, so that almost no padding is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ import torch
 
 from rosearch.data import Text, TextDataset
 from rosearch.errors import DataError
+
+
+_LEAST_TOKENS = 256
+"""Tokens of a batch below which another thread costs more than it saves."""
 
 
 class Encoding(NamedTuple):
@@ -87,6 +92,9 @@ def token_batches(
 ) -> list[np.ndarray]:
     """Row indices packed into batches of similar length.
 
+    A batch that is half full ends where the length changes: most batches then hold rows of one
+    length and no padding, for which models have faster ways.
+
     Args:
         lengths: Tokens in each row, shape ``(rows,)``.
         token_budget: Upper bound on rows times longest row of a batch; a single row may
@@ -104,8 +112,11 @@ def token_batches(
         full = end == len(order)
         if not full:
             rows = end + 1 - start
-            full = rows * int(lengths[order[end]]) > token_budget or (
-                max_rows is not None and rows > max_rows
+            longest = int(lengths[order[end]])
+            full = (
+                rows * longest > token_budget
+                or (max_rows is not None and rows > max_rows)
+                or (longest > lengths[order[end - 1]] and 2 * rows * longest > token_budget)
             )
         if full:
             batches.append(order[start:end])
@@ -148,7 +159,8 @@ def predict(
     """Logits of a Hugging Face sequence classifier in inference mode.
 
     The model's train or eval mode is put back afterwards. Runs on the device that
-    the model is on.
+    the model is on. On a CPU with several threads, each thread computes batches of its own:
+    matrices of a batch are too small to be shared well.
 
     Args:
         model: Anything called with ``input_ids`` and ``attention_mask`` that returns an object
@@ -163,24 +175,49 @@ def predict(
     """
     device = next(model.parameters()).device
     lengths = [len(row.ids) for row in rows]
-    parts: list[torch.Tensor] = []
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    if threads > 1:
+        # A batch for every thread, unless they would be too small for a thread of their own.
+        token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // threads))
     batches = token_batches(lengths, token_budget=token_budget)
+
+    def compute(batch: np.ndarray) -> torch.Tensor:
+        with torch.inference_mode():
+            inputs = collate([rows[i] for i in batch], pad_id=pad_id, device=device)
+            # Results stay on the device until the end: reading each would make a GPU wait.
+            logits: torch.Tensor = model(**inputs).logits.float()
+        return logits
+
+    parts: list[torch.Tensor] = []
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            for batch in batches:
-                inputs = collate([rows[i] for i in batch], pad_id=pad_id, device=device)
-                # Results stay on the device until the end: reading each would make a GPU wait.
-                parts.append(model(**inputs).logits.float())
-                if on_batch:
-                    on_batch(len(batch))
+        for batch, part in zip(batches, _mapped(compute, batches, threads), strict=True):
+            parts.append(part)
+            if on_batch:
+                on_batch(len(batch))
     finally:
         model.train(was_training)
     logits = torch.cat(parts).cpu().numpy()
     out = np.empty_like(logits)
     out[np.concatenate(batches)] = logits
     return out
+
+
+def _mapped(
+    compute: Callable[[np.ndarray], torch.Tensor], batches: Sequence[np.ndarray], threads: int
+) -> Iterator[torch.Tensor]:
+    if threads < 2 or len(batches) < 2:
+        yield from map(compute, batches)
+        return
+    workers = min(threads, len(batches))
+    # PyTorch's number of threads is each thread's own, and new threads take over the one last set.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(compute, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def default_device() -> torch.device:

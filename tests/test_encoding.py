@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -71,9 +72,19 @@ def test_batches_hold_every_row_once_within_the_budget(lengths, budget, max_rows
         longest = max(lengths[i] for i in batch)
         assert len(batch) == 1 or len(batch) * longest <= budget
         assert max_rows is None or len(batch) <= max_rows
-        if following is not None:  # a batch ends only where the next row would not fit
+        if following is not None:
+            # A batch ends only where the next row would not fit, or is longer and it is half full.
             grown = (len(batch) + 1) * lengths[following[0]]
-            assert grown > budget or len(batch) == max_rows
+            half_full = lengths[following[0]] > longest and 2 * grown > budget
+            assert grown > budget or len(batch) == max_rows or half_full
+
+
+def test_most_batches_hold_one_length():
+    lengths = np.repeat(np.arange(5, 40), 400)
+    batches = token_batches(lengths, token_budget=1024)
+    mixed = [batch for batch in batches if len(set(lengths[batch])) > 1]
+    assert len(mixed) < len(batches) / 8
+    assert len(batches) <= 2 * -(-lengths.sum() // 1024)
 
 
 def test_collate_pads_and_masks():
@@ -124,6 +135,47 @@ def test_predict_runs_in_eval_mode_and_puts_the_mode_back(
     first, second = (predict(trained_bert, rows, pad_id=0) for _ in range(2))
     assert (first == second).all()
     assert trained_bert.training is training
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_compute_batches_of_their_own(two_threads, tokenizer, dataset, trained_bert):
+    rows = encode(tokenizer, dataset.texts, max_length=64)
+    seen, done = set(), []
+    hook = trained_bert.register_forward_hook(
+        lambda *_: seen.add((threading.get_ident(), torch.get_num_threads()))
+    )
+    try:
+        together = predict(trained_bert, rows, pad_id=0, token_budget=256, on_batch=done.append)
+    finally:
+        hook.remove()
+    assert {threads for _, threads in seen} == {1}
+    assert threading.get_ident() not in {thread for thread, _ in seen}
+    assert torch.get_num_threads() == 2
+    assert sum(done) == len(rows)
+    torch.set_num_threads(1)
+    alone = predict(trained_bert, rows, pad_id=0, token_budget=256)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_an_error_in_a_thread_is_raised_and_the_threads_come_back(
+    two_threads, tokenizer, dataset, trained_bert
+):
+    rows = encode(tokenizer, dataset.texts, max_length=64)
+    with pytest.raises(IndexError):
+        predict(trained_bert, [*rows, Encoding((10**6,))], pad_id=0, token_budget=256)
+    assert torch.get_num_threads() == 2
+    new: list[int] = []
+    thread = threading.Thread(target=lambda: new.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert new == [2]
 
 
 def test_predict_puts_the_mode_back_after_an_error(trained_bert):
