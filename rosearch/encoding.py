@@ -17,6 +17,7 @@ from rosearch.data import Text, TextDataset
 from rosearch.errors import DataError
 
 
+_PARTS = 8
 _LEAST_TOKENS = 256
 """Tokens of a batch below which another thread costs more than it saves."""
 
@@ -92,9 +93,6 @@ def token_batches(
 ) -> list[np.ndarray]:
     """Row indices packed into batches of similar length.
 
-    A batch that is half full ends where the length changes: most batches then hold rows of one
-    length and no padding, for which models have faster ways.
-
     Args:
         lengths: Tokens in each row, shape ``(rows,)``.
         token_budget: Upper bound on rows times longest row of a batch; a single row may
@@ -112,11 +110,8 @@ def token_batches(
         full = end == len(order)
         if not full:
             rows = end + 1 - start
-            longest = int(lengths[order[end]])
-            full = (
-                rows * longest > token_budget
-                or (max_rows is not None and rows > max_rows)
-                or (longest > lengths[order[end - 1]] and 2 * rows * longest > token_budget)
+            full = rows * int(lengths[order[end]]) > token_budget or (
+                max_rows is not None and rows > max_rows
             )
         if full:
             batches.append(order[start:end])
@@ -175,10 +170,12 @@ def predict(
     """
     device = next(model.parameters()).device
     lengths = [len(row.ids) for row in rows]
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
-    if threads > 1:
-        # A batch for every thread, unless they would be too small for a thread of their own.
-        token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // threads))
+    threads = 1
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        # Something for every thread. How many there are must not decide what shares a batch,
+        # because that decides the last bits of a result.
+        token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // _PARTS))
     batches = token_batches(lengths, token_budget=token_budget)
 
     def compute(batch: np.ndarray) -> torch.Tensor:

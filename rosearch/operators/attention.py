@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry, unpadded
+from rosearch.operators.base import Choice, Operator, registry
 
 
 @registry.register("attention")
@@ -35,7 +35,7 @@ class SelfAttention(Operator):
         query, key, value = split.permute(2, 0, 3, 1, 4)
         # A row without any real token would give softmax over nothing; such rows do not occur.
         mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=None if unpadded(mask) else mask[:, None, None, :]
+            query, key, value, attn_mask=mask[:, None, None, :]
         )
         out: torch.Tensor = self.projection_out(mixed.transpose(1, 2).reshape(batch, length, width))
         return out

@@ -39,19 +39,6 @@ class Choice:
         object.__setattr__(self, "default", default)
 
 
-def unpadded(mask: torch.Tensor) -> bool:
-    """Whether a batch is known to hold no padding, so that masking can be left out.
-
-    Asked on a CPU in eager mode only, where it costs microseconds and saves a tenth of a forward
-    pass. On a GPU the answer would make the host wait, and in a traced graph it would be frozen.
-
-    Args:
-        mask: bool ``(batch, length)``, true at real tokens.
-    """
-    tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return mask.device.type == "cpu" and not tracing and bool(mask.all())
-
-
 class Operator(nn.Module, ABC):
     """What a node computes, from ``(batch, length, width)`` to the same shape.
 
@@ -108,8 +95,6 @@ class Operator(nn.Module, ABC):
         The second time is for training: a huge value that an operator leaves at a padded position
         counts in no answer, but gives NaN in the backward pass of the norm that follows.
         """
-        if unpadded(mask):
-            return self.compute(hidden, mask)
         padding = ~mask.unsqueeze(-1)
         return self.compute(hidden.masked_fill(padding, 0.0), mask).masked_fill(padding, 0.0)
 
