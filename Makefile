@@ -7,18 +7,24 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?= --examples 20
 TORCH ?= 2.13.0
+TEXTATTACK ?= 0.3.11
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
+# TextAttack needs other versions than the rest, so it has an environment of its own.
+VENV_TA ?= .venv-textattack
+PY_TA := $(VENV_TA)/bin/python
 # The stamp carries this folder's path: an environment that was copied or moved along is not
 # taken for installed.
 STAMP := $(VENV)/installed$(subst /,-,$(CURDIR))
+STAMP_TA := $(VENV_TA)/installed$(subst /,-,$(CURDIR))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types imports docs bench lock clean
+.PHONY: help install demo test interop lint format types imports docs bench lock lock-textattack \
+	clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv and install what requirements.lock names
 
@@ -35,6 +41,17 @@ demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
 
 test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
 	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+interop: $(STAMP_TA)  ## tests of attacks beside TextAttack, on transformers 4, in .venv-textattack
+	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal tests/attack $(PYTEST_ARGS)
+
+# rosearch itself is read from this folder.
+$(STAMP_TA): requirements-textattack.lock
+	@echo "installing into $(VENV_TA): two to three minutes ..."
+	@$(PY_TA) -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV_TA)
+	@$(PY_TA) -m pip --disable-pip-version-check install -qq -r requirements-textattack.lock
+	@$(PY_TA) -m pip --disable-pip-version-check check
+	@rm -f $(VENV_TA)/installed-* && touch $@
 
 lint: $(STAMP)  ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -69,7 +86,18 @@ lock:  ## write requirements.lock anew from pyproject.toml, in a fresh environme
 		| grep -Ev '^(nvidia-|cuda-|triton|-)|@' | sed 's/+.*//'; } > requirements.lock
 	@rm -rf build/lock
 
-clean:  ## remove the environment, caches and built pages; runs/ stays
-	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+lock-textattack:  ## write requirements-textattack.lock anew, in a fresh environment
+	@rm -rf build/lock-textattack && $(PYTHON) -m venv build/lock-textattack
+	@build/lock-textattack/bin/python -m pip install -qq "torch==$(TORCH)" \
+		"textattack==$(TEXTATTACK)" ".[textattack,test]"
+	@{ echo "# Made by \`make lock-textattack\`: what pip installs for rosearch[textattack,test]." \
+			"Do not edit."; \
+		build/lock-textattack/bin/python -m pip --disable-pip-version-check freeze --all \
+			--exclude pip --exclude rosearch \
+		| grep -Ev '^(nvidia-|cuda-|triton|-)|@' | sed 's/+.*//'; } > requirements-textattack.lock
+	@rm -rf build/lock-textattack
+
+clean:  ## remove the environments, caches and built pages; runs/ stays
+	rm -rf $(VENV) $(VENV_TA) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.benchmarks .import_linter_cache *.egg-info
 	find rosearch tests examples benchmarks docs -name __pycache__ -prune -exec rm -rf {} +

@@ -29,6 +29,10 @@ _AUTO = (
 )
 
 
+_ATTEMPTS = 100  # one failure an import, and such a race is over in a few dozen
+_OF_A_LAZY_MODULE = "Could not import module"
+
+
 def install() -> None:
     """Register students with the Auto classes now, or when these are loaded."""
     if any(name in sys.modules for name in _AUTO):
@@ -37,14 +41,17 @@ def install() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-def _register() -> None:
+def _register(*, last: bool = True) -> bool:
+    """Whether students are registered; the last attempt warns if not."""
     if "rosearch.student" in sys.modules:  # it has registered itself, or is about to
-        return
+        return True
     try:
         from rosearch.student import register_auto_classes
 
         register_auto_classes()
     except ImportError as error:
+        if not last and _OF_A_LAZY_MODULE in str(error):
+            return False
         # Raised here, it would break an import of transformers that need not concern students.
         warnings.warn(
             f"transformers' Auto classes cannot load rosearch's students: {error!r}. "
@@ -52,13 +59,15 @@ def _register() -> None:
             RuntimeWarning,
             stacklevel=2,
         )
+    return True
 
 
 class _Finder(MetaPathFinder):
     """Sees imports of transformers' modules begin and end, and leaves finding to the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, attempts: int = _ATTEMPTS) -> None:
         self._nesting = threading.local()
+        self._attempts = attempts
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -100,4 +109,8 @@ class _Finder(MetaPathFinder):
             sys.meta_path.remove(self)
         except ValueError:
             return
-        _register()
+        # Where several threads import transformers at once, its lazy modules fail now and then. The
+        # end of the next import is another chance.
+        last = self._attempts <= 1
+        if not _register(last=last) and not last:
+            sys.meta_path.insert(0, _Finder(self._attempts - 1))

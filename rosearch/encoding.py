@@ -16,7 +16,6 @@ import torch
 from rosearch.data import Text, TextDataset
 from rosearch.errors import DataError
 
-
 _PARTS = 8
 _LEAST_TOKENS = 256
 """Tokens of a batch below which another thread costs more than it saves."""

@@ -34,6 +34,7 @@ import numpy as np
 from rosearch.attack.oracles import Ask
 from rosearch.attack.settings import public_settings
 from rosearch.attack.text import Words
+from rosearch.data import Text
 from rosearch.registry import Registry
 from rosearch.seeding import generator
 
@@ -80,6 +81,14 @@ class SearchContext:
     """Seed of the run."""
     attack: str = ""
     """Name of the attack."""
+    whole: Text = ""
+    """The whole input; of a pair, both texts."""
+    side: int = 0
+    """Which text of a pair is attacked, 0 or 1."""
+    budget: int | None = None
+    """Logical queries that the search may still ask; ``None``: any number."""
+    probabilities: np.ndarray | None = field(default=None, compare=False)
+    """float32, shape ``(classes,)``: the victim's answer to the text as it is."""
 
     def rng(self, *path: str | int) -> np.random.Generator:
         """A generator that depends on the run's seed, the attack, the text and ``path`` alone.
@@ -93,7 +102,7 @@ class SearchContext:
 class AskGradients:
     """What a white-box search yields to learn how the victim's loss changes with each token.
 
-    It is sent a list of :class:`~rosearch.attack.victim.TokenGradients`, one a text.
+    It is sent a list of :class:`~rosearch.attack.gradients.TokenGradients`, one a text.
     """
 
     texts: Sequence[Words]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+
+from typing_extensions import Self
 
 from rosearch.attack.base import Attack, Search, SearchContext
 from rosearch.attack.constraints import Constraint
@@ -44,6 +47,17 @@ class WordSwapAttack(Attack):
         self.constraints = tuple(constraints)
         self.search_method = search or GreedyWordSwap()
         self.resegment = resegment
+
+    def with_constraints(self, *constraints: Constraint) -> Self:
+        """A copy with more constraints, which are asked after those it has.
+
+        So any recipe can be held to a share of changed words::
+
+            PWWS().with_constraints(MaxWordsChanged(share=0.1))
+        """
+        twin = copy.copy(self)
+        twin.constraints = (*self.constraints, *constraints)
+        return twin
 
     def prepare(self, texts: Sequence[Words]) -> None:
         """Look up the replacements of every word of ``texts``."""

@@ -19,8 +19,9 @@ from rosearch.attack.base import (
     Search,
     SearchContext,
 )
+from rosearch.attack.consulting import Question, consult
 from rosearch.attack.goals import Goal, Untargeted
-from rosearch.attack.oracles import Ask, Oracle
+from rosearch.attack.oracles import Ask
 from rosearch.attack.results import AttackResult
 from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, Words
@@ -29,6 +30,8 @@ from rosearch.data import Text
 from rosearch.errors import EvaluationError
 
 _MOST_IDLE_YIELDS = 10_000
+# What searches hold grows with the square of a text's length: as many texts as words, each as long.
+_MOST_SQUARED_WORDS = 256 * 128**2
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,15 @@ class _Run:
     """The part of it that the budget still pays for."""
     queries: int = 1
     best: tuple[bool, float, Words] | None = None
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, bool] = field(default_factory=dict)
+    """Texts asked about, and whether they met the goal."""
+    believed: bool = False
+    """Whether the text settled on was said to meet the goal."""
     final: Words | None = None
     probe: bool = True
     """Whether the next texts are the first of this search."""
+    exact: bool = False
+    """Whether all answers are to be exact, because a screening victim has erred."""
     asking: Ask | AskGradients | None = None
     """What the search waits for, if that is not the victim's answer to :attr:`asked`."""
 
@@ -88,7 +96,8 @@ def run_attack(
         goal: What counts as success. Default: any wrong class.
         seed: Root of all randomness; results do not depend on the order of examples, on
             ``in_flight`` or on batches (up to rounding of the victim).
-        in_flight: Searches that run side by side. More fill batches better and hold more memory.
+        in_flight: Searches that run side by side, fewer of texts over 128 words. More fill batches
+            better and hold more memory.
         query_budget: Most logical queries of one example, the first look at it included.
         attacked_side: Which text of a pair is attacked: 0 the first, 1 the second.
         skip_truncated: Leave words alone that the victim does not get to read.
@@ -136,7 +145,7 @@ class _Engine:
         # The unchanged inputs come first and together, whatever is in flight later: what is
         # decided on them (tokenisation, kind of outputs) is then the same for every in_flight.
         self._verify([example.text for example in examples])
-        starts = self._ask([[example.text] for example in examples])
+        starts = self._ask([[example.text] for example in examples], self.victim.exact)
         failures = [start for start in starts if isinstance(start, Exception)]
         if examples and len(failures) == len(examples):
             raise EvaluationError(
@@ -150,6 +159,9 @@ class _Engine:
                 self._fail(run, start)
                 continue
             run.start = start
+            if not 0 <= example.label < start.shape[1]:
+                self._fail(run, _unknown_label(example, start.shape[1]))
+                continue
             # A goal other than the default may ask for more than a wrong class, or for less.
             wrong = int(start[0].argmax()) != example.label
             if wrong or self.goal.judge(start, example.label).succeeded[0]:
@@ -158,17 +170,17 @@ class _Engine:
                 queue.append(run)
         active: list[_Run] = []
         while active or queue:
-            while queue and len(active) < in_flight:
+            held = sum(len(run.words) ** 2 for run in active)
+            while queue and len(active) < in_flight and (held < _MOST_SQUARED_WORDS or not active):
                 run = queue.popleft()
+                held += len(run.words) ** 2
                 if self._begin(run):
                     active.append(run)
             active = self._consult(active)
             self._verify_firsts(active)
-            texts = [run.attacked.wholes(run.asked) for run in active]
-            answers = self._ask(texts)
             active = [
                 run
-                for run, answer in zip(active, answers, strict=True)
+                for run, answer in zip(active, self._answers(active), strict=True)
                 if self._deliver(run, answer)
             ]
         results = [self.results[position] for position in range(len(examples))]
@@ -181,17 +193,33 @@ class _Engine:
             ) from self.first_error
         return results
 
-    def _ask(self, groups: Sequence[list[Text]]) -> list[np.ndarray | Exception]:
+    def _answers(self, active: Sequence[_Run]) -> list[np.ndarray | Exception]:
+        """The victim's answers to what each search asks; exact ones to what is to be judged."""
+        answers: list[np.ndarray | Exception | None] = [None] * len(active)
+        for exact in (False, True):
+            places = [i for i, run in enumerate(active) if self._needs_exact(run) == exact]
+            victim = self.victim.exact if exact else self.victim
+            groups = [active[i].attacked.wholes(active[i].asked) for i in places]
+            for place, answer in zip(places, self._ask(groups, victim), strict=True):
+                answers[place] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _needs_exact(self, run: _Run) -> bool:
+        return self.victim.exact is not self.victim and (run.exact or run.final is not None)
+
+    def _ask(self, groups: Sequence[list[Text]], victim: Victim) -> list[np.ndarray | Exception]:
         """Probabilities for each group of texts, or what went wrong with it."""
+        if not groups:
+            return []
         try:
-            flat = self.victim.probabilities([text for group in groups for text in group])
+            flat = victim.probabilities([text for group in groups for text in group])
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - one bad text must not end the run
             if len(groups) <= 1:
                 return [error for _ in groups]
             # One text may have spoilt the batch: ask again, group by group.
-            return [answer for group in groups for answer in self._ask([group])]
+            return [answer for group in groups for answer in self._ask([group], victim)]
         answers: list[np.ndarray | Exception] = []
         start = 0
         bad = np.isnan(flat).any()
@@ -235,6 +263,10 @@ class _Engine:
                 text_key=text if isinstance(text, str) else "\0".join(text),
                 seed=self.seed,
                 attack=self.attack.name,
+                whole=text,
+                side=run.attacked.side,
+                budget=None if self.budget is None else self.budget - run.queries,
+                probabilities=run.start[0],
             )
             run.search = self.attack.search(run.words, context)
         except Exception as error:  # noqa: BLE001 - an author's bug is that example's error
@@ -257,46 +289,19 @@ class _Engine:
         """Answer what searches ask of oracles, pooled, until all that go on want the victim."""
         active = list(active)
         while asking := [run for run in active if run.asking is not None]:
-            answers: dict[int, list[Any] | Exception] = {}
-            groups: dict[int, list[_Run]] = {}
-            for run in asking:
-                # One group an oracle, and one for gradients.
-                groups.setdefault(id(getattr(run.asking, "oracle", None)), []).append(run)
-            for group in groups.values():
-                answers.update(zip(map(id, group), self._answers(group), strict=True))
-            active = [
-                run for run in active if run.asking is None or self._reply(run, answers[id(run)])
+            questions = [
+                Question(run.asking, run.attacked, run.example.label)
+                for run in asking
+                if run.asking is not None
             ]
+            answers = consult(questions, self.victim.exact)
+            done = {
+                id(run)
+                for run, answer in zip(asking, answers, strict=True)
+                if not self._reply(run, answer)
+            }
+            active = [run for run in active if id(run) not in done]
         return active
-
-    def _answers(self, group: Sequence[_Run]) -> list[list[Any] | Exception]:
-        """What an oracle, or the victim's gradients, give for each search of a group."""
-        questions: list[Sequence[Any]] = []
-        oracle: Oracle | None = None
-        for run in group:
-            if isinstance(run.asking, Ask):
-                oracle = run.asking.oracle
-                questions.append(run.asking.questions)
-            elif run.asking is not None:
-                questions.append([run.attacked.whole(text.text) for text in run.asking.texts])
-        try:
-            flat: list[Any]
-            if oracle is not None:
-                flat = oracle.answer([q for part in questions for q in part])
-            else:
-                labels = [
-                    run.example.label for run, q in zip(group, questions, strict=True) for _ in q
-                ]
-                side = group[0].attacked.side
-                flat = self.victim.gradients([q for part in questions for q in part], labels, side)
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one bad question must not end the run
-            if len(group) == 1:
-                return [error]
-            return [answer for run in group for answer in self._answers([run])]
-        ends = np.cumsum([len(part) for part in questions]).tolist()
-        return [flat[end - len(part) : end] for part, end in zip(questions, ends, strict=True)]
 
     def _reply(self, run: _Run, answer: list[Any] | Exception) -> bool:
         """Hand an oracle's answer to a search; whether it goes on."""
@@ -363,7 +368,7 @@ class _Engine:
         return bool(run.asked)
 
     def _remember(self, run: _Run, judged: Answer) -> None:
-        run.seen.update(map(str, run.asked))
+        run.seen.update(zip(map(str, run.asked), judged.succeeded.tolist(), strict=True))
         if self.budget is None:
             return
         # Only a search cut short by its budget falls back on this.
@@ -386,6 +391,7 @@ class _Engine:
         run.final = final
         run.search = None
         text = final.text
+        run.believed = run.seen.get(text, False)
         if text == run.words.text:
             return self._judge(run, run.start)
         if text not in run.seen:
@@ -398,6 +404,11 @@ class _Engine:
 
     def _judge(self, run: _Run, answer: np.ndarray) -> bool:
         verdict = self.goal.judge(answer, run.example.label)
+        if self._needs_exact(run) and not run.exact and run.believed and not verdict.succeeded[0]:
+            # The search ended on a success that was none: it begins again with exact answers.
+            run.exact, run.final, run.best, run.queries = True, None, None, 1
+            run.seen.clear()
+            return self._begin(run)
         self._finish(run, "succeeded" if verdict.succeeded[0] else "failed", answer)
         return False
 
@@ -431,6 +442,13 @@ class _Engine:
         self.first_error = self.first_error or error
         self._finish(run, "error", error=error)
         return False
+
+
+def _unknown_label(example: Example, classes: int) -> EvaluationError:
+    return EvaluationError(
+        f"The label of example {example.index} is {example.label}; the victim tells {classes} "
+        f"classes apart, 0 to {classes - 1}."
+    )
 
 
 def _resume(search: Search, run: _Run, answer: Answer | list[Any] | None) -> Any:

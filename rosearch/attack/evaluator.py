@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.results import AttackResult, RobustnessReport, combine, summarise
 from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, check_side
-from rosearch.attack.victim import make_victim
+from rosearch.attack.victim import Precision, make_victim
 from rosearch.data import TextDataset
 from rosearch.errors import DataError
 from rosearch.seeding import generator
@@ -41,6 +42,9 @@ class RobustnessEvaluator:
         max_length: Longest input in tokens. Default: the tokenizer's and the model's limit.
         in_flight: Examples attacked side by side; changes speed only.
         token_budget: Tokens of a batch; changes speed only. Default: 1024 on a CPU, else 65536.
+        precision: ``"bfloat16"``: searches ask the model in bfloat16, and every verdict is
+            confirmed in float32; see :class:`~rosearch.attack.precision.Bfloat16Victim`. Faster;
+            a search may prefer another of two nearly equal replacements.
         progress: Show a bar for what takes longer than two seconds.
 
     Raises:
@@ -64,6 +68,7 @@ class RobustnessEvaluator:
         max_length: int | None = None,
         in_flight: int = 256,
         token_budget: int | None = None,
+        precision: Precision = "float32",
         progress: bool = True,
     ) -> None:
         given = [attacks] if isinstance(attacks, (str, Attack)) else list(attacks)
@@ -83,6 +88,9 @@ class RobustnessEvaluator:
         self.max_length = _limit("max_length", max_length)
         self.in_flight = check_whole("in_flight", in_flight)
         self.token_budget = _limit("token_budget", token_budget)
+        if precision not in ("float32", "bfloat16"):
+            raise DataError(f"precision is 'float32' or 'bfloat16', got {precision!r}.")
+        self.precision = precision
         self.progress = progress
         self.indices = choose_examples(len(dataset), examples, self.seed)
         self.classes = len(dataset.classes)
@@ -105,6 +113,7 @@ class RobustnessEvaluator:
             "attacked_side": self.attacked_side,
             "skip_truncated": self.skip_truncated,
             "max_length": self.max_length,
+            "precision": self.precision,
             "data": self._fingerprint,
             "examples": list(self.indices),
         }
@@ -131,6 +140,7 @@ class RobustnessEvaluator:
             classes=self.classes,
             max_length=self.max_length,
             token_budget=self.token_budget,
+            precision=self.precision,
         )
         rows_before = victim.forward_rows
         settings = self.settings
@@ -170,6 +180,18 @@ class RobustnessEvaluator:
             settings=settings,
             attacks=reports,
         )
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The examples that are attacked, in their order."""
+        return self._examples
+
+    def part(self, start: int, stop: int) -> RobustnessEvaluator:
+        """This evaluator for some of its examples only, those from ``start`` up to ``stop``."""
+        twin = copy.copy(self)
+        twin.indices = self.indices[start:stop]
+        twin._examples = self._examples[start:stop]
+        return twin
 
     def __repr__(self) -> str:
         names = ", ".join(attack.name for attack in self.attacks)

@@ -7,6 +7,7 @@ yields an :class:`Ask` and is sent the answers; the engine pools what all search
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from rosearch.attack.settings import Part
 from rosearch.caching import cache_folder
+from rosearch.errors import EvaluationError
 
 _T = TypeVar("_T")
 _REMEMBERED = 1 << 20
@@ -88,6 +90,11 @@ class Oracle(Part, ABC):
                 new = [q for q in new if q not in known]
             if new:
                 answers = self.compute(new)
+                if len(answers) != len(new):
+                    raise EvaluationError(
+                        f"{type(self).__name__}.compute was given {len(new)} questions and gave "
+                        f"{len(answers)} answers. Expected one for each, in their order."
+                    )
                 fresh = dict(zip(new, answers, strict=True))
                 self._computed += len(new)
                 if store is not None:
@@ -151,13 +158,16 @@ class AnswerStore:
             part = wanted[start : start + _AT_ONCE]
             marks = ",".join("?" * len(part))
             rows = self._run(f"SELECT key, value FROM answers WHERE key IN ({marks})", part)  # noqa: S608 - question marks only
-            found.update((keys[key], json.loads(value)) for key, value in rows)
+            for key, value in rows:
+                # A damaged answer counts as unknown and is replaced.
+                with contextlib.suppress(ValueError):
+                    found[keys[key]] = json.loads(value)
         return found
 
     def put(self, answers: dict[Hashable, Any]) -> None:
         """Add answers."""
         rows = [(_key(q), json.dumps(a, separators=(",", ":"))) for q, a in answers.items()]
-        self._run("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows, many=True)
+        self._run("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows, many=True)
 
     def _run(self, statement: str, values: Sequence[Any], *, many: bool = False) -> list[Any]:
         if self._broken:
@@ -167,8 +177,9 @@ class AnswerStore:
         except (sqlite3.OperationalError, OSError) as error:
             return self._give_up(error)
         except sqlite3.DatabaseError:
-            self._set_aside()
+            pass
         try:
+            self._set_aside()
             return self._execute(statement, values, many)
         except (sqlite3.Error, OSError) as error:
             return self._give_up(error)
@@ -203,7 +214,9 @@ class AnswerStore:
             self._connection = None
         for suffix in ("-wal", "-shm"):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-        self.path.replace(self.path.with_suffix(".unreadable"))
+        # Another process may have been faster.
+        with contextlib.suppress(FileNotFoundError):
+            self.path.replace(self.path.with_suffix(".unreadable"))
 
     def _give_up(self, error: Exception) -> list[Any]:
         self._broken = True

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rosearch.attack import diff
+from rosearch.attack.diff import Color, WordChange
+from rosearch.attack.report_page import page
 from rosearch.data import Text
+from rosearch.errors import DataError, MissingResourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 50
+"""Examples that a notebook shows."""
 
 STATUSES = ("skipped", "succeeded", "failed", "error")
 
@@ -52,6 +62,37 @@ class AttackResult:
     def changed_share(self) -> float:
         """Share of the attacked side's words that were replaced."""
         return len(self.changed) / self.words if self.words else 0.0
+
+    @property
+    def changes(self) -> tuple[WordChange, ...]:
+        """Each change of the attacked side: index of the word, the word, what replaced it.
+
+        Empty where nothing was changed. Words are counted in the original; see
+        :func:`rosearch.attack.diff.changes`.
+        """
+        return diff.changes(*self._sides()[0])
+
+    def diff(self, *, color: Color = "auto") -> str:
+        """The attacked side with its changes marked, for a terminal.
+
+        Args:
+            color: Whether to write ANSI codes (deleted words red and struck through, inserted ones
+                green and underlined), or marks such as ``[-good-]{+fine+}``. ``"auto"``: codes
+                where standard output is a terminal and ``NO_COLOR`` is not set.
+        """
+        return diff.in_terminal(*self._sides()[0], color=color)
+
+    def diff_html(self) -> str:
+        """The attacked side with its changes in ``<del>`` and ``<ins>``, the rest escaped."""
+        return diff.in_html(*self._sides()[0])
+
+    def _sides(self) -> tuple[tuple[str, str], str | None]:
+        """The attacked side before and after, and the other side of a pair."""
+        after = self.text if self.perturbed is None else self.perturbed
+        if isinstance(self.text, str) or isinstance(after, str):
+            return (_one(self.text), _one(after)), None
+        side = 0 if self.text[0] != after[0] else 1
+        return (self.text[side], after[side]), self.text[1 - side]
 
 
 class Interval(NamedTuple):
@@ -119,8 +160,62 @@ class RobustnessReport:
     """One report an attack, by name; empty in these themselves."""
 
     def to_json(self) -> str:
-        """Everything, as a JSON object."""
+        """Everything, as a JSON object; :meth:`from_json` reads it."""
         return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> RobustnessReport:
+        """The report that :meth:`to_json` wrote.
+
+        Raises:
+            DataError: ``text`` is no JSON, or not that of a report.
+        """
+        try:
+            return _report(json.loads(text))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise DataError(
+                f"Expected the JSON object that RobustnessReport.to_json wrote; it cannot be read: "
+                f"{type(error).__name__}: {error}."
+            ) from error
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row an example and attack, with all fields of :class:`AttackResult` and more.
+
+        The columns ``changes``, ``changed_share`` and ``broken`` are its properties; texts of
+        pairs are tuples; classes are of the type ``Int64``, missing where there is none.
+
+        Raises:
+            MissingResourceError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingResourceError(
+                'to_pandas needs pandas. Get it with: pip install "rosearch[pandas]"'
+            ) from error
+        extra = ("changes", "changed_share", "broken")
+        names = [*(f.name for f in fields(AttackResult)), *extra]
+        reports = list(self.attacks.values()) or [self]
+        records = [result for report in reports for result in report.examples]
+        table = pd.DataFrame(
+            {name: pd.Series([getattr(r, name) for r in records]) for name in names}
+        )
+        classes = ["label", "predicted", "perturbed_predicted"]
+        return table.astype(dict.fromkeys(classes, "Int64"))
+
+    def to_html(self, *, examples: int | None = None) -> str:
+        """The rates and a table of the attacked examples with their changes marked.
+
+        It is plain ASCII and stands alone or inside another page; markup in the texts is shown, not
+        run.
+
+        Args:
+            examples: Most examples to show. Default: all.
+        """
+        return page(self, examples)
+
+    def _repr_html_(self) -> str:
+        return self.to_html(examples=_SHOWN)
 
     def __str__(self) -> str:
         low, high = self.accuracy_under_attack_interval
@@ -206,3 +301,32 @@ def combine(results: Sequence[AttackResult]) -> AttackResult:
 
 def _bounds(low: int, high: int, n: int) -> Interval:
     return Interval(low / n, high / n) if n else Interval(0.0, 0.0)
+
+
+def _one(text: Text) -> str:
+    return text if isinstance(text, str) else " ".join(text)
+
+
+def _text(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else tuple(value)
+
+
+def _result(given: Mapping[str, Any]) -> AttackResult:
+    texts = {name: _text(given[name]) for name in ("text", "perturbed")}
+    return AttackResult(**{**given, **texts, "changed": tuple(given["changed"])})
+
+
+def _report(given: Mapping[str, Any]) -> RobustnessReport:
+    ranges = {
+        name: Interval(*value)
+        for name, value in given.items()
+        if name.endswith(("_interval", "_bounds"))
+    }
+    return RobustnessReport(
+        **{
+            **given,
+            **ranges,
+            "examples": tuple(_result(result) for result in given["examples"]),
+            "attacks": {name: _report(report) for name, report in given["attacks"].items()},
+        }
+    )

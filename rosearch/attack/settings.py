@@ -49,6 +49,12 @@ def check_number(
     return number
 
 
+def name_of(function: Any) -> str:
+    """What a function is called, with its module; of an object, what its class is called."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
 def public_settings(instance: object) -> dict[str, Any]:
     """The public attributes of ``instance`` in a form that JSON has.
 

@@ -76,7 +76,7 @@ class TextSwaps:
         """Texts with the word at ``index`` of ``current`` replaced; may ask oracles."""
         if not self.allows_word(current, index):
             return Candidates()
-        numbers = self.numbers[index] if self.numbers else ()
+        numbers = self._drawn(index)
         word = current.pieces[2 * index + 1]
         proposed = yield from self.swaps.substitution.propose_in(current, index, numbers)
         put = current.resegment if self.swaps.resegment else current.replace
@@ -99,6 +99,16 @@ class TextSwaps:
             [texts[i] for i in order],
             None if similarities is None else [similarities[i] for i in order],
         )
+
+    def _drawn(self, index: int) -> Sequence[float]:
+        draws = self.swaps.substitution.draws
+        if not draws:
+            return ()
+        if index < len(self.numbers):
+            return self.numbers[index]
+        # The text has grown beyond the words that numbers were drawn for.
+        more: list[float] = self.context.rng("substitution", index).random(draws).tolist()
+        return more
 
     def blotted(self, index: int) -> Words:
         """The original with the word at ``index`` blotted out."""

@@ -94,14 +94,15 @@ class Words:
     def resegment(self, index: int, replacement: str) -> Words:
         """A copy with the word at ``index`` replaced by any number of words, counted anew.
 
-        Words behind it move, as in TextAttack; all words of the replacement count as changed. A
-        replacement of one word is what :meth:`replace` makes of it.
+        Words behind it move, as in TextAttack; all words of the replacement count as changed, and
+        signs around them are no part of them. A replacement without any word is what
+        :meth:`replace` makes of it.
 
         Raises:
             IndexError: There is no such word.
         """
         parts = Words.of(replacement)
-        if len(parts) == 1 or not 0 <= index < len(self):
+        if parts.words in ((), (replacement,)) or not 0 <= index < len(self):
             return self.replace(index, replacement)
         grown = len(parts) - 1
         before, after = self.pieces[: 2 * index], self.pieces[2 * index + 3 :]

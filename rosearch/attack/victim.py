@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from rosearch.attack.gradients import RowsOf, TokenGradients, token_gradients
 from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.tokenization import IncrementalTokenizer
@@ -18,27 +18,12 @@ from rosearch.encoding import Encoding, position_limit, predict
 from rosearch.errors import DataError, EvaluationError
 
 Outputs = Literal["auto", "logits", "probabilities"]
+Precision = Literal["float32", "bfloat16"]
 TextsToScores = Callable[[list[Any]], Any]
 """A classifier as a plain function: texts (or pairs) to an array of shape ``(texts, classes)``."""
 
 _ROWS_KEPT = 1 << 18
 _SUM_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenGradients:
-    """Gradients of the loss with respect to the tokens' embeddings, for the attacked side."""
-
-    ids: np.ndarray
-    """Token ids, int64, shape ``(tokens,)``; special tokens are left out."""
-    spans: np.ndarray
-    """Start and end of each token in the attacked text, in characters, shape ``(tokens, 2)``."""
-    gradients: np.ndarray
-    """float32, shape ``(tokens, width)``."""
-
-    def within(self, start: int, end: int) -> np.ndarray:
-        """Positions of the tokens that share characters with ``[start, end)``."""
-        return np.flatnonzero((self.spans[:, 0] < end) & (self.spans[:, 1] > start))
 
 
 class Victim(ABC):
@@ -53,11 +38,20 @@ class Victim(ABC):
 
     def __init__(self, *, classes: int | None = None) -> None:
         self.classes = classes
-        self.forward_rows = 0
-        """Rows that the model computed, each distinct one once."""
+        self._computed = 0
         self._rows: dict[Hashable, int] = {}
         self._texts: dict[Text, int] = {}
         self._table = np.empty((0, 0), dtype=np.float32)
+
+    @property
+    def forward_rows(self) -> int:
+        """Rows that the model computed, each distinct one once."""
+        return self._computed
+
+    @property
+    def exact(self) -> Victim:
+        """The victim that verdicts are taken from: this one, unless it only screens."""
+        return self
 
     @abstractmethod
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
@@ -94,36 +88,50 @@ class Victim(ABC):
             "Give the model itself and its tokenizer, or choose an attack that needs no gradients."
         )
 
+    def answers(self, keys: Sequence[Hashable]) -> np.ndarray:
+        """float32 probabilities of shape ``(keys, classes)`` by what :meth:`keys` gives."""
+        self._add_rows(keys)
+        return self._table[[self._rows[key] for key in keys]]
+
     def probabilities(self, texts: Sequence[Text]) -> np.ndarray:
         """float32 probabilities of shape ``(texts, classes)``, from memory where known."""
         if not texts:
             return np.empty((0, self.classes or 0), dtype=np.float32)
         if len(self._rows) > _ROWS_KEPT:
-            self._rows, self._texts = {}, {}
-            self._table = self._table[:0]
+            self.forget()
         known = self._texts
         unseen = list(dict.fromkeys(text for text in texts if text not in known))
         if unseen:
             self._add(unseen)
         return self._table[[known[text] for text in texts]]
 
+    def forget(self) -> None:
+        """Drop all remembered answers."""
+        self._rows, self._texts = {}, {}
+        self._table = self._table[:0]
+
     def _add(self, texts: Sequence[Text]) -> None:
-        rows = self._rows
         keys = self.keys(texts)
-        new = list(dict.fromkeys(key for key in keys if key not in rows))
-        if new:
-            computed = self.compute(new)
-            self._check(computed, len(new))
-            self.forward_rows += len(new)
-            start = len(rows)
-            if start + len(new) > len(self._table):
-                table = np.empty((2 * (start + len(new)), self.classes or 0), dtype=np.float32)
-                if start:
-                    table[:start] = self._table[:start]
-                self._table = table
-            self._table[start : start + len(new)] = computed
-            rows.update(zip(new, range(start, start + len(new)), strict=True))
+        self._add_rows(keys)
+        rows = self._rows
         self._texts.update(zip(texts, map(rows.__getitem__, keys), strict=True))
+
+    def _add_rows(self, keys: Sequence[Hashable]) -> None:
+        rows = self._rows
+        new = list(dict.fromkeys(key for key in keys if key not in rows))
+        if not new:
+            return
+        computed = self.compute(new)
+        self._check(computed, len(new))
+        self._computed += len(new)
+        start = len(rows)
+        if start + len(new) > len(self._table):
+            table = np.empty((2 * (start + len(new)), self.classes or 0), dtype=np.float32)
+            if start:
+                table[:start] = self._table[:start]
+            self._table = table
+        self._table[start : start + len(new)] = computed
+        rows.update(zip(new, range(start, start + len(new)), strict=True))
 
     def _check(self, computed: np.ndarray, rows: int) -> None:
         if computed.ndim != 2 or len(computed) != rows:
@@ -152,14 +160,14 @@ class ModelVictim(Victim):
         model: Called with ``input_ids``, ``attention_mask`` (and ``token_type_ids`` for pairs);
             returns an object with ``logits``.
         tokenizer: Its tokenizer.
-        max_length: Longest input in tokens. Default: the tokenizer's limit, and no more than
-            the model has positions for.
+        max_length: Longest input in tokens, special tokens included; no more than tokenizer and
+            model allow, which is the default.
         token_budget: Tokens of a batch, padding included. Halved when memory runs out.
         classes: Number of classes, where known.
 
     Raises:
-        DataError: ``max_length`` or ``token_budget`` is no whole number from 1, or the tokenizer
-            has no padding token.
+        DataError: ``max_length`` is no whole number from 3 or ``token_budget`` none from 1, or the
+            tokenizer has no padding token.
     """
 
     def __init__(
@@ -173,11 +181,10 @@ class ModelVictim(Victim):
     ) -> None:
         super().__init__(classes=classes)
         self.model = model
-        if max_length is not None:
-            max_length = check_whole("max_length", max_length)
-        elif hasattr(model, "config"):
-            max_length = position_limit(model)
-        self.tokens = IncrementalTokenizer(tokenizer, max_length=max_length)
+        # Two special tokens around at least one of the text; more would be refused by the model.
+        asked = None if max_length is None else check_whole("max_length", max_length, least=3)
+        limits = [limit for limit in (asked, position_limit(model)) if limit is not None]
+        self.tokens = IncrementalTokenizer(tokenizer, max_length=min(limits, default=None))
         if token_budget is None:
             on_cpu = next(model.parameters()).device.type == "cpu"
             # A CPU gains nothing from larger batches, and small ones hold less padding.
@@ -201,11 +208,30 @@ class ModelVictim(Victim):
                 self.token_budget //= 2
         return _softmax(logits)
 
+    def gradients(
+        self, texts: Sequence[Text], labels: Sequence[int], side: int
+    ) -> list[TokenGradients]:
+        def rows_of(text: Text) -> RowsOf:
+            attacked = AttackedInput(text, side)
+            return lambda variants: self.tokens.encode([attacked.whole(v) for v in variants])
+
+        return token_gradients(
+            self.model,
+            self.tokens.tokenizer,
+            texts,
+            labels,
+            side=side,
+            max_length=self.tokens.max_length,
+            pad_id=self.tokens.pad_id,
+            token_budget=self.token_budget,
+            rows_of=rows_of,
+        )
+
     def verify(self, texts: Sequence[Text]) -> None:
         """Check that incremental tokenisation equals whole tokenisation on ``texts``."""
         if not self.tokens.verify(texts):
             # Answers found under the wrong tokens must not be given again.
-            self._rows, self._texts = {}, {}
+            self.forget()
 
     def visible_words(self, attacked: AttackedInput, words: Words) -> int:
         if len(self.tokens.encode([attacked.text])[0].ids) < self.tokens.max_length:
@@ -277,6 +303,7 @@ def make_victim(
     classes: int | None = None,
     max_length: int | None = None,
     token_budget: int | None = None,
+    precision: Precision = "float32",
 ) -> Victim:
     """A :class:`Victim` from whatever people have.
 
@@ -287,6 +314,9 @@ def make_victim(
         classes: Number of classes of the data set.
         max_length: See :class:`ModelVictim`.
         token_budget: See :class:`ModelVictim`.
+        precision: ``"bfloat16"``: a model becomes a
+            :class:`~rosearch.attack.precision.Bfloat16Victim`. Victims and functions stay as
+            they are.
 
     Raises:
         DataError: A model came without a tokenizer, or ``model`` is none of the three.
@@ -300,7 +330,12 @@ def make_victim(
                 f"{type(model).__name__} has no tokenizer attribute. Give its tokenizer: "
                 f"evaluate(model, tokenizer=...)."
             )
-        return ModelVictim(
+        kind: type[ModelVictim] = ModelVictim
+        if precision == "bfloat16":
+            from rosearch.attack.precision import Bfloat16Victim
+
+            kind = Bfloat16Victim
+        return kind(
             model,
             tokenizer,
             classes=classes,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pickle
+import shutil
+import subprocess
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from rosearch.attack import PWWS, resources
-from rosearch.attack.resources import WordNet, find_wordnet
+from rosearch.attack import PWWS
+from rosearch.attack.constraints import STOP_WORDS
+from rosearch.attack.resources import WordNet, find_wordnet, prepare_nltk, probes, status
+from rosearch.attack.resources import wordnet as resources
 from rosearch.attack.substitutions import WordNetSynonyms
 from rosearch.errors import MissingResourceError
 
@@ -37,7 +43,7 @@ def test_same_lemmas_as_nltk(
         "cntlist.rev",
     ]
     for name in names:
-        (copy / name).write_bytes(resources._read(wordnet_folder, name))
+        (copy / name).write_bytes(resources.read_file(wordnet_folder, name))
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
     with pytest.warns(UserWarning, match="multilingual"):
         theirs = WordNetCorpusReader(str(copy), None)
@@ -74,8 +80,8 @@ def test_look_ups_travel_and_the_files_are_not_read_again(wordnet_folder: Path) 
 
 def copied(source: Path, target: Path, *, line_end: bytes = b"\n") -> Path:
     target.mkdir()
-    for name in [*resources._FILES, *resources._EXCEPTIONS]:
-        content = resources._read(source, name)
+    for name in [*resources.FILES, *resources.EXCEPTIONS]:
+        content = resources.read_file(source, name)
         (target / name).write_bytes(content.replace(b"\n", line_end))
     return target
 
@@ -102,7 +108,7 @@ def test_the_digest_is_computed_once_and_travels(
     def refuse(path: Path, name: str) -> bytes:
         raise AssertionError(f"{name} is read again")
 
-    monkeypatch.setattr(resources, "_read", refuse)
+    monkeypatch.setattr(resources, "read_file", refuse)
     assert substitution.settings == settings
     assert pickle.loads(payload).settings == settings
 
@@ -124,8 +130,8 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_archive_as_nltk_leaves_it(wordnet_folder: Path, tmp_path: Path, nowhere: None) -> None:
     archive = tmp_path / "wordnet.zip"
     with zipfile.ZipFile(archive, "w") as out:
-        for name in [*resources._FILES, *resources._EXCEPTIONS]:
-            out.writestr(f"wordnet/{name}", resources._read(wordnet_folder, name))
+        for name in [*resources.FILES, *resources.EXCEPTIONS]:
+            out.writestr(f"wordnet/{name}", resources.read_file(wordnet_folder, name))
     assert WordNet(archive).lemmas("film") == WordNet(wordnet_folder).lemmas("film")
     assert WordNet(archive).digest == WordNet(wordnet_folder).digest
 
@@ -158,3 +164,128 @@ def test_nltk_s_folders_are_looked_through(
     (tmp_path / "corpora").mkdir()
     (tmp_path / "corpora" / "wordnet").symlink_to(wordnet_folder)
     assert find_wordnet() == tmp_path / "corpora" / "wordnet"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+
+
+@pytest.mark.slow
+def test_nltk_reads_what_is_prepared(wordnet_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("nltk")
+    code = (
+        "import nltk, sys; nltk.data.path[:] = [sys.argv[1]]; "
+        "from nltk.corpus import stopwords, wordnet; "
+        "print(len(stopwords.words('english')), 'eng' in wordnet.langs(), "
+        "'film' in wordnet.synsets('movie')[0].lemma_names(lang='eng'))"
+    )
+    folder = prepare_nltk(tmp_path)
+    assert folder.parent.parent == tmp_path
+    out = run("-c", code, str(folder))
+    assert out.stdout == f"{len(STOP_WORDS)} True True\n", out.stderr
+
+
+def test_preparing_again_finds_it_and_another_content_goes_elsewhere(
+    wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path / "cache"))
+    other = tmp_path / "wordnet"
+    shutil.copytree(wordnet_folder, other)
+    with (other / "verb.exc").open("ab") as file:
+        file.write(b"filmmed film\n")
+    with ThreadPoolExecutor(3) as pool:
+        folders = set(pool.map(lambda _: prepare_nltk(), range(3)))
+    assert len(folders) == 1
+    folder = folders.pop()
+    before = folder.stat().st_mtime_ns
+    assert prepare_nltk() == folder
+    assert folder.stat().st_mtime_ns == before
+    monkeypatch.setenv("ROSEARCH_WORDNET", str(other))
+    assert prepare_nltk() != folder
+    assert len(list(folder.parent.iterdir())) == 2  # and no draft is left
+
+
+def test_an_incomplete_wordnet_is_named(
+    wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = tmp_path / "wordnet"
+    part.mkdir()
+    for name in [*resources.FILES, *resources.EXCEPTIONS]:
+        (part / name).write_bytes(resources.read_file(wordnet_folder, name))
+    monkeypatch.setenv("ROSEARCH_WORDNET", str(part))
+    with pytest.raises(MissingResourceError, match="lexnames"):
+        prepare_nltk(tmp_path / "cache")
+    assert list((tmp_path / "cache" / "attack").iterdir()) == []
+
+
+def test_status_names_place_or_command(wordnet_folder: Path) -> None:
+    table = {resource.name: resource for resource in status()}
+    assert len(table) == len(probes)
+    assert table["WordNet"].here
+    assert table["WordNet"].where == str(find_wordnet())
+    assert table["stop words"].here
+    for resource in status().missing:
+        assert resource.command
+        assert f"get: {resource.command}" in str(status())
+
+
+def test_status_of_a_bare_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nowhere: None
+) -> None:
+    for name in ("HOME", "ROSEARCH_CACHE", "NLTK_DATA", "HF_HUB_CACHE", "HF_HOME", "TA_CACHE_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    named = ("ROSEARCH_VECTORS", "ROSEARCH_ENCODER", "ROSEARCH_MASKED_LM")
+    for name in ("HUGGINGFACE_HUB_CACHE", "FLAIR_CACHE_ROOT", *named):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    missing = {resource.name for resource in status().missing}
+    assert missing == {resource.name for resource in status()} - {"stop words"}
+    assert "no   WordNet" in str(status())
+    assert list(tmp_path.iterdir()) == []  # nothing is made by looking
+
+
+def test_status_sees_what_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(name: str) -> bool:
+        return {resource.name: resource.here for resource in status()}[name]
+
+    for name in ("HF_HUB_CACHE", "TA_CACHE_DIR", "ROSEARCH_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("ROSEARCH_VECTORS", "ROSEARCH_MASKED_LM"):
+        monkeypatch.delenv(name, raising=False)
+    assert not here("masked language model")
+    snapshot = tmp_path / "models--google-bert--bert-base-uncased" / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    assert not here("masked language model")  # a download that was broken off
+    (snapshot / "config.json").touch()
+    assert here("masked language model")
+    assert not here("word vectors")
+    vectors = tmp_path / "word_embeddings" / "paragramcf"
+    vectors.mkdir(parents=True)
+    (vectors / "paragram.npy").touch()
+    assert here("word vectors")
+    monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("ROSEARCH_VECTORS", str(tmp_path / "none"))
+    assert not here("word vectors")
+    monkeypatch.setenv("ROSEARCH_VECTORS", str(vectors))
+    assert here("word vectors")
+
+
+def test_looking_imports_and_configures_nothing() -> None:
+    code = (
+        "import sys, os, rosearch.attack.resources as r"
+        "; before = set(sys.modules), dict(os.environ)"
+        "; str(r.status()); assert (set(sys.modules), dict(os.environ)) == before"
+        "; print([n for n in ('nltk', 'flair', 'textattack', 'textblob', 'sentence_transformers')"
+        " if n in sys.modules])"
+    )
+    out = run("-c", code)
+    assert out.stdout == "[]\n", out.stderr
+
+
+def test_the_module_prints_the_table() -> None:
+    out = run("-m", "rosearch.attack.resources")
+    assert out.returncode == 0, out.stderr
+    assert "WordNet" in out.stdout

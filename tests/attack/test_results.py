@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from dataclasses import FrozenInstanceError
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosearch.attack.results import AttackResult, combine, summarise, wilson
+from rosearch.attack.results import (
+    AttackResult,
+    RobustnessReport,
+    combine,
+    summarise,
+    wilson,
+)
+from rosearch.errors import DataError, MissingResourceError
 
 
 def record(status: str, *, label: int = 0, **kw: object) -> AttackResult:
@@ -28,7 +38,8 @@ def record(status: str, *, label: int = 0, **kw: object) -> AttackResult:
     defaults = {**defaults, "perturbed_predicted": after}
     names = {"unseen": "error", "met but right": "succeeded", "missed but wrong": "failed"}
     status = names.get(status, status)
-    return AttackResult("test", 0, "a b c d", label, status=status, **{**defaults, **kw})
+    fields = {"attack": "test", "index": 0, "text": "a b c d", "label": label}
+    return AttackResult(**{**fields, "status": status, **defaults, **kw})
 
 
 def report(*statuses: str):
@@ -121,3 +132,109 @@ def test_reports_are_frozen_and_become_json() -> None:
     assert data["examples"][0]["perturbed"] == "x"
     assert data["settings"] == {"seed": 0}
     assert "accuracy 100.0%, under attack 50.0%" in str(r)
+
+
+def several():
+    pair = {"text": ("a premise", "a dull film"), "perturbed": ("a premise", "a drab movie")}
+    one = [record("succeeded", attack="one", changed=(1, 2), **pair), record("failed")]
+    two = [record("skipped", attack="two"), record("unseen", attack="two", index=1)]
+    reports = {
+        name: summarise(results, forward_rows=7, seconds=0.5, settings={"attacks": [{"x": [1]}]})
+        for name, results in (("one", one), ("two", two))
+    }
+    return summarise(
+        [combine(pair) for pair in zip(one, two, strict=True)],
+        forward_rows=14,
+        seconds=1.0,
+        settings={"seed": 0, "examples": [0, 1]},
+        attacks=reports,
+    )
+
+
+def record_with(text, perturbed, **kw):
+    return record("succeeded", text=text, perturbed=perturbed, **kw)
+
+
+@pytest.mark.parametrize("make", [several, lambda: report("succeeded", "error"), report])
+def test_json_round_trip(make) -> None:
+    before = make()
+    after = RobustnessReport.from_json(before.to_json())
+    assert after == before
+    assert after.to_json() == before.to_json()
+    assert after.accuracy_interval.low == before.accuracy_interval.low
+    assert [r.changes for r in after.examples] == [r.changes for r in before.examples]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"n": 1}', '{"examples": [], "attacks": {}, "odd": 1}', "nonsense"]
+)
+def test_other_json_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="to_json"):
+        RobustnessReport.from_json(text)
+
+
+def test_a_record_says_what_changed() -> None:
+    result = several().attacks["one"].examples[0]
+    assert result.changes == ((1, "dull", "drab"), (2, "film", "movie"))
+    assert result.changes[0].before == "dull"
+    assert result.diff(color=False) == "a [-dull-]{+drab+} [-film-]{+movie+}"
+    first = record_with(("so dull", "x"), ("so drab", "x"))
+    assert first.changes == ((1, "dull", "drab"),)
+    assert record("skipped").changes == ()
+    assert record("skipped").diff(color=False) == "a b c d"
+
+
+def test_pandas_has_a_row_an_example_and_attack() -> None:
+    pytest.importorskip("pandas")
+    table = several().to_pandas()
+    assert list(table["attack"]) == ["one", "test", "two", "two"]
+    assert list(table["queries"]) == [10, 20, 1, 1]
+    assert list(table["broken"]) == [True, False, False, False]
+    assert table["text"][0] == ("a premise", "a dull film")
+    assert table["changes"][0][0] == (1, "dull", "drab")
+    assert str(table["predicted"].dtype) == "Int64"
+    assert list(table["predicted"].isna()) == [False, False, False, True]
+    assert len(report("failed", "error", "skipped").to_pandas()) == 3
+    assert list(report().to_pandas().columns) == list(table.columns)
+
+
+def test_without_pandas_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingResourceError, match=r"pip install .*pandas"):
+        report("failed").to_pandas()
+
+
+HOSTILE = "<script>alert('x')</script> & \"film\" \x1b[31m \u202e \ud800 é"
+
+
+def test_html_is_inert_and_marks_changes() -> None:
+    results = [
+        record_with(f"dull {HOSTILE}", f"drab {HOSTILE}", attack="<b>"),
+        record("failed", text="<img src=x onerror=alert(1)>", perturbed="<img src=y>"),
+        record("skipped"),
+    ]
+    given = summarise(results, forward_rows=1, seconds=1.0, settings={})
+    page = given.to_html()
+    assert page.isascii()
+    tags = set(re.findall(r"</?([a-zA-Z!]+)", page))
+    assert tags <= set("div style table caption thead tbody tr th td span del ins".split())
+    assert "<del>dull</del><ins>drab</ins>" in page
+    assert "&lt;script&gt;" in page
+    assert "\x1b" not in page
+    # Balanced, and read as XML by a parser other than ours.
+    root = ET.fromstring(page)
+    assert [cell.text for cell in root.iter("caption")] == [
+        "Robustness (rates with 95 % intervals)",
+        "Attacked examples",
+    ]
+    assert "".join(root.find(".//span").itertext()).startswith("dulldrab <script>")
+    assert given._repr_html_() == page
+
+
+def test_html_shows_as_many_examples_as_asked_for() -> None:
+    given = report(*["failed"] * 5)
+    rows = [given.to_html(examples=n).count('class="text"') for n in (None, 0, 2, 9)]
+    assert rows == [5, 0, 2, 5]
+    assert "the first 2 of 5" in given.to_html(examples=2)
+    page = several().to_html()
+    assert all(f"<td>{name}</td>" in page for name in ("all attacks", "one", "two"))

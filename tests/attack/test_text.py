@@ -72,6 +72,50 @@ def test_changes_add_up_and_indices_keep_their_meaning() -> None:
     assert words.changed == {1, 2}
 
 
+def test_words_are_counted_anew() -> None:
+    words = Words.of("one, two three!").replace(2, "x")
+    split = words.resegment(0, "o ne")
+    assert (split.text, split.words) == ("o ne, two x!", ("o", "ne", "two", "x"))
+    assert split.changed == {0, 1, 3}
+    again = split.resegment(2, "(tw) - o")
+    assert again.text == "o ne, (tw) - o x!"
+    assert again.words == ("o", "ne", "tw", "o", "x")
+    assert again.changed == {0, 1, 2, 3, 4}
+    assert words.resegment(1, "2") == words.replace(1, "2")
+    assert words.resegment(1, "2.").words == ("one", "2", "x")
+    assert words.resegment(1, "...").words == ("one", "...", "x")
+    assert words.resegment(1, "two") is words
+
+
+@given(text, st.data())
+def test_words_counted_anew_are_those_of_the_text(text: str, data: st.DataObject) -> None:
+    words = Words.of(text)
+    for _ in range(3):
+        if not len(words):
+            return
+        index = data.draw(st.integers(0, len(words) - 1))
+        new = data.draw(st.sampled_from(["x", "two words", " 'a', b ", "[UNK]", "a-b"]))
+        words = words.resegment(index, new)
+        assert words == Words(Words.of(words.text).pieces, words.changed)
+        assert max(words.changed, default=0) < len(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "index", "left"),
+    [
+        ("one two three", 0, "two three"),
+        ("one two three", 1, "one three"),
+        ("one two three", 2, "one two "),
+        ("one two three.", 2, "one two."),
+        ("(one) two", 0, "() two"),
+        ("one", 0, ""),
+        ("one,two", 1, "one,"),
+    ],
+)
+def test_deletion_takes_a_space_along(text: str, index: int, left: str) -> None:
+    assert Words.of(text).without(index).text == left
+
+
 @pytest.mark.parametrize("index", [-1, 3])
 def test_there_is_no_such_word(index: int) -> None:
     with pytest.raises(IndexError, match=f"Word {index} of a text of 3 words"):

@@ -1,9 +1,15 @@
 """What an attack must leave alone."""
 
 from rosearch.attack.constraints.base import Change, Constraint, Examined
+from rosearch.attack.constraints.sentence import SentenceSimilarity
+from rosearch.attack.constraints.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
+from rosearch.attack.constraints.tagging import PartOfSpeech, Tagger
+from rosearch.attack.constraints.vectors import WordCosine
 from rosearch.attack.constraints.words import (
-    STOP_WORDS,
+    MaxChangedShare,
     MaxEditDistance,
+    MaxWordsChanged,
+    MinWordLength,
     NoRepeat,
     NoStopWords,
     edit_distance,
@@ -11,11 +17,19 @@ from rosearch.attack.constraints.words import (
 
 __all__ = [
     "STOP_WORDS",
+    "TEXTFOOLER_STOP_WORDS",
     "Change",
     "Constraint",
     "Examined",
+    "MaxChangedShare",
     "MaxEditDistance",
+    "MaxWordsChanged",
+    "MinWordLength",
     "NoRepeat",
     "NoStopWords",
+    "PartOfSpeech",
+    "SentenceSimilarity",
+    "Tagger",
+    "WordCosine",
     "edit_distance",
 ]

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from rosearch.attack.constraints.base import Constraint
+from rosearch.attack.constraints.stop_words import STOP_WORDS
+from rosearch.attack.settings import check_number, check_whole
 from rosearch.attack.text import Words
-
-STOP_WORDS = frozenset(
-    """
-    a about above after again against ain all am an and any are aren aren't as at be because been
-    before being below between both but by can couldn couldn't d did didn didn't do does doesn
-    doesn't doing don don't down during each few for from further had hadn hadn't has hasn hasn't
-    have haven haven't having he he'd he'll he's her here hers herself him himself his how i i'd
-    i'll i'm i've if in into is isn isn't it it'd it'll it's its itself just ll m ma me mightn
-    mightn't more most mustn mustn't my myself needn needn't no nor not now o of off on once only
-    or other our ours ourselves out over own re s same shan shan't she she'd she'll she's should
-    should've shouldn shouldn't so some such t than that that'll the their theirs them themselves
-    then there these they they'd they'll they're they've this those through to too under until up
-    ve very was wasn wasn't we we'd we'll we're we've were weren weren't what when where which
-    while who whom why will with won won't wouldn wouldn't y you you'd you'll you're you've your
-    yours yourself yourselves
-    """.split()
-)
-"""NLTK's English list of 198 words, the one that TextAttack reads."""
+from rosearch.errors import DataError
 
 
 class NoRepeat(Constraint):
@@ -57,6 +43,86 @@ class NoStopWords(Constraint):
         return text.pieces[2 * index + 1] not in self._words
 
 
+class MinWordLength(Constraint):
+    """Short words stay.
+
+    Args:
+        length: Fewest characters of a word that may be replaced.
+
+    Raises:
+        DataError: ``length`` is no whole number from 1.
+    """
+
+    name = "min-word-length"
+
+    def __init__(self, length: int) -> None:
+        self.length = check_whole("length", length)
+
+    def allows_word(self, text: Words, index: int) -> bool:
+        return len(text.pieces[2 * index + 1]) >= self.length
+
+
+class MaxWordsChanged(Constraint):
+    """At most so many words differ from the original's in the same place.
+
+    As TextAttack's ``MaxWordsPerturbed``: a share is rounded up, so that one word of a short text
+    may always be changed, and a word put in makes all words behind it differ. A share of 0
+    forbids every change here and none there.
+
+    Args:
+        count: Most words. Default: no limit.
+        share: Most words as a share of those of the shorter text, from 0 to 1. Default: no limit.
+
+    Raises:
+        DataError: Neither is given, ``count`` is no whole number from 0, or ``share`` is no number
+            from 0 to 1.
+    """
+
+    name = "max-words-changed"
+
+    def __init__(self, count: int | None = None, *, share: float | None = None) -> None:
+        if count is None and share is None:
+            raise DataError("MaxWordsChanged limits by count or share; neither was given.")
+        self.count = None if count is None else check_whole("count", count, least=0)
+        self.share = None if share is None else check_number("share", share, least=0, most=1)
+
+    def allows_text(self, original: Words, candidate: Words) -> bool:
+        before, after = original.words, candidate.words
+        if len(before) == len(after):
+            differing = sum(before[i] != after[i] for i in candidate.changed)
+        else:
+            differing = sum(a != b for a, b in zip(before, after, strict=False))
+        if self.count is not None and differing > self.count:
+            return False
+        return self.share is None or differing <= math.ceil(
+            min(len(before), len(after)) * self.share
+        )
+
+
+class MaxChangedShare(Constraint):
+    """No further word is replaced once a share of them has been.
+
+    As TextAttack's ``MaxModificationRate``. Unlike :class:`MaxWordsChanged` it counts words that
+    were replaced, in the text as it is then, and is asked before candidates are made.
+
+    Args:
+        share: Most words as a share of all, from 0 to 1, rounded up.
+        at_least: Words that may be replaced however small the share is.
+
+    Raises:
+        DataError: ``share`` is no number from 0 to 1, or ``at_least`` no whole number from 0.
+    """
+
+    name = "max-changed-share"
+
+    def __init__(self, share: float, *, at_least: int = 1) -> None:
+        self.share = check_number("share", share, least=0, most=1)
+        self.at_least = check_whole("at_least", at_least, least=0)
+
+    def allows_word(self, text: Words, index: int) -> bool:
+        return len(text.changed) < max(math.ceil(len(text) * self.share), self.at_least)
+
+
 class MaxEditDistance(Constraint):
     """At most so many characters inserted, deleted or exchanged, counted from the original.
 
@@ -70,13 +136,15 @@ class MaxEditDistance(Constraint):
         self.limit = limit
 
     def allows_text(self, original: Words, candidate: Words) -> bool:
+        if len(original) != len(candidate):  # words have moved
+            return edits_within(original.text, candidate.text, self.limit)
         # Word by word gives an upper bound, which settles almost every case at little cost.
         bound = 0
         for index in candidate.changed:
             before = original.pieces[2 * index + 1]
             bound += edit_distance(before, candidate.pieces[2 * index + 1])
             if bound > self.limit:
-                return edit_distance(original.text, candidate.text) <= self.limit
+                return edits_within(original.text, candidate.text, self.limit)
         return True
 
 
@@ -99,3 +167,45 @@ def edit_distance(a: str, b: str) -> int:
             best = min(diagonal + (x != y), row[j] + 1, row[j - 1] + 1)
             diagonal, row[j] = row[j], best
     return row[-1]
+
+
+def edits_within(a: str, b: str, limit: int) -> bool:
+    """Whether :func:`edit_distance` is at most ``limit``, in time linear in the texts' length.
+
+    Landau and Vishkin 1989: for each number of edits and each diagonal of the table, how far one
+    gets; only the diagonals that many edits away are looked at.
+    """
+    wanted = len(b) - len(a)
+    if abs(wanted) > limit:
+        return False
+    reached: dict[int, int] = {}
+    for edits in range(limit + 1):
+        further: dict[int, int] = {}
+        for diagonal in range(-edits, edits + 1):
+            i = max(
+                reached.get(diagonal, -1) + 1,
+                reached.get(diagonal - 1, -1),
+                reached.get(diagonal + 1, -1) + 1,
+            )
+            i = min(i, len(a), len(b) - diagonal)
+            if i < 0 or i + diagonal < 0:
+                continue
+            i += _common(a, b, i, i + diagonal)
+            if diagonal == wanted and i == len(a):
+                return True
+            further[diagonal] = i
+        reached = further
+    return False
+
+
+def _common(a: str, b: str, i: int, j: int) -> int:
+    """Length of the longest common start of ``a[i:]`` and ``b[j:]``."""
+    most = min(len(a) - i, len(b) - j)
+    length, step = 0, 1
+    while step:
+        end = length + step
+        if end <= most and a[i + length : i + end] == b[j + length : j + end]:
+            length, step = end, 2 * step
+        else:
+            step //= 2
+    return length

@@ -105,6 +105,30 @@ class WordNet:
         """
         return self._database().lemmas(word.lower())
 
+    def synonyms(self, word: str, *, senses: int | None = None) -> set[str]:
+        """Lemmas that share a synset with ``word`` as it is, whatever its part of speech.
+
+        Unlike :meth:`lemmas` this looks up no base forms. ``word`` itself is left out.
+
+        Args:
+            word: A lemma in lower case.
+            senses: Only synsets that are among that many most frequent senses of both words, for
+                each part of speech. Default: all.
+        """
+        found = self._database()
+        return {
+            name
+            for pos, offset in found.synsets(word, senses)
+            for name in found.names(pos, offset)
+            if name != word
+            and (senses is None or (pos, offset) in found.synsets(name.lower(), senses))
+        }
+
+    def antonyms(self, word: str) -> set[str]:
+        """Lemmas that WordNet calls the opposite of ``word`` as it is, in any sense."""
+        found = self._database()
+        return set[str]().union(*(found.antonyms(*at, word) for at in found.synsets(word)))
+
     def _database(self) -> _Database:
         with self._lock:
             if self._loaded is None:
@@ -141,8 +165,28 @@ class _Database:
         names: set[str] = set()
         for pos in _PARTS:
             for form in self._base_forms(word, pos):
-                names.update(*(self._names(pos, offset) for offset in self._offsets(pos, form)))
+                names.update(*(self.names(pos, offset) for offset in self._offsets(pos, form)))
         return names
+
+    def synsets(self, form: str, senses: int | None = None) -> list[tuple[str, int]]:
+        # The index lists senses by frequency.
+        parts = [pos for pos in _PARTS if form in self._index[pos]]
+        return [(pos, offset) for pos in parts for offset in self._offsets(pos, form)[:senses]]
+
+    def antonyms(self, pos: str, offset: int, word: str) -> set[str]:
+        fields = self._fields(pos, offset)
+        count = int(fields[3], 16)
+        own = [name.split("(", 1)[0].lower() for name in fields[4 : 4 + 2 * count : 2]]
+        found = set()
+        # A pointer: its kind, the synset it leads to, that one's part of speech, and the numbers
+        # (hexadecimal, two digits each, from 1) of the words that it joins.
+        start = 5 + 2 * count
+        for at in range(start, start + 4 * int(fields[start - 1]), 4):
+            kind, target, part, ends = fields[at : at + 4]
+            source, end = divmod(int(ends, 16), 256)
+            if kind == "!" and own[source - 1] == word:
+                found.add(self.names(part.replace("s", "a"), int(target))[end - 1])
+        return found
 
     def _base_forms(self, word: str, pos: str) -> list[str]:
         forms = self._exceptions[pos].get(word)
@@ -156,10 +200,13 @@ class _Database:
         fields = self._index[pos][form].split()
         return [int(offset) for offset in fields[-int(fields[1]) :]]
 
-    def _names(self, pos: str, offset: int) -> list[str]:
+    def _fields(self, pos: str, offset: int) -> list[str]:
         data = self._data[pos]
+        return data[offset : data.index(b"\n", offset)].decode("utf-8").split(" ")
+
+    def names(self, pos: str, offset: int) -> list[str]:
         # offset, file number, type, word count (hexadecimal), then a word and its number in turn
-        fields = data[offset : data.index(b"\n", offset)].decode("utf-8").split(" ")
+        fields = self._fields(pos, offset)
         words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
         # Adjectives may carry a mark of where they stand, as in "galore(ip)".
         return [word.split("(", 1)[0] if word.endswith(")") else word for word in words]

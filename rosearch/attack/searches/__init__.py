@@ -2,7 +2,8 @@
 
 from rosearch.attack.searches.base import SearchMethod
 from rosearch.attack.searches.beam import BeamSearch
+from rosearch.attack.searches.genetic import GeneticSearch
 from rosearch.attack.searches.greedy import GreedyWordSwap
 from rosearch.attack.searches.rankings import RANKINGS
 
-__all__ = ["RANKINGS", "BeamSearch", "GreedyWordSwap", "SearchMethod"]
+__all__ = ["RANKINGS", "BeamSearch", "GeneticSearch", "GreedyWordSwap", "SearchMethod"]

@@ -36,11 +36,12 @@ class BeamSearch(SearchMethod):
             step: list[Words] = []
             for text in beam:
                 found: dict[str, Words] = {}
-                for index in range(len(text)):
-                    if index in swaps.indices:
-                        candidates = yield from swaps.candidates(text, index)
-                        for candidate in candidates.texts:
-                            found.setdefault(str(candidate), candidate)
+                # Where one word became several, those behind it have moved.
+                moved = len(text) - len(swaps.original)
+                for index in sorted({i + k for i in context.indices for k in (0, moved)}):
+                    candidates = yield from swaps.candidates(text, index)
+                    for candidate in candidates.texts:
+                        found.setdefault(str(candidate), candidate)
                 step += [found[key] for key in sorted(found)]
             if not step:
                 return best

@@ -10,7 +10,10 @@ import torch
 
 from rosearch.attack.base import AskGradients
 from rosearch.attack.swaps import TextSwaps
+from rosearch.attack.text import Words
 from rosearch.errors import DataError
+
+_AT_ONCE = 2048  # texts; those of a long one would fill gigabytes
 
 Ranking: TypeAlias = Generator[Any, Any, Sequence[int]]
 """Yields texts, is sent their scores, returns word indices, the most important first."""
@@ -33,22 +36,30 @@ def rank_by_weighted_saliency(swaps: TextSwaps) -> Ranking:
     """By the best replacement's score times softmax of saliency (Ren et al. 2019, equation 7).
 
     As in TextAttack, scores stand where the paper has changes of score. All texts are asked
-    about at once.
+    about at once, unless they are thousands.
     """
-    blotted = [swaps.blotted(index) for index in swaps.indices]
-    replaced = []
-    for index in swaps.indices:
+    indices = swaps.indices
+    pending: list[Words] = [swaps.blotted(index) for index in indices]
+    scores: list[np.ndarray] = []
+    counts: list[int] = []
+    for index in indices:
         candidates = yield from swaps.candidates(swaps.original, index)
-        replaced.append(candidates.texts)
-    answer = yield [*blotted, *(text for texts in replaced for text in texts)]
-    saliency = torch.softmax(torch.from_numpy(answer.scores[: len(blotted)].copy()), dim=0).numpy()
-    best: list[np.float32 | float] = []
-    start = len(blotted)
-    for texts in replaced:
-        end = start + len(texts)
-        best.append(answer.scores[start:end].max() if texts else 0.0)
-        start = end
-    return _descending(swaps.indices, saliency * np.array(best))
+        counts.append(len(candidates.texts))
+        pending += candidates.texts
+        if len(pending) >= _AT_ONCE:
+            answer = yield pending
+            scores.append(answer.scores)
+            pending = []
+    answer = yield pending
+    flat = np.concatenate([*scores, answer.scores])
+    blotted, replaced = flat[: len(indices)], flat[len(indices) :]
+    saliency = torch.softmax(torch.from_numpy(blotted), dim=0).numpy()
+    ends = np.cumsum(counts, dtype=int)
+    best: list[np.float32 | float] = [
+        replaced[end - count : end].max() if count else 0.0
+        for end, count in zip(ends, counts, strict=True)
+    ]
+    return _descending(indices, saliency * np.array(best))
 
 
 def rank_by_gradient(swaps: TextSwaps) -> Ranking:

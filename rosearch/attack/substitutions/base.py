@@ -67,6 +67,15 @@ class Union(Substitution):
         """Those of all parts."""
         return self._draws
 
+    def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+        found: dict[str, None] = {}
+        start = 0
+        for part in self.parts:
+            end = start + part.draws
+            found.update(dict.fromkeys(part.propose(word, numbers[start:end])))
+            start = end
+        return list(found)
+
     def propose_in(
         self, text: Words, index: int, numbers: Sequence[float] = ()
     ) -> Asking[Sequence[str]]:

@@ -1,0 +1,80 @@
+"""Search with cheap answers, judge with exact ones."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rosearch.attack.gradients import TokenGradients
+from rosearch.attack.settings import check_number
+from rosearch.attack.victim import ModelVictim, Victim
+from rosearch.data import Text
+from rosearch.encoding import Encoding
+
+
+class Bfloat16Victim(ModelVictim):
+    """A model that searches ask in bfloat16, and whose verdicts come from float32.
+
+    Unchanged texts and the texts that searches settle on are judged in float32 always, and so is
+    every text whose two likeliest classes are closer than ``margin``: a verdict can differ from
+    float32's only where bfloat16 is off by more than that, and then the search that believed it
+    begins again in float32. What may differ from an attack in float32 is which of several nearly
+    equal replacements a search prefers.
+
+    Args:
+        model: See :class:`~rosearch.attack.victim.ModelVictim`; a copy in bfloat16 is made of it.
+        tokenizer: Its tokenizer.
+        margin: Difference of probabilities below which a row is computed in float32 too.
+        settings: Further arguments of :class:`~rosearch.attack.victim.ModelVictim`.
+
+    Raises:
+        DataError: ``margin`` is not from 0 to 1, or as for ``ModelVictim``.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, tokenizer: Any, *, margin: float = 0.05, **settings: Any
+    ) -> None:
+        self._exact = ModelVictim(model, tokenizer, **settings)
+        low = copy.deepcopy(model).to(torch.bfloat16)
+        super().__init__(low, tokenizer, **settings)
+        self.tokens = self._exact.tokens
+        self.margin = check_number("margin", margin, least=0.0, most=1.0)
+
+    @property
+    def exact(self) -> Victim:
+        """The model in float32."""
+        return self._exact
+
+    @property
+    def forward_rows(self) -> int:
+        """Rows computed in bfloat16 and in float32 together."""
+        return self._computed + self._exact.forward_rows
+
+    @property
+    def exact_rows(self) -> int:
+        """Rows computed in float32."""
+        return self._exact.forward_rows
+
+    def compute(self, keys: Sequence[Encoding]) -> np.ndarray:
+        probabilities = super().compute(keys)
+        highest = np.partition(probabilities, -2, axis=1)[:, -2:]
+        # A row that is not a number is close too, so that float32 has the last word on it.
+        close = np.flatnonzero(~(highest[:, 1] - highest[:, 0] >= self.margin))
+        if len(close):
+            probabilities[close] = self._exact.answers([keys[i] for i in close.tolist()])
+        return probabilities
+
+    def gradients(
+        self, texts: Sequence[Text], labels: Sequence[int], side: int
+    ) -> list[TokenGradients]:
+        return self._exact.gradients(texts, labels, side)
+
+    def verify(self, texts: Sequence[Text]) -> None:
+        before = self.tokens.reason
+        super().verify(texts)
+        if self.tokens.reason != before:
+            self._exact.forget()

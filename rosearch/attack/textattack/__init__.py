@@ -1,0 +1,11 @@
+"""TextAttack both ways: its attacks in our evaluator, our classifiers in its attacks.
+
+Needs the extra ``rosearch[textattack]``. Importing this package does not import TextAttack; using
+it does, and leaves loggers, environment, warning filters and random generators as they were.
+"""
+
+from rosearch.attack.textattack.attack import TextAttackAttack
+from rosearch.attack.textattack.loading import load_textattack
+from rosearch.attack.textattack.wrapping import wrapper
+
+__all__ = ["TextAttackAttack", "load_textattack", "wrapper"]

