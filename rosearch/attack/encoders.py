@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from rosearch.attack.identity import (
+    cached_files,
+    digest_of_files,
+    digest_of_weights,
+    weight_files,
+)
 from rosearch.attack.oracles import Oracle
 from rosearch.attack.settings import name_of
 from rosearch.errors import DataError, EvaluationError, MissingResourceError
@@ -70,9 +75,11 @@ class SentenceEncoder(Oracle):
             )
         super().__init__(cache=cache)
         if self._folder is not None:
-            self.model = f"files {digest_of_folder(self._folder)}"
+            self.model = f"files {digest_of_files(self._folder, _files(self._folder))}"
         elif hasattr(model, "state_dict"):
-            self.model = f"weights {digest_of_weights(model)}"
+            self.model = (
+                f"weights {digest_of_weights(model, limit=getattr(model, 'max_seq_length', None))}"
+            )
         else:
             self.model = f"function {key or name_of(model)}"
         self._loaded: Encode | None = None
@@ -154,7 +161,7 @@ def _find(model: str | os.PathLike[str] | None) -> Path:
                 )
             return folder.resolve()
         return _on_the_hub(str(named))
-    return _in_the_cache(DEFAULT_ENCODER) or _packaged() or _on_the_hub(DEFAULT_ENCODER)
+    return cached_files(DEFAULT_ENCODER) or _packaged() or _on_the_hub(DEFAULT_ENCODER)
 
 
 def _packaged() -> Path | None:
@@ -164,19 +171,8 @@ def _packaged() -> Path | None:
     return next((folder for folder in folders if (folder / "config.json").is_file()), None)
 
 
-def _in_the_cache(name: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
-        return None
-    return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None
-
-
 def _on_the_hub(name: str) -> Path:
-    found = _in_the_cache(name)
+    found = cached_files(name)
     if found is None:
         from huggingface_hub import HfApi
 
@@ -196,36 +192,15 @@ def _on_the_hub(name: str) -> Path:
                 f"or the environment variable {ENCODER_VARIABLE}. encoder=False leaves the "
                 f"constraint out."
             ) from error
-        found = _in_the_cache(name)
+        found = cached_files(name)
     if found is None:
         raise MissingResourceError(f"The sentence encoder {name!r} was loaded and not kept.")
     return found
 
 
-def digest_of_folder(folder: Path) -> str:
-    """Hash of the files that decide what an encoder answers, whatever the folder's name."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(_files(folder)):
-        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _files(folder: Path) -> Iterable[Path]:
-    weights = list(folder.glob("*.safetensors")) or list(folder.glob("*.bin"))
+    """What decides an encoder's answers."""
     names = ("modules.json", "config.json", "sentence_bert_config.json", "tokenizer.json")
     singles = [folder / name for name in names if (folder / name).is_file()]
     modules = [path for path in folder.glob("[0-9]*_*/*") if path.is_file()]
-    return [*weights, *singles, *modules]
-
-
-def digest_of_weights(model: Any) -> str:
-    """Hash of a PyTorch model's parameters and buffers."""
-    digest = hashlib.blake2b(repr(getattr(model, "max_seq_length", "")).encode(), digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return [*weight_files(folder), *singles, *modules]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -13,6 +12,12 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
+from rosearch.attack.identity import (
+    cached_files,
+    digest_of_files,
+    digest_of_weights,
+    weight_files,
+)
 from rosearch.attack.oracles import Oracle
 from rosearch.attack.settings import check_whole
 from rosearch.attack.text import Words
@@ -83,10 +88,10 @@ class MaskedLM(Oracle):
         self._folder: Path | None = None
         if model is None or isinstance(model, (str, os.PathLike)):
             self._folder = find_masked_lm(model)
-            self.model = f"files {_digest_of_files(self._folder)}"
+            self.model = f"files {digest_of_files(self._folder, _files(self._folder))}"
         elif isinstance(model, tuple) and len(model) == 2:
             self._given = model
-            self.model = f"weights {_digest_of_weights(*model)}"
+            self.model = f"weights {digest_of_weights(*model)}"
         else:
             raise DataError(
                 f"A masked language model is a name, a folder or a pair (model, tokenizer); got "
@@ -246,7 +251,7 @@ def find_masked_lm(model: str | os.PathLike[str] | None = None) -> Path:
     """
     name = str(model or os.environ.get(MASKED_LM_VARIABLE) or DEFAULT_MASKED_LM)
     folder = Path(name).expanduser()
-    found = folder.resolve() if folder.is_dir() else _in_the_cache(name) or _downloaded(name)
+    found = folder.resolve() if folder.is_dir() else cached_files(name) or _downloaded(name)
     try:
         config = json.loads((found / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -284,17 +289,6 @@ def _positions(folder: Path | None, *, offset: bool) -> int | None:
     return count - int(config.get("pad_token_id") or 0) - 1 if offset else count
 
 
-def _in_the_cache(name: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
-        return None
-    return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None
-
-
 def _downloaded(name: str) -> Path:
     from transformers import AutoTokenizer
 
@@ -306,7 +300,7 @@ def _downloaded(name: str) -> Path:
         raise
     except Exception as caught:  # noqa: BLE001 - whatever it is, the model is not here
         error = caught
-    found = _in_the_cache(name)
+    found = cached_files(name)
     if found is None:
         reason = "it was loaded and not kept" if error is None else type(error).__name__
         raise MissingResourceError(
@@ -340,28 +334,10 @@ def _require_mask(tokenizer: Any) -> None:
         )
 
 
-def _digest_of_files(folder: Path) -> str:
-    """Hash of what decides the answers, whatever the folder's name."""
-    digest = hashlib.blake2b(digest_size=16)
-    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-    names = ("config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json")
-    for path in (*weights, *(folder / name for name in names)):
-        if path.is_file():
-            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-            with path.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _digest_of_weights(model: Any, tokenizer: Any) -> str:
-    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()))
-    digest = hashlib.blake2b(vocabulary.encode(), digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def _files(folder: Path) -> list[Path]:
+    """What decides the model's answers."""
+    names = "config.json tokenizer.json tokenizer_config.json vocab.txt vocab.json merges.txt"
+    return [*weight_files(folder), *(folder / name for name in names.split())]
 
 
 Method = Literal["bae", "bert-attack"]

@@ -93,7 +93,7 @@ def race(
         precision=evaluator.precision,
     )
     rows = victim.forward_rows
-    right = _right(victim, [(e.text, e.label) for e in evaluator.part(0, ends[-1]).examples])
+    right = _right(victim.exact, [(e.text, e.label) for e in evaluator.part(0, ends[-1]).examples])
     planned = len(right)
     needed = math.ceil(round(beat * planned, 9))
     alpha = (1 - confidence) / max(1, len(ends) - 1)

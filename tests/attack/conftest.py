@@ -12,6 +12,7 @@ import pytest
 
 from rosearch.attack.resources import find_wordnet
 from rosearch.errors import MissingResourceError
+from tests.attack.textattack_helpers import BagOfWords, sentences, some_wrong
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,21 @@ def textattack(wordnet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
         # Parts of TextAttack ask for data when they are made, though it is here.
         patch.setattr(importlib.import_module("nltk"), "download", lambda *_, **__: True)
         yield module
+
+
+@pytest.fixture(params=["bag of words", "a Hugging Face model"])
+def victim(request: Any, textattack: Any, trained_bert: Any, tokenizer: Any, dataset: Any) -> Any:
+    """Keyword arguments for ``check_agreement``: 200 texts, labels and a victim for each side."""
+    if request.param == "bag of words":
+        bag, texts = BagOfWords(), sentences(200)
+        labels = some_wrong(bag(texts).argmax(axis=1).tolist())
+        return {"texts": texts, "labels": labels, "victim": bag}
+    trained_bert.tokenizer = tokenizer
+    return {
+        "texts": [str(text) for text in dataset.texts],
+        "labels": some_wrong([int(label) for label in dataset.labels]),
+        "victim": trained_bert,
+        "model_wrapper": textattack.models.wrappers.HuggingFaceModelWrapper(
+            trained_bert, tokenizer
+        ),
+    }

@@ -37,24 +37,6 @@ from tests.attack.textattack_helpers import (
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["bag of words", "a Hugging Face model"])
-def victim(request: Any, textattack: Any, trained_bert: Any, tokenizer: Any, dataset: Any) -> Any:
-    """Keyword arguments for ``check_agreement``: 200 texts, labels and a victim for each side."""
-    if request.param == "bag of words":
-        bag, texts = BagOfWords(), sentences(200)
-        labels = some_wrong(bag(texts).argmax(axis=1).tolist())
-        return {"texts": texts, "labels": labels, "victim": bag}
-    trained_bert.tokenizer = tokenizer
-    return {
-        "texts": [str(text) for text in dataset.texts],
-        "labels": some_wrong([int(label) for label in dataset.labels]),
-        "victim": trained_bert,
-        "model_wrapper": textattack.models.wrappers.HuggingFaceModelWrapper(
-            trained_bert, tokenizer
-        ),
-    }
-
-
 def clustered_vectors(texts: Sequence[str]) -> WordVectors:
     """Unit vectors in ten clusters for nine words of ten, and an entry of two words."""
     words = sorted({word.lower() for text in texts for word in Words.of(text).words})

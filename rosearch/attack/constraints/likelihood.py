@@ -11,7 +11,7 @@ import torch
 from rosearch.attack.constraints.base import Change, Constraint, Examined
 from rosearch.attack.constraints.sentence import text_window
 from rosearch.attack.constraints.vectors import new_words
-from rosearch.attack.encoders import digest_of_weights
+from rosearch.attack.identity import digest_of_weights
 from rosearch.attack.oracles import Ask, Asking, Oracle
 from rosearch.attack.settings import check_number, check_whole, name_of
 from rosearch.encoding import default_device
@@ -55,7 +55,7 @@ class LanguageModel(Oracle):
         if self._network is not None:
             if tokenizer is None:
                 raise DataError(f"{type(model).__name__} comes without a tokenizer; give it too.")
-            self.model = f"weights {digest_of_weights(self._network)}"
+            self.model = f"weights {digest_of_weights(self._network, tokenizer)}"
         elif callable(model):
             self._function = model
             cache = cache if key is not None else False
