@@ -27,7 +27,7 @@ class TextDataset:
             largest label.
 
     Raises:
-        DataError: The lengths differ, a text is empty, singles and pairs are mixed, or a
+        DataError: The lengths differ, singles and pairs are mixed, or a
             label is not a whole number in ``range(len(classes))``. The message names the
             first offending example.
     """
@@ -212,9 +212,5 @@ def _check_text(text: Any, index: int) -> Text:
         if not isinstance(part, str):
             raise DataError(
                 f"Text {index} holds {type(part).__name__} ({part!r:.80}); expected str."
-            )
-        if not part.strip():
-            raise DataError(
-                f"Text {index} is empty. Drop such examples before making the data set."
             )
     return parts[0] if len(parts) == 1 else (parts[0], parts[1])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # parallel workers share the cores
 
 if TYPE_CHECKING:
     from rosearch.data import TextDataset
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests leave the cache of whoever runs them alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 settings.register_profile("rosearch", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("rosearch")

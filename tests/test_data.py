@@ -71,8 +71,6 @@ def test_pairs():
         (["a", "b"], [0.0, 1.0], "whole numbers"),
         (["a", "b"], ["x", "y"], "Map class names"),
         (["a", "b"], [0, -1], "Label -1 of example 1 is outside 0 to 0"),
-        (["a", " \n"], [0, 0], "Text 1 is empty"),
-        (["a", ("b", "")], [0, 0], "Text 1 is empty"),
         (["a", ("b", "c")], [0, 0], "1 texts and 1 pairs"),
         (["a", None], [0, 0], "Text 1 is NoneType"),
         (["a", ("b", 3)], [0, 0], "Text 1 holds int"),
@@ -82,6 +80,11 @@ def test_pairs():
 def test_bad_input_is_refused_with_the_example_named(texts, labels, message):
     with pytest.raises(DataError, match=message):
         TextDataset(texts, labels, classes=None if "outside" not in message else ["only"])
+
+
+def test_empty_texts_are_texts():
+    assert TextDataset(["a", "", " \n"], [0, 1, 0]).texts == ("a", "", " \n")
+    assert TextDataset([("a", ""), ("b", "c")], [0, 1]).texts[0] == ("a", "")
 
 
 def test_a_label_outside_the_classes_is_refused():

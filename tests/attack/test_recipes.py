@@ -238,3 +238,26 @@ def test_any_recipe_held_to_a_share_of_changed_words(share: float) -> None:
     }
     assert len(free.constraints) == len(attack.constraints) - 1
     assert report.succeeded <= attacked(free).succeeded
+
+
+def test_another_process_asks_wordnet_nothing_again(
+    wordnet_folder: Path, tmp_path: Path, dataset: TextDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path))
+    labels = hashing_classifier(list(dataset.texts)).argmax(axis=1).tolist()
+    data = TextDataset(dataset.texts, labels, classes=["a", "b"])
+    first = RobustnessEvaluator(
+        PWWS(wordnet=wordnet_folder), data, examples=20, progress=False
+    ).evaluate(hashing_classifier)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("WordNet was asked again.")
+
+    # A new attack knows nothing by itself, as in another process.
+    again = PWWS(wordnet=wordnet_folder)
+    monkeypatch.setattr(type(again.substitution._lookup.wordnet), "lemmas", refuse)
+    second = RobustnessEvaluator(again, data, examples=20, progress=False).evaluate(
+        hashing_classifier
+    )
+    assert first.succeeded > 0
+    assert second.examples == first.examples

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rosearch.attack.oracles import Oracle
 from rosearch.attack.resources import WordNet
 from rosearch.attack.substitutions.base import Substitution
 from rosearch.attack.text import word_spans
@@ -15,13 +16,14 @@ class WordNetSynonyms(Substitution):
     """All single-word lemmas that share a synset with the word, of any part of speech.
 
     As TextAttack's ``WordSwapWordNet``: base forms are looked up, replacements are not inflected,
-    antonyms of polysemous words are not filtered. Look-ups are kept in memory, and travel along
-    when this is pickled. Settings tell editions of WordNet apart by a digest of what the files
+    antonyms of polysemous words are not filtered. Look-ups are remembered and kept on disk like
+    an oracle's answers. Settings tell editions of WordNet apart by a digest of what the files
     hold, wherever they lie.
 
     Args:
         wordnet: Folder of WordNet's database; see
             :func:`rosearch.attack.resources.find_wordnet`.
+        cache: See :class:`~rosearch.attack.oracles.Oracle`.
 
     Raises:
         MissingResourceError: WordNet is not on this machine.
@@ -29,26 +31,46 @@ class WordNetSynonyms(Substitution):
 
     name = "wordnet-synonyms"
 
-    def __init__(self, *, wordnet: str | os.PathLike[str] | None = None) -> None:
-        self._wordnet = WordNet(wordnet)
-        self._known: dict[str, tuple[str, ...]] = {}
+    def __init__(
+        self,
+        *,
+        wordnet: str | os.PathLike[str] | None = None,
+        cache: bool | str | os.PathLike[str] = True,
+    ) -> None:
+        self._lookup = Lookup(WordNet(wordnet), cache=cache)
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        found = self._known.get(word)
-        if found is None:
-            names = self._wordnet.lemmas(word)
-            found = tuple(sorted(n for n in names if n != word and _is_one_word(n)))
-            self._known[word] = found
+        found: list[str] = self._lookup.answer([word])[0]
         return found
 
     def prepare(self, words: Iterable[str]) -> None:
-        for word in words:
-            self.propose(word)
+        self._lookup.answer(list(words))
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """Name, and the digest of WordNet's files."""
-        return {**super().settings, "wordnet": self._wordnet.digest}
+        return {**super().settings, "wordnet": self._lookup.wordnet.digest}
+
+
+class Lookup(Oracle):
+    """Words to their single-word synonyms in WordNet, sorted."""
+
+    name = "wordnet-synonyms"
+
+    def __init__(self, wordnet: WordNet, *, cache: bool | str | os.PathLike[str] = True) -> None:
+        super().__init__(cache=cache)
+        self.wordnet = wordnet
+
+    def compute(self, questions: Sequence[str]) -> Sequence[list[str]]:
+        return [
+            sorted(n for n in self.wordnet.lemmas(word) if n != word and _is_one_word(n))
+            for word in questions
+        ]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Name, and the digest of WordNet's files."""
+        return {"name": self.name, "wordnet": self.wordnet.digest}
 
 
 def _is_one_word(name: str) -> bool:
