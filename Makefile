@@ -29,7 +29,7 @@ help:  ## list the targets
 install: $(STAMP)  ## make .venv and install what requirements.lock names
 
 $(STAMP): requirements.lock pyproject.toml
-	@echo "installing into $(VENV): about a minute, longer on a slow connection ..."
+	@echo "installing into $(VENV): one to three minutes ..."
 	@$(PY) -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install -qq -r requirements.lock
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .

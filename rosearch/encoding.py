@@ -6,8 +6,10 @@ under a budget of tokens, so that almost no padding is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +28,8 @@ class Encoding(NamedTuple):
 
     ids: tuple[int, ...]
     types: tuple[int, ...] | None = None
-    """Token type (segment) ids, for pairs whose tokenizer gives them."""
+    """Token type (segment) ids where the tokenizer gives them; of single texts only those that are
+    not all 0, which is what models take for granted."""
 
 
 def require_padding(tokenizer: Any) -> int:
@@ -42,6 +45,18 @@ def require_padding(tokenizer: Any) -> int:
             f"tokenizer.pad_token = tokenizer.eos_token, and set model.config.pad_token_id."
         )
     return int(tokenizer.pad_token_id)
+
+
+def pads_left(tokenizer: Any) -> bool:
+    """Whether padding belongs before the text, where the tokenizer's ``padding_side`` puts it.
+
+    XLNet reads its class off the last token. Models whose texts begin with the classification
+    token look for it in the first place, so these are padded on the right always.
+    """
+    if getattr(tokenizer, "padding_side", "right") != "left":
+        return False
+    first = tokenizer("a")["input_ids"][:1]
+    return not first or first[0] != getattr(tokenizer, "cls_token_id", None)
 
 
 def length_limit(tokenizer: Any, max_length: int | None = None) -> int:
@@ -81,10 +96,18 @@ def encode(tokenizer: Any, texts: Sequence[Text], *, max_length: int) -> list[En
         out = tokenizer(first, second, truncation=True, max_length=max_length)
     else:
         out = tokenizer(list(texts), truncation=True, max_length=max_length)
-    types = out.get("token_type_ids") if isinstance(texts[0], tuple) else None
+    return encodings(out, pairs=isinstance(texts[0], tuple))
+
+
+def encodings(out: Mapping[str, Any], *, pairs: bool) -> list[Encoding]:
+    """The rows of a tokenizer's answer to texts, or to pairs."""
+    types = out.get("token_type_ids")
     if types is None:
         return [Encoding(tuple(ids)) for ids in out["input_ids"]]
-    return [Encoding(tuple(i), tuple(t)) for i, t in zip(out["input_ids"], types, strict=True)]
+    return [
+        Encoding(tuple(ids), tuple(kinds) if pairs or any(kinds) else None)
+        for ids, kinds in zip(out["input_ids"], types, strict=True)
+    ]
 
 
 def token_batches(
@@ -119,9 +142,19 @@ def token_batches(
 
 
 def collate(
-    rows: Sequence[Encoding], *, pad_id: int, device: torch.device | str = "cpu"
+    rows: Sequence[Encoding],
+    *,
+    pad_id: int,
+    pad_left: bool = False,
+    device: torch.device | str = "cpu",
 ) -> dict[str, torch.Tensor]:
     """Pad rows to the longest of them.
+
+    Args:
+        rows: Tokenised texts.
+        pad_id: Id of the padding token.
+        pad_left: Whether padding stands before the text; see :func:`pads_left`.
+        device: Where the tensors are to be.
 
     Returns:
         ``input_ids`` and ``attention_mask``, and ``token_type_ids`` where the rows have them, each
@@ -129,12 +162,14 @@ def collate(
     """
     lengths = np.fromiter((len(row.ids) for row in rows), dtype=np.int64, count=len(rows))
     mask = np.arange(int(lengths.max(initial=1)))[None, :] < lengths[:, None]
+    if pad_left:
+        mask = mask[:, ::-1]
     ids = np.full(mask.shape, pad_id, dtype=np.int64)
     ids[mask] = np.concatenate([row.ids for row in rows]) if rows else []
     arrays = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-    if rows and rows[0].types is not None:
+    if any(row.types is not None for row in rows):
         types = np.zeros(mask.shape, dtype=np.int64)
-        types[mask] = np.concatenate([row.types or () for row in rows])
+        types[mask] = np.concatenate([row.types or (0,) * len(row.ids) for row in rows])
         arrays["token_type_ids"] = types
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if str(device) == "cpu":
@@ -142,17 +177,46 @@ def collate(
     return {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
 
 
+def model_inputs(
+    model: torch.nn.Module, rows: Sequence[Encoding], *, pad_id: int, pad_left: bool = False
+) -> dict[str, torch.Tensor]:
+    """What a model is called with: :func:`collate` on its device.
+
+    With padding on the left, models that take ``position_ids`` get them too: each row is counted
+    from where its text begins, as if it came alone.
+    """
+    device = next(model.parameters()).device
+    inputs = collate(rows, pad_id=pad_id, pad_left=pad_left, device=device)
+    if pad_left and "position_ids" in inspect.signature(model.forward).parameters:
+        places = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+        inputs["position_ids"] = places + first_position(model)
+    return inputs
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Eval mode while this is open; afterwards each module has the mode it had before."""
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
 def predict(
     model: torch.nn.Module,
     rows: Sequence[Encoding],
     *,
     pad_id: int,
+    pad_left: bool = False,
     token_budget: int = 4096,
     on_batch: Callable[[int], object] | None = None,
 ) -> np.ndarray:
     """Logits of a Hugging Face sequence classifier in inference mode.
 
-    The model's train or eval mode is put back afterwards. Runs on the device that
+    The modules' train or eval modes are put back afterwards. Runs on the device that
     the model is on. On a CPU with several threads, each thread computes batches of its own:
     matrices of a batch are too small to be shared well.
 
@@ -161,6 +225,7 @@ def predict(
             with ``logits`` of shape ``(rows, classes)``.
         rows: Tokenised texts, in any order.
         pad_id: Id of the padding token.
+        pad_left: Whether padding stands before the text; see :func:`pads_left`.
         token_budget: Tokens of a batch, padding included.
         on_batch: Called with the number of rows done after every batch.
 
@@ -179,21 +244,17 @@ def predict(
 
     def compute(batch: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():
-            inputs = collate([rows[i] for i in batch], pad_id=pad_id, device=device)
+            inputs = model_inputs(model, [rows[i] for i in batch], pad_id=pad_id, pad_left=pad_left)
             # Results stay on the device until the end: reading each would make a GPU wait.
             logits: torch.Tensor = model(**inputs).logits.float()
         return logits
 
     parts: list[torch.Tensor] = []
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for batch, part in zip(batches, _mapped(compute, batches, threads), strict=True):
             parts.append(part)
             if on_batch:
                 on_batch(len(batch))
-    finally:
-        model.train(was_training)
     logits = torch.cat(parts).cpu().numpy()
     out = np.empty_like(logits)
     out[np.concatenate(batches)] = logits
@@ -242,4 +303,5 @@ def accuracy(
     limits = [length_limit(tokenizer, max_length), position_limit(model)]
     longest = min(limit for limit in limits if limit is not None)
     rows = encode(tokenizer, dataset.texts, max_length=longest)
-    return float((predict(model, rows, pad_id=pad_id).argmax(axis=1) == dataset.labels).mean())
+    logits = predict(model, rows, pad_id=pad_id, pad_left=pads_left(tokenizer))
+    return float((logits.argmax(axis=1) == dataset.labels).mean())

@@ -157,6 +157,52 @@ def _trained(tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset
     return model
 
 
+@pytest.fixture(scope="session")
+def xlnet_tokenizer(tokenizer: Any) -> Any:
+    """``tokenizer`` in XLNet's manner: padding on the left, [CLS] last and of type 2."""
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A:0 [SEP]:0 [CLS]:2",
+        pair="$A:0 [SEP]:0 $B:1 [SEP]:1 [CLS]:2",
+        special_tokens=[(t, backend.token_to_id(t)) for t in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        padding_side="left",
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_xlnet(xlnet_tokenizer: Any) -> Any:
+    """A random XLNet classifier of two layers, whose answers differ widely between texts."""
+    import torch
+    from transformers import XLNetConfig, XLNetForSequenceClassification
+
+    config = XLNetConfig(
+        vocab_size=len(xlnet_tokenizer),
+        d_model=32,
+        n_layer=2,
+        n_head=2,
+        d_inner=64,
+        num_labels=2,
+        pad_token_id=xlnet_tokenizer.pad_token_id,
+        initializer_range=0.3,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return XLNetForSequenceClassification(config).eval()
+
+
 @pytest.fixture
 def trained_bert(_trained: Any) -> Any:
     """``tiny_bert()`` trained on ``dataset``; yours to change."""

@@ -113,3 +113,13 @@ def test_every_public_class_is_in_the_reference():
         if name != "__version__" and not re.search(rf"rosearch\.(\w+\.)*{name}\b", page)
     ]
     assert missing == ["RosearchError"]  # with the module of errors
+
+
+def test_the_page_on_attacks_runs_from_top_to_bottom(capsys):
+    page = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    code = [block for block in FENCE.findall(page) if "textattack" not in block]
+    assert len(code) >= 5
+    exec(compile("\n".join(code), "attacks.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "error" not in printed
+    assert "100.0%, attack success 0.0%" not in printed, "an example in which no attack succeeds"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import threading
 from types import SimpleNamespace
 
@@ -16,7 +17,9 @@ from rosearch.encoding import (
     collate,
     default_device,
     encode,
+    evaluating,
     length_limit,
+    pads_left,
     position_limit,
     predict,
     require_padding,
@@ -90,9 +93,20 @@ def test_collate_pads_token_types_with_zero():
     assert out["token_type_ids"].tolist() == [[0, 1], [1, 0]]
 
 
-@given(st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=9), min_size=1, max_size=9))
-def test_collate_and_mask_give_the_rows_back(rows):
-    out = collate([Encoding(tuple(row)) for row in rows], pad_id=0)
+def test_collate_pads_on_the_left_where_asked():
+    rows = [Encoding((5, 6, 7), (0, 1, 2)), Encoding((8,))]
+    out = collate(rows, pad_id=9, pad_left=True)
+    assert out["input_ids"].tolist() == [[5, 6, 7], [9, 9, 8]]
+    assert out["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert out["token_type_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=9), min_size=1, max_size=9),
+    st.booleans(),
+)
+def test_collate_and_mask_give_the_rows_back(rows, pad_left):
+    out = collate([Encoding(tuple(row)) for row in rows], pad_id=0, pad_left=pad_left)
     masks = out["attention_mask"].bool()
     again = [ids[mask].tolist() for ids, mask in zip(out["input_ids"], masks, strict=True)]
     assert again == rows
@@ -113,6 +127,61 @@ def test_predict_equals_one_row_at_a_time(device, budget, tokenizer, dataset, tr
         for row, got in zip(rows, logits, strict=True):
             alone = model(input_ids=torch.tensor([row.ids], device=device)).logits[0]
             np.testing.assert_allclose(got, alone.cpu().numpy(), atol=1e-5)
+
+
+def test_token_types_of_single_texts_are_kept_where_they_say_something(xlnet_tokenizer):
+    (row,) = encode(xlnet_tokenizer, ["a good film"], max_length=16)
+    assert row.types == (0, 0, 0, 0, 2)
+
+
+def test_predict_equals_transformers_on_an_xlnet(xlnet_tokenizer, tiny_xlnet, dataset):
+    texts = [*dataset.texts[:20], " ".join(dataset.texts[:3])]
+    rows = encode(xlnet_tokenizer, texts, max_length=64)
+    assert pads_left(xlnet_tokenizer)
+    logits = predict(tiny_xlnet, rows, pad_id=0, pad_left=True, token_budget=4096)
+    inputs = xlnet_tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        np.testing.assert_allclose(logits, tiny_xlnet(**inputs).logits.numpy(), atol=1e-4)
+    alone = np.concatenate([predict(tiny_xlnet, [row], pad_id=0, pad_left=True) for row in rows])
+    np.testing.assert_allclose(logits, alone, atol=1e-4)
+    data = TextDataset(texts, alone.argmax(axis=1).tolist(), classes=("a", "b"))
+    assert accuracy(tiny_xlnet, data, xlnet_tokenizer) == 1.0
+
+
+def test_left_padding_moves_no_position(tokenizer, dataset):
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, pad_token_id=0,
+        initializer_range=0.5, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = GPT2ForSequenceClassification(config).eval()
+    rows = encode(tokenizer, [*dataset.texts[:9], " ".join(dataset.texts[:3])], max_length=64)
+    together = predict(model, rows, pad_id=0, pad_left=True)
+    alone = np.concatenate([predict(model, [row], pad_id=0) for row in rows])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_what_begins_with_the_classification_token_is_padded_on_the_right(tokenizer):
+    assert not pads_left(tokenizer)
+    odd = copy.deepcopy(tokenizer)
+    odd.padding_side = "left"  # a BERT would take a padding token for [CLS]
+    assert not pads_left(odd)
+    odd.cls_token = None
+    assert pads_left(odd)
+
+
+def test_every_module_gets_its_own_mode_back(trained_bert):
+    trained_bert.train()
+    trained_bert.bert.embeddings.eval()
+    modes = [module.training for module in trained_bert.modules()]
+    with evaluating(trained_bert):
+        assert not any(module.training for module in trained_bert.modules())
+    assert [module.training for module in trained_bert.modules()] == modes
+    predict(trained_bert, [Encoding((5, 6))], pad_id=0)
+    assert [module.training for module in trained_bert.modules()] == modes
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -73,8 +73,8 @@ class SearchContext:
     score: float
     """Score of the text as it is, before any change."""
     indices: tuple[int, ...]
-    """Words worth changing, in reading order: those that the victim gets to read before
-    it truncates."""
+    """Words worth changing, in reading order: those that the victim gets to read,
+    because it does not cut them off."""
     text_key: str
     """The whole input in one string; randomness depends on it."""
     seed: int = 0

@@ -13,6 +13,7 @@ from rosearch.attack.searches import GreedyWordSwap, SearchMethod
 from rosearch.attack.substitutions import Substitution
 from rosearch.attack.swaps import WordSwaps
 from rosearch.attack.text import Words
+from rosearch.errors import DataError
 
 
 class WordSwapAttack(Attack):
@@ -31,6 +32,10 @@ class WordSwapAttack(Attack):
         constraints: Asked in turn about what those before have let through.
         search: Chooses. Default: greedy, by blotting words out.
         resegment: See :class:`~rosearch.attack.swaps.WordSwaps`.
+        name: Name in reports and seeds. Default: that of the class.
+
+    Raises:
+        DataError: A part is not what it should be, a class instead of an instance for one.
     """
 
     name = "word-swap"
@@ -42,21 +47,42 @@ class WordSwapAttack(Attack):
         search: SearchMethod | None = None,
         *,
         resegment: bool = True,
+        name: str | None = None,
     ) -> None:
+        if isinstance(constraints, Constraint):
+            constraints = (constraints,)
+        _require(substitution, Substitution)
+        for constraint in constraints:
+            _require(constraint, Constraint)
+        _require(search or GreedyWordSwap(), SearchMethod)
         self.substitution = substitution
         self.constraints = tuple(constraints)
         self.search_method = search or GreedyWordSwap()
         self.resegment = resegment
+        if name is not None:
+            self.name = name  # type: ignore[misc]
 
-    def with_constraints(self, *constraints: Constraint) -> Self:
+    def with_constraints(self, *constraints: Constraint, name: str | None = None) -> Self:
         """A copy with more constraints, which are asked after those it has.
 
         So any recipe can be held to a share of changed words::
 
-            PWWS().with_constraints(MaxWordsChanged(share=0.1))
+            PWWS().with_constraints(MaxWordsChanged(share=0.1), name="pwws-10")
+
+        Args:
+            constraints: The constraints.
+            name: Another name, to have both in one evaluator. It changes the seeds of random
+                substitutions. Default: the same name.
+
+        Raises:
+            DataError: One is no constraint.
         """
+        for constraint in constraints:
+            _require(constraint, Constraint)
         twin = copy.copy(self)
         twin.constraints = (*self.constraints, *constraints)
+        if name is not None:
+            twin.name = name  # type: ignore[misc]
         return twin
 
     def prepare(self, texts: Sequence[Words]) -> None:
@@ -66,3 +92,12 @@ class WordSwapAttack(Attack):
     def search(self, text: Words, context: SearchContext) -> Search:
         swaps = WordSwaps(self.substitution, self.constraints, self.resegment)
         return (yield from self.search_method.search(swaps.start(text, context), context))
+
+
+def _require(part: object, kind: type) -> None:
+    if not isinstance(part, kind):
+        given = f"the class {part.__name__}" if isinstance(part, type) else repr(part)
+        raise DataError(
+            f"Expected an instance of {kind.__name__}, got {given:.80}. An attack is "
+            f"WordSwapAttack(substitution, [constraint, ...], search_method)."
+        )

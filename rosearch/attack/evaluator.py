@@ -13,12 +13,14 @@ from rosearch.attack.base import Attack
 from rosearch.attack.base import attacks as registry
 from rosearch.attack.engine import Example, run_attack
 from rosearch.attack.goals import Goal, Untargeted
+from rosearch.attack.precision import describe_victim
 from rosearch.attack.results import AttackResult, RobustnessReport, combine, summarise
 from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, check_side
-from rosearch.attack.victim import Precision, make_victim
+from rosearch.attack.victim import Precision, Victim, make_victim
 from rosearch.data import TextDataset
 from rosearch.errors import DataError
+from rosearch.labels import check_class_order
 from rosearch.seeding import generator
 
 
@@ -44,7 +46,8 @@ class RobustnessEvaluator:
         token_budget: Tokens of a batch; changes speed only. Default: 1024 on a CPU, else 65536.
         precision: ``"bfloat16"``: searches ask the model in bfloat16, and every verdict is
             confirmed in float32; see :class:`~rosearch.attack.precision.Bfloat16Victim`. Faster;
-            a search may prefer another of two nearly equal replacements.
+            a search may prefer another of two nearly equal replacements. ``"float32"``: the model
+            is asked as it was loaded, in bfloat16 if its weights are.
         progress: Show a bar for what takes longer than two seconds.
 
     Raises:
@@ -71,7 +74,7 @@ class RobustnessEvaluator:
         precision: Precision = "float32",
         progress: bool = True,
     ) -> None:
-        given = [attacks] if isinstance(attacks, (str, Attack)) else list(attacks)
+        given = [attacks] if isinstance(attacks, (str, Attack, type)) else list(attacks)
         self.attacks = tuple(_make(attack) for attack in given)
         names = [attack.name for attack in self.attacks]
         if not names or len(set(names)) < len(names):
@@ -94,6 +97,7 @@ class RobustnessEvaluator:
         self.progress = progress
         self.indices = choose_examples(len(dataset), examples, self.seed)
         self.classes = len(dataset.classes)
+        self._class_names = tuple(dataset.classes)
         self._fingerprint = dataset.fingerprint
         self._examples = tuple(
             Example(i, dataset.texts[i], int(dataset.labels[i])) for i in self.indices
@@ -118,22 +122,8 @@ class RobustnessEvaluator:
             "examples": list(self.indices),
         }
 
-    def evaluate(self, model: Any, tokenizer: Any = None) -> RobustnessReport:
-        """Attack one victim.
-
-        Args:
-            model: A Hugging Face sequence classifier; a function from a list of texts to an array
-                of shape ``(texts, classes)``, probabilities or logits; or a
-                :class:`~rosearch.attack.victim.Victim`.
-            tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``.
-
-        Raises:
-            DataError: The model has no tokenizer, or the tokenizer no padding token.
-            EvaluationError: The victim gives another number of classes than the data set has,
-                or it or an attack fails on every example. What fails on some examples only is
-                counted in the report.
-        """
-        begun = time.perf_counter()
+    def victim(self, model: Any, tokenizer: Any = None) -> Victim:
+        """What :meth:`evaluate` attacks; arguments and errors are its own."""
         victim = make_victim(
             model,
             tokenizer,
@@ -142,8 +132,37 @@ class RobustnessEvaluator:
             token_budget=self.token_budget,
             precision=self.precision,
         )
+        config = getattr(getattr(victim.exact, "model", None), "config", None)
+        check_class_order(config, self._class_names, owner="The model")
+        return victim
+
+    def evaluate(
+        self, model: Any, tokenizer: Any = None, *, all_may_fail: bool = False
+    ) -> RobustnessReport:
+        """Attack one victim.
+
+        The report's settings are the evaluator's, and under ``"victim"`` how this victim really
+        answered: ``max_length`` and ``precision`` are no settings of functions, nor of a
+        :class:`~rosearch.attack.victim.Victim` that was made elsewhere.
+
+        Args:
+            model: A Hugging Face sequence classifier; a function from a list of texts to an array
+                of shape ``(texts, classes)``, probabilities or logits; or a
+                :class:`~rosearch.attack.victim.Victim`.
+            tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``.
+            all_may_fail: Report errors where every example failed, instead of raising.
+
+        Raises:
+            DataError: The model has no tokenizer, the tokenizer no padding token, or the model
+                has the data's class names in another order.
+            EvaluationError: The victim gives another number of classes than the data set has,
+                or it or an attack fails on every example. What fails on some examples only is
+                counted in the report.
+        """
+        begun = time.perf_counter()
+        victim = self.victim(model, tokenizer)
         rows_before = victim.forward_rows
-        settings = self.settings
+        settings = {**self.settings, "victim": describe_victim(victim)}
         reports: dict[str, RobustnessReport] = {}
         with tqdm(
             total=len(self.attacks) * len(self._examples),
@@ -165,6 +184,7 @@ class RobustnessEvaluator:
                     query_budget=self.query_budget,
                     attacked_side=self.attacked_side,
                     skip_truncated=self.skip_truncated,
+                    all_may_fail=all_may_fail,
                     on_result=lambda _: bar.update(),
                 )
                 reports[attack.name] = summarise(

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from rosearch.data import Text
-from rosearch.encoding import Encoding, collate, token_batches
+from rosearch.encoding import Encoding, encodings, evaluating, model_inputs, token_batches
 from rosearch.errors import EvaluationError
 
 RowsOf = Callable[[Sequence[str]], Sequence[Encoding]]
@@ -103,12 +103,13 @@ def token_gradients(
     side: int,
     max_length: int,
     pad_id: int,
+    pad_left: bool = False,
     token_budget: int,
     rows_of: Callable[[Text], RowsOf],
 ) -> list[TokenGradients]:
     """Gradients of the cross-entropy with ``labels`` at the tokens' embeddings.
 
-    The model computes in eval mode; its mode, parameters and their ``.grad`` stay as they were.
+    The model computes in eval mode; its modes, parameters and their ``.grad`` stay as they were.
 
     Args:
         model: A Hugging Face sequence classifier.
@@ -118,6 +119,7 @@ def token_gradients(
         side: Which text of a pair is attacked.
         max_length: Tokens after which inputs are cut.
         pad_id: Id of the padding token.
+        pad_left: Whether padding stands before the text.
         token_budget: Tokens of a batch, padding included; halved when memory runs out.
         rows_of: For an input, how variants of its attacked side become rows.
 
@@ -136,12 +138,15 @@ def token_gradients(
     pairs = isinstance(texts[0], tuple)
     columns = [list(part) for part in zip(*texts, strict=True)] if pairs else [list(texts)]
     out = tokenizer(*columns, truncation=True, max_length=max_length, return_offsets_mapping=True)
-    types = out.get("token_type_ids") if pairs else None
-    rows = [
-        Encoding(tuple(ids), None if types is None else tuple(types[i]))
-        for i, ids in enumerate(out["input_ids"])
-    ]
-    found = _row_gradients(model, rows, labels, pad_id=pad_id, token_budget=token_budget)
+    rows = encodings(out, pairs=pairs)
+    found = _row_gradients(
+        model,
+        rows,
+        labels,
+        pad_id=pad_id,
+        pad_left=pad_left,
+        token_budget=token_budget,
+    )
     weight = getattr(_embeddings(model), "weight", None)
     answers = []
     for i, (row, gradients) in enumerate(zip(rows, found, strict=True)):
@@ -167,20 +172,23 @@ def _row_gradients(
     labels: Sequence[int],
     *,
     pad_id: int,
+    pad_left: bool,
     token_budget: int,
 ) -> list[np.ndarray]:
     """float32 gradients of each row, shape ``(tokens, width)``."""
     found: dict[int, np.ndarray] = {}
     lengths = [len(row.ids) for row in rows]
     pending = token_batches(lengths, token_budget=token_budget)[::-1]
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         while pending:
             batch = pending.pop()
             try:
                 gradients = _batch_gradients(
-                    model, [rows[i] for i in batch], [labels[i] for i in batch], pad_id
+                    model,
+                    [rows[i] for i in batch],
+                    [labels[i] for i in batch],
+                    pad_id=pad_id,
+                    pad_left=pad_left,
                 )
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
@@ -189,16 +197,19 @@ def _row_gradients(
                 continue
             for i, part in zip(batch, gradients, strict=True):
                 # A copy, so that a short text does not hold its whole batch.
-                found[int(i)] = part[: lengths[i]].copy()
-    finally:
-        model.train(was_training)
+                begin = len(part) - lengths[i] if pad_left else 0
+                found[int(i)] = part[begin : begin + lengths[i]].copy()
     return [found[i] for i in range(len(rows))]
 
 
 def _batch_gradients(
-    model: torch.nn.Module, rows: Sequence[Encoding], labels: Sequence[int], pad_id: int
+    model: torch.nn.Module,
+    rows: Sequence[Encoding],
+    labels: Sequence[int],
+    *,
+    pad_id: int,
+    pad_left: bool,
 ) -> np.ndarray:
-    device = next(model.parameters()).device
     # Callers may be in inference mode, whose tensors know no gradient; and cuDNN's recurrent layers
     # go backwards in training mode only.
     with (
@@ -207,9 +218,9 @@ def _batch_gradients(
         torch.backends.cudnn.flags(enabled=False),
         _caught(_embeddings(model)) as embedded,
     ):
-        inputs = collate(rows, pad_id=pad_id, device=device)
-        classes = torch.tensor(list(labels), device=device)
+        inputs = model_inputs(model, rows, pad_id=pad_id, pad_left=pad_left)
         logits = model(**inputs).logits
+        classes = torch.tensor(list(labels), device=logits.device)
         if not embedded:
             raise EvaluationError(
                 f"{type(model).__name__} does not embed its tokens with the module that its "
@@ -219,7 +230,11 @@ def _batch_gradients(
         # A sum, so that each row's gradient is that of its own loss.
         loss = functional.cross_entropy(logits.float(), classes, reduction="sum")
         # Asked for the embeddings alone, autograd computes no gradient of a parameter.
-        (gradients,) = torch.autograd.grad(loss, embedded[:1])
+        given, leaf = embedded[0]
+        (gradients,) = torch.autograd.grad(loss, leaf)
+        read, ids = given[0].cpu() if given else None, inputs["input_ids"].cpu()
+        if read is not None and not torch.equal(read, ids) and torch.equal(read, ids.T):
+            gradients = gradients.transpose(0, 1)  # XLNet embeds (tokens, rows)
     array: np.ndarray = gradients.float().cpu().numpy()
     return array
 
@@ -238,13 +253,13 @@ def _embeddings(model: Any) -> torch.nn.Module:
 
 
 @contextmanager
-def _caught(module: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
-    """What ``module`` gives while this is open, cut off from what computed it."""
-    caught: list[torch.Tensor] = []
+def _caught(module: torch.nn.Module) -> Iterator[list[tuple[Any, torch.Tensor]]]:
+    """What ``module`` is given and gives while this is open, cut off from what computed it."""
+    caught: list[tuple[Any, torch.Tensor]] = []
 
-    def catch(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    def catch(_module: Any, given: Any, output: torch.Tensor) -> torch.Tensor:
         leaf = output.detach().requires_grad_()
-        caught.append(leaf)
+        caught.append((given, leaf))
         return leaf
 
     handle = module.register_forward_hook(catch)

@@ -15,7 +15,8 @@ import torch
 from rosearch.attack.identity import (
     cached_files,
     digest_of_files,
-    digest_of_weights,
+    digest_of_model,
+    model_files,
     weight_files,
 )
 from rosearch.attack.oracles import Oracle
@@ -25,6 +26,7 @@ from rosearch.encoding import (
     collate,
     default_device,
     encode,
+    evaluating,
     length_limit,
     position_limit,
     require_padding,
@@ -42,6 +44,7 @@ LONGEST = 512
 
 _MARKS = ("##", "\u0120", "\u2581")
 _HEADS = ("ForMaskedLM", "ForPreTraining")
+_VOCABULARIES = ("tokenizer*", "vocab*", "*.model")
 _TIED = ("decoder.weight", "decoder.bias", "position_ids")
 
 
@@ -88,10 +91,10 @@ class MaskedLM(Oracle):
         self._folder: Path | None = None
         if model is None or isinstance(model, (str, os.PathLike)):
             self._folder = find_masked_lm(model)
-            self.model = f"files {digest_of_files(self._folder, _files(self._folder))}"
+            self.model = f"files {digest_of_files(self._folder, model_files(self._folder))}"
         elif isinstance(model, tuple) and len(model) == 2:
             self._given = model
-            self.model = f"weights {digest_of_weights(*model)}"
+            self.model = f"weights {digest_of_model(*model)}"
         else:
             raise DataError(
                 f"A masked language model is a name, a folder or a pair (model, tokenizer); got "
@@ -160,9 +163,7 @@ class MaskedLM(Oracle):
         budget = self._budget or (1024 if device.type == "cpu" else 16384)
         pad_id = require_padding(self.tokenizer)
         pending = token_batches(lengths, token_budget=budget)[::-1]
-        was_training = model.training
-        model.eval()
-        try:
+        with evaluating(model):
             while pending:
                 batch = pending.pop()
                 inputs = collate([rows[i] for i in batch], pad_id=pad_id, device=device)
@@ -181,8 +182,6 @@ class MaskedLM(Oracle):
                     elif self.tokenizer.mask_token_id in ids:  # else it was cut off
                         at = ids.index(self.tokenizer.mask_token_id)
                         answers[i] = self._words(logits[place, at], starting=at == 1)
-        finally:
-            model.train(was_training)
         return answers
 
     def _places(self, logits: torch.Tensor) -> list[list[int]]:
@@ -239,19 +238,24 @@ class MaskedLM(Oracle):
         return state
 
 
-def find_masked_lm(model: str | os.PathLike[str] | None = None) -> Path:
+def find_masked_lm(model: str | os.PathLike[str] | None = None, *, download: bool = True) -> Path:
     """The folder of a masked language model; downloaded from the Hub where it must be.
 
     Args:
         model: A folder or a name on the Hub. Default: see :class:`MaskedLM`.
+        download: Whether it may be downloaded.
 
     Raises:
-        MissingResourceError: It is not here and cannot be downloaded, or holds another kind of
-            model.
+        MissingResourceError: It is not here and cannot be downloaded, is incomplete, or is another
+            kind of model.
     """
     name = str(model or os.environ.get(MASKED_LM_VARIABLE) or DEFAULT_MASKED_LM)
     folder = Path(name).expanduser()
-    found = folder.resolve() if folder.is_dir() else cached_files(name) or _downloaded(name)
+    found = folder.resolve() if folder.is_dir() else cached_files(name)
+    if found is None:
+        if not download:
+            raise MissingResourceError(_absent(name))
+        found = _downloaded(name)
     try:
         config = json.loads((found / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -264,16 +268,33 @@ def find_masked_lm(model: str | os.PathLike[str] | None = None) -> Path:
             f"{name!r} is a {', '.join(kinds)}, which cannot fill in masks. Expected a model with "
             f"a masked-language-model head. {_advice(name)}"
         )
+    if not weight_files(found):
+        raise MissingResourceError(f"{found} holds no weights. {_advice(name)}")
+    if not any(path for pattern in _VOCABULARIES for path in found.glob(pattern)):
+        raise MissingResourceError(f"{found} holds no tokenizer. {_advice(name)}")
     return found
+
+
+def masked_lm_command(name: str = DEFAULT_MASKED_LM) -> str:
+    """What downloads a masked language model from the Hub."""
+    return (
+        f'python -c "from transformers import AutoModelForMaskedLM as M, AutoTokenizer as T; '
+        f'M.from_pretrained({name!r}); T.from_pretrained({name!r})"'
+    )
 
 
 def _advice(name: str) -> str:
     asked = DEFAULT_MASKED_LM if Path(name).expanduser().is_dir() else name
     return (
-        f'Get one with: python -c "from transformers import AutoModelForMaskedLM as M, '
-        f'AutoTokenizer as T; M.from_pretrained({asked!r}); T.from_pretrained({asked!r})" (where '
-        f"the Hub can be reached), or name a folder with masked_lm= or the environment variable "
-        f"{MASKED_LM_VARIABLE}."
+        f"Get one with: {masked_lm_command(asked)} (where the Hub can be reached), or name a "
+        f"folder with masked_lm= or the environment variable {MASKED_LM_VARIABLE}."
+    )
+
+
+def _absent(name: str, besides: str = "") -> str:
+    return (
+        f"The masked language model {name!r} is neither a folder nor in the Hugging Face "
+        f"cache{besides}. {_advice(name)}"
     )
 
 
@@ -304,8 +325,7 @@ def _downloaded(name: str) -> Path:
     if found is None:
         reason = "it was loaded and not kept" if error is None else type(error).__name__
         raise MissingResourceError(
-            f"The masked language model {name!r} is neither a folder nor in the Hugging Face "
-            f"cache, and cannot be downloaded ({reason}). {_advice(name)}"
+            _absent(name, f", and cannot be downloaded ({reason})")
         ) from error
     return found
 
@@ -332,12 +352,6 @@ def _require_mask(tokenizer: Any) -> None:
             f"The tokenizer {tokenizer.name_or_path!r} has no mask token. Give the tokenizer that "
             f"the masked language model was trained with."
         )
-
-
-def _files(folder: Path) -> list[Path]:
-    """What decides the model's answers."""
-    names = "config.json tokenizer.json tokenizer_config.json vocab.txt vocab.json merges.txt"
-    return [*weight_files(folder), *(folder / name for name in names.split())]
 
 
 Method = Literal["bae", "bert-attack"]

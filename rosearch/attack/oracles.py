@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 import threading
 import warnings
 from abc import ABC, abstractmethod
@@ -25,7 +26,7 @@ from rosearch.caching import cache_folder
 from rosearch.errors import EvaluationError
 
 _T = TypeVar("_T")
-_REMEMBERED = 1 << 20
+_REMEMBERED = 256 << 20  # bytes
 _AT_ONCE = 500  # SQLite allows 999 parameters a statement in its older builds
 
 
@@ -51,6 +52,7 @@ class Oracle(Part, ABC):
         self._cache = cache
         self._computed = 0
         self._known: dict[Hashable, Any] = {}
+        self._held = 0  # bytes in it, roughly
         self._lock = threading.RLock()
         self._store: AnswerStore | None = None
 
@@ -80,13 +82,14 @@ class Oracle(Part, ABC):
             found = self.recall(questions)
             if found is not None:
                 return found
-            if len(self._known) > _REMEMBERED:
+            if self._held > _REMEMBERED:
                 self._known.clear()
+                self._held = 0
             known = self._known
             new = list(dict.fromkeys(q for q in questions if q not in known))
             store = self._open()
             if store is not None:
-                known.update(store.get(new))
+                self._remember(store.get(new))
                 new = [q for q in new if q not in known]
             if new:
                 answers = self.compute(new)
@@ -99,8 +102,12 @@ class Oracle(Part, ABC):
                 self._computed += len(new)
                 if store is not None:
                     store.put(fresh)
-                known.update(fresh)
+                self._remember(fresh)
             return [known[question] for question in questions]
+
+    def _remember(self, answers: dict[Hashable, Any]) -> None:
+        self._known.update(answers)
+        self._held += sum(_size(pair) for pair in answers.items())
 
     def _open(self) -> AnswerStore | None:
         if self._cache is False:
@@ -116,7 +123,7 @@ class Oracle(Part, ABC):
     def __getstate__(self) -> dict[str, Any]:
         state = {**vars(self), "_lock": None, "_store": None}
         if self._cache is not False:
-            state["_known"] = {}
+            state.update(_known={}, _held=0)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -226,6 +233,12 @@ class AnswerStore:
             stacklevel=2,
         )
         return []
+
+
+def _size(value: Any) -> int:
+    """Bytes in memory; what several share is counted for each."""
+    parts = value if isinstance(value, (tuple, list)) else ()
+    return sys.getsizeof(value) + sum(map(_size, parts))
 
 
 def _key(question: Hashable) -> bytes:

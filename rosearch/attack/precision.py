@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from rosearch.attack.gradients import TokenGradients
-from rosearch.attack.settings import check_number
-from rosearch.attack.victim import ModelVictim, Victim
+from rosearch.attack.settings import check_number, name_of
+from rosearch.attack.victim import FunctionVictim, ModelVictim, Victim
 from rosearch.data import Text
 from rosearch.encoding import Encoding
 
@@ -22,11 +22,13 @@ class Bfloat16Victim(ModelVictim):
     Unchanged texts and the texts that searches settle on are judged in float32 always, and so is
     every text whose two likeliest classes are closer than ``margin``: a verdict can differ from
     float32's only where bfloat16 is off by more than that, and then the search that believed it
-    begins again in float32. What may differ from an attack in float32 is which of several nearly
-    equal replacements a search prefers.
+    begins again in float32. What it asked until then stays counted, and paid by its query budget,
+    so such a search reports more queries than one in float32. What else may differ is which of
+    several nearly equal replacements a search prefers.
 
     Args:
-        model: See :class:`~rosearch.attack.victim.ModelVictim`; a copy in bfloat16 is made of it.
+        model: See :class:`~rosearch.attack.victim.ModelVictim`; a copy in bfloat16 is made of it,
+            and one in float32 where its own weights are of lower precision.
         tokenizer: Its tokenizer.
         margin: Difference of probabilities below which a row is computed in float32 too.
         settings: Further arguments of :class:`~rosearch.attack.victim.ModelVictim`.
@@ -38,7 +40,7 @@ class Bfloat16Victim(ModelVictim):
     def __init__(
         self, model: torch.nn.Module, tokenizer: Any, *, margin: float = 0.05, **settings: Any
     ) -> None:
-        self._exact = ModelVictim(model, tokenizer, **settings)
+        self._exact = ModelVictim(_float32(model), tokenizer, **settings)
         low = copy.deepcopy(model).to(torch.bfloat16)
         super().__init__(low, tokenizer, **settings)
         self.tokens = self._exact.tokens
@@ -78,3 +80,36 @@ class Bfloat16Victim(ModelVictim):
         super().verify(texts)
         if self.tokens.reason != before:
             self._exact.forget()
+
+
+def describe_victim(victim: Victim) -> dict[str, Any]:
+    """How a victim answers, as JSON has it.
+
+    Of a model: the type of its parameters, the type that searches ask where it is another, and the
+    longest input in tokens. Of anything else: what kind of victim it is.
+    """
+    exact = victim.exact
+    if not isinstance(exact, ModelVictim):
+        kind = "function" if isinstance(exact, FunctionVictim) else name_of(exact)
+        return {"kind": kind}
+    screen = victim if isinstance(victim, ModelVictim) and victim is not exact else None
+    return {
+        "kind": "model",
+        "dtype": _dtype(exact.model),
+        "screening_dtype": None if screen is None else _dtype(screen.model),
+        "max_length": exact.tokens.max_length,
+        "tokenizer": type(exact.tokens.tokenizer).__name__,
+    }
+
+
+def _dtype(model: torch.nn.Module) -> str:
+    """The type of a model's parameters; all of them where there are several."""
+    found = {str(p.dtype).removeprefix("torch.") for p in model.parameters()}
+    return ", ".join(sorted(found))
+
+
+def _float32(model: torch.nn.Module) -> torch.nn.Module:
+    low = (torch.bfloat16, torch.float16)
+    if any(parameter.dtype in low for parameter in model.parameters()):
+        return copy.deepcopy(model).float()
+    return model

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from rosearch.attack.engine import check_some_ran
 from rosearch.attack.evaluator import RobustnessEvaluator
 from rosearch.attack.results import RobustnessReport, summarise
 from rosearch.attack.settings import check_number, check_whole
-from rosearch.attack.victim import Victim, make_victim
+from rosearch.attack.victim import OutputsError, Victim
 from rosearch.data import Text
-from rosearch.errors import DataError
+from rosearch.errors import DataError, EvaluationError
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,12 @@ class RaceResult:
     planned: int
     """Examples of the evaluator."""
     accuracy: float
-    """Share of all :attr:`planned` examples that the victim gets right before any attack."""
+    """Share of all :attr:`planned` examples that the victim gets right before any attack; one that
+    it fails on counts as not right, as in a report."""
     highest: float
     """Upper end of what accuracy under attack on all :attr:`planned` examples may be, at the
-    confidence of one look; the number itself where all were attacked."""
+    confidence of one look; where all were attacked, the number itself. An example in error counts
+    as a survivor, as in the upper end of a report's bounds."""
     beat: float
     """Accuracy under attack that the victim had to reach."""
 
@@ -73,27 +76,21 @@ def race(
         tokenizer: As there.
         beat: Accuracy under attack to be reached, 0 to 1; the best candidate's so far, say.
         first: Examples of the first portion.
-        growth: How many times as many examples are attacked at the next look, more than 1.
+        growth: How many times as many examples are attacked at the next look, more than 1. The
+            last portion is no smaller than the first.
         confidence: Least probability that a victim which would reach ``beat`` is not stopped.
 
     Raises:
-        DataError: A number is out of range, or the model has no tokenizer.
+        DataError: A number is out of range, or as for :meth:`RobustnessEvaluator.evaluate`.
         EvaluationError: As for :meth:`RobustnessEvaluator.evaluate`.
     """
     begun = time.perf_counter()
     beat = check_number("beat", beat, least=0, most=1)
     confidence = check_number("confidence", confidence, least=0.5, most=1)
     ends = _looks(len(evaluator.indices), check_whole("first", first), growth)
-    victim = make_victim(
-        model,
-        tokenizer,
-        classes=evaluator.classes,
-        max_length=evaluator.max_length,
-        token_budget=evaluator.token_budget,
-        precision=evaluator.precision,
-    )
+    victim = evaluator.victim(model, tokenizer)
     rows = victim.forward_rows
-    right = _right(victim.exact, [(e.text, e.label) for e in evaluator.part(0, ends[-1]).examples])
+    right = _right(victim.exact, [(e.text, e.label) for e in evaluator.examples])
     planned = len(right)
     needed = math.ceil(round(beat * planned, 9))
     alpha = (1 - confidence) / max(1, len(ends) - 1)
@@ -101,22 +98,26 @@ def race(
     done = 0
     stopped = False
     for end in ends:
-        parts.append(evaluator.part(done, end).evaluate(victim))
+        parts.append(evaluator.part(done, end).evaluate(victim, all_may_fail=True))
         done = end
         results = [result for part in parts for result in part.examples]
         tried = sum(r.predicted in (r.label, None) for r in results)
-        correct = tried + sum(right[done:])
+        correct = tried + sum(known is not False for known in right[done:])
         # An example in error may have survived, so it never speaks against the victim.
         survivors = tried - sum(r.broken for r in results)
         if done < planned and _chance(survivors, tried, needed, correct) < max(alpha, 1e-12):
             stopped = True
             break
+    if not stopped:
+        for name in parts[0].attacks:
+            check_some_ran(name, [r for part in parts for r in part.attacks[name].examples])
     highest = _highest(survivors, tried, correct, max(alpha, 1e-12)) / planned
     told = {"beat": beat, "confidence": confidence, "stopped": stopped}
     report = _joined(
         parts,
         {
             **evaluator.part(0, done).settings,
+            "victim": parts[0].settings["victim"],
             "race": {**told, "attacked": done, "planned": planned},
         },
     )
@@ -128,7 +129,7 @@ def race(
         stopped=stopped,
         attacked=done,
         planned=planned,
-        accuracy=correct / planned,
+        accuracy=sum(known is True for known in right) / planned,
         highest=highest,
         beat=beat,
     )
@@ -142,22 +143,38 @@ def _looks(planned: int, first: int, growth: float) -> list[int]:
     ends = [first]
     while ends[-1] < planned:
         ends.append(max(ends[-1] + 1, math.ceil(ends[-1] * growth)))
-    return [*ends[:-1], planned]
+    return [*(end for end in ends[:-1] if planned - end >= first), planned]
 
 
-def _right(victim: Victim, examples: Sequence[tuple[Text, int]]) -> list[bool]:
-    """Whether the victim gets each unchanged example right; where it fails: perhaps, so yes."""
+def _right(victim: Victim, examples: Sequence[tuple[Text, int]]) -> list[bool | None]:
+    """Whether the victim gets each unchanged example right; ``None`` where it gives no answer.
+
+    Raises:
+        EvaluationError: It gives none at all.
+    """
+    found = _judged(victim, examples)
+    failures = [known for known in found if isinstance(known, Exception)]
+    if len(failures) == len(found):
+        raise EvaluationError(
+            f"The victim fails on every one of {len(found)} unchanged texts: {failures[0]}"
+        ) from failures[0]
+    return [None if isinstance(known, Exception) else known for known in found]
+
+
+def _judged(victim: Victim, examples: Sequence[tuple[Text, int]]) -> list[bool | Exception]:
     try:
         answers = victim.probabilities([text for text, _ in examples])
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError, OutputsError):
         raise
-    except Exception:  # noqa: BLE001 - one bad text must not end the race
+    except Exception as error:  # noqa: BLE001 - one bad text must not end the race
         if len(examples) == 1:
-            return [True]
-        return [_right(victim, [example])[0] for example in examples]
+            return [error]
+        return [_judged(victim, [example])[0] for example in examples]
     return [
-        bool(np.isnan(row).any()) or int(row.argmax()) == label
-        for row, (_, label) in zip(answers, examples, strict=True)
+        EvaluationError(f"The victim gives NaN for {text!r:.200}.")
+        if np.isnan(row).any()
+        else int(row.argmax()) == label
+        for row, (text, label) in zip(answers, examples, strict=True)
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rosearch.attack.diff import escape
 
@@ -30,6 +32,7 @@ def page(report: RobustnessReport, examples: int | None) -> str:
     rows = [
         row for r in (reports or shown).values() for row in r.examples if row.perturbed is not None
     ]
+    failed = [row for r in (reports or shown).values() for row in r.examples if row.error]
     most = len(rows) if examples is None else min(max(examples, 0), len(rows))
     note = f", the first {most} of {len(rows)}" if most < len(rows) else ""
     return "".join(
@@ -48,37 +51,60 @@ def page(report: RobustnessReport, examples: int | None) -> str:
             )
             if most
             else "",
-            "</div>",
+            _table(
+                "Examples in error, not broken in the rates and either way in their bounds",
+                ("example", "attack", "error", "text"),
+                [_escaped((row.index, row.attack, row.error, row.text)) for row in failed],
+            )
+            if failed
+            else "",
+            "<details><summary>Settings: attacks, versions, thresholds, seed</summary>",
+            f"<pre>{escape(json.dumps(_shown(report.settings), indent=1, default=str))}</pre>",
+            "</details></div>",
         ]
     )  # fmt: skip
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the long list of indices, which the table shows."""
+    return {key: value for key, value in settings.items() if key != "examples"}
 
 
 def _rates(name: str, report: RobustnessReport) -> list[str]:
     def rate(value: float, low: float, high: float) -> str:
         return f"{value:.1%} ({low:.1%} to {high:.1%})"
 
-    return [
-        escape(name),
+    under = rate(report.accuracy_under_attack, *report.accuracy_under_attack_interval)
+    if report.errors:
+        low, high = report.accuracy_under_attack_bounds
+        under += f"; between {low:.1%} and {high:.1%}, whatever the errors would have been"
+    cells = (
+        name,
         rate(report.accuracy, *report.accuracy_interval),
-        rate(report.accuracy_under_attack, *report.accuracy_under_attack_interval),
+        under,
         rate(report.attack_success_rate, *report.attack_success_rate_interval),
         f"{report.mean_queries:.1f}",
-        str(report.queries),
-        str(report.forward_rows),
-        str(report.n),
-        str(report.errors),
-    ]
+        report.queries,
+        report.forward_rows,
+        report.n,
+        report.errors,
+    )
+    return _escaped(cells)
 
 
 def _example(row: AttackResult) -> list[str]:
-    return [
-        str(row.index),
-        escape(row.attack),
-        escape(row.status),
+    cells = (
+        row.index,
+        row.attack,
+        row.status,
         f"{row.predicted} to {row.perturbed_predicted}",
-        str(row.queries),
-        f'<span class="text">{row.diff_html()}</span>',
-    ]
+        row.queries,
+    )
+    return [*_escaped(cells), f'<span class="text">{row.diff_html()}</span>']
+
+
+def _escaped(cells: Iterable[object]) -> list[str]:
+    return [escape(str(cell)) for cell in cells]
 
 
 def _table(caption: str, head: tuple[str, ...], rows: list[list[str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -224,7 +224,10 @@ class RobustnessReport:
             f"(95 %: {low:.1%} to {high:.1%}), attack success {self.attack_success_rate:.1%}, "
             f"{self.mean_queries:.1f} queries an example, n = {self.n}"
         )
-        return text + (f", {self.errors} errors" if self.errors else "")
+        if not self.errors:
+            return text
+        low, high = self.accuracy_under_attack_bounds
+        return f"{text}; {self.errors} errors, so under attack between {low:.1%} and {high:.1%}"
 
 
 def wilson(successes: int, trials: int) -> Interval:
@@ -311,12 +314,53 @@ def _text(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else tuple(value)
 
 
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return _whole(value) or isinstance(value, float)
+
+
+def _sides(value: Any) -> bool:
+    pair = isinstance(value, list) and len(value) == 2
+    return isinstance(value, str) or (pair and all(isinstance(side, str) for side in value))
+
+
+# What JSON has for the fields of records and reports, by their annotations.
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "int": _whole,
+    "int | None": lambda value: value is None or _whole(value),
+    "float": _number,
+    "Interval": lambda v: isinstance(v, list) and len(v) == 2 and all(map(_number, v)),
+    "Text": _sides,
+    "Text | None": lambda value: value is None or _sides(value),
+    "tuple[int, ...]": lambda value: isinstance(value, list) and all(map(_whole, value)),
+    "tuple[AttackResult, ...]": lambda value: isinstance(value, list),
+    "Mapping[str, Any]": lambda value: isinstance(value, dict),
+    "Mapping[str, RobustnessReport]": lambda value: isinstance(value, dict),
+}
+
+
+def _check(kind: type[AttackResult | RobustnessReport], given: Mapping[str, Any]) -> None:
+    for each in fields(kind):
+        value = given[each.name]
+        if not _FITS[str(each.type)](value):
+            raise TypeError(f"{each.name} is {value!r:.80}, expected {each.type}")
+
+
 def _result(given: Mapping[str, Any]) -> AttackResult:
+    _check(AttackResult, given)
+    if given["status"] not in STATUSES:
+        raise ValueError(f"status is {given['status']!r:.80}, expected one of {STATUSES}")
     texts = {name: _text(given[name]) for name in ("text", "perturbed")}
     return AttackResult(**{**given, **texts, "changed": tuple(given["changed"])})
 
 
 def _report(given: Mapping[str, Any]) -> RobustnessReport:
+    _check(RobustnessReport, given)
     ranges = {
         name: Interval(*value)
         for name, value in given.items()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import operator
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rosearch.errors import DataError
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def check_whole(name: str, value: Any, *, least: int | None = 1) -> int:
@@ -52,13 +56,20 @@ def check_number(
 def name_of(function: Any) -> str:
     """What a function is called, with its module; of an object, what its class is called."""
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    module = getattr(named, "__module__", None)
+    return f"{module}.{named.__qualname__}" if module else str(named.__qualname__)
+
+
+def without_addresses(text: str) -> str:
+    """A ``repr`` without places in memory, which differ from one process to the next."""
+    return _ADDRESS.sub("", text)
 
 
 def public_settings(instance: object) -> dict[str, Any]:
     """The public attributes of ``instance`` in a form that JSON has.
 
-    Parts that have settings of their own are replaced by these; sets are sorted.
+    Parts that have settings of their own are replaced by these, functions and classes by their
+    names, what JSON does not have by its ``repr`` without places in memory; sets are sorted.
     """
     return {k: _plain(v) for k, v in vars(instance).items() if not k.startswith("_")}
 
@@ -83,6 +94,11 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, functools.partial):
+        given = {"arguments": _plain(value.args), "keywords": _plain(value.keywords)}
+        return {"partial": _plain(value.func), **given}
+    if hasattr(value, "__qualname__"):
+        return name_of(value)
     if hasattr(value, "settings"):
         return _plain(value.settings)
     if isinstance(value, Mapping):
@@ -91,4 +107,4 @@ def _plain(value: Any) -> Any:
         return sorted(map(_plain, value))
     if isinstance(value, Sequence):
         return [_plain(v) for v in value]
-    return repr(value)
+    return without_addresses(repr(value))

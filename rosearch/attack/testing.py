@@ -87,12 +87,13 @@ class AttackConformance:
 
     def test_travels_to_other_processes(self, attack: Attack, texts: Sequence[str]) -> None:
         twin = pickle.loads(pickle.dumps(attack))  # noqa: S301 - our own bytes
-        assert twin.settings == attack.settings
+        assert twin.settings == attack.settings, "settings must survive pickling"
         assert _outcome(_attacked(twin, texts)) == _outcome(_attacked(attack, texts))
 
     def test_runs_on_every_text(self, attack: Attack, texts: Sequence[str]) -> None:
         report = _attacked(attack, (*texts, *_ODD_TEXTS))
-        assert [r.error for r in report.examples if r.error] == []
+        failed = [f"{r.text!r}: {r.error}" for r in report.examples if r.error]
+        assert not failed, f"context.indices may be empty; search failed on {'; '.join(failed)}"
         assert report.attacked == report.n
 
     def test_settings_and_results_do_not_change_with_use(
@@ -100,13 +101,15 @@ class AttackConformance:
     ) -> None:
         before = dict(attack.settings)
         first = _outcome(_attacked(attack, texts))
-        assert _outcome(_attacked(attack, texts)) == first
-        assert dict(attack.settings) == before
+        again = _outcome(_attacked(attack, texts))
+        assert again == first, "keep a search's state in local variables, draw from context.rng()"
+        assert dict(attack.settings) == before, "public attributes changed while searching"
 
     def test_order_and_company_change_nothing(self, attack: Attack, texts: Sequence[str]) -> None:
         together = _outcome(_attacked(attack, texts))
         reversed_alone = _outcome(_attacked(attack, texts[::-1], in_flight=1))
-        assert reversed_alone == together[::-1]
+        hint = "draw randomness from context.rng() only, keep nothing on the instance"
+        assert reversed_alone == together[::-1], hint
 
     def test_verdicts_hold(self, attack: Attack, texts: Sequence[str]) -> None:
         for result in _attacked(attack, texts).examples:
@@ -119,11 +122,12 @@ class AttackConformance:
         for budget in (1, 2, 5, 11):
             report = _attacked(attack, texts, query_budget=budget)
             assert max(r.queries for r in report.examples) <= budget
-            assert report.errors == 0
+            assert report.errors == 0, "return after BudgetExhausted, or do not catch it"
 
     def test_words_out_of_sight_stay(self, attack: Attack, texts: Sequence[str]) -> None:
         report = _attacked(attack, texts, victim=_ShortSighted(hashing_classifier))
-        assert all(set(r.changed) <= {0, 1, 2} for r in report.examples)
+        seen = all(set(r.changed) <= {0, 1, 2} for r in report.examples)
+        assert seen, "change only words in context.indices"
 
     def test_a_victim_that_never_wavers_is_robust(
         self, attack: Attack, texts: Sequence[str]
@@ -140,8 +144,8 @@ class AttackConformance:
 
 
 class _ShortSighted(FunctionVictim):
-    def visible_words(self, attacked: AttackedInput, words: Words) -> int:
-        return min(3, len(words))
+    def visible(self, attacked: AttackedInput, words: Words) -> range:
+        return range(min(3, len(words)))
 
 
 def _attacked(

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any
 
 from rosearch.data import Text
-from rosearch.encoding import Encoding, encode, length_limit, require_padding
+from rosearch.encoding import Encoding, encode, length_limit, pads_left, require_padding
 
 # Not before other white space: "\n  b" is one run for byte-level pre-tokenizers. Python's \s
 # contains all that tokenizers take for white space, so a cut never divides such a run.
@@ -44,6 +44,7 @@ class IncrementalTokenizer:
     def __init__(self, tokenizer: Any, *, max_length: int | None = None) -> None:
         self.tokenizer = tokenizer
         self.pad_id = require_padding(tokenizer)
+        self.pad_left = pads_left(tokenizer)
         self.max_length = length_limit(tokenizer, max_length)
         self.reason: str | None = obstacle(tokenizer)
         """Why whole texts are tokenised; ``None`` while chunks are used."""
@@ -62,12 +63,8 @@ class IncrementalTokenizer:
             self._chunks.clear()
         if pairs:
             return self._encode_pairs(texts, frame)
-        before, after = frame.parts
-        end = self.max_length - len(after)
-        return [
-            Encoding((before + ids)[:end] + after)
-            for ids in self._tokens([str(text) for text in texts])
-        ]
+        room = max(0, self.max_length - frame.special)
+        return [frame.single(ids[:room]) for ids in self._tokens([str(text) for text in texts])]
 
     def _encode_pairs(self, texts: Sequence[Text], frame: _Frame) -> list[Encoding]:
         sides = (self._tokens([text[side] for text in texts]) for side in (0, 1))
@@ -95,12 +92,12 @@ class IncrementalTokenizer:
                     return False
         return True
 
-    def visible_end(self, text: Text, side: int) -> int | None:
-        """Where truncation cuts one side of an input, in characters.
+    def visible_span(self, text: Text, side: int) -> tuple[int, int] | None:
+        """What truncation leaves of one side of an input, in characters.
 
         Returns:
-            The end of the last character that the victim reads, or ``None`` where nothing is cut
-            off or the tokenizer does not tell.
+            The start of the first character that the victim reads and the end of the last, or
+            ``None`` where nothing is cut off or the tokenizer does not tell.
         """
         if not self.tokenizer.is_fast:
             return None
@@ -111,8 +108,12 @@ class IncrementalTokenizer:
         if len(out["input_ids"]) < self.max_length:
             return None
         sequence = 0 if isinstance(text, str) else side
-        spans = zip(out.sequence_ids(), out["offset_mapping"], strict=True)
-        return max((end for s, (_, end) in spans if s == sequence), default=0)
+        origins = zip(out.sequence_ids(), out["offset_mapping"], strict=True)
+        spans = [span for origin, span in origins if origin == sequence]
+        if self.tokenizer.truncation_side == "left":
+            length = len(parts[sequence])
+            return min((start for start, _ in spans), default=length), length
+        return 0, max((end for _, end in spans), default=0)
 
     def _frame(self, pairs: bool) -> _Frame | None:
         if self.reason is not None:
@@ -143,24 +144,40 @@ class IncrementalTokenizer:
 
 
 class _Frame:
-    """The special tokens around one text or two, and the token types."""
+    """The special tokens around one text or two, and the token types.
 
-    def __init__(self, parts: Sequence[tuple[int, ...]], types: Sequence[int] | None) -> None:
+    Args:
+        parts: The special tokens before, between and after the texts.
+        types: Token types of each part; ``None`` where rows have no types.
+        kinds: Token type of each text.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[tuple[int, ...]],
+        types: Sequence[tuple[int, ...]] | None,
+        kinds: Sequence[int] = (),
+    ) -> None:
         self.parts = tuple(parts)
         self.special = sum(map(len, parts))
         self.types = None if types is None else tuple(types)
-        """Token type of: what stands before, first text, between, second text, after."""
+        self.kinds = tuple(kinds)
+
+    def single(self, a: tuple[int, ...]) -> Encoding:
+        before, after = self.parts
+        ids = before + a + after
+        if self.types is None:
+            return Encoding(ids)
+        types = self.types[0] + self.kinds[:1] * len(a) + self.types[1]
+        return Encoding(ids, types if any(types) else None)
 
     def pair(self, a: tuple[int, ...], b: tuple[int, ...]) -> Encoding:
         before, between, after = self.parts
         ids = before + a + between + b + after
         if self.types is None:
             return Encoding(ids)
-        lengths = (len(before), len(a), len(between), len(b), len(after))
-        flat: tuple[int, ...] = ()
-        for kind, length in zip(self.types, lengths, strict=True):
-            flat += (kind,) * length
-        return Encoding(ids, flat)
+        first, second = ((kind,) * len(t) for kind, t in zip(self.kinds, (a, b), strict=True))
+        return Encoding(ids, self.types[0] + first + self.types[1] + second + self.types[2])
 
 
 def obstacle(tokenizer: Any) -> str | None:
@@ -223,13 +240,11 @@ def _probe(tokenizer: Any, pair: bool) -> _Frame | None:
         spans.append((places[0], places[-1] + 1))
     edges = [0, *(edge for span in spans for edge in span), len(ids)]
     parts = [tuple(ids[a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    given = out.get("token_type_ids") if pair else None
-    if given is None:
+    given = out.get("token_type_ids")
+    if given is None or not (pair or any(given)):
         return _Frame(parts, None)
-    kinds = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        inside = set(given[a:b])
-        if len(inside) > 1:
-            return None  # no known template mixes types between the texts
-        kinds.append(inside.pop() if inside else 0)
-    return _Frame(parts, kinds)
+    kinds = [given[a] for a, _ in spans]
+    if any(set(given[a:b]) != {kind} for (a, b), kind in zip(spans, kinds, strict=True)):
+        return None
+    types = [tuple(given[a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return _Frame(parts, types, kinds)

@@ -45,6 +45,14 @@ def read_vectors(path: Path) -> Table:
         return (*_text(file, path), None)
 
 
+def holds_vectors(path: Path) -> bool:
+    """Whether there is what :func:`read_vectors` reads, without looking into it."""
+    if path.suffix == ".npy":
+        return path.is_file() and path.with_suffix(".txt").is_file()
+    kinds = ((VECTORS, WORDS), (_THEIR_VECTORS, _THEIR_WORDS, _THEIR_NEIGHBOURS))
+    return path.is_file() or any(all((path / n).is_file() for n in names) for names in kinds)
+
+
 def _folder(path: Path) -> Table:
     if (path / VECTORS).is_file():
         words = json.loads((path / WORDS).read_text(encoding="utf-8"))

@@ -13,7 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from rosearch.attack.settings import Part, check_whole
-from rosearch.attack.vector_files import NEIGHBOURS, VECTORS, WORDS, read_vectors
+from rosearch.attack.vector_files import (
+    NEIGHBOURS,
+    VECTORS,
+    WORDS,
+    holds_vectors,
+    read_vectors,
+)
 from rosearch.caching import cache_folder
 from rosearch.errors import DataError, MissingResourceError
 
@@ -348,7 +354,8 @@ def vectors_here() -> Path | None:
     cache = Path(os.environ.get("TA_CACHE_DIR") or "~/.cache/textattack").expanduser()
     theirs = cache / "word_embeddings" / "paragramcf"
     for place in (theirs, default_vectors()):
-        if place.is_dir():
+        # A download that was broken off leaves a folder too.
+        if holds_vectors(place):
             return place
     return None
 

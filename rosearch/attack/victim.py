@@ -66,9 +66,9 @@ class Victim(ABC):
     def verify(self, texts: Sequence[Text]) -> None:  # noqa: B027 - functions assume nothing
         """Check assumptions on texts of the run."""
 
-    def visible_words(self, attacked: AttackedInput, words: Words) -> int:
-        """How many words of the attacked side the model reads before it truncates."""
-        return len(words)
+    def visible(self, attacked: AttackedInput, words: Words) -> range:
+        """Which words of the attacked side the model reads: those that truncation leaves."""
+        return range(len(words))
 
     def gradients(
         self, texts: Sequence[Text], labels: Sequence[int], side: int
@@ -157,8 +157,8 @@ class ModelVictim(Victim):
     """A Hugging Face sequence classifier and its tokenizer, on the device the model is on.
 
     Args:
-        model: Called with ``input_ids``, ``attention_mask`` (and ``token_type_ids`` for pairs);
-            returns an object with ``logits``.
+        model: Called with ``input_ids``, ``attention_mask`` (and ``token_type_ids`` where the
+            tokenizer gives any that count); returns an object with ``logits``.
         tokenizer: Its tokenizer.
         max_length: Longest input in tokens, special tokens included; no more than tokenizer and
             model allow, which is the default.
@@ -199,7 +199,11 @@ class ModelVictim(Victim):
         while True:
             try:
                 logits = predict(
-                    self.model, keys, pad_id=self.tokens.pad_id, token_budget=self.token_budget
+                    self.model,
+                    keys,
+                    pad_id=self.tokens.pad_id,
+                    pad_left=self.tokens.pad_left,
+                    token_budget=self.token_budget,
                 )
                 break
             except torch.OutOfMemoryError:
@@ -223,6 +227,7 @@ class ModelVictim(Victim):
             side=side,
             max_length=self.tokens.max_length,
             pad_id=self.tokens.pad_id,
+            pad_left=self.tokens.pad_left,
             token_budget=self.token_budget,
             rows_of=rows_of,
         )
@@ -233,13 +238,21 @@ class ModelVictim(Victim):
             # Answers found under the wrong tokens must not be given again.
             self.forget()
 
-    def visible_words(self, attacked: AttackedInput, words: Words) -> int:
+    def visible(self, attacked: AttackedInput, words: Words) -> range:
         if len(self.tokens.encode([attacked.text])[0].ids) < self.tokens.max_length:
-            return len(words)
-        end = self.tokens.visible_end(attacked.text, attacked.side)
-        if end is None:
-            return len(words)
-        return sum(start < end for start, _ in words.spans)
+            return range(len(words))
+        span = self.tokens.visible_span(attacked.text, attacked.side)
+        if span is None:
+            return range(len(words))
+        hidden = sum(end <= span[0] for _, end in words.spans)
+        return range(hidden, max(hidden, sum(start < span[1] for start, _ in words.spans)))
+
+
+class OutputsError(EvaluationError):
+    """A function's first answers looked like probabilities, and later ones are none.
+
+    It ends the run: as errors of single examples, these would pass for robustness.
+    """
 
 
 class FunctionVictim(Victim):
@@ -261,6 +274,7 @@ class FunctionVictim(Victim):
             raise DataError(f"outputs is 'auto', 'logits' or 'probabilities', got {outputs!r}.")
         self.function = function
         self.outputs: Outputs = outputs
+        self._judged = outputs == "auto"
 
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
         """The texts themselves."""
@@ -287,10 +301,15 @@ class FunctionVictim(Victim):
             self.outputs = "probabilities" if likely else "logits"
         if self.outputs == "probabilities":
             if not likely:
+                if self._judged:
+                    raise OutputsError(
+                        "The function's first answers were probabilities (each row sums to one), "
+                        "and now a row does not sum to one. If it gives logits or counts, say so: "
+                        "FunctionVictim(function, outputs='logits')."
+                    )
                 raise EvaluationError(
-                    "Expected probabilities (said so, or judged by the first answers), and a row "
-                    "does not sum to one. Give all rows as probabilities, or as logits with "
-                    "FunctionVictim(function, outputs='logits')."
+                    "Expected probabilities, as outputs='probabilities' says, and a row does not "
+                    "sum to one."
                 )
             return scores
         return _softmax(scores)
@@ -308,8 +327,9 @@ def make_victim(
     """A :class:`Victim` from whatever people have.
 
     Args:
-        model: A :class:`Victim`, a Hugging Face sequence classifier, or a function from texts to
-            an array of shape ``(texts, classes)``.
+        model: A :class:`Victim`, a Hugging Face sequence classifier, an object with attributes
+            ``model`` and ``tokenizer`` (a teacher), or a function from texts to an array of shape
+            ``(texts, classes)``.
         tokenizer: The model's tokenizer. Default: ``model.tokenizer``.
         classes: Number of classes of the data set.
         max_length: See :class:`ModelVictim`.
@@ -323,12 +343,16 @@ def make_victim(
     """
     if isinstance(model, Victim):
         return model
+    inner = getattr(model, "model", None)
+    if isinstance(inner, torch.nn.Module) and not isinstance(model, torch.nn.Module):
+        # A teacher, or whatever else carries a model and its tokenizer.
+        model, tokenizer = inner, tokenizer or getattr(model, "tokenizer", None)
     if isinstance(model, torch.nn.Module):
         tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
         if tokenizer is None:
             raise DataError(
-                f"{type(model).__name__} has no tokenizer attribute. Give its tokenizer: "
-                f"evaluate(model, tokenizer=...)."
+                f"{type(model).__name__} has no tokenizer attribute. Give its tokenizer as the "
+                f"second argument."
             )
         kind: type[ModelVictim] = ModelVictim
         if precision == "bfloat16":

@@ -125,11 +125,13 @@ class Distiller:
     def config(self, genome: Genome) -> StudentConfig:
         """The configuration of the genome's student."""
         teacher = self.teacher
+        (row,) = encode(teacher.tokenizer, self.train.texts[:1], max_length=teacher.max_length)
         return StudentConfig(
             genome,
             vocab_size=len(teacher.embedding.tokens),
             max_position_embeddings=teacher.max_length,
-            type_vocab_size=max(2, len(teacher.embedding.types)),
+            # XLNet has no table of types, and gives the classification token one of its own.
+            type_vocab_size=max(2, len(teacher.embedding.types), max(row.types or (0,)) + 1),
             dropout=self.dropout,
             pad_token_id=teacher.pad_id,
             num_labels=teacher.num_labels,

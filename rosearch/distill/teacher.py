@@ -24,11 +24,13 @@ from rosearch.encoding import (
     default_device,
     encode,
     length_limit,
+    pads_left,
     position_limit,
     predict,
     require_padding,
 )
 from rosearch.errors import DataError
+from rosearch.labels import check_class_order
 from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
@@ -158,6 +160,7 @@ class Teacher:
                 learning_rate=learning_rate, epochs=epochs, batch_size=batch_size
             ),
             pad_id=teacher.pad_id,
+            pad_left=pads_left(teacher.tokenizer),
             seed=seed,
             progress="fine-tune teacher" if progress else None,
         )
@@ -200,13 +203,7 @@ class Teacher:
                 f"{len(dataset.classes)}: {', '.join(dataset.classes)}. Use a teacher that was "
                 f"fine-tuned on these classes."
             )
-        own = [str(self.config.id2label[k]).lower() for k in range(self.num_labels)]
-        theirs = [name.lower() for name in dataset.classes]
-        if own != theirs and sorted(own) == sorted(theirs):
-            raise DataError(
-                f"The teacher's classes are in the order {', '.join(own)}, the data's in the order "
-                f"{', '.join(theirs)}. Map the labels to the teacher's order."
-            )
+        check_class_order(self.config, dataset.classes, owner="The teacher")
 
     def logits(self, dataset: TextDataset, *, progress: bool = True) -> np.ndarray:
         """The teacher's logits, computed at the first call and read from the cache later.
@@ -231,7 +228,13 @@ class Teacher:
                 leave=False,
                 disable=not progress,
             ) as bar:
-                values = predict(self.model, rows, pad_id=self.pad_id, on_batch=bar.update)
+                values = predict(
+                    self.model,
+                    rows,
+                    pad_id=self.pad_id,
+                    pad_left=pads_left(self.tokenizer),
+                    on_batch=bar.update,
+                )
             _write_array(path, values)
             found = _read_array(path, shape)
             if found is None:
@@ -287,6 +290,11 @@ def _fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int
         rules = {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
     special = {k: str(v) for k, v in tokenizer.special_tokens_map.items()}
     parts = [type(model).__qualname__, config, rules, special, max_length]
+    sides = [pads_left(tokenizer), tokenizer.truncation_side]
+    (row,) = encode(tokenizer, ["a"], max_length=max_length)
+    # Only where something is unusual, so that what is cached for most teachers keeps its name.
+    if sides != [False, "right"] or row.types is not None:
+        parts += [sides, row.types]
     digest = hashlib.blake2b(
         json.dumps(parts, sort_keys=True, default=str).encode(), digest_size=16
     )

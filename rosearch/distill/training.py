@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from rosearch.distill.batches import bucketed_batches
-from rosearch.encoding import Encoding, collate, predict
+from rosearch.encoding import Encoding, model_inputs, predict
 from rosearch.errors import EvaluationError
 from rosearch.seeding import child_seed, generator
 
@@ -84,6 +84,7 @@ def fit(
     *,
     optimization: Optimization,
     pad_id: int,
+    pad_left: bool = False,
     seed: int,
     progress: str | None = None,
 ) -> tuple[Epoch, ...]:
@@ -99,6 +100,7 @@ def fit(
         dev_labels: int64 ``(dev rows,)``.
         optimization: Epochs, batch size, learning rate and so on.
         pad_id: Id of the padding token.
+        pad_left: Whether padding stands before the text; students read either side alike.
         seed: Fixes order and dropout; torch's global generator is left as it was.
         progress: Text before the progress bar; ``None`` for no bar.
 
@@ -127,7 +129,9 @@ def fit(
             total = torch.zeros((), device=device)
             rng = generator(seed, "order", number)
             for batch in bucketed_batches(lengths, batch_size=optimization.batch_size, rng=rng):
-                inputs = collate([rows[i] for i in batch], pad_id=pad_id, device=device)
+                inputs = model_inputs(
+                    model, [rows[i] for i in batch], pad_id=pad_id, pad_left=pad_left
+                )
                 value = loss(model(**inputs).logits, torch.from_numpy(batch).to(device))
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()  # type: ignore[no-untyped-call]
@@ -142,7 +146,8 @@ def fit(
                     f"The training loss of epoch {number} is {mean}. Lower learning_rate "
                     f"(now {optimization.learning_rate:g}) or check the inputs."
                 )
-            predicted = predict(model, dev_rows, pad_id=pad_id).argmax(axis=1)
+            dev_logits = predict(model, dev_rows, pad_id=pad_id, pad_left=pad_left)
+            predicted = dev_logits.argmax(axis=1)
             accuracy = float((predicted == dev_labels).mean())
             if not history or accuracy > max(epoch.accuracy for epoch in history):
                 best = copy.deepcopy(model.state_dict())

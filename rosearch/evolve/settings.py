@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _ABSENT = object()
+_SHOWN = 120
+"""Most characters of a value that a message shows."""
+_BEFORE = 40
+"""Characters shown before the first that differs."""
 _PACKAGES = ("rosearch", "optuna", "torch", "transformers", "numpy")
 
 
@@ -43,13 +48,20 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(stored: Any, current: Any, path: str = "") -> Iterator[str]:
-    """One line for each setting that differs: its path, its value in the study and now."""
+    """One line for each setting that differs: its path, its value in the study and now.
+
+    Lists of settings are gone through, lists of numbers or words are shown as one setting.
+    """
     if isinstance(stored, dict) and isinstance(current, dict):
         for key in sorted({*stored, *current}):
             below = f"{path}.{key}" if path else key
             yield from differences(stored.get(key, _ABSENT), current.get(key, _ABSENT), below)
+    elif _nested(stored) and _nested(current) and len(stored) == len(current):
+        for place, (before, now) in enumerate(zip(stored, current, strict=True)):
+            yield from differences(before, now, f"{path}[{place}]")
     elif stored is _ABSENT or current is _ABSENT or stored != current:
-        yield f"{path}: {_shown(stored)} in the study, {_shown(current)} now"
+        before, now = _shown(stored, current)
+        yield f"{path}: {before} in the study, {now} now"
 
 
 def versions() -> dict[str, str]:
@@ -74,8 +86,22 @@ def _plain_or_class(value: Any) -> Any:
     return value
 
 
-def _shown(value: Any) -> str:
-    if value is _ABSENT:
-        return "not set"
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+def _nested(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
+
+
+def _shown(stored: Any, current: Any) -> list[str]:
+    """Two values that differ; of long ones the part where they do."""
+    texts = ["not set" if value is _ABSENT else repr(value) for value in (stored, current)]
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
+    start = sum(1 for _ in same) - _BEFORE
+    return [_cut(text, start) for text in texts]
+
+
+def _cut(text: str, start: int) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    # The beginning is shown where the difference is near it.
+    start = start if start > _BEFORE else 0
+    end = start + _SHOWN
+    return ("..." if start else "") + text[start:end] + ("..." if end < len(text) else "")

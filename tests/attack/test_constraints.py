@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rosearch.attack import DeepWordBug
 from rosearch.attack.constraints import (
     STOP_WORDS,
     TEXTFOOLER_STOP_WORDS,
@@ -81,6 +82,9 @@ def test_stop_words() -> None:
         "stop_words": "nltk-english-198",
     }
     assert NoStopWords(["near", "film"]).settings["stop_words"] == ["film", "near"]
+    for make in (lambda: NoStopWords("the"), lambda: DeepWordBug(stop_words="the")):
+        with pytest.raises(DataError, match="collection of words, got the string 'the'"):
+            make()
 
 
 def test_no_repeat() -> None:

@@ -91,3 +91,26 @@ def test_for_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None
 def test_a_text_commands_no_terminal() -> None:
     shown = in_terminal("a \x1b[2J\x07 film\n\u202e", "a \x1b[2J\x07 movie\n\u202e", color=False)
     assert shown == "a \\x1b[2J\\x07 [-film-]{+movie+}\n\\u202e"
+
+
+def test_a_page_shows_errors_bounds_and_thresholds() -> None:
+    from rosearch.attack import DeepWordBug, RobustnessEvaluator
+    from rosearch.data import TextDataset
+
+    def fragile(texts: list[str]) -> list[list[float]]:
+        if any("<b>" in text for text in texts):
+            raise ValueError("no <markup>")
+        return [[0.9, 0.1] if "good" in text else [0.2, 0.8] for text in texts]
+
+    data = TextDataset(["good film", "a <b> film"], [0, 1], classes=["good", "bad"])
+    report = RobustnessEvaluator(
+        DeepWordBug(max_edit_distance=7), data, examples=None, progress=False
+    ).evaluate(fragile)
+    page = report.to_html()
+    assert report.errors == 1
+    low, high = report.accuracy_under_attack_bounds
+    assert f"between {low:.1%} and {high:.1%}" in page
+    assert "no &lt;markup&gt;" in page
+    assert "no <markup>" not in page
+    assert "<b>" not in page
+    assert "&quot;limit&quot;: 7" in page or '"limit": 7' in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from collections import Counter
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 import rosearch as rs
-from rosearch.attack import DeepWordBug, RobustnessEvaluator, attacks
+from rosearch.attack import DeepWordBug, ModelVictim, RobustnessEvaluator, attacks, race
 from rosearch.attack.evaluator import choose_examples
+from rosearch.attack.precision import Bfloat16Victim
 from rosearch.attack.testing import AttackConformance, hashing_classifier
 from rosearch.data import TextDataset
 from rosearch.errors import DataError, EvaluationError, RegistryError
@@ -268,3 +270,50 @@ def test_abstract_and_foreign_classes_are_not_registered() -> None:
 
     with pytest.raises(RegistryError, match="does not define search"):
         attacks.register("test-none")(NoSearch)
+
+
+class TestWhatTheVictimDid:
+    """The report says how its victim answered, not how another would have."""
+
+    def judge(self, data: TextDataset) -> RobustnessEvaluator:
+        return evaluator(data, examples=5, precision="bfloat16", max_length=32)
+
+    def test_of_a_model(self, trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+        report = self.judge(dataset).evaluate(trained_bert, tokenizer)
+        expected = {
+            "kind": "model",
+            "dtype": "float32",
+            "screening_dtype": "bfloat16",
+            "max_length": 32,
+            "tokenizer": type(tokenizer).__name__,
+        }
+        assert report.settings["victim"] == expected
+        assert report.attacks["capitals"].settings["victim"] == expected
+        assert "victim" not in self.judge(dataset).settings
+
+    def test_of_a_victim_made_elsewhere(
+        self, trained_bert: Any, tokenizer: Any, dataset: Any
+    ) -> None:
+        victim = ModelVictim(trained_bert, tokenizer, max_length=8)
+        told = self.judge(dataset).evaluate(victim).settings["victim"]
+        assert (told["dtype"], told["screening_dtype"]) == ("float32", None)
+        assert told["max_length"] == 8
+
+    def test_of_a_function(self, dataset: Any) -> None:
+        report = self.judge(dataset).evaluate(hashing_classifier)
+        assert report.settings["victim"] == {"kind": "function"}
+
+
+def test_class_names_in_another_order_are_refused(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
+    model = copy.deepcopy(trained_bert)
+    data = TextDataset(dataset.texts, dataset.labels, classes=["negative", "positive"])
+    model.config.id2label = {0: "POSITIVE", 1: "NEGATIVE"}
+    for victim in (model, ModelVictim(model, tokenizer), Bfloat16Victim(model, tokenizer)):
+        with pytest.raises(DataError, match=r"order POSITIVE, NEGATIVE, .* order negative, positi"):
+            evaluator(data, examples=5).evaluate(victim, tokenizer)
+    with pytest.raises(DataError, match="order"):
+        race(evaluator(data, examples=5), model, tokenizer, beat=0.5)
+    model.config.id2label = {0: "NEGATIVE", 1: "POSITIVE"}
+    assert evaluator(data, examples=5).evaluate(model, tokenizer).accuracy > 0.5

@@ -69,8 +69,19 @@ def test_company_changes_nothing(trained_bert: Any, tokenizer: Any, dataset: Any
     assert ModelVictim(trained_bert, tokenizer).gradients([], [], 1) == []
 
 
+def test_padding_on_the_left(xlnet_tokenizer: Any, tiny_xlnet: Any, dataset: Any) -> None:
+    texts = [*dataset.texts[:8], " ".join(dataset.texts[:3])]
+    labels = [0] * len(texts)
+    victim = ModelVictim(tiny_xlnet, xlnet_tokenizer, token_budget=4096)
+    for text, found in zip(texts, victim.gradients(texts, labels, 1), strict=True):
+        expected = by_hand(tiny_xlnet, xlnet_tokenizer, text, 0)[:-2]
+        np.testing.assert_allclose(found.gradients, expected, rtol=1e-3, atol=1e-5)
+
+
 def test_the_model_is_left_as_it_was(trained_bert: Any, tokenizer: Any) -> None:
     trained_bert.train()
+    trained_bert.bert.embeddings.eval()
+    modes = [module.training for module in trained_bert.modules()]
     frozen = trained_bert.get_input_embeddings().weight
     frozen.requires_grad_(False)
     flags = [p.requires_grad for p in trained_bert.parameters()]
@@ -78,7 +89,7 @@ def test_the_model_is_left_as_it_was(trained_bert: Any, tokenizer: Any) -> None:
     victim = ModelVictim(trained_bert, tokenizer)
     first = victim.gradients([TEXT], [1], 1)[0].gradients
     assert np.array_equal(first, victim.gradients([TEXT], [1], 1)[0].gradients)  # no dropout
-    assert trained_bert.training
+    assert [module.training for module in trained_bert.modules()] == modes
     assert [p.requires_grad for p in trained_bert.parameters()] == flags
     grads = {n: p.grad for n, p in trained_bert.named_parameters() if p.grad is not None}
     assert list(grads) == ["classifier.bias"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -53,6 +54,21 @@ def test_a_fall_by_the_limit_is_refused() -> None:
     with pytest.raises(StopIteration) as stop:
         steps.send(ask.oracle.answer(ask.questions))
     assert stop.value.value.allowed == [True, True, True, False, False]
+
+
+def test_another_tokenizer_or_configuration_is_another_model(network: Any, tokenizer: Any) -> None:
+    model = LanguageModel(network, tokenizer).settings
+    shorter, cased = copy.deepcopy(tokenizer), copy.deepcopy(tokenizer)
+    shorter.model_max_length = 8
+    cased.backend_tokenizer.normalizer = None
+    scaled = copy.deepcopy(network)
+    scaled.config.layer_norm_epsilon = 0.5
+    others = [(network, shorter), (network, cased), (scaled, tokenizer)]
+    assert model not in [LanguageModel(*other).settings for other in others]
+    assert LanguageModel(copy.deepcopy(network), copy.deepcopy(tokenizer)).settings == model
+    # Having been used changes nothing.
+    tokenizer(["a", "a b"], padding=True, truncation=True, max_length=7)
+    assert LanguageModel(network, tokenizer).settings == model
 
 
 def test_what_is_no_language_model(tokenizer: Any, network: Any) -> None:

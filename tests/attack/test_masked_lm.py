@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import pickle
@@ -15,6 +16,7 @@ import torch
 
 from rosearch.attack import MaskedLM, MaskedWords, Words
 from rosearch.attack.masked_lm import find_masked_lm
+from rosearch.attack.resources import status
 from rosearch.attack.substitutions import masked as masked_module
 from rosearch.errors import DataError, MissingResourceError
 from tests.attack import masked_models
@@ -134,10 +136,12 @@ class TestOracle:
 
     def test_train_mode_comes_back(self, pair: tuple[Any, Any]) -> None:
         model = pair[0].train()
+        next(model.children()).eval()
+        modes = [module.training for module in model.modules()]
         try:
             lm = MaskedLM(pair, cache=False)
             first = lm.answer([("mask", MASKED)])
-            assert model.training
+            assert [module.training for module in model.modules()] == modes
             assert MaskedLM(pair, cache=False).answer([("mask", MASKED)]) == first  # no dropout
         finally:
             model.eval()
@@ -186,6 +190,57 @@ class TestMissing:
     ) -> None:
         monkeypatch.setenv("ROSEARCH_MASKED_LM", str(folder))
         assert find_masked_lm() == folder
+
+    @pytest.mark.parametrize("missing", ["weights", "tokenizer"])
+    def test_half_a_download_is_named(self, folder: Path, missing: str) -> None:
+        for path in folder.iterdir():
+            of_tokenizer = "token" in path.name or "vocab" in path.name
+            if of_tokenizer == (missing == "tokenizer") and path.name != "config.json":
+                path.unlink()
+        with pytest.raises(MissingResourceError, match=f"holds no {missing}.*AutoModelForMaskedLM"):
+            find_masked_lm(folder)
+
+    @pytest.mark.parametrize("name", ["bert-base-uncased", "google-bert/bert-base-uncased"])
+    @pytest.mark.parametrize("stored", ["bert-base-uncased", "google-bert--bert-base-uncased"])
+    def test_names_with_and_without_owner_are_one(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, stored: str
+    ) -> None:
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.delenv("ROSEARCH_MASKED_LM", raising=False)
+        with pytest.raises(MissingResourceError, match="is neither a folder nor"):
+            find_masked_lm(download=False)
+        repository = tmp_path / f"models--{stored}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text("abc")
+        (repository / "snapshots").mkdir()
+        folder.rename(repository / "snapshots" / "abc")
+        assert find_masked_lm(name) == find_masked_lm() == repository / "snapshots" / "abc"
+        table = {resource.name: resource for resource in status()}["masked language model"]
+        assert table.where == str(repository / "snapshots" / "abc")
+        assert MaskedLM().settings == MaskedLM(name).settings
+        with pytest.raises(MissingResourceError, match="is neither a folder nor"):
+            find_masked_lm("someone/bert-base-uncased", download=False)
+
+    def test_status_names_the_command_that_the_error_names(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.delenv("ROSEARCH_MASKED_LM", raising=False)
+        table = {resource.name: resource for resource in status()}["masked language model"]
+        assert not table.here
+        with pytest.raises(MissingResourceError) as error:
+            find_masked_lm(download=False)
+        assert table.command in str(error.value)
+
+    def test_another_tokenizer_is_another_model(self, pair: tuple[Any, Any]) -> None:
+        model, tokenizer = pair
+        plain = MaskedLM(pair, cache=False).settings
+        shorter, cased = copy.deepcopy(tokenizer), copy.deepcopy(tokenizer)
+        shorter.model_max_length = 8
+        cased.backend_tokenizer.normalizer = None
+        for other in (shorter, cased):
+            assert MaskedLM((model, other), cache=False).settings != plain
+        assert MaskedLM((model, copy.deepcopy(tokenizer)), cache=False).settings == plain
 
     def test_bad_arguments(self, pair: tuple[Any, Any], tokenizer: Any) -> None:
         with pytest.raises(DataError, match="a pair"):

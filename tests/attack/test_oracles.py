@@ -85,12 +85,25 @@ class TestMemory:
     def test_more_than_fits_is_forgotten_and_computed_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("rosearch.attack.oracles._REMEMBERED", 10)
+        monkeypatch.setattr("rosearch.attack.oracles._REMEMBERED", 10_000)
         oracle = Lengths()
-        for k in range(40):
-            assert oracle.answer([f"{k}", "same"]) == [len(f"{k}"), 4]
-        assert len(oracle._known) <= 13
-        assert oracle.computed < 50
+        for k in range(200):
+            question = (f"{k} " * 100, "same")
+            assert oracle.answer([question, "same"]) == [2, 4]
+            # Long questions count by their length, not as one each.
+            assert sum(len(known[0]) for known in oracle._known if known != "same") < 11_000
+        assert 210 < oracle.computed < 300
+
+    def test_long_answers_count_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Lists(Lengths):
+            def compute(self, questions: Sequence[Any]) -> Sequence[Any]:
+                return [[[f"word {k}", 0.5] for k in range(50)] for _ in questions]
+
+        monkeypatch.setattr("rosearch.attack.oracles._REMEMBERED", 100_000)
+        oracle = Lists()
+        for k in range(60):
+            oracle.answer([f"{k}"])
+            assert len(oracle._known) < 25
 
     def test_an_answer_too_few_is_named(self) -> None:
         class Short(Lengths):
@@ -187,10 +200,15 @@ class TestFile:
 
 
 _FORKS = """
-import os, sys
-from tests.attack.test_oracles import Lengths
+import importlib.util, os, sys
 
-oracle = Lengths(cache=sys.argv[1])
+# By its path: a package in the environment may be called "tests" too.
+spec = importlib.util.spec_from_file_location("oracles_of_tests", sys.argv[2])
+module = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = module
+spec.loader.exec_module(module)
+
+oracle = module.Lengths(cache=sys.argv[1])
 oracle.answer(["before"])  # its connection must not be used by the children
 children = []
 for start in (0, 20, 40):
@@ -209,7 +227,7 @@ assert all(os.waitpid(child, 0)[1] == 0 for child in children)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     # In a process of its own, because forking one with threads of torch may hang.
-    command = [sys.executable, "-c", _FORKS, str(tmp_path)]
+    command = [sys.executable, "-c", _FORKS, str(tmp_path), __file__]
     subprocess.run(command, cwd=Path(__file__).parents[2], check=True)
     after = Lengths(cache=tmp_path)
     after.answer(["before", "in between", *(f"question {k}" for k in range(100))])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import rosearch as rs
 from rosearch.attack import ModelVictim, RobustnessEvaluator
 from rosearch.attack.precision import Bfloat16Victim
 from rosearch.errors import DataError
@@ -58,19 +60,61 @@ class _Liar(Bfloat16Victim):
         return super().compute(keys)[:, ::-1].copy()
 
 
+@pytest.mark.parametrize("budget", [None, 10])
 def test_a_success_that_is_none_is_searched_again_in_float32(
-    trained_bert: Any, tokenizer: Any, dataset: Any
+    trained_bert: Any, tokenizer: Any, dataset: Any, budget: int | None
 ) -> None:
-    evaluator = RobustnessEvaluator("deepwordbug", dataset, examples=20, progress=False)
+    settings: Any = {"examples": 20, "progress": False, "query_budget": budget}
+    evaluator = RobustnessEvaluator("deepwordbug", dataset, **settings)
     truth = evaluator.evaluate(trained_bert, tokenizer)
     lied = evaluator.evaluate(_Liar(trained_bert, tokenizer, margin=0.0))
-    assert [
-        (r.status, r.perturbed, r.queries) for r in lied.examples if r.status == "succeeded"
-    ] == [
-        (r.status, r.perturbed, r.queries)
-        for r, s in zip(truth.examples, lied.examples, strict=True)
-        if s.status == "succeeded"
+    again = [
+        (a, b)
+        for a, b in zip(lied.examples, truth.examples, strict=True)
+        if a.status in ("succeeded", "failed")
     ]
+    assert again
+    if budget is None:
+        for a, b in again:
+            assert (a.status, a.perturbed) == (b.status, b.perturbed)
+            # The unchanged text, what the first search asked, and what the second one asked.
+            assert a.queries > b.queries
+    else:
+        assert max(a.queries for a, _ in again) == budget
+
+
+def test_a_restart_counts_what_was_asked_before(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
+    class Shout(rs.Attack):
+        """Asks about three texts and settles on the last."""
+
+        def search(self, text: Any, context: Any) -> Any:
+            texts = [text.replace(0, "film" + "x" * k) for k in range(3)]
+            yield texts
+            return texts[-1]
+
+    evaluator = RobustnessEvaluator(Shout(), dataset, examples=20, progress=False)
+    report = evaluator.evaluate(_Liar(trained_bert, tokenizer, margin=0.0))
+    assert {r.queries for r in report.examples if r.status == "failed"} == {1 + 3 + 3}
+
+
+def test_a_model_saved_in_bfloat16_is_judged_in_float32(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
+    saved = copy.deepcopy(trained_bert).to(torch.bfloat16)
+    settings: Any = {"examples": 5, "progress": False}
+    evaluator = RobustnessEvaluator("deepwordbug", dataset, precision="bfloat16", **settings)
+    victim = evaluator.victim(saved, tokenizer)
+    texts = [str(text) for text in dataset.texts[:20]]
+    full = ModelVictim(copy.deepcopy(saved).float(), tokenizer).probabilities(texts)
+    np.testing.assert_array_equal(victim.exact.probabilities(texts), full)
+    assert {p.dtype for p in saved.parameters()} == {torch.bfloat16}
+    told = evaluator.evaluate(saved, tokenizer).settings["victim"]
+    assert (told["dtype"], told["screening_dtype"]) == ("float32", "bfloat16")
+    plain = RobustnessEvaluator("deepwordbug", dataset, **settings).evaluate(saved, tokenizer)
+    told = plain.settings["victim"]
+    assert (told["dtype"], told["screening_dtype"]) == ("bfloat16", None)
 
 
 def test_other_precisions_are_refused(dataset: Any) -> None:

@@ -8,12 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import rosearch as rs
 from rosearch.attack import DeepWordBug, MaxWordsChanged, RobustnessEvaluator, race
+from rosearch.attack.precision import Bfloat16Victim
 from rosearch.attack.racing import _chance, _highest, _looks
 from rosearch.attack.testing import hashing_classifier
 from rosearch.data import TextDataset
-from rosearch.errors import DataError
+from rosearch.errors import DataError, EvaluationError
+
+
+class Unchanged(rs.Attack):
+    """Changes nothing."""
+
+    def search(self, text: Any, context: Any) -> Any:
+        return text
+        yield
+
 
 RNG = np.random.default_rng(0)
 WORDS = "film plot actor great dull huge tepid honest end start story fresh".split()
@@ -109,9 +121,70 @@ def test_errors_never_stop_a_victim() -> None:
     assert found.highest == 1.0
 
 
+def failing_on(texts: set[str]) -> Any:
+    def victim(asked: list[str]) -> np.ndarray:
+        if texts & set(asked):
+            raise ValueError("odd text")
+        return np.tile([[0.1, 0.9]], (len(asked), 1))
+
+    return victim
+
+
+@pytest.fixture
+def ones() -> RobustnessEvaluator:
+    """Of texts that are all of class 1, with a rest portion at the usual growth."""
+    data = TextDataset(TEXTS[:51], [1] * 51)
+    return RobustnessEvaluator("deepwordbug", data, examples=None, progress=False)
+
+
+def test_examples_in_error_are_not_right(ones: RobustnessEvaluator) -> None:
+    bad = {str(example.text) for example in ones.examples[:20]}
+    full = ones.evaluate(failing_on(bad))
+    found = race(ones, failing_on(bad), beat=0.3)
+    assert found.accuracy == found.report.accuracy == full.accuracy == 31 / 51
+    assert found.highest == full.accuracy_under_attack_bounds.high == 1.0
+
+
+@pytest.mark.parametrize("part", [slice(-1, None), slice(0, 10), slice(10, 20)])
+def test_a_portion_may_fail_as_a_whole(ones: RobustnessEvaluator, part: slice) -> None:
+    bad = {str(example.text) for example in ones.examples[part]}
+    full = ones.evaluate(failing_on(bad))
+    found = race(ones, failing_on(bad), beat=0.3, first=10)
+    assert found.report.errors == full.errors == len(bad)
+    assert outcomes(found.report) == outcomes(full)
+
+
+def test_a_race_without_any_answer_ends_as_an_evaluation_does(ones: RobustnessEvaluator) -> None:
+    class Broken(DeepWordBug):
+        def search(self, text: Any, context: Any) -> Any:
+            raise ValueError("no search")
+
+    everything = {str(example.text) for example in ones.examples}
+    judge = evaluator(attacks=Broken())
+    for run in (lambda e, v: e.evaluate(v), lambda e, v: race(e, v, beat=0.0)):
+        with pytest.raises(EvaluationError, match=r"fails on every one of 51 unchanged.*odd text"):
+            run(ones, failing_on(everything))
+        with pytest.raises(EvaluationError, match=r"failed on every one of 100 .*no search"):
+            run(judge, hashing_classifier)
+
+
+def test_a_screening_victim_is_right_where_float32_is(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
+    victim = Bfloat16Victim(trained_bert, tokenizer, margin=0.0)
+    with torch.no_grad():  # a copy that says class 0 of everything
+        victim.model.classifier.bias.copy_(torch.tensor([90.0, -90.0]))
+    judge = RobustnessEvaluator(Unchanged(), dataset, examples=40, progress=False)
+    found = race(judge, victim, beat=0.9, first=10)
+    assert not found.stopped
+    assert found.accuracy == found.report.accuracy == found.highest > 0.9
+
+
 def test_portions_grow() -> None:
     assert _looks(100, 25, 2) == [25, 50, 100]
-    assert _looks(101, 25, 2) == [25, 50, 100, 101]
+    assert _looks(101, 25, 2) == [25, 50, 101]  # no rest smaller than the first portion
+    assert _looks(125, 25, 2) == [25, 50, 100, 125]
+    assert _looks(49, 25, 2) == [49]
     assert _looks(10, 25, 2) == [10]
     assert _looks(5, 1, 1.01) == [1, 2, 3, 4, 5]
 

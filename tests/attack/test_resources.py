@@ -16,9 +16,12 @@ import pytest
 
 from rosearch.attack import PWWS
 from rosearch.attack.constraints import STOP_WORDS
+from rosearch.attack.masked_lm import find_masked_lm
 from rosearch.attack.resources import WordNet, find_wordnet, prepare_nltk, probes, status
+from rosearch.attack.resources import table as table_module
 from rosearch.attack.resources import wordnet as resources
 from rosearch.attack.substitutions import WordNetSynonyms
+from rosearch.attack.vectors import vectors_here
 from rosearch.errors import MissingResourceError
 
 
@@ -259,18 +262,59 @@ def test_status_sees_what_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     snapshot = tmp_path / "models--google-bert--bert-base-uncased" / "snapshots" / "1"
     snapshot.mkdir(parents=True)
     assert not here("masked language model")  # a download that was broken off
-    (snapshot / "config.json").touch()
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("1")
+    (snapshot / "config.json").write_text("{}")
+    assert not here("masked language model")  # without weights
+    (snapshot / "model.safetensors").touch()
+    assert not here("masked language model")  # without a tokenizer
+    (snapshot / "vocab.txt").touch()
     assert here("masked language model")
+    assert find_masked_lm() == snapshot
+    (snapshot / "config.json").write_text('{"architectures": ["BertModel"]}')
+    assert not here("masked language model")
     assert not here("word vectors")
     vectors = tmp_path / "word_embeddings" / "paragramcf"
+    (tmp_path / "vectors" / "default").mkdir(parents=True)
     vectors.mkdir(parents=True)
-    (vectors / "paragram.npy").touch()
+    for name in ("paragram.npy", "wordlist.pickle", "nn.npy"):
+        assert not here("word vectors")
+        (vectors / name).touch()
     assert here("word vectors")
+    assert vectors_here() == vectors
     monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("ROSEARCH_VECTORS", str(tmp_path / "none"))
     assert not here("word vectors")
     monkeypatch.setenv("ROSEARCH_VECTORS", str(vectors))
     assert here("word vectors")
+
+
+def test_status_asks_for_what_taggers_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(name: str) -> bool:
+        table = {resource.name: resource.here for resource in status()}
+        return table[f"part-of-speech tagger: {name}"]
+
+    monkeypatch.setattr(table_module, "_package", lambda name: tmp_path)
+    monkeypatch.setattr(table_module, "nltk_folders", lambda: [tmp_path])
+    monkeypatch.setattr(table_module.metadata, "version", lambda name: "3.10.1")
+    monkeypatch.setenv("FLAIR_CACHE_ROOT", str(tmp_path))
+    old, new = (tmp_path / "taggers" / f"averaged_perceptron_tagger{end}" for end in ("", "_eng"))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    (old / "averaged_perceptron_tagger.pickle").touch()
+    for part in ("weights", "tagdict", "classes"):
+        assert not here("NLTK")
+        (new / f"{new.name}.{part}.json").touch()
+    assert here("NLTK")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_module.metadata, "version", lambda name: "3.8.1")
+        assert not here("NLTK")
+    for model in ("pos-english", "upos-english-fast"):
+        assert not here("flair")
+        made = tmp_path / "models" / model / f"models--flair--{model}" / "snapshots" / "1"
+        made.mkdir(parents=True)
+        (made / "pytorch_model.bin").touch()
+    assert here("flair")
 
 
 def test_looking_imports_and_configures_nothing() -> None:

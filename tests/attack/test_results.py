@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
 import sys
 from dataclasses import FrozenInstanceError
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -217,7 +219,8 @@ def test_html_is_inert_and_marks_changes() -> None:
     page = given.to_html()
     assert page.isascii()
     tags = set(re.findall(r"</?([a-zA-Z!]+)", page))
-    assert tags <= set("div style table caption thead tbody tr th td span del ins".split())
+    allowed = "div style table caption thead tbody tr th td span del ins details summary pre"
+    assert tags <= set(allowed.split())
     assert "<del>dull</del><ins>drab</ins>" in page
     assert "&lt;script&gt;" in page
     assert "\x1b" not in page
@@ -229,6 +232,44 @@ def test_html_is_inert_and_marks_changes() -> None:
     ]
     assert "".join(root.find(".//span").itertext()).startswith("dulldrab <script>")
     assert given._repr_html_() == page
+
+
+def hostile(data: dict[str, Any], where: str) -> str:
+    if where == "record":
+        data["examples"][0]["queries"] = "<script>alert(1)</script>"
+    elif where == "class":
+        data["examples"][0]["predicted"] = "<img src=x>"
+    elif where == "status":
+        data["examples"][0]["status"] = "<img src=x>"
+    elif where == "text":
+        data["examples"][0]["text"] = {"a": 1}
+    elif where == "interval":
+        data["accuracy_interval"] = ["<b>", 1]
+    elif where == "rate":
+        data["accuracy"] = "<b>"
+    else:
+        data[where] = "<script>alert(1)</script>"
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    "where", "record class status text interval rate queries n errors examples settings".split()
+)
+def test_json_with_values_of_other_kinds_is_refused(where: str) -> None:
+    data = json.loads(report("succeeded").to_json())
+    with pytest.raises(DataError, match=r"expected|object"):
+        RobustnessReport.from_json(hostile(data, where))
+
+
+def test_html_escapes_every_cell() -> None:
+    """Whatever a record was made with."""
+    marks: Any = "<script>alert(1)</script>"
+    result = record("failed", perturbed="x", predicted=marks, attack=marks, index=marks)
+    given = report("failed")
+    changes = dict.fromkeys("queries forward_rows n errors".split(), marks)
+    page = dataclasses.replace(given, examples=(result,), **changes).to_html()
+    assert "<script" not in page
+    assert page.count("&lt;script") == 8
 
 
 def test_html_shows_as_many_examples_as_asked_for() -> None:

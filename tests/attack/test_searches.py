@@ -13,6 +13,7 @@ from rosearch.attack import (
     Constraint,
     Examined,
     FunctionVictim,
+    GeneticSearch,
     GreedyWordSwap,
     MaxWordsChanged,
     NoRepeat,
@@ -174,7 +175,7 @@ class TestBeam:
 
     def test_a_step_may_lower_the_score(self) -> None:
         # As in TextAttack: the last step's best stands, not the best of all.
-        result, _ = run(BeamSearch(1), "two", [], Recorder(TWO=0.25, **{"2": 0.1}))
+        result, _ = run(BeamSearch(1, steps=2), "two", [], Recorder(TWO=0.25, **{"2": 0.1}))
         assert result.perturbed == "2"
 
     def test_wider_beams_keep_more(self) -> None:
@@ -199,3 +200,58 @@ class TestBeam:
     def test_widths_that_make_no_sense(self, width: Any) -> None:
         with pytest.raises(DataError, match="width is a whole number, at least 1"):
             BeamSearch(width)
+
+
+def genetic_outcome(budget: int) -> tuple[bool, str]:
+    """Whether a text that breaks the victim was asked about, and what came of the attack."""
+    hits: list[str] = []
+
+    def victim(texts: Sequence[str]) -> np.ndarray:
+        hits.extend(text for text in texts if "goodx" in text)
+        return np.array([[0.1, 0.9] if "goodx" in text else [0.9, 0.1] for text in texts])
+
+    attack = WordSwapAttack(
+        CharacterEnds(), [NoRepeat()], GeneticSearch(population=20, generations=3), resegment=False
+    )
+    function = FunctionVictim(victim, outputs="probabilities")
+    example = Example(0, "good film nice plot dull story", 0)
+    (result,) = run_attack(attack, [example], function, query_budget=budget)
+    return bool(hits), result.status
+
+
+class CharacterEnds(Substitution):
+    name = "ends"
+
+    def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+        return [word + "x", word + "y"]
+
+
+def test_genetic_search_keeps_what_it_found_before_its_budget_ended() -> None:
+    outcomes = [genetic_outcome(budget) for budget in range(2, 140)]
+    assert {(True, "succeeded"), (False, "failed")} == set(outcomes)
+    found = [status == "succeeded" for _, status in outcomes]
+    assert found == sorted(found)
+
+
+class TestBeamsEnd:
+    """Against a victim that always says the same, and nothing that limits the changes."""
+
+    def test_after_as_many_steps_as_words(self) -> None:
+        victim = Recorder(**dict.fromkeys(WEIGHTS, 0.0))
+        attack = WordSwapAttack(CharacterEnds(), [], BeamSearch())
+        function = FunctionVictim(victim, outputs="probabilities")
+        (result,) = run_attack(attack, [Example(0, "one two three", 0)], function)
+        assert result.status == "failed"
+        assert victim.asked[-1].count("x") + victim.asked[-1].count("y") == 3
+        assert result.queries == 1 + 3 * (2 * 3)
+
+    def test_after_the_steps_asked_for(self) -> None:
+        result, asked = run(BeamSearch(steps=1), constraints=())
+        assert len(asked) == result.queries == 1 + 5
+        result, asked = run(BeamSearch(steps=2), constraints=())
+        assert len(asked) > 1 + 5
+
+    @pytest.mark.parametrize("steps", [0, 1.5, "2"])
+    def test_steps_are_a_whole_number(self, steps: Any) -> None:
+        with pytest.raises(DataError, match="steps"):
+            BeamSearch(steps=steps)

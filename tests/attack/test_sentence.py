@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from collections.abc import Sequence
@@ -149,6 +150,16 @@ def test_only_the_window_is_compared_and_short_texts_may_be_skipped() -> None:
     assert examined(constraint, change("a b", 1, "x"))[0] == [False]
 
 
+def test_the_window_of_the_original_is_made_once() -> None:
+    """So that remembered pairs share it."""
+    for window in (None, 3):
+        constraint = SentenceSimilarity(letters, window=window)
+        steps = constraint.examine(change("a b c d e f", 3, "x", "y", "z"))
+        questions = next(steps).questions
+        assert len(questions) == 3
+        assert len({id(old) for old, _ in questions}) == 1
+
+
 def test_settings_out_of_range() -> None:
     for wrong in (
         {"metric": "dot"},
@@ -187,6 +198,61 @@ def folder_of(path: Path, weights: bytes = b"w") -> Path:
     (path / "model.safetensors").write_bytes(weights)
     (path / "README.md").write_text(path.name)
     return path
+
+
+def test_every_file_that_decides_answers_counts(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    folder = folder_of(tmp_path / "a")
+    modules = [{"path": ""}, {"path": "1_Pooling"}, {"path": "query/dense"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    seen = [SentenceEncoder(folder).settings]
+    for name in (
+        "config_sentence_transformers.json sentence_bert_config.json tokenizer_config.json "
+        "vocab.txt special_tokens_map.json 1_Pooling/config.json query/dense/config.json"
+    ).split():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+        settings = SentenceEncoder(folder).settings
+        assert settings not in seen, name
+        seen.append(settings)
+    for name in ("README.md", ".gitattributes", "tf_model.h5", "pytorch_model.bin", "1/notes.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("other")
+        assert SentenceEncoder(folder).settings == seen[-1], name
+
+
+@pytest.mark.slow
+def test_every_part_of_a_sentence_transformer_counts(
+    tiny_bert: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    package = pytest.importorskip("sentence_transformers")
+    models = pytest.importorskip("sentence_transformers.models")
+    tiny_bert().bert.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+
+    def made(mode: str = "mean", **settings: Any) -> Any:
+        first = models.Transformer(str(tmp_path / "model"))
+        width = first.auto_model.config.hidden_size
+        modules = [first, models.Pooling(width, pooling_mode=mode)]
+        return package.SentenceTransformer(modules=modules, device="cpu", **settings)
+
+    def settings_of(model: Any) -> Any:
+        return SentenceEncoder(model, cache=False).settings
+
+    plain = settings_of(made())
+    assert settings_of(made()) == plain
+    shorter, scaled, cased = made(), made(), made()
+    shorter.max_seq_length = 8
+    scaled[0].auto_model.config.layer_norm_eps = 0.5
+    cased.tokenizer.backend_tokenizer.normalizer = None
+    prompted = made(prompts={"x": "mood: "}, default_prompt_name="x")
+    others = [shorter, scaled, cased, prompted, made("cls")]
+    others.append(package.SentenceTransformer(modules=[*made(), models.Normalize()], device="cpu"))
+    found = [settings_of(model)["model"] for model in [made(), *others]]
+    assert len(set(found)) == len(found)
+    used = made()
+    used.encode(["a film", "what a good movie"])
+    assert settings_of(used) == plain
 
 
 def test_where_encoders_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

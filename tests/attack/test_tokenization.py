@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -122,6 +123,17 @@ def test_types_of_pairs(tokenizer: Any) -> None:
     assert row.types is None
 
 
+def test_types_of_single_texts_that_say_something(xlnet_tokenizer: Any) -> None:
+    fast = IncrementalTokenizer(xlnet_tokenizer, max_length=8)
+    assert fast.pad_left
+    texts = ["", "a film", "a very good film was really very good indeed"]
+    assert [row.types for row in fast.encode(texts)] == [(0, 2), (0, 0, 0, 2), (0,) * 7 + (2,)]
+    assert fast.encode(texts) == encode(xlnet_tokenizer, texts, max_length=8)
+    pairs = [("", "a"), ("a film", "a plot"), ("a very good film", "a very good plot")]
+    assert fast.encode(pairs) == encode(xlnet_tokenizer, pairs, max_length=8)
+    assert fast.reason is None
+
+
 def no_spaces() -> Any:
     vocabulary = {t: i for i, t in enumerate([*SPECIAL, "a"])}
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>"))
@@ -191,8 +203,18 @@ def test_memory_is_bounded(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_where_truncation_cuts(tokenizer: Any) -> None:
     fast = IncrementalTokenizer(tokenizer, max_length=6)
-    assert fast.visible_end("a good film", 0) is None
-    assert fast.visible_end("a good film was very good", 0) == len("a good film was")
-    cut = fast.visible_end(("a film", "a very good film"), 1)
+    assert fast.visible_span("a good film", 0) is None
+    assert fast.visible_span("a good film was very good", 0) == (0, len("a good film was"))
+    cut = fast.visible_span(("a film", "a very good film"), 1)
     assert cut is not None
-    assert cut < len("a very good film")
+    assert cut[0] == 0
+    assert cut[1] < len("a very good film")
+
+
+def test_where_truncation_on_the_left_cuts(tokenizer: Any) -> None:
+    left = copy.deepcopy(tokenizer)
+    left.truncation_side = "left"
+    fast = IncrementalTokenizer(left, max_length=6)
+    text = "a good film was very good"
+    assert fast.visible_span("a good film", 0) is None
+    assert fast.visible_span(text, 0) == (text.index("film"), len(text))

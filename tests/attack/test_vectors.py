@@ -223,6 +223,13 @@ def test_where_vectors_are_looked_for(
         find_vectors(3)
     assert find_vectors(vectors) is vectors
     assert same(find_vectors(KeyedVectors()), vectors)
+    # A download that was broken off is none.
+    for broken in ("cache/vectors/default", "textattack/word_embeddings/paragramcf"):
+        (tmp_path / broken).mkdir(parents=True)
+    monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path / "textattack"))
+    with pytest.raises(MissingResourceError, match=r"rosearch\.attack\.counterfitting MODEL"):
+        find_vectors()
+    (tmp_path / "cache/vectors/default").rmdir()
     one = WordVectors(["one"], MATRIX[:1])
     one.save(tmp_path / "cache/vectors/default")
     assert same(find_vectors(), one)

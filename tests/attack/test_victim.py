@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from rosearch.attack import DeepWordBug, Example, RobustnessEvaluator, run_attack
+from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim import FunctionVictim, ModelVictim, make_victim
+from rosearch.data import TextDataset
 from rosearch.errors import DataError, EvaluationError
 
 
@@ -149,9 +152,54 @@ def test_words_within_sight(tiny_bert: Callable[..., Any], tokenizer: Any) -> No
         ("a good film was very good", 4),
     ]:
         attacked = AttackedInput(text)
-        assert victim.visible_words(attacked, attacked.words) == seen
+        assert victim.visible(attacked, attacked.words) == range(seen)
     pair = AttackedInput(("a film", "a very good film was good"))
-    assert victim.visible_words(pair, pair.words) < 6
+    assert len(victim.visible(pair, pair.words)) < 6
+
+
+def test_words_within_sight_of_a_victim_that_cuts_the_beginning(
+    trained_bert: Any, tokenizer: Any
+) -> None:
+    left = copy.deepcopy(tokenizer)
+    left.truncation_side = "left"
+    victim = ModelVictim(trained_bert, left, max_length=6)
+    for text, seen in [
+        ("a good film was", range(4)),
+        ("a good film was very good", range(2, 6)),
+        ("a good film was very good , !! .", range(6, 6)),
+        ("a good film was very good ! ?", range(4, 6)),
+    ]:
+        attacked = AttackedInput(text)
+        assert victim.visible(attacked, attacked.words) == seen
+    pair = AttackedInput(("a film", "a very good film was good"))
+    assert victim.visible(pair, pair.words).stop == 6
+    assert victim.visible(pair, pair.words).start > 0
+
+
+def test_searches_keep_to_the_words_within_sight() -> None:
+    class SeesTheEnd(FunctionVictim):
+        def visible(self, attacked: AttackedInput, words: Any) -> range:
+            return range(len(words) - 2, len(words))
+
+    texts = ["a good film was very good", "the plot is awful", "what a dull story this is"]
+    labels = hashing_classifier(texts).argmax(axis=1).tolist()
+    examples = [Example(i, *pair) for i, pair in enumerate(zip(texts, labels, strict=True))]
+    results = run_attack(DeepWordBug(), examples, SeesTheEnd(hashing_classifier))
+    assert any(result.changed for result in results)
+    for result in results:
+        assert set(result.changed) <= {result.words - 2, result.words - 1}
+
+
+def test_padding_on_the_left(xlnet_tokenizer: Any, tiny_xlnet: Any, dataset: Any) -> None:
+    texts = [*dataset.texts[:20], " ".join(dataset.texts[:3])]
+    together = ModelVictim(tiny_xlnet, xlnet_tokenizer, token_budget=4096).probabilities(texts)
+    inputs = xlnet_tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        expected = torch.softmax(tiny_xlnet(**inputs).logits, dim=1).numpy()
+    np.testing.assert_allclose(together, expected, atol=1e-5)
+    for text, row in zip(texts, together, strict=True):
+        alone = ModelVictim(tiny_xlnet, xlnet_tokenizer).probabilities([text])
+        np.testing.assert_allclose(alone[0], row, atol=1e-5)
 
 
 def test_positions_that_start_behind_the_padding_are_counted(tokenizer: Any) -> None:
@@ -175,7 +223,7 @@ def test_positions_that_start_behind_the_padding_are_counted(tokenizer: Any) -> 
     assert len(victim.keys([text])[0].ids) == 16
     assert np.isfinite(victim.probabilities([text, "a film"])).all()
     attacked = AttackedInput(text)
-    assert victim.visible_words(attacked, attacked.words) == 10  # 14 tokens, 4 of them commas
+    assert victim.visible(attacked, attacked.words) == range(10)  # 14 tokens, 4 of them commas
 
 
 def test_a_model_that_tells_nothing_of_its_positions(tokenizer: Any) -> None:
@@ -219,3 +267,35 @@ def test_out_of_memory_halves_the_batch(tiny_bert: Callable[..., Any], tokenizer
     model.forward = lambda **_: (_ for _ in ()).throw(torch.OutOfMemoryError("always"))
     with pytest.raises(torch.OutOfMemoryError):
         victim.probabilities(["a story"])
+
+
+def test_probabilities_that_become_something_else_end_the_run() -> None:
+    """Else each such text would be an error that passes for robustness."""
+    texts = ["good", "bad", "good film"]
+    data = TextDataset(texts, [0, 1, 0], classes=["good", "bad"])
+
+    def counts(asked: list[str]) -> list[list[int]]:
+        return [[text.count("good"), text.count("bad")] for text in asked]
+
+    settings: dict[str, Any] = {"examples": None, "progress": False}
+    with pytest.raises(EvaluationError, match="outputs='logits'"):
+        RobustnessEvaluator("deepwordbug", data, **settings).evaluate(counts)
+    told = FunctionVictim(counts, outputs="logits")
+    report = RobustnessEvaluator("deepwordbug", data, **settings).evaluate(told)
+    assert report.errors == 0
+
+
+def test_errors_show_in_a_report_as_bounds() -> None:
+    def fragile(asked: list[str]) -> list[list[float]]:
+        if any("x" in text for text in asked):
+            raise ValueError("no x")
+        return [[0.9, 0.1] if "good" in text else [0.2, 0.8] for text in asked]
+
+    data = TextDataset(["good x", "good film"], [0, 0], classes=["good", "bad"])
+    settings: dict[str, Any] = {"examples": None, "progress": False, "seed": 3}
+    report = RobustnessEvaluator("deepwordbug", data, **settings).evaluate(fragile)
+    assert report.errors >= 1
+    low, high = report.accuracy_under_attack_bounds
+    assert f"{report.errors} errors, so under attack between {low:.1%} and {high:.1%}" in str(
+        report
+    )

@@ -18,7 +18,7 @@ from transformers import RobertaConfig, RobertaForSequenceClassification
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Optimization, Teacher, soft_label_loss
 from rosearch.distill.batches import bucketed_batches
-from rosearch.encoding import encode, predict
+from rosearch.encoding import accuracy, encode, predict
 from rosearch.errors import DataError, EvaluationError
 from rosearch.space import Genome, Node, templates
 
@@ -197,6 +197,42 @@ class TestTeacher:
         other.load_state_dict(model.state_dict())
         prints = [Teacher(m, tokenizer, cache_dir=tmp_path).fingerprint for m in (model, other)]
         assert prints[0] != prints[1]
+
+    def test_an_xlnet_pads_on_the_left(
+        self, tiny_xlnet: Any, xlnet_tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        part = dataset[:30]
+        teacher = Teacher(tiny_xlnet, xlnet_tokenizer, cache_dir=tmp_path)
+        inputs = xlnet_tokenizer(list(part.texts), padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            expected = tiny_xlnet(**inputs).logits.numpy()
+        np.testing.assert_allclose(teacher.logits(part), expected, atol=1e-4)
+        # What the student learns with is what it is used with: types of single texts included.
+        distiller = Distiller(teacher, part, part, epochs=1, progress=False)
+        result = distiller.distill(templates.transformer(layers=1, width=16))
+        assert accuracy(result.student, part) == result.accuracy
+        tuned = Teacher.fine_tune(
+            _saved(tiny_xlnet, xlnet_tokenizer, tmp_path / "base"),
+            part,
+            part,
+            save_to=tmp_path / "tuned",
+            epochs=1,
+            progress=False,
+            cache_dir=tmp_path,
+        )
+        assert accuracy(tuned.model, part, tuned.tokenizer) == tuned.accuracy(part)
+
+    def test_how_texts_are_cut_and_padded_decides_it_too(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        prints = set()
+        for setting in ({}, {"truncation_side": "left"}, {"padding_side": "left"}):
+            own = pickle.loads(pickle.dumps(tokenizer))
+            own.cls_token = None
+            for name, value in setting.items():
+                setattr(own, name, value)
+            prints.add(Teacher(tiny_bert(), own, cache_dir=tmp_path).fingerprint)
+        assert len(prints) == 3
 
     def test_use_and_saving_leave_it_as_it_is(
         self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
@@ -403,6 +439,12 @@ class TestDistiller:
         for seed in range(5):
             distiller.distill(templates.text_cnn(**SMALL), seed=seed)
         assert tensors() <= after_one
+
+
+def _saved(model: Any, tokenizer: Any, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def _accuracy_in_child(distiller: Distiller) -> tuple[float, bool]:

@@ -16,7 +16,7 @@ import pytest
 from rosearch.errors import StorageError, StudyMismatchError
 from rosearch.evolve import Evolver, RandomSearch
 from rosearch.evolve.ownership import Owner
-from rosearch.evolve.settings import describe
+from rosearch.evolve.settings import describe, differences
 from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
 from tests.evolve.evaluations import FITNESS, SPACE, Log, failing, slow, synthetic
@@ -111,6 +111,29 @@ def test_the_settings_of_an_evaluation_count(url, tmp_path):
     evolver(Tuned(3), storage=url)
     with pytest.raises(StudyMismatchError, match=r"evaluate.settings.distiller.epochs: 3 .* 4 now"):
         evolver(Tuned(4), storage=url)
+
+
+def test_the_message_shows_what_differs():
+    def settings(**last):
+        attack = {"name": "long", "words": ["word"] * 100, **last}
+        return {"attacks": [{"name": "first"}, attack], "examples": [1, 2]}
+
+    def lines(stored, current):
+        return list(differences(stored, current))
+
+    assert lines(settings(keep=1), settings(keep=2)) == ["attacks[1].keep: 1 in the study, 2 now"]
+    assert lines(settings(), {**settings(), "examples": [2, 1]}) == [
+        "examples: [1, 2] in the study, [2, 1] now"
+    ]
+    (line,) = lines(settings(words=["word"] * 99 + ["a"]), settings(words=["word"] * 99 + ["b"]))
+    assert "'word', 'a'] in the study, ...word', " in line
+    assert line.endswith("'word', 'b'] now")
+    assert len(line) < 300
+    (line,) = lines({"a": "x" * 500}, {"a": "y" + "x" * 500})
+    assert line == f"a: 'x{'x' * 118}... in the study, 'y{'x' * 118}... now"
+    (line,) = lines({"attacks": [{"name": "a"}] * 30}, {"attacks": [{"name": "a"}] * 29})
+    assert line.count("{") < 12
+    assert lines(settings(), settings()) == []
 
 
 def test_settings_that_are_no_plain_data_are_refused(tmp_path):

@@ -58,4 +58,9 @@ class Constraint(Part, ABC):
         """Judge candidates; a generator that may ask oracles. By default :meth:`allows_text`."""
         yield from ()  # nothing to ask
         original = change.original
-        return Examined([self.allows_text(original, text) for text in change.candidates])
+        allowed = [self.allows_text(original, text) for text in change.candidates]
+        if None in allowed:
+            raise TypeError(
+                f"{type(self).__name__}.allows_text returned None. Expected True or False."
+            )
+        return Examined(allowed)

@@ -11,10 +11,10 @@ import torch
 from rosearch.attack.constraints.base import Change, Constraint, Examined
 from rosearch.attack.constraints.sentence import text_window
 from rosearch.attack.constraints.vectors import new_words
-from rosearch.attack.identity import digest_of_weights
+from rosearch.attack.identity import digest_of_model
 from rosearch.attack.oracles import Ask, Asking, Oracle
 from rosearch.attack.settings import check_number, check_whole, name_of
-from rosearch.encoding import default_device
+from rosearch.encoding import default_device, evaluating
 from rosearch.errors import DataError, EvaluationError, MissingResourceError
 from rosearch.quiet import quiet_transformers
 
@@ -55,7 +55,7 @@ class LanguageModel(Oracle):
         if self._network is not None:
             if tokenizer is None:
                 raise DataError(f"{type(model).__name__} comes without a tokenizer; give it too.")
-            self.model = f"weights {digest_of_weights(self._network, tokenizer)}"
+            self.model = f"weights {digest_of_model(self._network, tokenizer)}"
         elif callable(model):
             self._function = model
             cache = cache if key is not None else False
@@ -102,12 +102,8 @@ class LanguageModel(Oracle):
             ids[i, : len(row)] = torch.tensor(row, dtype=torch.int64)
             mask[i, : len(row)] = 1
         ids, mask = ids.to(device), mask.to(device)
-        was_training = network.training
-        network.eval()
-        try:
+        with evaluating(network):
             logits = network(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-        finally:
-            network.train(was_training)
         each = torch.log_softmax(logits, dim=-1).gather(2, ids[:, 1:, None])[..., 0]
         return [float(value) for value in (each * mask[:, 1:]).sum(dim=1)]
 

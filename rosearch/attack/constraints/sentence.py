@@ -64,6 +64,8 @@ class SentenceSimilarity(Constraint):
         similarities = [1.0] * len(change.candidates)
         asked: list[int] = []
         questions: list[tuple[str, str]] = []
+        # Made once, because answers are remembered by their pair of texts.
+        windows: dict[int, str] = {}
         for place, candidate in enumerate(change.candidates):
             if self.skip_short and self.window is not None and len(candidate) < self.window:
                 continue
@@ -71,7 +73,9 @@ class SentenceSimilarity(Constraint):
             index = next(
                 iter(set(new_words(change.current, candidate, change.index))), change.index
             )
-            old = text_window(reference, index, self.window)
+            if index not in windows:
+                windows[index] = text_window(reference, index, self.window)
+            old = windows[index]
             new = text_window(candidate, index, self.window)
             if old != new:
                 asked.append(place)

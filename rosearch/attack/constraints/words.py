@@ -29,11 +29,19 @@ class NoStopWords(Constraint):
 
     Args:
         stop_words: The words. Default: :data:`STOP_WORDS`.
+
+    Raises:
+        DataError: ``stop_words`` is one string, whose letters would pass for words.
     """
 
     name = "no-stop-words"
 
     def __init__(self, stop_words: Iterable[str] | None = None) -> None:
+        if isinstance(stop_words, str):
+            raise DataError(
+                f"stop_words is a collection of words, got the string {stop_words!r:.80}. "
+                f"Give a list, of one word if need be."
+            )
         self._words = STOP_WORDS if stop_words is None else frozenset(stop_words)
         self.stop_words: str | list[str] = (
             "nltk-english-198" if stop_words is None else sorted(self._words)

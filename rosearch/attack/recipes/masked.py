@@ -29,7 +29,8 @@ class BAE(WordSwapAttack):
         min_confidence: Least probability of a replacement.
         min_similarity: Smallest cosine of the embeddings of the words around. The value was chosen
             for the Universal Sentence Encoder.
-        window: Words around the change that are compared; shorter texts pass unseen.
+        window: Words around the change that are compared.
+        skip_short: Let texts of fewer words than ``window`` pass uncompared, as TextAttack does.
         stop_words: Words left alone, compared with case. Default: NLTK's English list.
         masked_lm: Masked language model; see :class:`~rosearch.attack.masked_lm.MaskedLM`.
         tagger: Tagger; see :class:`~rosearch.attack.constraints.tagging.PartOfSpeech`. ``False``
@@ -50,6 +51,7 @@ class BAE(WordSwapAttack):
         min_confidence: float = 0.0,
         min_similarity: float = 0.936338023,
         window: int = 15,
+        skip_short: bool = True,
         stop_words: Iterable[str] | None = None,
         masked_lm: Any = None,
         tagger: Any = None,
@@ -60,7 +62,7 @@ class BAE(WordSwapAttack):
             constraints.append(PartOfSpeech(tagger, allow_verb_noun_swap=True))
         if encoder is not False:
             constraints.append(
-                SentenceSimilarity(encoder, min_similarity, window=window, skip_short=True)
+                SentenceSimilarity(encoder, min_similarity, window=window, skip_short=skip_short)
             )
         super().__init__(
             MaskedWords(masked_lm, count=candidates, min_confidence=min_confidence),

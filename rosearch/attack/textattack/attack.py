@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
-import json
 import pickle
-import re
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from rosearch.attack.base import Answer, Attack, Search, SearchContext
-from rosearch.attack.settings import public_settings
+from rosearch.attack.settings import public_settings, without_addresses
 from rosearch.attack.text import Words
 from rosearch.attack.textattack.loading import load_textattack, undisturbed
 from rosearch.attack.textattack.running import Run
@@ -22,7 +21,6 @@ from rosearch.errors import DataError, MissingResourceError
 
 _REHEARSAL = "It is a truly wonderful film, with a clever story and 2 great actors from London."
 _REHEARSED_STEPS = 12
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class TextAttackAttack(Attack):
@@ -72,8 +70,8 @@ class TextAttackAttack(Attack):
         self.name = name or f"textattack:{label}"  # type: ignore[misc]
         self.version = f"1, textattack {_version(package)}"  # type: ignore[misc]
         self.recipe = label
-        self.options = json.loads(json.dumps(self._options, default=repr, sort_keys=True))
-        self.parts = _ADDRESS.sub("", repr(attack))
+        self.options = public_settings(SimpleNamespace(**dict(sorted(self._options.items()))))
+        self.parts = without_addresses(repr(attack))
         self._rehearse()
 
     @property
