@@ -93,7 +93,7 @@ def textattack_side(
 def rosearch_side(
     model: Any, tokenizer: Any, evaluator: rs.RobustnessEvaluator
 ) -> Callable[[], tuple[int, list[str]]]:
-    """rosearch over the evaluator's examples."""
+    """The evaluator of rosearch over the evaluator's examples."""
 
     def run() -> tuple[int, list[str]]:
         report = evaluator.evaluate(model, tokenizer)

@@ -2,9 +2,9 @@
 
     python examples/custom_attack.py
 
-A naive Bayes classifier over words, written here in a few lines, reads movie reviews. It is attacked
-three ways: by an attack written from scratch, by one put together from parts, and by a published
-recipe. Takes well under a minute; downloads 2 MB once.
+A naive Bayes classifier over words, written here in a few lines, reads movie reviews. It is
+attacked three ways: by an attack written from scratch, by one put together from parts, and by a
+published recipe. Takes well under a minute; downloads 2 MB once.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class RobustnessEvaluator:
             exact agreement with TextAttack on long texts.
         max_length: Longest input in tokens. Default: the tokenizer's and the model's limit.
         in_flight: Examples attacked side by side; changes speed only.
-        token_budget: Tokens of a batch; changes speed only. Default: 1024 on a CPU, else 65536.
+        token_budget: Tokens of a batch; changes speed only. Default: 2048 on a CPU, else 65536.
         precision: ``"bfloat16"``: searches ask the model in bfloat16, and every verdict is
             confirmed in float32; see :class:`~rosearch.attack.precision.Bfloat16Victim`. Faster;
             a search may prefer another of two nearly equal replacements. ``"float32"``: the model

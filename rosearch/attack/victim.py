@@ -188,7 +188,7 @@ class ModelVictim(Victim):
         if token_budget is None:
             on_cpu = next(model.parameters()).device.type == "cpu"
             # A CPU gains nothing from larger batches, and small ones hold less padding.
-            token_budget = 1024 if on_cpu else 65536
+            token_budget = 2048 if on_cpu else 65536
         self.token_budget = check_whole("token_budget", token_budget)
 
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
