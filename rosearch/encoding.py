@@ -17,6 +17,7 @@ import torch
 
 from rosearch.data import Text, TextDataset
 from rosearch.errors import DataError
+from rosearch.labels import check_class_order
 
 _PARTS = 8
 _LEAST_TOKENS = 256
@@ -294,11 +295,14 @@ def accuracy(
         max_length: Tokens after which texts are cut. Default: what tokenizer and model allow.
 
     Raises:
-        DataError: There is no tokenizer, or it has no padding token.
+        DataError: There is no tokenizer, it has no padding token, or the model has the data's
+            classes in another order.
     """
+    name = type(model).__name__
+    check_class_order(getattr(model, "config", None), dataset.classes, owner=name)
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if tokenizer is None:
-        raise DataError(f"{type(model).__name__} carries no tokenizer; pass tokenizer=.")
+        raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")
     pad_id = require_padding(tokenizer)
     limits = [length_limit(tokenizer, max_length), position_limit(model)]
     longest = min(limit for limit in limits if limit is not None)

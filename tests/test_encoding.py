@@ -260,3 +260,12 @@ def test_accuracy_heeds_what_the_model_can_read(tokenizer, tiny_bert, dataset):
     long = TextDataset(["good " * 500], [1])
     assert limit is not None
     assert accuracy(model, long, tokenizer, max_length=10_000) in (0.0, 1.0)
+
+
+def test_accuracy_refuses_classes_in_another_order(tokenizer, tiny_bert, dataset):
+    model = tiny_bert()
+    model.config.id2label = dict(enumerate(reversed(dataset.classes)))
+    with pytest.raises(DataError, match="in the order"):
+        accuracy(model, dataset, tokenizer)
+    model.config.id2label = dict(enumerate(dataset.classes))
+    assert 0 <= accuracy(model, dataset, tokenizer) <= 1
