@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rosearch.errors import RosearchError
     from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution, SearchResult
     from rosearch.fitness import Fitness, FitnessTerm, Score, fitness_terms
-    from rosearch.operators import Operator
+    from rosearch.operators import EmbeddingOperator, Operator
     from rosearch.pipeline import Pipeline
-    from rosearch.space import Genome, Node, SearchSpace, templates
+    from rosearch.space import Embedding, Genome, Node, SearchSpace, templates
     from rosearch.student import StudentConfig, StudentForSequenceClassification
 
 __version__ = "0.1.0"
@@ -36,6 +36,8 @@ _OBJECTS = {
     "Attack": "rosearch.attack",
     "DistillationResult": "rosearch.distill",
     "Distiller": "rosearch.distill",
+    "Embedding": "rosearch.space",
+    "EmbeddingOperator": "rosearch.operators",
     "Evolver": "rosearch.evolve",
     "Fitness": "rosearch.fitness",
     "FitnessTerm": "rosearch.fitness",
@@ -63,6 +65,8 @@ __all__ = [
     "Attack",
     "DistillationResult",
     "Distiller",
+    "Embedding",
+    "EmbeddingOperator",
     "Evolver",
     "Fitness",
     "FitnessTerm",

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry
+from rosearch.operators.base import Choice, Operator, registry, unpadded
 
 
 @registry.register("attention")
@@ -21,7 +21,9 @@ class SelfAttention(Operator):
         heads: Number of heads; divides ``width``.
     """
 
-    choices = {"heads": Choice(1, 2, 4, 8, default=4)}
+    choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4)}
+    family = "attention"
+    source = "Vaswani et al. 2017, equation 1"
 
     def __init__(self, width: int, *, heads: int) -> None:
         super().__init__(width)
@@ -35,7 +37,7 @@ class SelfAttention(Operator):
         query, key, value = split.permute(2, 0, 3, 1, 4)
         # A row without any real token would give softmax over nothing; such rows do not occur.
         mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask[:, None, None, :]
+            query, key, value, attn_mask=None if unpadded(mask) else mask[:, None, None, :]
         )
         out: torch.Tensor = self.projection_out(mixed.transpose(1, 2).reshape(batch, length, width))
         return out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -19,6 +22,8 @@ class Convolution(Operator):
     """
 
     choices = {"kernel_size": Choice(3, 5, 7)}
+    family = "convolution"
+    source = "Kim 2014"
 
     def __init__(self, width: int, *, kernel_size: int) -> None:
         super().__init__(width)
@@ -26,6 +31,10 @@ class Convolution(Operator):
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return functional.gelu(self.convolution(hidden.transpose(1, 2)).transpose(1, 2))
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["kernel_size"] // 2)
 
 
 @registry.register("separable_convolution")
@@ -38,6 +47,8 @@ class SeparableConvolution(Operator):
     """
 
     choices = {"kernel_size": Choice(3, 5, 7)}
+    family = "convolution"
+    source = "Chollet 2017"
 
     def __init__(self, width: int, *, kernel_size: int) -> None:
         super().__init__(width)
@@ -49,3 +60,7 @@ class SeparableConvolution(Operator):
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         mixed = self.depthwise(hidden.transpose(1, 2)).transpose(1, 2)
         return functional.gelu(self.pointwise(mixed))
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["kernel_size"] // 2)

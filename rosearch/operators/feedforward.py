@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from rosearch.operators.base import Choice, Operator, registry
+from rosearch.operators.kernels import gated_activation
 
 
 @registry.register("feed_forward")
@@ -19,6 +23,8 @@ class FeedForward(Operator):
     """
 
     choices = {"expansion": Choice(1, 2, 4, default=2)}
+    family = "feed-forward"
+    source = "Vaswani et al. 2017, equation 2"
 
     def __init__(self, width: int, *, expansion: int) -> None:
         super().__init__(width)
@@ -28,6 +34,10 @@ class FeedForward(Operator):
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.contract(functional.gelu(self.expand(hidden)))
         return out
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return 0.0
 
 
 @registry.register("gated_linear_unit")
@@ -40,6 +50,8 @@ class GatedLinearUnit(Operator):
     """
 
     choices = {"expansion": Choice(1, 2)}
+    family = "feed-forward"
+    source = "Dauphin et al. 2017, equation 1"
 
     def __init__(self, width: int, *, expansion: int) -> None:
         super().__init__(width)
@@ -47,13 +59,23 @@ class GatedLinearUnit(Operator):
         self.contract = nn.Linear(expansion * width, width)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.contract(functional.glu(self.expand(hidden), dim=-1))
+        out: torch.Tensor = self.contract(gated_activation(self.expand(hidden), gate="sigmoid"))
         return out
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return 0.0
 
 
 @registry.register("identity")
 class Identity(Operator):
     """Passes its input on, so that a graph can skip without computing."""
 
+    family = "identity"
+
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return hidden
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return 0.0

@@ -10,7 +10,7 @@ from torch import nn
 MERGES = ("sum", "mean", "gated")
 """Ways in which a node joins several inputs."""
 
-POOLINGS = ("mean", "max", "first")
+POOLINGS = ("mean", "max", "first", "attention")
 """Ways in which a text's hidden states become one vector."""
 
 
@@ -30,39 +30,69 @@ class Merge(nn.Module):
     def __init__(self, kind: str, *, width: int, inputs: int) -> None:
         super().__init__()
         self.kind = kind if inputs > 1 else "sum"
+        self.inputs = inputs
         if self.kind == "gated":
             self.scores = nn.Parameter(torch.zeros(inputs, width))
+
+    @property
+    def scale(self) -> float:
+        """What a plain sum of the inputs is to be multiplied by; not for ``gated``."""
+        return 1.0 / self.inputs if self.kind == "mean" else 1.0
 
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         if len(inputs) == 1:
             return inputs[0]
-        stacked = torch.stack(tuple(inputs))
-        if self.kind == "sum":
-            return stacked.sum(dim=0)
-        if self.kind == "mean":
-            return stacked.mean(dim=0)
-        score = torch.einsum("kblw,kw->kbl", stacked, self.scores)
-        return torch.einsum("kblw,kbl->blw", stacked, torch.softmax(score, dim=0))
+        if self.kind == "gated":
+            stacked = torch.stack(tuple(inputs))
+            score = torch.einsum("kblw,kw->kbl", stacked, self.scores)
+            return torch.einsum("kblw,kbl->blw", stacked, torch.softmax(score, dim=0))
+        merged = inputs[0]
+        for other in inputs[1:]:
+            merged = merged + other
+        return merged * self.scale if self.kind == "mean" else merged
 
 
-def pool(hidden: torch.Tensor, mask: torch.Tensor, kind: str) -> torch.Tensor:
+class Pool(nn.Module):
     """One vector a text from its hidden states.
 
-    Args:
-        hidden: ``(batch, length, width)``.
-        mask: bool ``(batch, length)``, true at real tokens; at least one a row.
-        kind: ``"mean"`` or ``"max"`` over the real tokens, or the ``"first"`` of them.
+    ``mean`` and ``max`` are over the real tokens, ``first`` takes the first of them. ``attention``
+    is a mean weighed by a softmax over one learned linear score a token (Lin et al. 2017, with
+    one hop and no hidden layer); it starts as the mean.
 
-    Returns:
-        ``(batch, width)``.
+    Args:
+        kind: One of :data:`POOLINGS`.
+        width: Channels.
+
+    Raises:
+        ValueError: There is no such kind.
     """
-    if kind == "first":
-        first = mask.long().argmax(dim=1)
-        return hidden[torch.arange(len(hidden), device=hidden.device), first]
-    outside = ~mask.unsqueeze(-1)
-    if kind == "max":
-        return hidden.masked_fill(outside, torch.finfo(hidden.dtype).min).amax(dim=1)
-    if kind == "mean":
-        count = mask.sum(dim=1, keepdim=True).to(hidden.dtype)
-        return hidden.masked_fill(outside, 0.0).sum(dim=1) / count
-    raise ValueError(f"Unknown pooling {kind!r}; choose one of {', '.join(POOLINGS)}.")
+
+    def __init__(self, kind: str, *, width: int) -> None:
+        super().__init__()
+        if kind not in POOLINGS:
+            raise ValueError(f"Unknown pooling {kind!r}; choose one of {', '.join(POOLINGS)}.")
+        self.kind = kind
+        if kind == "attention":
+            self.scores = nn.Parameter(torch.zeros(width))
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Pool a batch.
+
+        Args:
+            hidden: ``(batch, length, width)``, with any filling at padded positions.
+            mask: bool ``(batch, length)``, true at real tokens; at least one a row.
+
+        Returns:
+            ``(batch, width)``.
+        """
+        if self.kind == "first":
+            first = mask.long().argmax(dim=1)
+            return hidden[torch.arange(len(hidden), device=hidden.device), first]
+        outside = ~mask.unsqueeze(-1)
+        if self.kind == "max":
+            return hidden.masked_fill(outside, torch.finfo(hidden.dtype).min).amax(dim=1)
+        hidden = hidden.masked_fill(outside, 0.0)
+        if self.kind == "mean":
+            return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).to(hidden.dtype)
+        scores = (hidden @ self.scores).masked_fill(~mask, torch.finfo(hidden.dtype).min)
+        return torch.einsum("bl,blw->bw", torch.softmax(scores, dim=1), hidden)

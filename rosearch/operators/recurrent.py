@@ -19,6 +19,9 @@ class BidirectionalGRU(Operator):
         width: Channels, even.
     """
 
+    family = "recurrence"
+    source = "Cho et al. 2014"
+
     def __init__(self, width: int) -> None:
         super().__init__(width)
         self.ahead = nn.GRU(width, width // 2, batch_first=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch.nn import functional
 
@@ -18,6 +21,7 @@ class AveragePooling(Operator):
     """
 
     choices = {"window": Choice(3, 5, 7)}
+    family = "pooling"
 
     def __init__(self, width: int, *, window: int) -> None:
         super().__init__(width)
@@ -31,6 +35,10 @@ class AveragePooling(Operator):
         share = mean(mask[:, None, :].to(hidden.dtype)).clamp(min=0.5 / self.window)
         return (mean(hidden.transpose(1, 2)) / share).transpose(1, 2)
 
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["window"] // 2)
+
 
 @registry.register("max_pooling")
 class MaxPooling(Operator):
@@ -42,6 +50,7 @@ class MaxPooling(Operator):
     """
 
     choices = {"window": Choice(3, 5, 7)}
+    family = "pooling"
 
     def __init__(self, width: int, *, window: int) -> None:
         super().__init__(width)
@@ -53,3 +62,7 @@ class MaxPooling(Operator):
         return functional.max_pool1d(
             shielded, self.window, stride=1, padding=self.window // 2
         ).transpose(1, 2)
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["window"] // 2)

@@ -48,7 +48,9 @@ def canonical_form(genome: Genome) -> tuple[str, tuple[int, ...]]:
     ranked = sorted({json.dumps(label) for label in labels})
     colours = [ranked.index(json.dumps(label)) for label in labels]
     body, order = _smallest(_Graph(inputs, readers, describe), colours)
-    head = [genome.width, genome.embedding_width, genome.pooling]
+    source = genome.embedding
+    entry = [source.operator, sorted(source.parameters.items())]
+    head = [genome.width, genome.embedding_width, genome.pooling, entry]
     key = hashlib.blake2b((json.dumps(head) + body).encode(), digest_size=8).hexdigest()
     return key, order
 

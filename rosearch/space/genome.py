@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import networkx as nx
 
 from rosearch.errors import GenomeError
-from rosearch.operators import complete
-from rosearch.operators.base import Value
+from rosearch.operators import EmbeddingOperator, Operator, complete, require
+from rosearch.operators.base import Searchable, Value
 from rosearch.space.canonical import canonical_form
 from rosearch.space.validation import EMBEDDING, OUTPUT, check_genome, check_graph
 
@@ -59,10 +59,14 @@ class Node:
             Order carries no meaning; kept sorted.
         merge: How several inputs are joined, one of :data:`rosearch.operators.MERGES`.
         residual: Whether the merged input is added to the operator's output.
+        identity: What the node is called through mutations and crossovers, so that a child can
+            take over its parent's weights. It carries no meaning: nodes that differ in it alone are
+            equal. Empty: the genome names it, see :meth:`Genome.identities`.
 
     Raises:
         RegistryError: No operator has that name.
-        GenomeError: A parameter or its value is unknown to the operator.
+        GenomeError: A parameter or its value is unknown to the operator, or the operator is an
+            embedding.
     """
 
     operator: str
@@ -70,20 +74,38 @@ class Node:
     inputs: tuple[int, ...] = (0,)
     merge: str = "sum"
     residual: bool = True
+    identity: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        values: Any = (self.operator, self.parameters)  # from JSON they may be anything
-        if not isinstance(values[0], str) or not isinstance(values[1], Mapping):
-            raise GenomeError(
-                f"Expected a node's operator as a str and its parameters as a mapping, got "
-                f"{self.operator!r} and {self.parameters!r}."
-            )
-        object.__setattr__(self, "parameters", Parameters(complete(self.operator, self.parameters)))
+        _complete(self, "node", Operator)
         object.__setattr__(self, "inputs", _numbers(self.inputs, f"inputs of {self.operator!r}"))
 
     def __str__(self) -> str:
-        values = ", ".join(f"{k}={v}" for k, v in self.parameters.items())
-        return f"{self.operator}({values})" if values else self.operator
+        return _call(self)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """How tokens become hidden states.
+
+    Args:
+        operator: Registered name of an :class:`~rosearch.operators.EmbeddingOperator`.
+        parameters: Values for its choices; what is not named gets its default.
+
+    Raises:
+        RegistryError: No operator has that name.
+        GenomeError: A parameter or its value is unknown to the operator, or the operator is no
+            embedding.
+    """
+
+    operator: str = "subword_embedding"
+    parameters: Mapping[str, Value] = Parameters({})
+
+    def __post_init__(self) -> None:
+        _complete(self, "embedding", EmbeddingOperator)
+
+    def __str__(self) -> str:
+        return _call(self)
 
 
 @dataclass(frozen=True)
@@ -100,6 +122,7 @@ class Genome:
         nodes: The computations, in any order.
         outputs: Numbers of the nodes that are pooled; the last node (or, without any node,
             the embedding) if omitted.
+        embedding: The input, or its operator's name.
 
     Raises:
         GenomeError: The graph has a cycle, a dead node or a missing input, or a value is
@@ -111,8 +134,15 @@ class Genome:
     pooling: str = "mean"
     nodes: tuple[Node, ...] = ()
     outputs: tuple[int, ...] = ()
+    embedding: Embedding = field(default_factory=Embedding)
 
     def __post_init__(self) -> None:
+        source: Any = self.embedding
+        if isinstance(source, str):
+            source = Embedding(source)
+        if not isinstance(source, Embedding):
+            raise GenomeError(f"Expected the embedding as an Embedding, got {source!r:.200}.")
+        object.__setattr__(self, "embedding", source)
         given: Any = self.nodes
         nodes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
         if not all(isinstance(node, Node) for node in nodes):
@@ -127,6 +157,19 @@ class Genome:
         """Identity of the architecture: equal exactly for isomorphic graphs with equal genes."""
         return self._form[0]
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """What each of ``nodes`` is called through mutations and crossovers.
+
+        A node that was given no identity is called by :attr:`key` and its place in
+        :meth:`ordered`, which do not depend on how the nodes are numbered.
+        """
+        place = {v: k for k, v in enumerate(self._form[1])}
+        return tuple(
+            node.identity or f"{self.key}.{place[number]}"
+            for number, node in enumerate(self.nodes, start=1)
+        )
+
     @cached_property
     def _form(self) -> tuple[str, tuple[int, ...]]:
         return canonical_form(self)
@@ -135,13 +178,20 @@ class Genome:
         """The networkx view.
 
         Nodes are ``"embedding"``, 1 to ``len(nodes)``, and ``"output"``. The numbered ones have
-        the attributes operator, parameters, merge and residual; ``graph.graph`` holds width,
+        the attributes operator, parameters, merge, residual and, where it was given, identity; the
+        embedding has source (its operator) and parameters; ``graph.graph`` holds width,
         embedding_width and pooling.
         """
         graph = nx.DiGraph(
             width=self.width, embedding_width=self.embedding_width, pooling=self.pooling
         )
-        graph.add_node(EMBEDDING, operator=EMBEDDING)
+        source = self.embedding
+        graph.add_node(
+            EMBEDDING,
+            operator=EMBEDDING,
+            source=source.operator,
+            parameters=dict(source.parameters),
+        )
         for number, node in enumerate(self.nodes, start=1):
             graph.add_node(
                 number,
@@ -149,6 +199,7 @@ class Genome:
                 parameters=dict(node.parameters),
                 merge=node.merge,
                 residual=node.residual,
+                **_given(node),
             )
         graph.add_node(OUTPUT, operator=OUTPUT)
         for number, node in enumerate(self.nodes, start=1):
@@ -160,8 +211,8 @@ class Genome:
     def from_graph(cls, graph: nx.DiGraph) -> Genome:
         """From a networkx graph as :meth:`graph` gives it, its nodes named in any way.
 
-        One node has ``operator="embedding"``, one ``operator="output"``; parameters, merge and
-        residual may be missing and get their defaults.
+        One node has ``operator="embedding"``, one ``operator="output"``; parameters, merge,
+        residual and the embedding's source may be missing and get their defaults.
 
         Raises:
             GenomeError: The graph is no student architecture.
@@ -176,7 +227,11 @@ class Genome:
         missing = [k for k in ("width", "embedding_width") if k not in graph.graph]
         if missing:
             raise GenomeError(f"Expected graph.graph[{missing[0]!r}] to hold a whole number.")
+        start = graph.nodes[source]
         return cls(
+            embedding=Embedding(
+                start.get("source", Embedding().operator), start.get("parameters", {})
+            ),
             width=graph.graph["width"],
             embedding_width=graph.graph["embedding_width"],
             pooling=graph.graph.get("pooling", "mean"),
@@ -219,6 +274,7 @@ class Genome:
                 "inputs": list(node.inputs),
                 "merge": node.merge,
                 "residual": node.residual,
+                **_given(node),
             }
             for node in self.nodes
         ]
@@ -226,6 +282,10 @@ class Genome:
             "width": self.width,
             "embedding_width": self.embedding_width,
             "pooling": self.pooling,
+            "embedding": {
+                "operator": self.embedding.operator,
+                "parameters": dict(self.embedding.parameters),
+            },
             "nodes": nodes,
             "outputs": list(self.outputs),
         }
@@ -243,7 +303,10 @@ class Genome:
             raise GenomeError(f"Expected the nodes as a list, got {listed!r:.200}.")
         for number, genes in enumerate(listed, start=1):
             _check_fields(genes, _NODE_FIELDS, f"node {number}", required=("operator",))
-        return cls(**{**values, "nodes": tuple(Node(**genes) for genes in listed)})
+        source = values.get("embedding", {})
+        _check_fields(source, _EMBEDDING_FIELDS, "embedding", required=())
+        nodes = tuple(Node(**genes) for genes in listed)
+        return cls(**{**values, "nodes": nodes, "embedding": Embedding(**source)})
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -263,7 +326,10 @@ class Genome:
         return cls.from_dict(values)
 
     def __str__(self) -> str:
-        genes = f"width {self.width}, embedding {self.embedding_width}, {self.pooling} pooling"
+        genes = (
+            f"width {self.width}, {self.embedding} of width {self.embedding_width}, "
+            f"{self.pooling} pooling"
+        )
         lines = [f"Genome {self.key}: {genes}"]
         for number, node in enumerate(self.nodes, start=1):
             reads = f" of the {node.merge} of " if len(node.inputs) > 1 else " of "
@@ -273,6 +339,7 @@ class Genome:
         return "\n".join(lines)
 
 
+_EMBEDDING_FIELDS = tuple(f.name for f in fields(Embedding))
 _NODE_FIELDS = tuple(f.name for f in fields(Node))
 _GENOME_FIELDS = tuple(f.name for f in fields(Genome))
 
@@ -282,6 +349,27 @@ def _numbers(values: Any, what: str) -> tuple[int, ...]:
         return tuple(sorted(operator.index(i) for i in values))
     except TypeError:
         raise GenomeError(f"Expected the {what} as whole numbers, got {values!r:.200}.") from None
+
+
+def _complete(part: Node | Embedding, what: str, kind: type[Searchable]) -> None:
+    values: Any = (part.operator, part.parameters)  # from JSON they may be anything
+    if not isinstance(values[0], str) or not isinstance(values[1], Mapping):
+        article = "an" if what[0] in "aeiou" else "a"
+        raise GenomeError(
+            f"Expected {article} {what}'s operator as a str and its parameters as a mapping, got "
+            f"{part.operator!r} and {part.parameters!r}."
+        )
+    require(part.operator, kind)
+    object.__setattr__(part, "parameters", Parameters(complete(part.operator, part.parameters)))
+
+
+def _call(part: Node | Embedding) -> str:
+    values = ", ".join(f"{k}={v}" for k, v in part.parameters.items())
+    return f"{part.operator}({values})" if values else part.operator
+
+
+def _given(node: Node) -> dict[str, str]:
+    return {"identity": node.identity} if node.identity else {}
 
 
 def _label(number: int) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from rosearch import operators as ops
 from rosearch.errors import SpaceError
-from rosearch.operators.base import Value
+from rosearch.operators.base import Searchable, Value
 from rosearch.seeding import Seed, generator
 from rosearch.space import variation
-from rosearch.space.genome import Genome
+from rosearch.space.genome import Embedding, Genome, Node
+
+_Narrowed = dict[str, dict[str, tuple[Value, ...]]]
 
 
 class SearchSpace:
@@ -28,6 +30,8 @@ class SearchSpace:
             other reads, so its inputs are not limited.
         widths: Channels of the hidden states.
         embedding_widths: Inner widths of the factorised embedding.
+        embeddings: Names of the operators that the input may have, or a mapping as for
+            ``operators``. Default: all registered.
         poolings: How the output becomes a vector.
         merges: How a node joins several inputs.
 
@@ -44,16 +48,14 @@ class SearchSpace:
         max_inputs: int = 3,
         widths: Sequence[int] = (64, 96, 128, 160, 192, 256),
         embedding_widths: Sequence[int] = (32, 64, 96, 128),
+        embeddings: Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]] | None = None,
         poolings: Sequence[str] = ops.POOLINGS,
         merges: Sequence[str] = ops.MERGES,
     ) -> None:
-        if isinstance(operators, str):
-            raise SpaceError(f"Expected a sequence of operator names, got {operators!r}.")
-        names = ops.names() if operators is None else operators
-        narrowed = names if isinstance(names, Mapping) else {name: {} for name in names}
-        self.operators: dict[str, dict[str, tuple[Value, ...]]] = {
-            name: _values(name, chosen) for name, chosen in sorted(narrowed.items())
-        }
+        self.operators = _narrowed("operators", operators, ops.Operator)
+        self.embeddings = _narrowed("embeddings", embeddings, ops.EmbeddingOperator)
+        if not self.embeddings:
+            raise SpaceError("The space has no embeddings; name at least one.")
         try:
             low, high = nodes
         except (TypeError, ValueError):
@@ -72,11 +74,13 @@ class SearchSpace:
             raise SpaceError("The space has nodes but no operators; name at least one.")
         self._settings = {
             (name, width): self._fitting(name, width)
-            for name, width in itertools.product(self.operators, self.widths)
+            for name, width in itertools.product((*self.operators, *self.embeddings), self.widths)
         }
         for width in self.widths:
             if self.nodes[1] and not any(self._settings[name, width] for name in self.operators):
                 raise SpaceError(f"No operator fits the width {width}; leave that width out.")
+            if not any(self._settings[name, width] for name in self.embeddings):
+                raise SpaceError(f"No embedding fits the width {width}; leave that width out.")
 
     def sample(self, *, seed: Seed) -> Genome:
         """A random genome of the space.
@@ -125,15 +129,15 @@ class SearchSpace:
         for name, gene, options in genes:
             if gene not in options:
                 return f"{name} {gene!r} is not among {options}"
+        outside = _outside(genome.embedding, self.embeddings, "the embedding")
+        if outside:
+            return outside
         if not self.nodes[0] <= len(genome.nodes) <= self.nodes[1]:
             return f"{len(genome.nodes)} nodes are not {self.nodes[0]} to {self.nodes[1]}"
         for number, node in enumerate(genome.nodes, start=1):
-            if node.operator not in self.operators:
-                return f"the operator {node.operator!r} of node {number} is not among the space's"
-            for parameter, value in node.parameters.items():
-                allowed = self.operators[node.operator][parameter]
-                if value not in allowed:
-                    return f"{parameter}={value!r} of node {number} is not among {allowed}"
+            outside = _outside(node, self.operators, f"node {number}")
+            if outside:
+                return outside
             if len(node.inputs) > self.max_inputs:
                 return f"node {number} has {len(node.inputs)} inputs, more than {self.max_inputs}"
             if len(node.inputs) > 1 and node.merge not in self.merges:
@@ -153,24 +157,22 @@ class SearchSpace:
     def settings(self) -> dict[str, Any]:
         """Everything that defines the space, as plain values."""
         return {
-            "operators": {
-                name: {key: list(options) for key, options in values.items()}
-                for name, values in self.operators.items()
-            },
+            "operators": _plain(self.operators),
             "nodes": list(self.nodes),
             "max_inputs": self.max_inputs,
             "widths": list(self.widths),
             "embedding_widths": list(self.embedding_widths),
+            "embeddings": _plain(self.embeddings),
             "poolings": list(self.poolings),
             "merges": list(self.merges),
         }
 
     def fitting(self, operator: str, width: int) -> tuple[dict[str, Value], ...]:
-        """Every combination of the operator's parameters that fits ``width``."""
+        """Every combination of the operator's or embedding's parameters that fits ``width``."""
         return self._settings[operator, width]
 
     def _fitting(self, name: str, width: int) -> tuple[dict[str, Value], ...]:
-        values = self.operators[name]
+        values = self.operators.get(name) or self.embeddings.get(name) or {}
         combinations = (
             dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
         )
@@ -179,6 +181,33 @@ class SearchSpace:
 
     def __repr__(self) -> str:
         return f"SearchSpace({', '.join(f'{k}={v!r}' for k, v in self.settings.items())})"
+
+
+def _narrowed(argument: str, chosen: Any, kind: type[Searchable]) -> _Narrowed:
+    if isinstance(chosen, str):
+        raise SpaceError(f"{argument}={chosen!r}: expected a sequence of names.")
+    names = ops.names(kind) if chosen is None else chosen
+    narrowed = names if isinstance(names, Mapping) else {name: {} for name in names}
+    for name in narrowed:
+        ops.require(name, kind)
+    return {name: _values(name, values) for name, values in sorted(narrowed.items())}
+
+
+def _outside(part: Node | Embedding, narrowed: _Narrowed, what: str) -> str | None:
+    if part.operator not in narrowed:
+        return f"the operator {part.operator!r} of {what} is not among the space's"
+    for parameter, value in part.parameters.items():
+        allowed = narrowed[part.operator][parameter]
+        if value not in allowed:
+            return f"{parameter}={value!r} of {what} is not among {allowed}"
+    return None
+
+
+def _plain(narrowed: _Narrowed) -> dict[str, dict[str, list[Value]]]:
+    return {
+        name: {key: list(options) for key, options in values.items()}
+        for name, values in narrowed.items()
+    }
 
 
 def _values(name: str, chosen: Mapping[str, Sequence[Value]]) -> dict[str, tuple[Value, ...]]:

@@ -27,17 +27,26 @@ def check_genome(genome: Genome) -> None:
     for name in ("width", "embedding_width"):
         _check_positive(name, getattr(genome, name))
     _check_choice("pooling", genome.pooling, POOLINGS, "the genome")
+    source = genome.embedding
+    complaint = get(source.operator).complaint(genome.width, source.parameters)
+    if complaint:
+        raise GenomeError(f"The embedding ({source.operator}) does not fit: {complaint}.")
     count = len(genome.nodes)
     for number, node in enumerate(genome.nodes, start=1):
         label = f"node {number} ({node.operator})"
         _check_choice("merge", node.merge, MERGES, label)
         if not isinstance(node.residual, bool):
             raise GenomeError(f"residual of {label} is {node.residual!r}; expected true or false.")
+        if not isinstance(node.identity, str):
+            raise GenomeError(f"identity of {label} is {node.identity!r}; expected a str.")
         _check_inputs(node.inputs, count, label)
         complaint = get(node.operator).complaint(genome.width, node.parameters)
         if complaint:
             raise GenomeError(f"{label.capitalize()} does not fit: {complaint}.")
     _check_inputs(genome.outputs, count, "the output")
+    named = [node.identity for node in genome.nodes if node.identity]
+    if len(set(named)) != len(named):
+        raise GenomeError(f"Several nodes have one identity: {named}.")
     check_graph(genome.graph())
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from rosearch.errors import SpaceError
-from rosearch.space.genome import Genome, Node
+from rosearch.space.genome import Embedding, Genome, Node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ class _Draft:
     width: int
     embedding_width: int
     pooling: str
+    embedding: Embedding
     nodes: list[Node]
     outputs: set[int]
 
@@ -41,7 +42,11 @@ class _Draft:
             genome.width,
             genome.embedding_width,
             genome.pooling,
-            list(genome.nodes),
+            genome.embedding,
+            [
+                replace(node, identity=identity)
+                for node, identity in zip(genome.nodes, genome.identities, strict=True)
+            ],
             set(genome.outputs),
         )
 
@@ -53,6 +58,7 @@ def _finish(draft: _Draft) -> Genome:
         width=draft.width,
         embedding_width=draft.embedding_width,
         pooling=draft.pooling,
+        embedding=draft.embedding,
         nodes=tuple(draft.nodes),
         outputs=tuple(draft.outputs | loose) or (0,),
     )
@@ -61,7 +67,14 @@ def _finish(draft: _Draft) -> Genome:
 def sample(space: SearchSpace, rng: np.random.Generator) -> Genome:
     """A random genome: a chain with random detours, so that deep and wide graphs both occur."""
     width = _pick(rng, space.widths)
-    draft = _Draft(width, _pick(rng, space.embedding_widths), _pick(rng, space.poolings), [], set())
+    draft = _Draft(
+        width=width,
+        embedding_width=_pick(rng, space.embedding_widths),
+        pooling=_pick(rng, space.poolings),
+        embedding=_random_embedding(space, rng, width),
+        nodes=[],
+        outputs=set(),
+    )
     for number in range(1, int(rng.integers(space.nodes[0], space.nodes[1] + 1)) + 1):
         draft.nodes.append(_random_node(space, rng, width, number))
     return _finish(draft)
@@ -84,6 +97,7 @@ def crossover(space: SearchSpace, a: Genome, b: Genome, rng: np.random.Generator
         width,
         _pick(rng, (first.embedding_width, second.embedding_width)),
         _pick(rng, (first.pooling, second.pooling)),
+        _fit_embedding(space, rng, _pick(rng, (first.embedding, second.embedding)), width),
         first.nodes[:head],
         {i for i in first.outputs if i <= head},
     )
@@ -94,6 +108,11 @@ def crossover(space: SearchSpace, a: Genome, b: Genome, rng: np.random.Generator
         }
         draft.nodes.append(replace(node, inputs=tuple(inputs)))
     draft.outputs |= {i - cut + head for i in second.outputs if i > cut}
+    # Relatives may give the same node twice; the first keeps its identity.
+    taken = {node.identity for node in draft.nodes[:head]}
+    for k, node in enumerate(draft.nodes[head:], start=head):
+        if node.identity in taken:
+            draft.nodes[k] = replace(node, identity=_identity(rng))
     draft.nodes = [_fit(space, rng, node, width) for node in draft.nodes]
     return _finish(draft)
 
@@ -133,7 +152,29 @@ def _random_node(space: SearchSpace, rng: np.random.Generator, width: int, numbe
         inputs=tuple(int(i) for i in inputs),
         merge=_pick(rng, space.merges),
         residual=bool(rng.random() < 0.5),
+        identity=_identity(rng),
     )
+
+
+def _identity(rng: np.random.Generator) -> str:
+    """A new one: 48 random bits, so that lines of descent which never met do not share any."""
+    return f"{int(rng.integers(2**48)):012x}"
+
+
+def _random_embedding(space: SearchSpace, rng: np.random.Generator, width: int) -> Embedding:
+    name = _pick(rng, [n for n in space.embeddings if space.fitting(n, width)])
+    return Embedding(name, _pick(rng, space.fitting(name, width)))
+
+
+def _fit_embedding(
+    space: SearchSpace, rng: np.random.Generator, source: Embedding, width: int
+) -> Embedding:
+    fitting = space.fitting(source.operator, width)
+    if dict(source.parameters) in fitting:
+        return source
+    if fitting:
+        return Embedding(source.operator, _pick(rng, fitting))
+    return _random_embedding(space, rng, width)
 
 
 def _random_operator(
@@ -192,7 +233,10 @@ def _change_parameter(space: SearchSpace, draft: _Draft, rng: np.random.Generato
 
 
 def _insert(space: SearchSpace, draft: _Draft, rng: np.random.Generator) -> bool:
-    """Split an edge: the new node reads its start, and its end reads the new node."""
+    """Split an edge: the new node reads its start, and its end reads the new node.
+
+    It has a residual, so that a student which inherits weights can start it as the identity.
+    """
     if len(draft.nodes) >= space.nodes[1]:
         return False
     edges = [(i, k) for k, node in enumerate(draft.nodes, start=1) for i in node.inputs]
@@ -205,8 +249,14 @@ def _insert(space: SearchSpace, draft: _Draft, rng: np.random.Generator) -> bool
         return i + 1 if i >= new else i
 
     operator, parameters = _random_operator(space, rng, draft.width)
-    residual = bool(rng.random() < 0.5)
-    node = Node(operator, parameters, inputs=(start,), residual=residual, merge=space.merges[0])
+    node = Node(
+        operator,
+        parameters,
+        inputs=(start,),
+        merge=space.merges[0],
+        residual=True,
+        identity=_identity(rng),
+    )
     nodes = []
     for k, old in enumerate(draft.nodes, start=1):
         moved = [new if (i, k) == (start, end) else shift(i) for i in old.inputs]
@@ -296,6 +346,7 @@ def _change_width(space: SearchSpace, draft: _Draft, rng: np.random.Generator) -
         return False
     draft.width = _pick(rng, others)
     draft.nodes = [_fit(space, rng, node, draft.width) for node in draft.nodes]
+    draft.embedding = _fit_embedding(space, rng, draft.embedding, draft.width)
     return True
 
 
@@ -304,6 +355,19 @@ def _change_embedding_width(space: SearchSpace, draft: _Draft, rng: np.random.Ge
     if not others:
         return False
     draft.embedding_width = _pick(rng, others)
+    return True
+
+
+def _change_embedding(space: SearchSpace, draft: _Draft, rng: np.random.Generator) -> bool:
+    others = [
+        Embedding(name, values)
+        for name in space.embeddings
+        for values in space.fitting(name, draft.width)
+    ]
+    others = [other for other in others if other != draft.embedding]
+    if not others:
+        return False
+    draft.embedding = _pick(rng, others)
     return True
 
 
@@ -325,6 +389,7 @@ MUTATIONS: dict[str, Callable[[SearchSpace, _Draft, np.random.Generator], bool]]
     "change_merge": _change_merge,
     "change_width": _change_width,
     "change_embedding_width": _change_embedding_width,
+    "change_embedding": _change_embedding,
     "change_pooling": _change_pooling,
 }
 """The kinds of mutation by name; each changes a draft and tells whether it could."""

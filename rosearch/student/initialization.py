@@ -103,5 +103,5 @@ def start_from_teacher(
             part = torch.from_numpy(np.array(values[:rows, :columns]))
             module.weight[:rows, :columns] = part.to(module.weight)
         nn.init.orthogonal_(own.projection.weight)
-        if own.padding_idx is not None:
-            own.tokens.weight[own.padding_idx].zero_()
+        if own.shape.padding is not None:
+            own.tokens.weight[own.shape.padding].zero_()

@@ -12,42 +12,18 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from rosearch import operators as ops
+from rosearch.operators import kernels
 from rosearch.space import Node
 from rosearch.student.configuration import StudentConfig
 
 
-class FactorizedEmbedding(nn.Module):
-    """Token, position and type vectors of a small width, projected to the student's width.
-
-    The factorisation is ALBERT's (Lan et al. 2020): vocabulary times embedding width plus embedding
-    width times width, instead of vocabulary times width.
-    """
-
-    def __init__(self, config: StudentConfig) -> None:
-        super().__init__()
-        genome = config.architecture
-        inner = genome.embedding_width
-        self.padding_idx = config.pad_token_id
-        self.tokens = nn.Embedding(config.vocab_size, inner, padding_idx=config.pad_token_id)
-        self.positions = nn.Embedding(config.max_position_embeddings, inner)
-        self.types = nn.Embedding(config.type_vocab_size, inner)
-        self.projection = nn.Linear(inner, genome.width)
-        self.norm = nn.LayerNorm(genome.width)
-
-    def forward(
-        self, input_ids: torch.Tensor, mask: torch.Tensor, token_type_ids: torch.Tensor | None
-    ) -> torch.Tensor:
-        # Counting real tokens keeps positions right whichever side the padding is on.
-        position = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        if token_type_ids is None:
-            token_type_ids = torch.zeros_like(input_ids)
-        summed = self.tokens(input_ids) + self.positions(position) + self.types(token_type_ids)
-        out: torch.Tensor = self.norm(self.projection(summed))
-        return out
-
-
 class GraphNode(nn.Module):
-    """Merge the inputs, normalise, apply the operator, add the merged input if residual."""
+    """Merge the inputs, normalise, apply the operator, add the merged input if residual.
+
+    With a residual the operator's output is multiplied by a learned gain a channel (LayerScale,
+    Touvron et al. 2021, section 2). It starts at 1; where a node is inserted into a trained student
+    it starts at 0, so that the node at first changes nothing.
+    """
 
     def __init__(self, node: Node, *, width: int, dropout: float) -> None:
         super().__init__()
@@ -55,17 +31,24 @@ class GraphNode(nn.Module):
         self.residual = node.residual
         self.merge = ops.Merge(node.merge, width=width, inputs=len(node.inputs))
         self.norm = nn.LayerNorm(width)
-        self.operator = ops.get(node.operator)(width, **node.parameters)
+        self.operator = ops.require(node.operator, ops.Operator)(width, **node.parameters)
         self.dropout = nn.Dropout(dropout)
+        if node.residual:
+            self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, states: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
-        merged = self.merge([states[i] for i in self.inputs])
-        out: torch.Tensor = self.dropout(self.operator(self.norm(merged), mask))
-        return merged + out if self.residual else out
+        inputs = [states[i] for i in self.inputs]
+        if self.merge.kind == "gated":
+            inputs = [self.merge(inputs)]
+        merged, normalized = kernels.merge_normalize(
+            inputs, self.norm.weight, self.norm.bias, scale=self.merge.scale, eps=self.norm.eps
+        )
+        out: torch.Tensor = self.dropout(self.operator(normalized, mask))
+        return torch.addcmul(merged, out, self.gain) if self.residual else out
 
 
 class StudentForSequenceClassification(PreTrainedModel):
-    """A student: factorised embedding, the genome's graph, pooling, a linear classifier.
+    """A student: the genome's input, its graph, pooling, a linear classifier.
 
     Saves and loads like any Hugging Face model, also through
     ``AutoModelForSequenceClassification``. Where :attr:`tokenizer` is set (as the Distiller does),
@@ -87,11 +70,23 @@ class StudentForSequenceClassification(PreTrainedModel):
         super().__init__(config)
         genome = config.architecture.ordered()
         self.num_labels = config.num_labels
-        self.pooling = genome.pooling
         self.outputs = genome.outputs
-        self.embedding = FactorizedEmbedding(config)
+        shape = ops.InputShape(
+            vocabulary=config.vocab_size,
+            positions=config.max_position_embeddings,
+            types=config.type_vocab_size,
+            inner=genome.embedding_width,
+            width=genome.width,
+            padding=config.pad_token_id,
+        )
+        source = genome.embedding
+        embedding = ops.require(source.operator, ops.EmbeddingOperator)
+        self.embedding: ops.EmbeddingOperator = embedding(shape, **source.parameters)
         self.nodes = nn.ModuleList(
             GraphNode(node, width=genome.width, dropout=config.dropout) for node in genome.nodes
+        )
+        self.pools = nn.ModuleList(
+            ops.Pool(genome.pooling, width=genome.width) for _ in genome.outputs
         )
         self.norm = nn.LayerNorm(genome.width)
         self.dropout = nn.Dropout(config.dropout)
@@ -129,7 +124,9 @@ class StudentForSequenceClassification(PreTrainedModel):
         states = [self.embedding(input_ids, mask, token_type_ids)]
         for node in self.nodes:
             states.append(node(states, mask))
-        pooled = sum(ops.pool(states[i], mask, self.pooling) for i in self.outputs)
+        pooled = sum(
+            pool(states[i], mask) for i, pool in zip(self.outputs, self.pools, strict=True)
+        )
         logits = self.classifier(self.dropout(self.norm(pooled)))
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         if return_dict is False:
@@ -164,8 +161,10 @@ class StudentForSequenceClassification(PreTrainedModel):
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.GRU):
             module.reset_parameters()
-        elif isinstance(module, ops.Merge) and module.kind == "gated":
+        elif isinstance(module, (ops.Merge, ops.Pool)) and hasattr(module, "scores"):
             nn.init.zeros_(module.scores)
+        elif isinstance(module, GraphNode) and module.residual:
+            nn.init.ones_(module.gain)
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Save configuration, weights (safetensors) and, where set, the tokenizer."""

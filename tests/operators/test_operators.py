@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import rosearch.operators as ops
 from rosearch.errors import GenomeError, RegistryError
@@ -44,6 +45,7 @@ def test_any_shape_and_mask(data: st.DataObject) -> None:
     width = data.draw(st.sampled_from((8, 16, 40)))
     operator_class = ops.get(name)
     values = {k: data.draw(st.sampled_from(c.values)) for k, c in operator_class.choices.items()}
+    assume(operator_class.complaint(width, values) is None)
     lengths = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
     torch.manual_seed(data.draw(st.integers(0, 2**16)))
     operator = operator_class(width, **values).eval()
@@ -114,13 +116,25 @@ def test_pooling_ignores_padding(kind: str) -> None:
     hidden = torch.randn(1, 3, 4)
     padded = torch.cat([torch.full((1, 2, 4), 1e3), hidden, torch.full((1, 1, 4), 1e3)], dim=1)
     mask = torch.tensor([[False, False, True, True, True, False]])
-    alone = ops.pool(hidden, torch.ones(1, 3, dtype=torch.bool), kind)
-    torch.testing.assert_close(ops.pool(padded, mask, kind), alone)
+    pool = ops.Pool(kind, width=4)
+    if kind == "attention":
+        nn.init.normal_(pool.scores)
+    alone = pool(hidden, torch.ones(1, 3, dtype=torch.bool))
+    torch.testing.assert_close(pool(padded, mask), alone)
+
+
+def test_attention_pooling_weighs_tokens() -> None:
+    pool = ops.Pool("attention", width=2)
+    hidden, mask = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    torch.testing.assert_close(pool(hidden, mask), torch.full((1, 2), 0.5))
+    with torch.no_grad():
+        pool.scores[0] = 50.0
+    torch.testing.assert_close(pool(hidden, mask), hidden[:, 0])
 
 
 def test_unknown_pooling_is_named() -> None:
     with pytest.raises(ValueError, match="Unknown pooling 'median'; choose one of mean"):
-        ops.pool(torch.randn(1, 2, 3), torch.ones(1, 2, dtype=torch.bool), "median")
+        ops.Pool("median", width=3)
 
 
 class TestComplete:
@@ -132,7 +146,7 @@ class TestComplete:
         with pytest.raises(GenomeError, match="'attention' has no parameter 'head'; known: heads"):
             ops.complete("attention", {"head": 2})
 
-    @pytest.mark.parametrize("value", [3, True, 2.0, "2"])
+    @pytest.mark.parametrize("value", [5, True, 2.0, "2"])
     def test_names_wrong_value(self, value: object) -> None:
         with pytest.raises(GenomeError, match="is no choice of the operator 'attention'"):
             ops.complete("attention", {"heads": value})

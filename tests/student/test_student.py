@@ -190,8 +190,8 @@ class TestCost:
         config = StudentConfig(genome, vocab_size=vocab, max_position_embeddings=32)
         cost = student_cost(config, length=length)
         embedding = (vocab + 32 + 2) * e + e * w + w + 2 * w
-        attention = 2 * w + w * 3 * w + 3 * w + w * w + w
-        feed_forward = 2 * w + w * 4 * w + 4 * w + 4 * w * w + w
+        attention = 2 * w + w + w * 3 * w + 3 * w + w * w + w
+        feed_forward = 2 * w + w + w * 4 * w + 4 * w + 4 * w * w + w
         head = 2 * w + 2 * w + 2
         assert cost["parameters"] == embedding + attention + feed_forward + head
         matrices = e * w + 3 * w * w + w * w + 8 * w * w  # per token
