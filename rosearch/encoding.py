@@ -112,7 +112,11 @@ def encodings(out: Mapping[str, Any], *, pairs: bool) -> list[Encoding]:
 
 
 def token_batches(
-    lengths: Sequence[int] | np.ndarray, *, token_budget: int, max_rows: int | None = None
+    lengths: Sequence[int] | np.ndarray,
+    *,
+    token_budget: int,
+    max_rows: int | None = None,
+    even: bool = False,
 ) -> list[np.ndarray]:
     """Row indices packed into batches of similar length.
 
@@ -121,6 +125,8 @@ def token_batches(
         token_budget: Upper bound on rows times longest row of a batch; a single row may
             exceed it.
         max_rows: Upper bound on rows of a batch.
+        even: Whether a batch that is half full ends where the length changes, so that most
+            batches hold rows of one length and no padding.
 
     Returns:
         Index arrays that together hold every row once, shortest rows first.
@@ -133,8 +139,11 @@ def token_batches(
         full = end == len(order)
         if not full:
             rows = end + 1 - start
-            full = rows * int(lengths[order[end]]) > token_budget or (
-                max_rows is not None and rows > max_rows
+            longest = int(lengths[order[end]])
+            full = (
+                rows * longest > token_budget
+                or (max_rows is not None and rows > max_rows)
+                or (even and longest > lengths[order[end - 1]] and 2 * rows * longest > token_budget)
             )
         if full:
             batches.append(order[start:end])
@@ -241,7 +250,8 @@ def predict(
         # Something for every thread. How many there are must not decide what shares a batch,
         # because that decides the last bits of a result.
         token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // _PARTS))
-    batches = token_batches(lengths, token_budget=token_budget)
+    # Without padding a CPU skips all masking; a GPU cannot tell without waiting.
+    batches = token_batches(lengths, token_budget=token_budget, even=device.type == "cpu")
 
     def compute(batch: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():

@@ -80,6 +80,16 @@ def test_batches_hold_every_row_once_within_the_budget(lengths, budget, max_rows
             assert grown > budget or len(batch) == max_rows
 
 
+def test_even_batches_mostly_hold_one_length():
+    lengths = np.repeat(np.arange(5, 40), 400)
+    batches = token_batches(lengths, token_budget=1024, even=True)
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    assert all(len(batch) * lengths[batch].max() <= 1024 for batch in batches)
+    mixed = [batch for batch in batches if len(set(lengths[batch])) > 1]
+    assert len(mixed) < len(batches) / 8
+    assert len(batches) <= 2 * -(-lengths.sum() // 1024)
+
+
 def test_collate_pads_and_masks():
     out = collate([Encoding((5, 6, 7)), Encoding((8,))], pad_id=9)
     assert out["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
