@@ -7,6 +7,8 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?= --examples 20
 TORCH ?= 2.13.0
+# What that torch asks for where it is built for CUDA; elsewhere only its interpreter is used.
+TRITON ?= 3.7.1
 TEXTATTACK ?= 0.3.11
 
 PY := $(VENV)/bin/python
@@ -79,11 +81,12 @@ bench: $(STAMP)  ## quick benchmarks
 
 lock:  ## write requirements.lock anew from pyproject.toml, in a fresh environment
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/python -m pip install -qq "torch==$(TORCH)" ".[demo,dev]"
+	@build/lock/bin/python -m pip install -qq "torch==$(TORCH)" "triton==$(TRITON)" \
+		".[demo,dev]"
 	@{ echo "# Made by \`make lock\`: what pip installs for rosearch[demo,dev]. Do not edit."; \
 		build/lock/bin/python -m pip --disable-pip-version-check freeze --all \
 			--exclude pip --exclude rosearch \
-		| grep -Ev '^(nvidia-|cuda-|triton|-)|@' | sed 's/+.*//'; } > requirements.lock
+		| grep -Ev '^(nvidia-|cuda-|-)|@' | sed 's/+.*//'; } > requirements.lock
 	@rm -rf build/lock
 
 lock-textattack:  ## write requirements-textattack.lock anew, in a fresh environment

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from rosearch import errors, operators
     from rosearch.attack import Attack, RobustnessEvaluator, RobustnessReport, attacks
     from rosearch.data import TextDataset
-    from rosearch.distill import DistillationResult, Distiller, Teacher
+    from rosearch.distill import (
+        DistillationLoss,
+        DistillationResult,
+        Distiller,
+        Teacher,
+        distillation_losses,
+    )
     from rosearch.errors import RosearchError
     from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution, SearchResult
     from rosearch.fitness import Fitness, FitnessTerm, Score, fitness_terms
@@ -34,6 +40,7 @@ _MODULES = {
 }
 _OBJECTS = {
     "Attack": "rosearch.attack",
+    "DistillationLoss": "rosearch.distill",
     "DistillationResult": "rosearch.distill",
     "Distiller": "rosearch.distill",
     "Embedding": "rosearch.space",
@@ -58,11 +65,13 @@ _OBJECTS = {
     "Teacher": "rosearch.distill",
     "TextDataset": "rosearch.data",
     "attacks": "rosearch.attack",
+    "distillation_losses": "rosearch.distill",
     "fitness_terms": "rosearch.fitness",
 }
 
 __all__ = [
     "Attack",
+    "DistillationLoss",
     "DistillationResult",
     "Distiller",
     "Embedding",
@@ -88,6 +97,7 @@ __all__ = [
     "TextDataset",
     "__version__",
     "attacks",
+    "distillation_losses",
     "errors",
     "fitness_terms",
     "operators",

@@ -22,62 +22,60 @@ class TextDataset:
 
     Args:
         texts: One ``str`` an example, or one ``(str, str)`` pair; not mixed.
-        labels: Class indices, whole numbers from 0.
+        labels: Class indices, whole numbers from 0; ``None`` for texts without labels, which serve
+            to distil soft labels and nothing else.
         classes: Names of the classes in label order. Default: ``"0"``, ``"1"``, ... up to the
-            largest label.
+            largest label. Texts without labels need them: the classes that a teacher tells apart.
 
     Raises:
-        DataError: The lengths differ, singles and pairs are mixed, or a
-            label is not a whole number in ``range(len(classes))``. The message names the
-            first offending example.
+        DataError: The lengths differ, singles and pairs are mixed, a
+            label is not a whole number in ``range(len(classes))``, or there are neither labels nor
+            classes. The message names the first offending example.
     """
 
     texts: tuple[Text, ...]
-    labels: np.ndarray
     classes: tuple[str, ...]
+    _labels: np.ndarray | None
 
     def __init__(
         self,
         texts: Iterable[Text],
-        labels: Iterable[int],
+        labels: Iterable[int] | None,
         *,
         classes: Sequence[str] | None = None,
     ) -> None:
         if isinstance(texts, str):
             raise DataError("Expected a sequence of texts, got one str. Put it in a list.")
         checked = tuple(_check_text(text, index) for index, text in enumerate(texts))
-        values = np.asarray(list(labels))
         if len(checked) == 0:
             raise DataError("Expected at least one text, got none.")
-        if values.shape != (len(checked),):
-            raise DataError(
-                f"Expected one label a text, got {len(checked)} texts and labels of shape "
-                f"{values.shape}."
-            )
-        if not np.issubdtype(values.dtype, np.integer):
-            raise DataError(
-                f"Labels are whole numbers (class indices), got {values.dtype}. "
-                f"Map class names to indices first."
-            )
         pairs = sum(isinstance(text, tuple) for text in checked)
         if pairs not in (0, len(checked)):
             raise DataError(
                 f"Expected only texts or only pairs, got {len(checked) - pairs} texts and "
                 f"{pairs} pairs."
             )
+        values = None if labels is None else _check_labels(labels, len(checked), classes)
         if classes is None:
+            if values is None:
+                raise DataError(
+                    "Texts without labels need classes=, the names of the classes that the "
+                    "teacher tells apart, as in classes=dev.classes."
+                )
             classes = tuple(str(k) for k in range(max(int(values.max()) + 1, 2)))
-        bad = np.flatnonzero((values < 0) | (values >= len(classes)))
-        if bad.size:
-            raise DataError(
-                f"Label {values[bad[0]]} of example {bad[0]} is outside 0 to "
-                f"{len(classes) - 1} ({len(classes)} classes: {', '.join(classes)})."
-            )
-        values = values.astype(np.int64)
-        values.setflags(write=False)
         object.__setattr__(self, "texts", checked)
-        object.__setattr__(self, "labels", values)
         object.__setattr__(self, "classes", tuple(classes))
+        object.__setattr__(self, "_labels", values)
+
+    @classmethod
+    def unlabelled(cls, texts: Iterable[Text], *, classes: Sequence[str]) -> TextDataset:
+        """Texts without labels, to distil soft labels from.
+
+        Args:
+            texts: As for the constructor.
+            classes: Names of the classes that the teacher tells apart.
+        """
+        return cls(texts, None, classes=classes)
 
     @classmethod
     def from_hf(
@@ -85,30 +83,68 @@ class TextDataset:
         dataset: Any,
         *,
         text: str | tuple[str, str] = "text",
-        label: str = "label",
+        label: str | None = "label",
+        classes: Sequence[str] | None = None,
     ) -> TextDataset:
         """From a split of a Hugging Face ``datasets.Dataset``.
 
         Args:
-            dataset: One split. Class names are taken from its ``ClassLabel`` feature where
-                there is one. Examples labelled -1, the Hub's mark for a hidden label, are refused.
-            text: Column of the texts, or the two columns of a pair task.
-            label: Column of the labels.
+            dataset: One split.
+            text: Name of the text column, or of the two columns of a pair.
+            label: Name of the column of class indices; ``None`` for no labels.
+            classes: Names of the classes. Default: those of a ``ClassLabel`` column.
 
         Raises:
-            DataError: A column is missing; the message lists those there are.
+            DataError: It is no single split, a column is missing, or its values do not fit the
+                constructor.
         """
         columns = (text,) if isinstance(text, str) else tuple(text)
-        missing = [c for c in (*columns, label) if c not in dataset.column_names]
+        present = getattr(dataset, "column_names", None)
+        if isinstance(present, dict):
+            raise DataError(
+                f"Expected one split, got a data set of the splits {', '.join(present)}. Pass one "
+                f"of them, as in TextDataset.from_hf(dataset['{next(iter(present), 'train')}'])."
+            )
+        if present is None:
+            raise DataError(
+                f"Expected a datasets.Dataset, got {type(dataset).__name__}. Load it without "
+                f"streaming, or make a TextDataset of lists of texts and labels."
+            )
+        needed = columns if label is None else (*columns, label)
+        missing = [c for c in needed if c not in present]
         if missing:
             raise DataError(
                 f"The data set has no column {missing[0]!r}; it has "
-                f"{', '.join(dataset.column_names)}. Name the columns with text= and label=."
+                f"{', '.join(present)}. Name the columns with text= and label= (label=None for no "
+                f"labels)."
             )
-        values = [dataset[column] for column in columns]
-        texts = list(values[0]) if len(columns) == 1 else list(zip(*values, strict=True))
-        names = getattr(getattr(dataset, "features", {}).get(label), "names", None)
-        return cls(texts, dataset[label], classes=names)
+        values = [list(dataset[column]) for column in columns]
+        texts = values[0] if len(columns) == 1 else list(zip(*values, strict=True))
+        if label is None:
+            return cls(texts, None, classes=classes)
+        if classes is None:
+            classes = getattr(getattr(dataset, "features", {}).get(label), "names", None)
+        return cls(texts, list(dataset[label]), classes=classes)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 ``(examples,)``, read-only.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self._labels is None:
+            raise DataError(
+                f"These {len(self)} texts have no labels, and labels are needed here. Texts "
+                f"without labels serve as training texts of losses that read none, such as "
+                f"'soft_labels'."
+            )
+        return self._labels
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there are labels."""
+        return self._labels is not None
 
     @property
     def is_pairs(self) -> bool:
@@ -123,7 +159,7 @@ class TextDataset:
             for piece in (part,) if isinstance(part, str) else part:
                 encoded = piece.encode("utf-8", "surrogatepass")
                 digest.update(len(encoded).to_bytes(8, "big") + encoded)
-        digest.update(self.labels.tobytes())
+        digest.update(b"no labels" if self._labels is None else self._labels.tobytes())
         return digest.hexdigest()
 
     @property
@@ -134,12 +170,13 @@ class TextDataset:
     def select(self, indices: Iterable[int]) -> TextDataset:
         """The examples at ``indices``, in that order, with the same classes."""
         chosen = [int(i) for i in indices]
-        return TextDataset(
-            [self.texts[i] for i in chosen], self.labels[chosen], classes=self.classes
-        )
+        labels = None if self._labels is None else self._labels[chosen]
+        return TextDataset([self.texts[i] for i in chosen], labels, classes=self.classes)
 
     def split(self, *sizes: int | float, seed: Seed = 0) -> tuple[TextDataset, ...]:
-        """Disjoint random parts in which each class keeps its share.
+        """Disjoint random parts in which each class keeps its share, to within two examples.
+
+        Texts without labels are split at random.
 
         Args:
             sizes: One a part: examples (``int``) or a share of all (``float`` below 1).
@@ -164,8 +201,9 @@ class TextDataset:
         # shares of the classes in every stretch, whatever the sizes of the parts.
         order = rng.permutation(len(self))
         position = np.empty(len(self))
+        labels = np.zeros(len(self), dtype=np.int64) if self._labels is None else self._labels
         for k in range(len(self.classes)):
-            members = order[self.labels[order] == k]
+            members = order[labels[order] == k]
             position[members] = (np.arange(len(members)) + rng.random()) / max(len(members), 1)
         ranked = np.argsort(position, kind="stable")
         ends = np.cumsum([0, *counts])
@@ -193,9 +231,36 @@ class TextDataset:
         return hash(self.fingerprint)
 
     def __repr__(self) -> str:
-        counts = np.bincount(self.labels, minlength=len(self.classes))
+        kind = f"{len(self)} {'pairs' if self.is_pairs else 'texts'}"
+        if self._labels is None:
+            return f"TextDataset({kind} without labels; {', '.join(self.classes)})"
+        counts = np.bincount(self._labels, minlength=len(self.classes))
         shown = ", ".join(f"{c}: {n}" for c, n in zip(self.classes, counts, strict=True))
-        return f"TextDataset({len(self)} {'pairs' if self.is_pairs else 'texts'}; {shown})"
+        return f"TextDataset({kind}; {shown})"
+
+
+def _check_labels(labels: Iterable[int], count: int, classes: Sequence[str] | None) -> np.ndarray:
+    values = np.asarray(list(labels))
+    if values.shape != (count,):
+        raise DataError(
+            f"Expected one label a text, got {count} texts and labels of shape {values.shape}."
+        )
+    if not np.issubdtype(values.dtype, np.integer):
+        raise DataError(
+            f"Labels are whole numbers (class indices), got {values.dtype}. "
+            f"Map class names to indices first."
+        )
+    end = len(classes) if classes is not None else max(int(values.max()) + 1, 2)
+    bad = np.flatnonzero((values < 0) | (values >= end))
+    if bad.size:
+        named = f" ({len(classes)} classes: {', '.join(classes)})" if classes is not None else ""
+        hidden = " Where -1 stands for no label, pass labels=None." if values[bad[0]] == -1 else ""
+        raise DataError(
+            f"Label {values[bad[0]]} of example {bad[0]} is outside 0 to {end - 1}{named}.{hidden}"
+        )
+    values = values.astype(np.int64)
+    values.setflags(write=False)
+    return values
 
 
 def _check_text(text: Any, index: int) -> Text:

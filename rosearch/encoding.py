@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ import torch
 from rosearch.data import Text, TextDataset
 from rosearch.errors import DataError
 from rosearch.labels import check_class_order
+
+T = TypeVar("T")
 
 _PARTS = 8
 _LEAST_TOKENS = 256
@@ -143,7 +145,9 @@ def token_batches(
             full = (
                 rows * longest > token_budget
                 or (max_rows is not None and rows > max_rows)
-                or (even and longest > lengths[order[end - 1]] and 2 * rows * longest > token_budget)
+                or (
+                    even and longest > lengths[order[end - 1]] and 2 * rows * longest > token_budget
+                )
             )
         if full:
             batches.append(order[start:end])
@@ -226,10 +230,6 @@ def predict(
 ) -> np.ndarray:
     """Logits of a Hugging Face sequence classifier in inference mode.
 
-    The modules' train or eval modes are put back afterwards. Runs on the device that
-    the model is on. On a CPU with several threads, each thread computes batches of its own:
-    matrices of a batch are too small to be shared well.
-
     Args:
         model: Anything called with ``input_ids`` and ``attention_mask`` that returns an object
             with ``logits`` of shape ``(rows, classes)``.
@@ -242,6 +242,55 @@ def predict(
     Returns:
         float32 array of shape ``(rows, classes)``, in the order of ``rows``.
     """
+
+    def logits(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        # Results stay on the device until the end: reading each would make a GPU wait.
+        out: torch.Tensor = model(**inputs).logits.float()
+        return out
+
+    batches: list[np.ndarray] = []
+    parts: list[torch.Tensor] = []
+    for batch, part in answers(
+        model, rows, logits, pad_id=pad_id, pad_left=pad_left, token_budget=token_budget
+    ):
+        batches.append(batch)
+        parts.append(part)
+        if on_batch:
+            on_batch(len(batch))
+    together = torch.cat(parts).cpu().numpy()
+    out = np.empty_like(together)
+    out[np.concatenate(batches)] = together
+    return out
+
+
+def answers(
+    model: torch.nn.Module,
+    rows: Sequence[Encoding],
+    compute: Callable[[dict[str, torch.Tensor]], T],
+    *,
+    pad_id: int,
+    pad_left: bool = False,
+    token_budget: int = 4096,
+    threaded: bool = True,
+) -> Iterator[tuple[np.ndarray, T]]:
+    """What ``compute`` makes of each batch, with the model in eval and inference mode.
+
+    The modules' train or eval modes are put back afterwards. Runs on the device that
+    the model is on. On a CPU with several threads, each thread computes batches of its own:
+    matrices of a batch are too small to be shared well.
+
+    Args:
+        model: The model that ``compute`` calls.
+        rows: Tokenised texts, in any order.
+        compute: From what the model is called with to anything; called from several threads.
+        pad_id: Id of the padding token.
+        pad_left: Whether padding stands before the text; see :func:`pads_left`.
+        token_budget: Tokens of a batch, padding included.
+        threaded: Whether the model can run in several threads at once.
+
+    Yields:
+        The batch's places in ``rows``, and its result.
+    """
     device = next(model.parameters()).device
     lengths = [len(row.ids) for row in rows]
     threads = 1
@@ -253,28 +302,18 @@ def predict(
     # Without padding a CPU skips all masking; a GPU cannot tell without waiting.
     batches = token_batches(lengths, token_budget=token_budget, even=device.type == "cpu")
 
-    def compute(batch: np.ndarray) -> torch.Tensor:
+    def run(batch: np.ndarray) -> T:
         with torch.inference_mode():
-            inputs = model_inputs(model, [rows[i] for i in batch], pad_id=pad_id, pad_left=pad_left)
-            # Results stay on the device until the end: reading each would make a GPU wait.
-            logits: torch.Tensor = model(**inputs).logits.float()
-        return logits
+            chosen = [rows[i] for i in batch]
+            return compute(model_inputs(model, chosen, pad_id=pad_id, pad_left=pad_left))
 
-    parts: list[torch.Tensor] = []
     with evaluating(model):
-        for batch, part in zip(batches, _mapped(compute, batches, threads), strict=True):
-            parts.append(part)
-            if on_batch:
-                on_batch(len(batch))
-    logits = torch.cat(parts).cpu().numpy()
-    out = np.empty_like(logits)
-    out[np.concatenate(batches)] = logits
-    return out
+        yield from zip(batches, _mapped(run, batches, threads if threaded else 1), strict=True)
 
 
 def _mapped(
-    compute: Callable[[np.ndarray], torch.Tensor], batches: Sequence[np.ndarray], threads: int
-) -> Iterator[torch.Tensor]:
+    compute: Callable[[np.ndarray], T], batches: Sequence[np.ndarray], threads: int
+) -> Iterator[T]:
     if threads < 2 or len(batches) < 2:
         yield from map(compute, batches)
         return

@@ -45,3 +45,7 @@ class StudyMismatchError(StorageError):
 
 class EvaluationError(RosearchError, RuntimeError):
     """A candidate could not be trained or attacked; the search records it and goes on."""
+
+
+class KernelError(RosearchError, RuntimeError):
+    """A backend was asked for by name and cannot compute the call."""

@@ -88,7 +88,8 @@ class Registry(Generic[T]):
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise RegistryError(
                 f"There is no {self.kind} named {name!r}.{hint} "
-                f"Known: {', '.join(self.names()) or 'none'}."
+                f"Known: {', '.join(self.names()) or 'none'}. If it is a plug-in, import the "
+                f"module that registers it first."
             ) from None
 
     def names(self) -> tuple[str, ...]:

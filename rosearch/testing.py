@@ -2,5 +2,6 @@
 
 from rosearch.attack.testing import AttackConformance
 from rosearch.operators.testing import OperatorConformance
+from rosearch.operators.testing_embedding import EmbeddingConformance
 
-__all__ = ["AttackConformance", "OperatorConformance"]
+__all__ = ["AttackConformance", "EmbeddingConformance", "OperatorConformance"]

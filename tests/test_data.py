@@ -160,3 +160,115 @@ def test_from_hf_names_a_missing_column_and_refuses_hidden_labels():
         TextDataset.from_hf(split)
     with pytest.raises(DataError, match="Label -1"):
         TextDataset.from_hf(split, text="sentence")
+
+
+class TestWithoutLabels:
+    def test_all_but_the_labels_is_there(self):
+        data = TextDataset.unlabelled(["a", "b", "c"], classes=("no", "yes"))
+        assert not data.is_labelled
+        assert data == TextDataset(["a", "b", "c"], None, classes=("no", "yes"))
+        assert data.texts == ("a", "b", "c")
+        assert repr(data) == "TextDataset(3 texts without labels; no, yes)"
+        assert data[1:].texts == ("b", "c")
+        assert pickle.loads(pickle.dumps(data)) == data
+        assert make().is_labelled
+
+    @pytest.mark.parametrize(
+        "use",
+        [lambda d: d.labels, lambda d: d[0], list, lambda d: d.majority_share],
+        ids=["labels", "item", "iteration", "majority"],
+    )
+    def test_labels_are_refused(self, use):
+        with pytest.raises(DataError, match="These 2 texts have no labels, and labels are needed"):
+            use(TextDataset.unlabelled(["a", "b"], classes="xy"))
+
+    def test_they_are_other_data_than_labelled_ones(self):
+        labelled = TextDataset(["a", "b"], [0, 1])
+        prints = {
+            labelled.fingerprint,
+            TextDataset(["a", "b"], [1, 0]).fingerprint,
+            TextDataset.unlabelled(["a", "b"], classes=labelled.classes).fingerprint,
+            TextDataset.unlabelled(["b", "a"], classes=labelled.classes).fingerprint,
+        }
+        assert len(prints) == 4
+
+    def test_classes_must_be_named(self):
+        with pytest.raises(DataError, match="Texts without labels need classes="):
+            TextDataset(["a"], None)
+
+    def test_splits_are_random(self):
+        data = TextDataset.unlabelled([f"t{i}" for i in range(50)], classes="xyz")
+        first, second = data.split(20, 30, seed=1)
+        assert sorted(first.texts + second.texts) == sorted(data.texts)
+        assert first == data.split(20, 30, seed=1)[0]
+        assert first != data.split(20, 30, seed=2)[0]
+        assert not first.is_labelled
+
+
+class TestHuggingFace:
+    """With the objects of the package itself."""
+
+    @pytest.fixture(autouse=True)
+    def _package(self):
+        self.package = pytest.importorskip("datasets")
+
+    def split(self, names=("bad", "good"), **columns):
+        features = self.package.Features(
+            {
+                name: self.package.ClassLabel(names=list(names))
+                if name == "label" and names
+                else self.package.Value("int64" if name == "label" else "string")
+                for name in columns
+            }
+        )
+        return self.package.Dataset.from_dict(columns, features=features)
+
+    def test_texts_labels_and_names(self):
+        split = self.split(text=["a", "b", "c"], label=[0, 1, 1])
+        assert TextDataset.from_hf(split) == TextDataset(
+            ["a", "b", "c"], [0, 1, 1], classes=("bad", "good")
+        )
+        shuffled = split.shuffle(seed=0).select([0, 1])
+        assert TextDataset.from_hf(shuffled).texts == tuple(shuffled["text"])
+
+    def test_pairs_and_three_classes(self):
+        names = ("entailment", "neutral", "contradiction")
+        split = self.split(names, premise=["a", "b"], hypothesis=["c", "d"], label=[2, 0])
+        data = TextDataset.from_hf(split, text=("premise", "hypothesis"))
+        assert data.texts == (("a", "c"), ("b", "d"))
+        assert data.classes == names
+        assert data.labels.tolist() == [2, 0]
+
+    def test_plain_numbers_and_own_names(self):
+        split = self.split(None, text=["a", "b"], label=[0, 1])
+        assert TextDataset.from_hf(split).classes == ("0", "1")
+        assert TextDataset.from_hf(split, classes=("no", "yes")).classes == ("no", "yes")
+
+    def test_hidden_labels_of_a_test_split(self):
+        split = self.split(text=["a", "b"], label=[-1, -1])
+        with pytest.raises(DataError, match=r"Label -1 of example 0 .* pass labels=None"):
+            TextDataset.from_hf(split)
+        data = TextDataset.from_hf(split, label=None, classes=("bad", "good"))
+        assert data == TextDataset.unlabelled(["a", "b"], classes=("bad", "good"))
+
+    def test_a_streamed_split(self):
+        split = self.split(text=["a", "b"], label=[0, 1]).to_iterable_dataset()
+        assert TextDataset.from_hf(split) == TextDataset(
+            ["a", "b"], [0, 1], classes=("bad", "good")
+        )
+
+    def test_what_is_no_split_or_holds_no_texts(self):
+        split = self.split(text=["a", "b"], label=[0, 1])
+        whole = self.package.DatasetDict({"train": split, "test": split})
+        with pytest.raises(DataError, match=r"of the splits train, test.*dataset\['train'\]"):
+            TextDataset.from_hf(whole)
+        with pytest.raises(DataError, match="no column 'sentence'; it has text, label"):
+            TextDataset.from_hf(split, text="sentence")
+        with pytest.raises(DataError, match=r"Expected a datasets.Dataset, got list"):
+            TextDataset.from_hf([{"text": "a", "label": 0}])
+        names = self.package.Dataset.from_dict({"text": ["a"], "label": ["good"]})
+        with pytest.raises(DataError, match="Labels are whole numbers"):
+            TextDataset.from_hf(names)
+        missing = self.package.Dataset.from_dict({"text": ["a", None], "label": [0, 1]})
+        with pytest.raises(DataError, match="Text 1 is NoneType"):
+            TextDataset.from_hf(missing)

@@ -123,3 +123,16 @@ def test_the_page_on_attacks_runs_from_top_to_bottom(capsys):
     printed = capsys.readouterr().out
     assert "error" not in printed
     assert "100.0%, attack success 0.0%" not in printed, "an example in which no attack succeeds"
+
+
+def test_the_page_on_architectures_runs_from_top_to_bottom(capsys):
+    page = (ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
+    code = FENCE.findall(page)
+    assert len(code) >= 6
+    try:
+        exec(compile("\n".join(code), "architectures.md", "exec"), {"__name__": "page"})
+    finally:
+        rosearch.operators.registry.unregister("shift")
+    share, reasons = capsys.readouterr().out.splitlines()[-2:]
+    assert 0.5 < float(share) < 1
+    assert "expected a CUDA device" in reasons

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
 
+from rosearch.data import TextDataset
 from rosearch.errors import DataError
-from rosearch.labels import check_class_order
+from rosearch.labels import check_class_order, warn_if_useless
 
 MNLI = ["entailment", "neutral", "contradiction"]
 
@@ -41,3 +43,19 @@ def test_nothing_to_say(own: list[str], theirs: list[str]) -> None:
 def test_models_without_names() -> None:
     check_class_order(None, MNLI, owner="The model")
     check_class_order(SimpleNamespace(), MNLI, owner="The model")
+
+
+class TestUselessClassifiers:
+    def test_told_where_a_constant_answer_is_as_good(self):
+        data = TextDataset("a b c d".split(), [0, 1, 1, 1])
+        for accuracy in (0.0, 0.75):
+            with pytest.warns(
+                UserWarning, match=rf"The thing's accuracy is {accuracy:.3f}.*0\.750"
+            ):
+                warn_if_useless(accuracy, data, owner="The thing")
+
+    def test_silent_where_it_is_not(self):
+        data = TextDataset("a b c d".split(), [0, 1, 1, 1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn_if_useless(0.76, data, owner="The thing")

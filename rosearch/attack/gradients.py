@@ -147,7 +147,13 @@ def token_gradients(
         pad_left=pad_left,
         token_budget=token_budget,
     )
-    weight = getattr(_embeddings(model), "weight", None)
+    embeddings: Any = _embeddings(model)
+    # Students may read their table through another one, such as synonyms' shared vectors.
+    if callable(getattr(embeddings, "table", None)):
+        with torch.no_grad():
+            weight = embeddings.table()
+    else:
+        weight = getattr(embeddings, "weight", None)
     answers = []
     for i, (row, gradients) in enumerate(zip(rows, found, strict=True)):
         wanted = side if pairs else 0

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
 
 from rosearch.data import TextDataset
-from rosearch.distill.losses import soft_label_loss
+from rosearch.distill.checkpoints import CheckpointFile, Epoch
+from rosearch.distill.losses import Losses, LossMix
+from rosearch.distill.objective import DistillationObjective, wanted_by
+from rosearch.distill.optimization import Optimization
+from rosearch.distill.outputs import TeacherOutputs
 from rosearch.distill.teacher import Teacher
-from rosearch.distill.training import Epoch, Optimization, fit, isolated_rng
+from rosearch.distill.training import fit, isolated_rng
 from rosearch.encoding import Encoding, default_device, encode
 from rosearch.errors import DataError
+from rosearch.labels import warn_if_useless
+from rosearch.operators import EmbeddingOperator, Lexicon, Vocabulary
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
-from rosearch.student import StudentConfig, StudentForSequenceClassification, start_from_teacher
+from rosearch.student import (
+    EmbeddingLexicon,
+    RememberedLexicon,
+    StudentConfig,
+    StudentForSequenceClassification,
+    inherit,
+    start_from_teacher,
+)
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
 
 
 @dataclass(frozen=True)
@@ -41,26 +59,42 @@ class DistillationResult:
 class Distiller:
     """Trains students of any genome to answer like one teacher.
 
-    The teacher's logits are computed once, for all candidates and processes. The same
+    The teacher's outputs are computed once, for all candidates and processes. The same
     seed and genome give the same student on the same kind of machine with as many threads.
 
     Args:
         teacher: Whose answers are matched.
-        train: Texts to train on; their labels count only where ``label_weight`` is above 0.
+        train: Texts to train on. Their labels count only where a loss reads them, so they may have
+            none otherwise.
         dev: Labelled texts to choose the best epoch by.
         epochs: Passes over ``train``.
+        losses: Name of each loss to its weight, or to its weight and settings, as in
+            ``{"soft_labels": 1.0, "hidden_states": {"weight": 0.5, "layers": (6, 12)}}``; the names
+            are those of ``rosearch.distill.distillation_losses``. The weighted losses are added up.
+            Default: ``soft_labels``, and ``hard_labels`` where ``label_weight`` is above 0.
         temperature: Softens both sides' probabilities (Hinton et al. 2015).
-        label_weight: Share of the loss that is cross-entropy with the true labels, 0 to 1.
+        label_weight: Share of the loss that is cross-entropy with the true labels, 0 to 1. Short
+            for ``losses={"soft_labels": 1 - label_weight, "hard_labels": label_weight}``.
         learning_rate: Peak of AdamW's.
         batch_size: Texts of a step.
         warmup: Share of the steps during which the learning rate rises.
         weight_decay: AdamW's.
         dropout: Share of values that the student drops while it trains.
+        lexicon: Which words are near each other, for inputs that ask, such as
+            ``neighbour_smoothed_embedding``. Default: an
+            :class:`~rosearch.student.EmbeddingLexicon` over the teacher's token vectors. It is
+            asked at most once in a process, and not at all by inputs that need no neighbours.
         device: Where students train; default: the GPU where there is one.
+        callbacks: transformers' ``TrainerCallback`` objects, such as ``TensorBoardCallback()`` or
+            ``WandbCallback()``, which are told of every student's training.
         progress: Whether to show progress bars.
+        optimization: The other settings of :class:`~rosearch.distill.Optimization`, such as
+            ``precision="bfloat16"``, ``batch_tokens=2048``, ``micro_batch_size=8``,
+            ``schedule="cosine"``, ``patience=2`` or ``compile=True``.
 
     Raises:
-        DataError: Teacher, ``train`` and ``dev`` do not fit together.
+        DataError: Teacher, ``train`` and ``dev`` do not fit together, or labels are missing.
+        RegistryError: There is no loss of a given name.
         ValueError: A setting is out of range.
     """
 
@@ -71,6 +105,7 @@ class Distiller:
         dev: TextDataset,
         *,
         epochs: int = 3,
+        losses: Losses | None = None,
         temperature: float = 2.0,
         label_weight: float = 0.0,
         learning_rate: float = 1e-3,
@@ -78,8 +113,11 @@ class Distiller:
         warmup: float = 0.1,
         weight_decay: float = 0.01,
         dropout: float = 0.1,
+        lexicon: Lexicon | None = None,
         device: torch.device | str | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
         progress: bool = True,
+        **optimization: Any,
     ) -> None:
         if train.classes != dev.classes or train.is_pairs != dev.is_pairs:
             raise DataError(
@@ -87,40 +125,53 @@ class Distiller:
                 f"classes, and texts or pairs alike."
             )
         teacher.check(train)
-        if not temperature > 0:
-            raise ValueError(f"temperature={temperature!r}: expected a number above 0.")
-        if not 0 <= label_weight <= 1:
-            raise ValueError(f"label_weight={label_weight!r}: expected a share from 0 to 1.")
+        mix = LossMix.of(
+            losses, teacher=teacher.shape, temperature=temperature, label_weight=label_weight
+        )
+        if not dev.is_labelled:
+            raise DataError(f"dev chooses the best epoch and needs labels; got {dev!r}.")
+        if mix.needs_labels and not train.is_labelled:
+            raise DataError(
+                f"The loss {mix.needs_labels[0]!r} reads true labels, and train has none. Leave it "
+                f"out, or give labelled texts."
+            )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout!r}: expected a share of at least 0, below 1.")
         self.teacher = teacher
         self.train = train
         self.dev = dev
-        self.temperature = temperature
-        self.label_weight = label_weight
+        self.losses = mix
         self.dropout = dropout
+        self.lexicon = lexicon
         self.optimization = Optimization(
             learning_rate=learning_rate,
             epochs=epochs,
             batch_size=batch_size,
             warmup=warmup,
             weight_decay=weight_decay,
+            **optimization,
         )
+        self.callbacks = tuple(callbacks)
         self.device = torch.device(device) if device is not None else default_device()
         self.progress = progress
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that decides what a genome becomes, as plain values."""
-        return {
+        settings: dict[str, Any] = {
             "teacher": self.teacher.fingerprint,
             "train": self.train.fingerprint,
             "dev": self.dev.fingerprint,
-            "temperature": self.temperature,
-            "label_weight": self.label_weight,
+            "losses": self.losses.settings,
             "dropout": self.dropout,
             **asdict(self.optimization),
         }
+        if self.losses.needs - {"logits"}:
+            settings["storage"] = self.teacher.storage
+        # The default follows from the teacher, which is named above.
+        if self.lexicon is not None:
+            settings["lexicon"] = dict(self.lexicon.settings)
+        return settings
 
     def config(self, genome: Genome) -> StudentConfig:
         """The configuration of the genome's student."""
@@ -139,56 +190,141 @@ class Distiller:
             label2id={name: k for k, name in enumerate(self.train.classes)},
         )
 
-    def student(self, genome: Genome, *, seed: int = 0) -> StudentForSequenceClassification:
-        """An untrained student, its embedding taken from the teacher's."""
+    def student(
+        self,
+        genome: Genome,
+        *,
+        seed: int = 0,
+        parent: StudentForSequenceClassification | None = None,
+    ) -> StudentForSequenceClassification:
+        """An untrained student, its embedding taken from the teacher's.
+
+        Args:
+            genome: The architecture.
+            seed: Fixes initial weights.
+            parent: A student of the same teacher whose weights are taken over where nodes are
+                shared, see :func:`rosearch.student.inherit`.
+        """
         config = self.config(genome)
         with isolated_rng(child_seed(seed, "weights")):
             student = StudentForSequenceClassification(config)
+            self._prepare(student.embedding)
             start_from_teacher(student, self.teacher.embedding)
+        if parent is not None:
+            inherit(student, parent)
         student.tokenizer = self.teacher.tokenizer
         student.to(self.device)
         return student
 
-    def distill(self, genome: Genome, *, seed: int = 0) -> DistillationResult:
+    def _prepare(self, embedding: EmbeddingOperator) -> None:
+        # Most inputs need to know nothing of the tokens, and then nothing is looked up.
+        if type(embedding).prepare is not EmbeddingOperator.prepare:
+            embedding.prepare(self._vocabulary, RememberedLexicon(self.lexicon or self._nearest))
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary.of(self.teacher.tokenizer, size=len(self.teacher.embedding.tokens))
+
+    @cached_property
+    def _nearest(self) -> EmbeddingLexicon:
+        return EmbeddingLexicon(self._vocabulary, self.teacher.embedding.tokens)
+
+    def distill(
+        self,
+        genome: Genome,
+        *,
+        seed: int = 0,
+        epochs: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        parent: StudentForSequenceClassification | None = None,
+    ) -> DistillationResult:
         """Train a student of ``genome``.
+
+        With ``epochs`` and ``checkpoint`` training goes in parts, on any machines that see the
+        file: ``distill(genome, epochs=1, checkpoint=file)`` and later
+        ``distill(genome, epochs=3, checkpoint=file)`` give what ``distill(genome, epochs=3)``
+        gives, on the same kind of machine to the last bit.
 
         Args:
             genome: The architecture.
             seed: Fixes initial weights, order and dropout.
+            epochs: Epoch to stop after; the learning rates are those of the Distiller's ``epochs``
+                all the same. Default: train to the end.
+            checkpoint: File that training goes on from, where it is there, and that its state is
+                put into after every epoch. Each genome and seed needs a file of its own.
+            parent: As for :meth:`student`.
 
         Raises:
-            EvaluationError: The loss is not finite.
+            DataError: The checkpoint is another training's, or further than ``epochs``.
+            EvaluationError: The loss is not finite, memory is not enough, or the student lacks what
+                a loss compares.
+            ValueError: ``epochs`` is more than the Distiller's.
         """
-        soft = torch.from_numpy(self.teacher.logits(self.train, progress=self.progress).copy())
-        soft = soft.to(self.device)
-        hard = torch.from_numpy(self.train.labels.copy()).to(self.device)
-
-        def loss(logits: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
-            value = soft_label_loss(logits, soft[batch], temperature=self.temperature)
-            if self.label_weight:
-                true = functional.cross_entropy(logits, hard[batch])
-                value = (1 - self.label_weight) * value + self.label_weight * true
-            return value
-
+        outputs = self._outputs
+        if outputs is not None:
+            _ = self._teacher_accuracy  # warns where the teacher has nothing to teach
         start = time.perf_counter()
-        student = self.student(genome, seed=seed)
+        student = self.student(genome, seed=seed, parent=parent)
+        objective = self._objective(student, outputs, seed)
         history = fit(
             student,
             self._train_rows,
-            loss,
+            objective,
             self._dev_rows,
             self.dev.labels,
             optimization=self.optimization,
             pad_id=self.teacher.pad_id,
             seed=seed,
+            until=epochs,
+            checkpoint=self._file(checkpoint, genome, seed),
+            callbacks=self.callbacks,
+            name=f"{genome.key[:8]}-{seed}",
             progress=f"distil {genome.key[:8]}" if self.progress else None,
         )
+        accuracy = max(epoch.accuracy for epoch in history)
+        warn_if_useless(accuracy, self.dev, owner=f"Student {genome.key[:8]}")
         return DistillationResult(
             student=student,
-            accuracy=max(epoch.accuracy for epoch in history),
+            accuracy=accuracy,
             seconds=time.perf_counter() - start,
             history=history,
         )
+
+    def _file(
+        self, path: str | os.PathLike[str] | None, genome: Genome, seed: int
+    ) -> CheckpointFile | None:
+        if path is None:
+            return None
+        identity = {"settings": self.settings, "genome": genome.key, "seed": seed}
+        return CheckpointFile(Path(path), identity)
+
+    def cache_size(self) -> int:
+        """Bytes of disk that the teacher's outputs for the training texts will still take."""
+        if not self.losses.needs:
+            return 0
+        return self.teacher.cache_size(self.train, wanted_by(self.losses))
+
+    def _objective(
+        self, student: StudentForSequenceClassification, outputs: TeacherOutputs | None, seed: int
+    ) -> DistillationObjective:
+        with isolated_rng(child_seed(seed, "losses")):
+            objective = DistillationObjective(
+                self.losses,
+                student,
+                outputs=outputs,
+                labels=self.train.labels if self.losses.needs_labels else None,
+            )
+        return objective.to(self.device)
+
+    @cached_property
+    def _outputs(self) -> TeacherOutputs | None:
+        if not self.losses.needs:
+            return None
+        return self.teacher.outputs(self.train, wanted_by(self.losses), progress=self.progress)
+
+    @cached_property
+    def _teacher_accuracy(self) -> float:
+        return self.teacher.accuracy(self.dev, progress=self.progress)
 
     @cached_property
     def _train_rows(self) -> list[Encoding]:
@@ -200,4 +336,5 @@ class Distiller:
 
     def __getstate__(self) -> dict[str, Any]:
         # Tokenising again in a worker is cheaper than sending the rows there.
-        return {k: v for k, v in self.__dict__.items() if k not in ("_train_rows", "_dev_rows")}
+        made = ("_train_rows", "_dev_rows", "_outputs", "_vocabulary", "_nearest")
+        return {k: v for k, v in self.__dict__.items() if k not in made}

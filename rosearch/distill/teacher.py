@@ -13,24 +13,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
-from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
 from rosearch.caching import cache_folder
 from rosearch.data import TextDataset
-from rosearch.distill.training import Optimization, fit, isolated_rng
+from rosearch.distill.cache import STORAGE
+from rosearch.distill.losses import TeacherShape
+from rosearch.distill.objective import HardLabels
+from rosearch.distill.optimization import Optimization
+from rosearch.distill.outputs import OutputCache, TeacherOutputs, Wanted
+from rosearch.distill.training import fit, isolated_rng
 from rosearch.encoding import (
     default_device,
     encode,
     length_limit,
     pads_left,
     position_limit,
-    predict,
     require_padding,
 )
 from rosearch.errors import DataError
-from rosearch.labels import check_class_order
+from rosearch.labels import check_class_order, warn_if_useless
 from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
@@ -40,18 +42,25 @@ class Teacher:
     """A sequence classifier, its tokenizer, and a disk cache of what it says.
 
     The cache is keyed by content (weights, tokenizer, length, texts), so it can be shared
-    by all processes and is never stale. A teacher that came from a folder is pickled
-    as that folder's path; a process that finds all outputs in the cache never loads its weights.
+    by all processes and is never stale. What an interrupted process computed is kept, and files
+    that are damaged or hold something else are computed again. A teacher that came from a folder
+    is pickled as that folder's path; a process that finds all outputs in the cache never loads its
+    weights.
 
     Args:
         model: Any Hugging Face sequence classifier.
         tokenizer: Its tokenizer; students share it.
         max_length: Tokens after which texts are cut; default: what tokenizer and model allow.
         device: Where the teacher runs; default: the GPU where there is one.
+        precision: ``"float32"``, or ``"bfloat16"`` to compute the outputs with a copy of the model
+            in bfloat16. Part of the fingerprint, so the two never share a cache.
+        storage: How hidden states, attention values and pooled vectors are cached: ``"bfloat16"``,
+            or ``"float32"`` in twice the space. Logits are always float32.
         cache_dir: Folder of the cache; default: ``$ROSEARCH_CACHE`` or ``~/.cache/rosearch``.
 
     Raises:
         DataError: The tokenizer has no padding token.
+        ValueError: ``precision`` or ``storage`` is neither of the two.
     """
 
     def __init__(
@@ -61,8 +70,13 @@ class Teacher:
         *,
         max_length: int | None = None,
         device: torch.device | str | None = None,
+        precision: str = "float32",
+        storage: str = "bfloat16",
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
+        for name, value in (("precision", precision), ("storage", storage)):
+            if value not in STORAGE:
+                raise ValueError(f"{name}={value!r}: expected {' or '.join(map(repr, STORAGE))}.")
         self.pad_id = require_padding(tokenizer)
         self.tokenizer = tokenizer
         self.config = model.config
@@ -73,7 +87,9 @@ class Teacher:
         self._source: str | None = None
         self._model: Any = model.to(self.device).eval()
         self._cache = cache_folder(folder=cache_dir, create=False)
-        self.fingerprint = _fingerprint(model, tokenizer, self.max_length)
+        self.precision = precision
+        self.storage = storage
+        self.fingerprint = _fingerprint(model, tokenizer, self.max_length, precision)
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | os.PathLike[str], **settings: Any) -> Teacher:
@@ -149,11 +165,10 @@ class Teacher:
                 label2id={name: k for k, name in enumerate(train.classes)},
             )
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
-        labels = torch.from_numpy(train.labels.copy()).to(teacher.device)
-        fit(
+        history = fit(
             model,
             encode(teacher.tokenizer, train.texts, max_length=teacher.max_length),
-            lambda logits, batch: functional.cross_entropy(logits, labels[batch]),
+            HardLabels(train.labels),
             encode(teacher.tokenizer, dev.texts, max_length=teacher.max_length),
             dev.labels,
             optimization=Optimization(
@@ -164,6 +179,8 @@ class Teacher:
             seed=seed,
             progress="fine-tune teacher" if progress else None,
         )
+        accuracy = max(epoch.accuracy for epoch in history)
+        warn_if_useless(accuracy, dev, owner="The fine-tuned teacher")
         _save_whole(teacher, Path(save_to))
         return cls.from_pretrained(save_to, **settings)
 
@@ -177,7 +194,7 @@ class Teacher:
         if self._model is None:
             with quiet_transformers():
                 model = AutoModelForSequenceClassification.from_pretrained(self._source)
-            found = _fingerprint(model, self.tokenizer, self.max_length)
+            found = _fingerprint(model, self.tokenizer, self.max_length, self.precision)
             if found != self.fingerprint:
                 raise DataError(
                     f"{self._source} holds another model than the one this teacher was made from "
@@ -205,6 +222,12 @@ class Teacher:
             )
         check_class_order(self.config, dataset.classes, owner="The teacher")
 
+    @property
+    def shape(self) -> TeacherShape:
+        """Layers, width and heads as the configuration tells them; 0 where it does not."""
+        names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+        return TeacherShape(*(int(getattr(self.config, name, None) or 0) for name in names))
+
     def logits(self, dataset: TextDataset, *, progress: bool = True) -> np.ndarray:
         """The teacher's logits, computed at the first call and read from the cache later.
 
@@ -213,38 +236,76 @@ class Teacher:
             progress: Whether to show a progress bar while computing.
 
         Returns:
-            float32 ``(examples, classes)``, a read-only map of the cached file.
+            float32 ``(examples, classes)``, read-only.
         """
-        path = self._cache / "teachers" / self.fingerprint / f"logits-{dataset.fingerprint}.npy"
-        shape = (len(dataset), self.num_labels)
-        found = _read_array(path, shape)
-        if found is None:
-            rows = encode(self.tokenizer, dataset.texts, max_length=self.max_length)
-            with tqdm(
-                total=len(rows),
-                desc="teacher",
-                unit="text",
-                delay=2,
-                leave=False,
-                disable=not progress,
-            ) as bar:
-                values = predict(
-                    self.model,
-                    rows,
-                    pad_id=self.pad_id,
-                    pad_left=pads_left(self.tokenizer),
-                    on_batch=bar.update,
-                )
-            _write_array(path, values)
-            found = _read_array(path, shape)
-            if found is None:
-                raise DataError(f"The teacher's logits are not finite, so {path} is of no use.")
-        return found
+        return self.outputs(dataset, Wanted(), progress=progress).logits()
+
+    def outputs(
+        self,
+        dataset: TextDataset,
+        wanted: Wanted,
+        *,
+        token_budget: int = 4096,
+        progress: bool = True,
+    ) -> TeacherOutputs:
+        """More than the logits: computed at the first call, mapped from the cache later.
+
+        What is cached belongs to the texts, whatever their order and labels. It does not depend on
+        ``token_budget`` but for rounding, of about 1e-6 of the size of a float32 output: the first
+        process to compute decides the last bits, and every other reads those.
+
+        Args:
+            dataset: Texts in the order of the result.
+            wanted: Which outputs.
+            token_budget: Tokens of a batch while computing.
+            progress: Whether to show a progress bar while computing, with the space it will take.
+
+        Raises:
+            DataError: The disk is too small, an output is not finite, or the teacher does not have
+                what is wanted.
+        """
+        return self._outputs(dataset).get(
+            wanted,
+            lambda: self.model,
+            pad_id=self.pad_id,
+            pad_left=pads_left(self.tokenizer),
+            precision=self.precision,
+            token_budget=token_budget,
+            progress=progress,
+        )
+
+    def cache_size(self, dataset: TextDataset, wanted: Wanted | None = None) -> int:
+        """Bytes of disk that :meth:`outputs` would still fill; nothing is computed.
+
+        Args:
+            dataset: The texts; they are tokenised to know their lengths.
+            wanted: Which outputs; default: the logits.
+        """
+        return self._outputs(dataset).size(wanted or Wanted())
+
+    def _outputs(self, dataset: TextDataset) -> OutputCache:
+        return OutputCache(
+            self._cache / "teachers" / self.fingerprint,
+            fingerprint=self.fingerprint,
+            texts=dataset.texts,
+            encoded=lambda texts: encode(self.tokenizer, texts, max_length=self.max_length),
+            shape=self.shape,
+            classes=self.num_labels,
+            storage=self.storage,
+        )
 
     def accuracy(self, dataset: TextDataset, *, progress: bool = True) -> float:
-        """Share of the examples that the teacher gets right."""
-        predicted = self.logits(dataset, progress=progress).argmax(axis=1)
-        return float((predicted == dataset.labels).mean())
+        """Share of the examples that the teacher gets right.
+
+        Warns where a constant answer would be right as often.
+
+        Raises:
+            DataError: The data set has no labels.
+        """
+        labels = dataset.labels
+        share = float((self.logits(dataset, progress=progress).argmax(axis=1) == labels).mean())
+        warn_if_useless(share, dataset, owner="The teacher")
+        return share
 
     @cached_property
     def embedding(self) -> CompressedEmbedding:
@@ -279,7 +340,9 @@ _INCIDENTAL = {
 """Parts of a configuration that say where a model came from, not what it computes."""
 
 
-def _fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+def _fingerprint(
+    model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int, precision: str
+) -> str:
     config = {k: v for k, v in model.config.to_dict().items() if k not in _INCIDENTAL}
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -295,6 +358,8 @@ def _fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int
     # Only where something is unusual, so that what is cached for most teachers keeps its name.
     if sides != [False, "right"] or row.types is not None:
         parts += [sides, row.types]
+    if precision != "float32":
+        parts.append(precision)
     digest = hashlib.blake2b(
         json.dumps(parts, sort_keys=True, default=str).encode(), digest_size=16
     )
@@ -305,15 +370,13 @@ def _fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int
     return digest.hexdigest()
 
 
-def _read_array(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray | None:
+def _read_array(path: Path) -> np.ndarray | None:
     """The cached array, or None where there is none that can be used."""
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    if (shape is not None and array.shape != shape) or not np.isfinite(array).all():
-        return None
-    return array
+    return array if np.isfinite(array).all() else None
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:

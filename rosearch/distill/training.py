@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,71 +13,26 @@ from torch import nn
 from tqdm import tqdm
 
 from rosearch.distill.batches import bucketed_batches
-from rosearch.encoding import Encoding, model_inputs, predict
-from rosearch.errors import EvaluationError
+from rosearch.distill.callbacks import Callbacks
+from rosearch.distill.checkpoints import Checkpoint, CheckpointFile, Epoch
+from rosearch.distill.optimization import Optimization
+from rosearch.distill.steps import Gradients, out_of_memory
+from rosearch.distill.updates import Updates
+from rosearch.encoding import Encoding, predict
+from rosearch.errors import DataError, EvaluationError
 from rosearch.seeding import child_seed, generator
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""From the logits ``(batch, classes)`` and the rows' numbers ``(batch,)`` to a scalar."""
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
 
-
-@dataclass(frozen=True)
-class Optimization:
-    """How weights are updated: AdamW with linear warm-up and linear decay to zero."""
-
-    learning_rate: float
-    """Its peak."""
-
-    epochs: int = 3
-    """Passes over the training rows."""
-
-    batch_size: int = 32
-    """Rows of a step."""
-
-    warmup: float = 0.1
-    """Share of all steps during which the learning rate rises."""
-
-    weight_decay: float = 0.01
-    """AdamW's, on matrices; vectors (biases, norms) are not decayed."""
-
-    clip: float = 1.0
-    """Largest norm of a step's gradient."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}: expected a whole number from 1.")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0.")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay={self.weight_decay!r}: expected a number from 0.")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup={self.warmup!r}: expected a share of at least 0, below 1.")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch did."""
-
-    number: int
-    """From 1."""
-
-    loss: float
-    """Mean training loss."""
-
-    accuracy: float
-    """Share of right answers on the dev examples after the epoch."""
-
-    seconds: float
-    """Wall time of the epoch, the dev examples included."""
+_CHECKED = 50
+"""Steps on a GPU after which the loss is looked at; each look makes the GPU wait."""
 
 
 def fit(
     model: nn.Module,
     rows: Sequence[Encoding],
-    loss: Loss,
+    objective: nn.Module,
     dev_rows: Sequence[Encoding],
     dev_labels: np.ndarray,
     *,
@@ -86,6 +40,10 @@ def fit(
     pad_id: int,
     pad_left: bool = False,
     seed: int,
+    until: int | None = None,
+    checkpoint: CheckpointFile | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    name: str = "training",
     progress: str | None = None,
 ) -> tuple[Epoch, ...]:
     """Train ``model`` in place and leave it with the weights of its best epoch on dev.
@@ -95,67 +53,241 @@ def fit(
     Args:
         model: A Hugging Face sequence classifier, on the device to train on.
         rows: Tokenised training texts.
-        loss: Computes the loss of a batch.
+        objective: Called as ``objective(model, inputs, rows)`` with what the model is called with
+            and the rows' numbers, an int64 array ``(batch,)``; gives the batch's mean loss, a
+            scalar. Its parameters are trained beside the model's.
         dev_rows: Tokenised dev texts.
         dev_labels: int64 ``(dev rows,)``.
         optimization: Epochs, batch size, learning rate and so on.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; students read either side alike.
         seed: Fixes order and dropout; torch's global generator is left as it was.
+        until: The epoch to stop after, with the learning rates of ``optimization.epochs`` all the
+            same; ``None``: the last.
+        checkpoint: Where training goes on from, if the file is there, and where its state is put
+            after every epoch.
+        callbacks: transformers' ``TrainerCallback`` objects; see
+            :class:`~rosearch.distill.callbacks.Callbacks`.
+        name: What callbacks call the run.
         progress: Text before the progress bar; ``None`` for no bar.
 
+    Returns:
+        All epochs up to now, those before the checkpoint included.
+
     Raises:
-        EvaluationError: The loss is not finite.
+        DataError: The checkpoint is another training's, or further than ``until``.
+        EvaluationError: The loss is not finite, or memory is not enough.
+        ValueError: ``until`` is not an epoch of the plan.
     """
-    device = next(model.parameters()).device
-    lengths = np.array([len(row.ids) for row in rows])
-    steps_an_epoch = -(-len(rows) // optimization.batch_size)
-    optimizer, scheduler = _optimizer(model, optimization, steps_an_epoch * optimization.epochs)
-    history: list[Epoch] = []
-    best: dict[str, torch.Tensor] = {}
-    bar = tqdm(
-        total=steps_an_epoch * optimization.epochs,
-        desc=progress,
-        disable=progress is None,
-        delay=2,
-        unit="step",
-        leave=False,
+    last = optimization.epochs if until is None else until
+    if not 1 <= last <= optimization.epochs:
+        raise ValueError(f"until={until!r}: expected an epoch from 1 to {optimization.epochs}.")
+    try:
+        return _Fit(
+            model,
+            rows,
+            objective,
+            (dev_rows, dev_labels),
+            optimization,
+            pad_id=pad_id,
+            pad_left=pad_left,
+            seed=seed,
+        ).run(last, checkpoint, callbacks, name=name, progress=progress)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, EvaluationError) or not out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0]
+    raise EvaluationError(
+        f"Memory is not enough for the weights and their optimizer, or for the dev examples "
+        f"({reason}). Use a smaller student."
     )
-    with bar, isolated_rng(child_seed(seed, "dropout")):
-        for number in range(1, optimization.epochs + 1):
-            start = time.perf_counter()
-            model.train()
-            # The sum stays on the device, so that a GPU is asked for it once an epoch.
-            total = torch.zeros((), device=device)
-            rng = generator(seed, "order", number)
-            for batch in bucketed_batches(lengths, batch_size=optimization.batch_size, rng=rng):
-                inputs = model_inputs(
-                    model, [rows[i] for i in batch], pad_id=pad_id, pad_left=pad_left
-                )
-                value = loss(model(**inputs).logits, torch.from_numpy(batch).to(device))
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(model.parameters(), optimization.clip)
-                optimizer.step()
-                scheduler.step()
-                total += value.detach() * len(batch)
+
+
+class _Fit:
+    """One training; what :func:`fit` was given, and what has come of it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rows: Sequence[Encoding],
+        objective: nn.Module,
+        dev: tuple[Sequence[Encoding], np.ndarray],
+        optimization: Optimization,
+        *,
+        pad_id: int,
+        pad_left: bool,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.objective = objective.to(next(model.parameters()).device)
+        self.dev_rows, self.dev_labels = dev
+        self.optimization = optimization
+        self.padding: dict[str, Any] = {"pad_id": pad_id, "pad_left": pad_left}
+        self.seed = seed
+        self.lengths = np.array([len(row.ids) for row in rows])
+        self.updates = Updates(model, objective, optimization)
+        self.gradients = Gradients(
+            model,
+            objective,
+            rows,
+            optimization,
+            clear=self.updates.clear,
+            pad_id=pad_id,
+            pad_left=pad_left,
+        )
+        self.history: list[Epoch] = []
+        self.best: dict[str, torch.Tensor] = {}
+        self.step = 0
+        self.steps = self._steps_up_to(optimization.epochs)
+
+    def run(
+        self,
+        last: int,
+        file: CheckpointFile | None,
+        callbacks: Sequence[TrainerCallback],
+        *,
+        name: str,
+        progress: str | None,
+    ) -> tuple[Epoch, ...]:
+        """Train up to an epoch."""
+        found = file.read() if file is not None else None
+        if found is not None:
+            self._restore(found, last)
+        told = Callbacks(
+            callbacks,
+            model=self.model,
+            optimizer=self.updates.optimizer,
+            optimization=self.optimization,
+            steps=self.steps,
+            seed=self.seed,
+            name=name,
+        )
+        bar = tqdm(
+            total=self.steps,
+            initial=self.step,
+            desc=progress,
+            disable=progress is None,
+            delay=2,
+            unit="step",
+            leave=False,
+        )
+        with bar, isolated_rng(self.seed):
+            told.begin(self.history, self.step)
+            try:
+                while len(self.history) < last and not (told.stop or self._patience_is_over()):
+                    epoch = self._epoch(len(self.history) + 1, told, bar)
+                    # An epoch that a callback ended early cannot be gone on from exactly.
+                    if file is not None and self.step == self._steps_up_to(epoch.number):
+                        file.write(self._checkpoint())
+                    told.epoch_end(epoch, self._rate(self.step - 1))
+                    bar.set_postfix(dev=f"{epoch.accuracy:.3f}")
+            finally:
+                told.end()
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+        return tuple(self.history)
+
+    def _epoch(self, number: int, told: Callbacks, bar: Any) -> Epoch:
+        start = time.perf_counter()
+        # Each epoch is seeded anew, so that none depends on whether training stopped before it.
+        torch.manual_seed(child_seed(self.seed, "dropout", number))
+        self.model.train()
+        self.objective.train()
+        told.epoch_begin()
+        # The sum stays on the device, so that a GPU need not be asked for it.
+        total = torch.zeros((), device=next(self.model.parameters()).device)
+        every = 1 if total.device.type == "cpu" else _CHECKED
+        seen = 0
+        with self.updates.attached(), self.gradients.attached():
+            for batch in self._batches(number):
+                total += self.gradients.of(batch) * len(batch)
+                seen += len(batch)
+                if (self.step + 1) % every == 0:
+                    self._require_finite(total, number)
+                self.updates.step(self._rate(self.step))
+                self.step += 1
                 bar.update()
-            mean = float(total) / len(rows)
-            if not np.isfinite(mean):
-                raise EvaluationError(
-                    f"The training loss of epoch {number} is {mean}. Lower learning_rate "
-                    f"(now {optimization.learning_rate:g}) or check the inputs."
-                )
-            dev_logits = predict(model, dev_rows, pad_id=pad_id, pad_left=pad_left)
-            predicted = dev_logits.argmax(axis=1)
-            accuracy = float((predicted == dev_labels).mean())
-            if not history or accuracy > max(epoch.accuracy for epoch in history):
-                best = copy.deepcopy(model.state_dict())
-            history.append(Epoch(number, mean, accuracy, time.perf_counter() - start))
-            bar.set_postfix(dev=f"{accuracy:.3f}")
-    model.load_state_dict(best)
-    model.eval()
-    return tuple(history)
+                told.step(self.step)
+                if told.stop:
+                    break
+        self._require_finite(total, number)
+        self.updates.flush()
+        accuracy = self._accuracy()
+        if not self.history or accuracy > max(epoch.accuracy for epoch in self.history):
+            self._keep()
+        seconds = time.perf_counter() - start
+        epoch = Epoch(number, float(total) / max(1, seen), accuracy, seconds)
+        self.history.append(epoch)
+        return epoch
+
+    def _batches(self, number: int) -> list[np.ndarray]:
+        return bucketed_batches(
+            self.lengths,
+            batch_size=self.optimization.batch_size,
+            batch_tokens=self.optimization.batch_tokens,
+            rng=generator(self.seed, "order", number),
+        )
+
+    def _steps_up_to(self, last: int) -> int:
+        if self.optimization.batch_tokens is None:
+            return last * -(-len(self.lengths) // self.optimization.batch_size)
+        return sum(len(self._batches(number)) for number in range(1, last + 1))
+
+    def _rate(self, step: int) -> float:
+        return self.optimization.rate(step, self.steps)
+
+    def _require_finite(self, total: torch.Tensor, number: int) -> None:
+        value = float(total)
+        if not np.isfinite(value):
+            raise EvaluationError(
+                f"The training loss of epoch {number} is {value} by step {self.step + 1}. Lower "
+                f"learning_rate (now {self.optimization.learning_rate:g}) or check the inputs."
+            )
+
+    def _accuracy(self) -> float:
+        predicted = predict(self.model, self.dev_rows, **self.padding).argmax(axis=1)
+        return float((predicted == self.dev_labels).mean())
+
+    def _keep(self) -> None:
+        state = self.model.state_dict()
+        if not self.best:
+            self.best = {name: value.clone() for name, value in state.items()}
+            return
+        for name, value in state.items():
+            self.best[name].copy_(value)
+
+    def _patience_is_over(self) -> bool:
+        patience = self.optimization.patience
+        if patience is None or not self.history:
+            return False
+        best = max(self.history, key=lambda epoch: (epoch.accuracy, -epoch.number))
+        return self.history[-1].number - best.number >= patience
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            history=tuple(self.history),
+            micro_batch_size=self.gradients.micro_batch_size,
+            model=self.model.state_dict(),
+            best=self.best,
+            objective=self.objective.state_dict(),
+            updates=self.updates.state(),
+        )
+
+    def _restore(self, found: Checkpoint, last: int) -> None:
+        done = len(found.history)
+        if done > last:
+            raise DataError(
+                f"The checkpoint has {done} epochs behind it, and {last} were asked for. Ask for "
+                f"{done} or more, or delete it to begin anew."
+            )
+        self.history = list(found.history)
+        self.step = self._steps_up_to(done)
+        self.gradients.micro_batch_size = found.micro_batch_size
+        device = next(self.model.parameters()).device
+        self.best = {name: value.to(device) for name, value in found.best.items()}
+        self.model.load_state_dict(found.model)
+        self.objective.load_state_dict(found.objective)
+        self.updates.load(dict(found.updates))
 
 
 @contextlib.contextmanager
@@ -168,22 +300,3 @@ def isolated_rng(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _optimizer(
-    model: nn.Module, optimization: Optimization, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": optimization.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=optimization.learning_rate, fused=True)
-    rising = max(1, round(optimization.warmup * steps))
-
-    def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        return max(0.0, (steps - step) / max(1, steps - rising))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

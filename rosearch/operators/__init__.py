@@ -1,7 +1,29 @@
 """What a genome's parts compute: the operators, and the registry that plug-ins join."""
 
-from rosearch.operators import attention, convolution, feedforward, recurrent, window  # noqa: F401
-from rosearch.operators.base import Choice, Operator, complete, names, registry, require, unpadded
+from rosearch.operators import (  # noqa: F401
+    attention,
+    characters,
+    convolution,
+    excitation,
+    feedforward,
+    fourier,
+    lightweight,
+    recurrent,
+    smoothing,
+    synonyms,
+    window,
+)
+from rosearch.operators.base import (
+    Choice,
+    LinearEnding,
+    Operator,
+    complete,
+    names,
+    registry,
+    require,
+    unpadded,
+)
+from rosearch.operators.cost import OperatorCost, cost
 from rosearch.operators.embedding import EmbeddingOperator, InputShape
 from rosearch.operators.mixing import MERGES, POOLINGS, Merge, Pool
 from rosearch.operators.vocabulary import Lexicon, Vocabulary
@@ -16,11 +38,14 @@ __all__ = [
     "EmbeddingOperator",
     "InputShape",
     "Lexicon",
+    "LinearEnding",
     "Merge",
     "Operator",
+    "OperatorCost",
     "Pool",
     "Vocabulary",
     "complete",
+    "cost",
     "get",
     "names",
     "register",

@@ -1,7 +1,8 @@
-"""Self-attention."""
+"""Self-attention: by scaled dot products, with relative positions, and in linear time."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,80 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry, unpadded
+from rosearch.operators.base import Choice, LinearEnding, registry, tracing, unpadded
+
+LONG = 128
+"""Tokens above which PyTorch's fused attention trains as fast in float32 on a CPU."""
+
+
+def split_heads(projected: torch.Tensor, *, heads: int) -> tuple[torch.Tensor, ...]:
+    """Query, key and value of each head from one fused projection.
+
+    Args:
+        projected: ``(batch, length, 3 * width)``.
+        heads: Divides the width.
+
+    Returns:
+        Three views ``(batch, heads, length, width / heads)``.
+    """
+    batch, length, fused = projected.shape
+    split = projected.view(batch, length, 3, heads, fused // (3 * heads))
+    return split.permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def join_heads(mixed: torch.Tensor) -> torch.Tensor:
+    """``(batch, heads, length, channels)`` to ``(batch, length, heads * channels)``."""
+    joined = mixed.transpose(1, 2)
+    if tracing():
+        # Exporters take fused attention apart into products, whose result lies otherwise in memory.
+        joined = joined.clone(memory_format=torch.contiguous_format)
+    return joined.flatten(2)
+
+
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """``softmax(Q K^T / sqrt(d) + B) V`` by whichever way is quickest (Vaswani et al. 2017,
+    equation 1).
+
+    That is PyTorch's fused attention, but for training on a CPU and for its bfloat16: there two
+    plain matrix products take half to a tenth of the time.
+
+    Args:
+        query: ``(batch, heads, length, channels)``.
+        key: Likewise.
+        value: Likewise.
+        bias: Added to the scores, or a bool tensor that is true where tokens are seen; it
+            broadcasts to ``(batch, heads, length, length)``. ``None``: all are seen.
+
+    Returns:
+        ``(batch, heads, length, channels)``.
+    """
+    batch, heads, length, channels = query.shape
+    plain = query.dtype != torch.float32 or (torch.is_grad_enabled() and length <= LONG)
+    if tracing() or query.device.type != "cpu" or not plain:
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    scale = channels**-0.5
+    query, key, value = (x.reshape(batch * heads, length, channels) for x in (query, key, value))
+    if bias is None:
+        scores = torch.bmm(query * scale, key.transpose(1, 2))
+    else:
+        if bias.dtype == torch.bool:
+            lowest = torch.finfo(query.dtype).min
+            bias = torch.zeros_like(bias, dtype=query.dtype).masked_fill(~bias, lowest)
+        added = bias.expand(batch, heads, -1, -1).flatten(0, 1)
+        scores = torch.baddbmm(added, query, key.transpose(1, 2), alpha=scale)
+    mixed = torch.bmm(torch.softmax(scores, dim=-1).to(value.dtype), value)
+    return mixed.view(batch, heads, length, channels)
+
+
+def heads_complaint(width: int, heads: int) -> str | None:
+    """Why that many heads do not fit the width, or ``None``."""
+    return None if width % heads == 0 else f"{heads} heads do not divide the width {width}"
 
 
 @registry.register("attention")
-class SelfAttention(Operator):
+class SelfAttention(LinearEnding):
     """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, equation 1).
 
     Args:
@@ -24,6 +94,7 @@ class SelfAttention(Operator):
     choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4)}
     family = "attention"
     source = "Vaswani et al. 2017, equation 1"
+    last = "projection_out"
 
     def __init__(self, width: int, *, heads: int) -> None:
         super().__init__(width)
@@ -31,18 +102,114 @@ class SelfAttention(Operator):
         self.projection_in = nn.Linear(width, 3 * width)
         self.projection_out = nn.Linear(width, width)
 
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        batch, length, width = hidden.shape
-        split = self.projection_in(hidden).view(batch, length, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
         # A row without any real token would give softmax over nothing; such rows do not occur.
-        mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=None if unpadded(mask) else mask[:, None, None, :]
+        return join_heads(
+            attend(query, key, value, None if unpadded(mask) else mask[:, None, None, :])
         )
-        out: torch.Tensor = self.projection_out(mixed.transpose(1, 2).reshape(batch, length, width))
-        return out
 
     @classmethod
     def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        heads = parameters["heads"]
-        return None if width % heads == 0 else f"{heads} heads do not divide the width {width}"
+        return heads_complaint(width, parameters["heads"])
+
+
+@registry.register("relative_attention")
+class RelativeAttention(LinearEnding):
+    """Self-attention with a learned bias for each head and distance (T5, Raffel et al. 2020,
+    section 2.1): ``softmax(Q K^T / sqrt(d) + B) V``, with ``B[i, j]`` chosen by ``j - i``.
+
+    Distances share ``buckets`` biases: half of them for each direction, and of each half again
+    half for single distances, the others for ranges that grow as logarithms up to
+    ``FARTHEST`` tokens and beyond. So a text of any length has its biases. Unlike T5's, products
+    are scaled by the square root of the head's width and linear maps have biases.
+
+    Args:
+        width: Channels.
+        heads: Number of heads; divides ``width``.
+        buckets: Biases a head, a multiple of 4.
+    """
+
+    FARTHEST = 128
+    """Distance in tokens from which on all share a bias."""
+
+    choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4), "buckets": Choice(16, 32)}
+    family = "attention"
+    source = "Raffel et al. 2020 (T5), section 2.1"
+    last = "projection_out"
+
+    def __init__(self, width: int, *, heads: int, buckets: int) -> None:
+        super().__init__(width)
+        self.heads = heads
+        self.buckets = buckets
+        self.projection_in = nn.Linear(width, 3 * width)
+        self.projection_out = nn.Linear(width, width)
+        self.biases = nn.Embedding(buckets, heads)
+
+    def bucket(self, distance: torch.Tensor) -> torch.Tensor:
+        """Which bias a distance takes.
+
+        Args:
+            distance: int64, of any shape; position attended to minus position attending.
+        """
+        one_side = self.buckets // 2
+        exact = one_side // 2
+        far = distance.abs()
+        ranges = torch.log(far.clamp(min=1).float() / exact) / math.log(self.FARTHEST / exact)
+        grown = (exact + (ranges * (one_side - exact)).long()).clamp(max=one_side - 1)
+        return torch.where(far < exact, far, grown) + one_side * (distance > 0)
+
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
+        position = torch.arange(hidden.shape[1], device=hidden.device)
+        bucket = self.bucket(position - position.unsqueeze(1))
+        # Padding moves all tokens of a row alike, so distances need no mask.
+        bias = self.biases(bucket).permute(2, 0, 1).unsqueeze(0).to(query.dtype)
+        if not unpadded(mask):
+            lowest = torch.finfo(bias.dtype).min
+            bias = bias.masked_fill(~mask[:, None, None, :], lowest)
+        mixed = attend(query, key, value, bias)
+        return join_heads(mixed)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return heads_complaint(width, parameters["heads"])
+
+
+@registry.register("linear_attention")
+class LinearAttention(LinearEnding):
+    """Self-attention in time linear in the length (Katharopoulos et al. 2020, equation 5).
+
+    ``phi(Q) (phi(K)^T V) / (phi(Q) sum(phi(K)))`` with ``phi(x) = elu(x) + 1``, each token over
+    all real tokens of the text.
+
+    Args:
+        width: Channels.
+        heads: Number of heads; divides ``width``.
+    """
+
+    choices = {"heads": Choice(1, 2, 4, 8, default=4)}
+    family = "attention"
+    source = "Katharopoulos et al. 2020, equation 5"
+    last = "projection_out"
+
+    def __init__(self, width: int, *, heads: int) -> None:
+        super().__init__(width)
+        self.heads = heads
+        self.projection_in = nn.Linear(width, 3 * width)
+        self.projection_out = nn.Linear(width, width)
+
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
+        query, key = functional.elu(query) + 1.0, functional.elu(key) + 1.0
+        if not unpadded(mask):
+            key = key.masked_fill(~mask[:, None, :, None], 0.0)
+        summary = key.transpose(2, 3) @ value
+        total = query @ key.sum(dim=2).unsqueeze(-1)
+        # elu + 1 is zero where its argument is very negative; the paper's code adds as much.
+        mixed = (query @ summary) / (total + 1e-6)
+        return join_heads(mixed)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return heads_complaint(width, parameters["heads"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -40,6 +40,14 @@ class Choice:
         object.__setattr__(self, "default", default)
 
 
+def tracing() -> bool:
+    """Whether torch records a graph (compiling, exporting or tracing), in which Python decisions
+    about values and lengths would be frozen.
+    """
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return traced or torch.compiler.is_compiling()
+
+
 def unpadded(mask: torch.Tensor) -> bool:
     """Whether a batch is known to hold no padding, so that masking can be left out.
 
@@ -49,8 +57,7 @@ def unpadded(mask: torch.Tensor) -> bool:
     Args:
         mask: bool ``(batch, length)``, true at real tokens.
     """
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if tracing or torch.compiler.is_compiling():
+    if tracing():
         return False
     return mask.device.type == "cpu" and bool(mask.all())
 
@@ -113,6 +120,14 @@ class Operator(Searchable):
         super().__init__()
         self.width = width
 
+    def reset_parameters(self) -> None:
+        """Set what the operator's own parameters start from; by default there is nothing.
+
+        Layers inside start by their own rules: a student initialises those first and calls this
+        afterwards. Override it for plain ``nn.Parameter``, call it at the end of ``__init__``, and
+        write values with ``torch.nn.init`` only, which leaves loaded weights alone.
+        """
+
     @abstractmethod
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Transform ``hidden``; no value at a padded position may reach a real one.
@@ -147,6 +162,57 @@ class Operator(Searchable):
         from it.
         """
         return math.inf
+
+
+class LinearEnding(Operator):
+    """An operator that ends in a linear map of each token.
+
+    Authors write :meth:`before_last` instead of :meth:`compute`, and name the map in ``last``.
+    A mean over tokens commutes with a linear map, so a student that pools such a node applies the
+    map to one vector a text instead of one a token, see :meth:`pooled`.
+
+    Args:
+        width: Channels of input and output.
+    """
+
+    last: ClassVar[str]
+    """Attribute that holds the ``torch.nn.Linear``."""
+
+    @abstractmethod
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """What the last map reads, ``(batch, length, any number of channels)``.
+
+        Args:
+            hidden: As for :meth:`compute`.
+            mask: As for :meth:`compute`.
+        """
+
+    @final
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = getattr(self, self.last)(self.before_last(hidden, mask))
+        return out
+
+    def pooled(
+        self,
+        hidden: torch.Tensor,
+        mask: torch.Tensor,
+        pool: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        """``pool(self(hidden, mask), mask)``, pooled before the last map.
+
+        Args:
+            hidden: ``(batch, length, width)``.
+            mask: bool ``(batch, length)``, true at real tokens.
+            pool: Weighs the tokens of a text with weights that sum to one and do not depend on
+                their values, such as the mean.
+
+        Returns:
+            ``(batch, width)``.
+        """
+        if not unpadded(mask):
+            hidden = hidden.masked_fill(~mask.unsqueeze(-1), 0.0)
+        out: torch.Tensor = getattr(self, self.last)(pool(self.before_last(hidden, mask), mask))
+        return out
 
 
 def _check(item: object) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,27 +11,118 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.operators.base import Choice, Operator, registry
+from rosearch.operators.kernels import depthwise_convolution
+
+SIZES = Choice(3, 5, 7)
+"""Tokens that one output sees."""
+
+
+def convolve(hidden: torch.Tensor, layer: nn.Conv1d) -> torch.Tensor:
+    """``layer`` applied on ``(batch, length, width)``, keeping the length.
+
+    As a convolution over images of height one, whose channels-last layout is the one that hidden
+    states have: nothing is transposed in memory, which halves the time on a CPU.
+    """
+    image = hidden.transpose(1, 2).unsqueeze(2)
+    (size,), (dilation,) = layer.kernel_size, layer.dilation
+    weight = layer.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    padding = (0, dilation * (size // 2))
+    out = functional.conv2d(image, weight, layer.bias, padding=padding, dilation=(1, dilation))
+    return out.squeeze(2).transpose(1, 2)
+
+
+def keep_variance(layer: nn.Conv1d) -> None:
+    """Start a depthwise convolution such that its output varies as its input does.
+
+    The usual rules count the channels of a grouped convolution as if all were connected, and start
+    it near zero.
+    """
+    bound = math.sqrt(3 / layer.kernel_size[0])
+    nn.init.uniform_(layer.weight, -bound, bound)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 @registry.register("convolution")
 class Convolution(Operator):
-    """Convolution over ``kernel_size`` tokens, then GELU (after TextCNN, Kim 2014).
+    """Convolution over ``kernel_size`` tokens, then GELU (after TextCNN, Kim 2014, equation 2).
 
     Args:
         width: Channels.
         kernel_size: Tokens that one output sees, odd.
     """
 
-    choices = {"kernel_size": Choice(3, 5, 7)}
+    choices = {"kernel_size": SIZES}
     family = "convolution"
-    source = "Kim 2014"
+    source = "Kim 2014, equation 2"
 
     def __init__(self, width: int, *, kernel_size: int) -> None:
         super().__init__(width)
-        self.convolution = nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2)
+        self.convolution = nn.Conv1d(width, width, kernel_size)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return functional.gelu(self.convolution(hidden.transpose(1, 2)).transpose(1, 2))
+        return functional.gelu(convolve(hidden, self.convolution))
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["kernel_size"] // 2)
+
+
+@registry.register("dilated_convolution")
+class DilatedConvolution(Operator):
+    """Convolution over every ``dilation``-th token, then GELU (Yu and Koltun 2016, equation 2).
+
+    ``out[t] = gelu(sum_k W[k] x[t + dilation * k])``, with ``k`` from minus to plus half the
+    kernel.
+
+    Args:
+        width: Channels.
+        kernel_size: Tokens that one output sees, odd.
+        dilation: Distance between them.
+    """
+
+    choices = {"kernel_size": SIZES, "dilation": Choice(2, 4)}
+    family = "convolution"
+    source = "Yu and Koltun 2016, equation 2"
+
+    def __init__(self, width: int, *, kernel_size: int, dilation: int) -> None:
+        super().__init__(width)
+        self.convolution = nn.Conv1d(width, width, kernel_size, dilation=dilation)
+
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return functional.gelu(convolve(hidden, self.convolution))
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["dilation"] * (parameters["kernel_size"] // 2))
+
+
+@registry.register("depthwise_convolution")
+class DepthwiseConvolution(Operator):
+    """Each channel convolved with a kernel of its own, then GELU (Chollet 2017, section 2).
+
+    Args:
+        width: Channels.
+        kernel_size: Tokens that one output sees, odd.
+    """
+
+    choices = {"kernel_size": SIZES}
+    family = "convolution"
+    source = "Chollet 2017, section 2"
+
+    def __init__(self, width: int, *, kernel_size: int) -> None:
+        super().__init__(width)
+        self.depthwise = nn.Conv1d(width, width, kernel_size, groups=width)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        keep_variance(self.depthwise)
+
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        layer = self.depthwise
+        return depthwise_convolution(
+            hidden, None, layer.weight.squeeze(1), layer.bias, activation="gelu"
+        )
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
@@ -39,26 +131,30 @@ class Convolution(Operator):
 
 @registry.register("separable_convolution")
 class SeparableConvolution(Operator):
-    """Depthwise convolution over ``kernel_size`` tokens, a linear map, then GELU (Chollet 2017).
+    """Depthwise convolution over ``kernel_size`` tokens, a linear map, then GELU (Chollet 2017,
+    section 2).
 
     Args:
         width: Channels.
         kernel_size: Tokens that one output sees, odd.
     """
 
-    choices = {"kernel_size": Choice(3, 5, 7)}
+    choices = {"kernel_size": SIZES}
     family = "convolution"
-    source = "Chollet 2017"
+    source = "Chollet 2017, section 2"
 
     def __init__(self, width: int, *, kernel_size: int) -> None:
         super().__init__(width)
-        self.depthwise = nn.Conv1d(
-            width, width, kernel_size, padding=kernel_size // 2, groups=width
-        )
+        self.depthwise = nn.Conv1d(width, width, kernel_size, groups=width)
         self.pointwise = nn.Linear(width, width)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        keep_variance(self.depthwise)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        mixed = self.depthwise(hidden.transpose(1, 2)).transpose(1, 2)
+        layer = self.depthwise
+        mixed = depthwise_convolution(hidden, None, layer.weight.squeeze(1), layer.bias)
         return functional.gelu(self.pointwise(mixed))
 
     @classmethod

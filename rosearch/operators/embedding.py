@@ -45,8 +45,12 @@ class EmbeddingOperator(Searchable):
     width and normalised. The factorisation is ALBERT's (Lan et al. 2020): vocabulary times
     embedding width plus embedding width times width, instead of vocabulary times width.
 
-    Authors override :meth:`vectors`, and :meth:`prepare` where the input needs to know what the
-    tokens are.
+    Authors override :meth:`vectors`, :meth:`prepare` where the input needs to know what the
+    tokens are, and :meth:`adopt` where more than the token table can start from the teacher.
+    :class:`rosearch.testing.EmbeddingConformance` holds the tests that every input must pass. An
+    input that reads its table in another way does best to replace ``self.tokens`` by a subclass of
+    ``nn.Embedding`` with a method ``table()``, what each token reads: attacks that see the
+    model's weights then see what the model computes.
 
     Args:
         shape: The sizes.
@@ -65,6 +69,8 @@ class EmbeddingOperator(Searchable):
 
     def vectors(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What stands for each token before its position and type are added.
+
+        What it computes must not depend on the width.
 
         Args:
             input_ids: int64 ``(batch, length)``.
@@ -86,6 +92,21 @@ class EmbeddingOperator(Searchable):
             vocabulary: The tokens as text.
             lexicon: Which words are near each other.
         """
+
+    def adopt(self, tokens: torch.Tensor) -> None:
+        """Start from a teacher's token vectors.
+
+        Called once for a new student, after :meth:`prepare`. What the teacher's table has no
+        column for stays as it is.
+
+        Args:
+            tokens: ``(vocabulary, teacher width)``, columns by falling importance.
+        """
+        columns = min(tokens.shape[1], self.shape.inner)
+        with torch.no_grad():
+            self.tokens.weight[:, :columns] = tokens[:, :columns].to(self.tokens.weight)
+            if self.shape.padding is not None:
+                self.tokens.weight[self.shape.padding].zero_()
 
     def forward(
         self, input_ids: torch.Tensor, mask: torch.Tensor, token_type_ids: torch.Tensor | None

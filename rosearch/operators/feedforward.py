@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry
+from rosearch.operators.base import Choice, LinearEnding, Operator, registry
 from rosearch.operators.kernels import gated_activation
 
 
 @registry.register("feed_forward")
-class FeedForward(Operator):
+class FeedForward(LinearEnding):
     """Two linear maps with a GELU between them (Vaswani et al. 2017, equation 2).
 
     Args:
@@ -25,15 +25,15 @@ class FeedForward(Operator):
     choices = {"expansion": Choice(1, 2, 4, default=2)}
     family = "feed-forward"
     source = "Vaswani et al. 2017, equation 2"
+    last = "contract"
 
     def __init__(self, width: int, *, expansion: int) -> None:
         super().__init__(width)
         self.expand = nn.Linear(width, expansion * width)
         self.contract = nn.Linear(expansion * width, width)
 
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.contract(functional.gelu(self.expand(hidden)))
-        return out
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return functional.gelu(self.expand(hidden))
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
@@ -41,7 +41,7 @@ class FeedForward(Operator):
 
 
 @registry.register("gated_linear_unit")
-class GatedLinearUnit(Operator):
+class GatedLinearUnit(LinearEnding):
     """A linear map gated by the sigmoid of another (Dauphin et al. 2017, equation 1).
 
     Args:
@@ -52,15 +52,46 @@ class GatedLinearUnit(Operator):
     choices = {"expansion": Choice(1, 2)}
     family = "feed-forward"
     source = "Dauphin et al. 2017, equation 1"
+    last = "contract"
 
     def __init__(self, width: int, *, expansion: int) -> None:
         super().__init__(width)
         self.expand = nn.Linear(width, 2 * expansion * width)
         self.contract = nn.Linear(expansion * width, width)
 
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.contract(gated_activation(self.expand(hidden), gate="sigmoid"))
-        return out
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return gated_activation(self.expand(hidden), gate="sigmoid")
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return 0.0
+
+
+@registry.register("gated_feed_forward")
+class GatedFeedForward(LinearEnding):
+    """Two linear maps with a gated unit between them: GEGLU or SwiGLU (Shazeer 2020, equation 6).
+
+    ``W2 (gate(W x) * V x)``, with biases, which the paper leaves out.
+
+    Args:
+        width: Channels.
+        expansion: Inner width as a multiple of ``width``.
+        gate: ``"gelu"`` (GEGLU) or ``"silu"`` (SwiGLU).
+    """
+
+    choices = {"expansion": Choice(1, 2, 4, default=2), "gate": Choice("gelu", "silu")}
+    family = "feed-forward"
+    source = "Shazeer 2020, equation 6"
+    last = "contract"
+
+    def __init__(self, width: int, *, expansion: int, gate: str) -> None:
+        super().__init__(width)
+        self.gate = gate
+        self.expand = nn.Linear(width, 2 * expansion * width)
+        self.contract = nn.Linear(expansion * width, width)
+
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return gated_activation(self.expand(hidden), gate=self.gate)
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from rosearch.operators.base import unpadded
+
 MERGES = ("sum", "mean", "gated")
 """Ways in which a node joins several inputs."""
 
@@ -75,6 +77,11 @@ class Pool(nn.Module):
         if kind == "attention":
             self.scores = nn.Parameter(torch.zeros(width))
 
+    @property
+    def linear(self) -> bool:
+        """Whether tokens are weighed by where they are alone, so that linear maps commute."""
+        return self.kind in ("mean", "first")
+
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Pool a batch.
 
@@ -87,11 +94,18 @@ class Pool(nn.Module):
         """
         if self.kind == "first":
             first = mask.long().argmax(dim=1)
-            return hidden[torch.arange(len(hidden), device=hidden.device), first]
-        outside = ~mask.unsqueeze(-1)
+            index = first[:, None, None].expand(-1, 1, hidden.shape[2])
+            return hidden.gather(1, index).squeeze(1)
+        whole = unpadded(mask)
         if self.kind == "max":
-            return hidden.masked_fill(outside, torch.finfo(hidden.dtype).min).amax(dim=1)
-        hidden = hidden.masked_fill(outside, 0.0)
+            lowest = torch.finfo(hidden.dtype).min
+            return (hidden if whole else hidden.masked_fill(~mask.unsqueeze(-1), lowest)).amax(
+                dim=1
+            )
+        if self.kind == "mean" and whole:
+            return hidden.mean(dim=1)
+        if not whole:
+            hidden = hidden.masked_fill(~mask.unsqueeze(-1), 0.0)
         if self.kind == "mean":
             return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).to(hidden.dtype)
         scores = (hidden @ self.scores).masked_fill(~mask, torch.finfo(hidden.dtype).min)

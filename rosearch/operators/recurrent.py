@@ -7,41 +7,242 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from rosearch.operators.base import Operator, registry
+from rosearch.operators.base import Operator, registry, tracing, unpadded
+
+CHUNK = 16
+"""Tokens that :func:`scan` goes through one after the other."""
+
+DOUBLINGS = 13
+"""In a traced graph, whose length is open, :func:`scan` serves ``2**DOUBLINGS`` tokens, 8,192."""
+
+
+class Recurrence(nn.RNNBase):
+    """One layer of ``nn.GRU`` or ``nn.LSTM`` that reads ``(batch, length, width)``, with the same
+    weights and names, and that can be compiled and exported with an open length.
+
+    Args:
+        mode: ``"GRU"`` or ``"LSTM"``.
+        width: Channels of the input.
+        inner: Channels of the states.
+    """
+
+    weight_ih_l0: torch.Tensor
+    weight_hh_l0: torch.Tensor
+    bias_ih_l0: torch.Tensor
+    bias_hh_l0: torch.Tensor
+
+    def __init__(self, mode: str, width: int, inner: int) -> None:
+        super().__init__(mode, width, inner, batch_first=True)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """All states ``(batch, length, inner)``, from zero on."""
+        if torch.compiler.is_compiling():
+            return self._recorded(hidden)
+        start = hidden.new_zeros(1, hidden.shape[0], self.hidden_size)
+        # Biases, one layer, no dropout, mode, one direction, batch first.
+        settings = (True, 1, 0.0, self.training, False, True)
+        weights = [w for w in self._flat_weights if w is not None]
+        if self.mode == "GRU":
+            return torch.gru(hidden, start, weights, *settings)[0]
+        return torch.lstm(hidden, (start, start), weights, *settings)[0]
+
+    def _recorded(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The definition as a loop in the graph: torch's own layers are unrolled token by token."""
+        # There is no public name for it yet; tests compile and export with it.
+        from torch._higher_order_ops.scan import scan as recorded_scan
+
+        projected = functional.linear(hidden, self.weight_ih_l0, self.bias_ih_l0).transpose(0, 1)
+        weight, bias = self.weight_hh_l0, self.bias_hh_l0
+
+        def gru(state: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            own, past = token.chunk(3, dim=-1), functional.linear(state, weight, bias).chunk(3, -1)
+            reset, keep = torch.sigmoid(own[0] + past[0]), torch.sigmoid(own[1] + past[1])
+            new = torch.tanh(own[2] + reset * past[2])
+            state = new + keep * (state - new)
+            return state, state.clone()
+
+        def lstm(both: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            state, cell = both.chunk(2, dim=-1)
+            gates = (token + functional.linear(state, weight, bias)).chunk(4, dim=-1)
+            enter, keep, leave = (torch.sigmoid(gates[i]) for i in (0, 1, 3))
+            cell = keep * cell + enter * torch.tanh(gates[2])
+            state = leave * torch.tanh(cell)
+            return torch.cat((state, cell), dim=-1), state
+
+        step, size = (gru, 1) if self.mode == "GRU" else (lstm, 2)
+        start = projected.new_zeros(hidden.shape[0], size * self.hidden_size)
+        _, states = recorded_scan(step, start, projected)
+        out: torch.Tensor = states.transpose(0, 1)
+        return out
+
+
+def read_both_ways(
+    ahead: Recurrence, back: Recurrence, hidden: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """The states of two recurrent layers, of which one reads from the end.
+
+    Both start at a real token: padding is moved behind the real tokens. With indices on the
+    device, unlike packed sequences, this never waits for a GPU.
+
+    Args:
+        ahead: Reads from the first real token on.
+        back: Reads from the last real token backwards.
+        hidden: ``(batch, length, width)``.
+        mask: bool ``(batch, length)``; the real tokens of a row are one stretch.
+
+    Returns:
+        ``(batch, length, channels of both layers)``.
+    """
+    if unpadded(mask):
+        return torch.cat((ahead(hidden), back(hidden.flip(1)).flip(1)), dim=-1)
+    length = mask.shape[1]
+    position = torch.arange(length, device=mask.device)
+    first = mask.long().argmax(dim=1, keepdim=True)
+    last = first + mask.sum(dim=1, keepdim=True) - 1
+
+    def reordered(states: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        # Round the ends; a remainder by an open length is what ONNX has no translation of.
+        place = torch.where(place < 0, place + length, place)
+        place = torch.where(place < length, place, place - length)
+        return states.gather(1, place.unsqueeze(-1).expand_as(states))
+
+    forth = reordered(ahead(reordered(hidden, first + position)), position - first)
+    # Reading backwards is its own inverse.
+    return torch.cat(
+        (forth, reordered(back(reordered(hidden, last - position)), last - position)), dim=-1
+    )
+
+
+def _halves_complaint(width: int) -> str | None:
+    return None if width % 2 == 0 else f"the width {width} is odd, each direction gets half"
 
 
 @registry.register("bidirectional_gru")
 class BidirectionalGRU(Operator):
-    """A gated recurrent unit in each direction, half the width each (Cho et al. 2014).
+    """A gated recurrent unit in each direction, half the width each (Cho et al. 2014,
+    equations 5 to 8).
 
     Args:
         width: Channels, even.
     """
 
     family = "recurrence"
-    source = "Cho et al. 2014"
+    source = "Cho et al. 2014, equations 5 to 8"
 
     def __init__(self, width: int) -> None:
         super().__init__(width)
-        self.ahead = nn.GRU(width, width // 2, batch_first=True)
-        self.back = nn.GRU(width, width // 2, batch_first=True)
+        self.ahead = Recurrence("GRU", width, width // 2)
+        self.back = Recurrence("GRU", width, width // 2)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        # Both directions start at a real token: padding is moved behind the real tokens. With
-        # indices on the device, unlike packed sequences, this never waits for a GPU.
-        position = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-        ahead = torch.argsort((~mask).long(), dim=1, stable=True)
-        count = mask.sum(dim=1, keepdim=True)
-        back = ahead.gather(1, torch.where(position < count, count - 1 - position, position))
-        parts = []
-        for unit, order in ((self.ahead, ahead), (self.back, back)):
-            index = order.unsqueeze(-1)
-            states, _ = unit(hidden.gather(1, index.expand_as(hidden)))
-            home = torch.argsort(order, dim=1).unsqueeze(-1)
-            parts.append(states.gather(1, home.expand_as(states)))
-        return torch.cat(parts, dim=-1)
+        return read_both_ways(self.ahead, self.back, hidden, mask)
 
     @classmethod
     def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return None if width % 2 == 0 else f"the width {width} is odd, each direction gets half"
+        return _halves_complaint(width)
+
+
+@registry.register("bidirectional_lstm")
+class BidirectionalLSTM(Operator):
+    """Long short-term memory in each direction, half the width each (Hochreiter and Schmidhuber
+    1997, with the forget gate of Gers et al. 2000).
+
+    Args:
+        width: Channels, even.
+    """
+
+    family = "recurrence"
+    source = "Hochreiter and Schmidhuber 1997; Gers et al. 2000"
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.ahead = Recurrence("LSTM", width, width // 2)
+        self.back = Recurrence("LSTM", width, width // 2)
+
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return read_both_ways(self.ahead, self.back, hidden, mask)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return _halves_complaint(width)
+
+
+def _doubling(keep: torch.Tensor, add: torch.Tensor) -> torch.Tensor:
+    """:func:`scan` in as many steps as the length has binary digits (Hillis and Steele 1986)."""
+    length = keep.shape[1]
+    most = 1 << DOUBLINGS if tracing() else length
+    step = 1
+    while step < most:
+        # Padded before it is cut, so that steps beyond the length change nothing.
+        earlier = functional.pad(add, (0, 0, step, 0))[:, :length]
+        add = torch.addcmul(add, keep, earlier)
+        keep = keep * functional.pad(keep, (0, 0, step, 0))[:, :length]
+        step *= 2
+    return add
+
+
+def scan(keep: torch.Tensor, add: torch.Tensor) -> torch.Tensor:
+    """``out[t] = keep[t] * out[t - 1] + add[t]`` from zero on, without going token by token.
+
+    Chunks are gone through side by side, and then told what came before them. Nothing is divided
+    and no logarithm taken, so with ``keep`` between 0 and 1 every value stays in range.
+
+    Args:
+        keep: ``(batch, length, channels)``.
+        add: Likewise.
+
+    Returns:
+        ``(batch, length, channels)``.
+    """
+    batch, length, channels = keep.shape
+    if tracing():
+        return _doubling(keep, add)
+    chunks = (length + CHUNK - 1) // CHUNK
+    rest = (0, 0, 0, chunks * CHUNK - length)
+    keeps = functional.pad(keep, rest).view(batch, chunks, CHUNK, channels).unbind(2)
+    adds = functional.pad(add, rest).view(batch, chunks, CHUNK, channels).unbind(2)
+    states, shares = [adds[0]], [keeps[0]]
+    for place in range(1, CHUNK):
+        states.append(torch.addcmul(adds[place], keeps[place], states[-1]))
+        shares.append(keeps[place] * shares[-1])
+    ends = _doubling(shares[-1], states[-1])
+    before = functional.pad(ends, (0, 0, 1, 0))[:, :chunks].unsqueeze(2)
+    out = torch.addcmul(torch.stack(states, dim=2), torch.stack(shares, dim=2), before)
+    return out.flatten(1, 2)[:, :length]
+
+
+@registry.register("minimal_gru")
+class MinimalGRU(Operator):
+    """A gated recurrence whose gate and candidate see the token alone (minGRU, Feng et al. 2024,
+    section 3.1), in each direction, half the width each.
+
+    ``h[t] = (1 - z[t]) h[t - 1] + z[t] c[t]`` with ``z = sigmoid(W_z x)`` and ``c = W_c x``. The
+    states of all tokens come from a parallel scan, in float32 at least.
+
+    Args:
+        width: Channels.
+    """
+
+    family = "recurrence"
+    source = "Feng et al. 2024 (minGRU), section 3.1"
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.projection = nn.Linear(width, 2 * width)
+
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        projected = self.projection(hidden)
+        wide = projected.to(torch.promote_types(projected.dtype, torch.float32))
+        logit, candidate = wide.chunk(2, dim=-1)
+        if not unpadded(mask):
+            # A gate that is shut keeps the state, so padding is passed over.
+            logit = logit.masked_fill(~mask.unsqueeze(-1), torch.finfo(wide.dtype).min)
+        # The other direction reads the channels of its half in reverse.
+        half = self.width // 2
+        logit = torch.cat((logit[..., :half], logit[..., half:].flip(1)), dim=-1)
+        candidate = torch.cat((candidate[..., :half], candidate[..., half:].flip(1)), dim=-1)
+        gate = torch.sigmoid(logit)
+        states = scan(torch.sigmoid(-logit), gate * candidate).to(projected.dtype)
+        return torch.cat((states[..., :half], states[..., half:].flip(1)), dim=-1)

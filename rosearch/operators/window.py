@@ -58,10 +58,13 @@ class MaxPooling(Operator):
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         lowest = torch.finfo(hidden.dtype).min
-        shielded = hidden.masked_fill(~mask.unsqueeze(-1), lowest).transpose(1, 2)
-        return functional.max_pool1d(
-            shielded, self.window, stride=1, padding=self.window // 2
-        ).transpose(1, 2)
+        shielded = hidden.masked_fill(~mask.unsqueeze(-1), lowest)
+        # As an image of height one in the channels-last layout, nothing is transposed in memory.
+        image = shielded.transpose(1, 2).unsqueeze(2)
+        out = functional.max_pool2d(
+            image, (1, self.window), stride=1, padding=(0, self.window // 2)
+        )
+        return out.squeeze(2).transpose(1, 2)
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:

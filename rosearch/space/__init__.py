@@ -1,8 +1,22 @@
 """What can be searched: genomes, the space they live in, and hand-designed ones."""
 
 from rosearch.space import templates
-from rosearch.space.genome import Embedding, Genome, Node
+from rosearch.space.costs import Cost, Task, genome_cost
+from rosearch.space.genome import Genome
+from rosearch.space.latency import LatencyTable
+from rosearch.space.mutations import MUTATIONS
+from rosearch.space.nodes import Embedding, Node
 from rosearch.space.search_space import SearchSpace
-from rosearch.space.variation import MUTATIONS
 
-__all__ = ["MUTATIONS", "Embedding", "Genome", "Node", "SearchSpace", "templates"]
+__all__ = [
+    "MUTATIONS",
+    "Cost",
+    "Embedding",
+    "Genome",
+    "LatencyTable",
+    "Node",
+    "SearchSpace",
+    "Task",
+    "genome_cost",
+    "templates",
+]

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rosearch.operators.base import Value
     from rosearch.space.genome import Genome
 
 
@@ -25,29 +27,20 @@ def canonical_form(genome: Genome) -> tuple[str, tuple[int, ...]]:
         16 hexadecimal digits, equal exactly for isomorphic genomes (but for hash collisions); and
         the numbers of embedding and nodes such that isomorphic genomes agree place by place.
     """
-    count = len(genome.nodes) + 1
-    inputs: list[tuple[int, ...]] = [()] + [node.inputs for node in genome.nodes]
-    readers: list[list[int]] = [[] for _ in range(count)]
-    for number in range(1, count):
-        for i in inputs[number]:
-            readers[i].append(number)
-    labels = [["embedding", 0 in genome.outputs]]
+    inputs: list[tuple[int, ...]] = [()]
+    readers: list[list[int]] = [[] for _ in range(len(genome.nodes) + 1)]
+    labels = [f'["embedding", {json.dumps(0 in genome.outputs)}]']
     for number, node in enumerate(genome.nodes, start=1):
+        inputs.append(node.inputs)
+        for i in node.inputs:
+            readers[i].append(number)
         # With one input all merges compute the same, so they are the same candidate.
         merge = node.merge if len(node.inputs) > 1 else "sum"
-        values = sorted(node.parameters.items())
-        genes = [node.operator, values, merge, node.residual, number in genome.outputs]
-        labels.append(genes)
-
-    def describe(colours: Sequence[int]) -> tuple[str, tuple[int, ...]]:
-        order = tuple(sorted(range(count), key=colours.__getitem__))
-        place = {v: k for k, v in enumerate(order)}
-        rows = [[labels[v], sorted(place[i] for i in inputs[v])] for v in order]
-        return json.dumps(rows), order
-
-    ranked = sorted({json.dumps(label) for label in labels})
-    colours = [ranked.index(json.dumps(label)) for label in labels]
-    body, order = _smallest(_Graph(inputs, readers, describe), colours)
+        labels.append(
+            _label(node.operator, node.parameters, merge, node.residual, number in genome.outputs)
+        )
+    rank = {label: k for k, label in enumerate(sorted(set(labels)))}
+    body, order = _smallest(_Graph(inputs, readers, labels), [rank[label] for label in labels])
     source = genome.embedding
     entry = [source.operator, sorted(source.parameters.items())]
     head = [genome.width, genome.embedding_width, genome.pooling, entry]
@@ -55,33 +48,54 @@ def canonical_form(genome: Genome) -> tuple[str, tuple[int, ...]]:
     return key, order
 
 
+@lru_cache(maxsize=65536)
+def _label(
+    operator: str, parameters: Mapping[str, Value], merge: str, residual: bool, read: bool
+) -> str:
+    """All that a node says of itself; ``read``: whether the output reads it."""
+    return json.dumps([operator, sorted(parameters.items()), merge, residual, read])
+
+
 @dataclass(frozen=True)
 class _Graph:
     inputs: Sequence[Sequence[int]]
     readers: Sequence[Sequence[int]]
-    describe: Callable[[Sequence[int]], tuple[str, tuple[int, ...]]]
+    labels: Sequence[str]
+
+    def describe(self, colours: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+        order = tuple(sorted(range(len(colours)), key=colours.__getitem__))
+        place = [0] * len(order)
+        for k, v in enumerate(order):
+            place[v] = k
+        rows = [f"{self.labels[v]}{sorted([place[i] for i in self.inputs[v]])}" for v in order]
+        return "\n".join(rows), order
 
 
-def _refine(graph: _Graph, colours: Sequence[int]) -> list[int]:
+def _refine(graph: _Graph, colours: list[int]) -> list[int]:
     """Split colours by the colours of the neighbours until nothing splits any more."""
-    while True:
-        seen: list[Any] = [
-            (colour, sorted(colours[i] for i in above), sorted(colours[r] for r in below))
+    count = len(set(colours))
+    while count < len(colours):
+        at = colours.__getitem__
+        seen = [
+            (colour, tuple(sorted(map(at, above))), tuple(sorted(map(at, below))))
             for colour, above, below in zip(colours, graph.inputs, graph.readers, strict=True)
         ]
-        ranked = sorted({json.dumps(s): s for s in seen}.values())
-        refined = [ranked.index(s) for s in seen]
-        if len(ranked) == len(set(colours)):
-            return refined
-        colours = refined
+        rank = {s: k for k, s in enumerate(sorted(set(seen)))}
+        colours = [rank[s] for s in seen]
+        if len(rank) == count:
+            break
+        count = len(rank)
+    return colours
 
 
 def _tied(colours: Sequence[int]) -> list[int]:
     """The nodes of the first colour that several share; none where all differ."""
+    if len(set(colours)) == len(colours):
+        return []
     members: dict[int, list[int]] = {}
     for v, colour in enumerate(colours):
         members.setdefault(colour, []).append(v)
-    return next((members[c] for c in sorted(members) if len(members[c]) > 1), [])
+    return next(members[c] for c in sorted(members) if len(members[c]) > 1)
 
 
 def _single_out(colours: Sequence[int], v: int) -> list[int]:
@@ -90,7 +104,7 @@ def _single_out(colours: Sequence[int], v: int) -> list[int]:
     return doubled
 
 
-def _descend(graph: _Graph, colours: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+def _descend(graph: _Graph, colours: list[int]) -> tuple[str, tuple[int, ...]]:
     """A description of the graph in which every tie is broken by its first node."""
     colours = _refine(graph, colours)
     while tied := _tied(colours):
@@ -98,7 +112,7 @@ def _descend(graph: _Graph, colours: Sequence[int]) -> tuple[str, tuple[int, ...
     return graph.describe(colours)
 
 
-def _smallest(graph: _Graph, colours: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+def _smallest(graph: _Graph, colours: list[int]) -> tuple[str, tuple[int, ...]]:
     """The smallest description that any way of breaking the ties leads to."""
     colours = _refine(graph, colours)
     tied = _tied(colours)

@@ -4,10 +4,18 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from rosearch.student.configuration import StudentConfig
 from rosearch.student.cost import flops, latency, parameters, student_cost
+from rosearch.student.export import export_onnx, export_program
+from rosearch.student.inheritance import Inheritance, inherit
 from rosearch.student.initialization import (
     CompressedEmbedding,
     compress_embedding,
     start_from_teacher,
+)
+from rosearch.student.lexicon import (
+    EmbeddingLexicon,
+    RememberedLexicon,
+    VectorLexicon,
+    WordNetLexicon,
 )
 from rosearch.student.modeling import StudentForSequenceClassification
 
@@ -27,10 +35,18 @@ register_auto_classes()
 
 __all__ = [
     "CompressedEmbedding",
+    "EmbeddingLexicon",
+    "RememberedLexicon",
+    "Inheritance",
     "StudentConfig",
     "StudentForSequenceClassification",
+    "VectorLexicon",
+    "WordNetLexicon",
     "compress_embedding",
+    "export_onnx",
+    "export_program",
     "flops",
+    "inherit",
     "latency",
     "parameters",
     "register_auto_classes",

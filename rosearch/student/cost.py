@@ -7,9 +7,8 @@ import time
 
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
+from rosearch.operators.cost import counted_flops
 from rosearch.student.configuration import StudentConfig
 from rosearch.student.modeling import StudentForSequenceClassification
 
@@ -35,16 +34,14 @@ def flops(model: nn.Module, *, length: int = 32) -> int:
     was_training = model.training
     model.eval()
     try:
-        # Attention by its definition: the counter does not know every device's fused kernel.
-        with (
-            torch.no_grad(),
-            sdpa_kernel(SDPBackend.MATH),
-            FlopCounterMode(display=False) as counter,
-        ):
-            model(input_ids=ids, attention_mask=torch.ones_like(ids))
+        # Who asks for hidden states gets all of them: no pooling before a last linear map.
+        return counted_flops(
+            lambda: model(
+                input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
+            )
+        )
     finally:
         model.train(was_training)
-    return int(counter.get_total_flops())
 
 
 def student_cost(config: StudentConfig, *, length: int = 32) -> dict[str, int]:

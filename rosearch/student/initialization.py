@@ -74,8 +74,10 @@ def start_from_teacher(
 ) -> None:
     """Fill the student's factorised embedding from its teacher's by truncated SVD.
 
-    The tables take the first ``embedding_width`` columns. The projection to the student's width
-    starts with orthonormal rows or columns, which keeps the distances between words.
+    Inputs with tables of their own fill these from the teacher's too, and an input that must be
+    prepared has to be before. The tables take the first ``embedding_width`` columns. The projection
+    to the student's width starts with orthonormal rows or columns, which keeps the distances
+    between words.
 
     Args:
         student: Changed in place. Columns and rows beyond the teacher's stay as they are.
@@ -91,17 +93,15 @@ def start_from_teacher(
             f"{embedding.tokens.shape[0]}; students share their teacher's tokenizer."
         )
     tables = (
-        (own.tokens, embedding.tokens),
         (own.positions, embedding.positions),
         (own.types, embedding.types),
     )
+    # A copy, because the arrays may be read-only maps of a file.
+    own.adopt(torch.from_numpy(np.array(embedding.tokens[:, : own.shape.inner])))
     with torch.no_grad():
         for module, values in tables:
             rows = min(len(values), module.weight.shape[0])
             columns = min(values.shape[1], module.weight.shape[1])
-            # A copy, because the arrays may be read-only maps of a file.
             part = torch.from_numpy(np.array(values[:rows, :columns]))
             module.weight[:rows, :columns] = part.to(module.weight)
         nn.init.orthogonal_(own.projection.weight)
-        if own.shape.padding is not None:
-            own.tokens.weight[own.shape.padding].zero_()

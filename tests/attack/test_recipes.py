@@ -147,7 +147,7 @@ def test_pwws_counts_every_text_it_asks_for(wordnet_folder: Path) -> None:
 def test_missing_wordnet_is_named_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from rosearch.attack.resources import wordnet
+    from rosearch import wordnet
 
     monkeypatch.setattr(wordnet, "_usual_places", list)
     monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from rosearch import wordnet as resources
 from rosearch.attack import PWWS
 from rosearch.attack.constraints import STOP_WORDS
 from rosearch.attack.masked_lm import find_masked_lm
 from rosearch.attack.resources import WordNet, find_wordnet, prepare_nltk, probes, status
 from rosearch.attack.resources import table as table_module
-from rosearch.attack.resources import wordnet as resources
 from rosearch.attack.substitutions import WordNetSynonyms
 from rosearch.attack.vectors import vectors_here
 from rosearch.errors import MissingResourceError

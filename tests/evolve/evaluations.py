@@ -11,7 +11,17 @@ from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
 
 FITNESS = Fitness({"robustness": 1.0, "accuracy": 1.0, "compression": 0.1})
-SPACE = SearchSpace()
+SPACE = SearchSpace(
+    operators=[
+        "attention", "average_pooling", "bidirectional_gru", "convolution", "feed_forward",
+        "gated_linear_unit", "identity", "max_pooling", "separable_convolution",
+    ],
+    nodes=(0, 8),
+    widths=(64, 96, 128, 160, 192, 256),
+    embedding_widths=(32, 64, 96, 128),
+    embeddings=["subword_embedding"],
+    poolings=("mean", "max", "first"),
+)  # fmt: skip
 
 
 def synthetic(genome, *, seed):

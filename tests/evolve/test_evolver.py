@@ -17,12 +17,13 @@ from tests.evolve.evaluations import FITNESS, SPACE, failing, synthetic
 
 
 def tiny(widths=1):
-    """A space of two architectures for each width."""
+    """A space of four architectures for each width: residual or not, read beside or not."""
     return SearchSpace(
         operators={"identity": {}},
         nodes=(1, 1),
         widths=SPACE.widths[:widths],
         embedding_widths=SPACE.embedding_widths[:1],
+        embeddings=["subword_embedding"],
         poolings=SPACE.poolings[:1],
     )
 
@@ -326,7 +327,7 @@ def test_an_exhausted_space_finishes_what_is_under_way():
         done.append(genome.key)
         return synthetic(genome, seed=seed)
 
-    search = Evolver(tiny(widths=2), evaluate, FITNESS)
+    search = Evolver(tiny(), evaluate, FITNESS)
     with ThreadPoolExecutor(2) as executor:
         for _ in range(2):
             with pytest.raises(SpaceError, match="No new architecture"):

@@ -15,7 +15,7 @@ from tests.evolve.evaluations import SPACE, Costed, Log, synthetic
 from tests.evolve.test_evolver import tiny
 from tests.evolve.test_resume import dies, in_a_fork, sequence
 
-LIMIT = 8.0
+LIMIT = 10.0
 LIMITED = Fitness({"accuracy": 1.0}, constraints={"compression": (LIMIT, None)})
 
 

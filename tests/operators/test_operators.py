@@ -17,12 +17,23 @@ BUILT_IN = (
     "attention",
     "average_pooling",
     "bidirectional_gru",
+    "bidirectional_lstm",
     "convolution",
+    "depthwise_convolution",
+    "dilated_convolution",
+    "dynamic_convolution",
     "feed_forward",
+    "fourier_mixing",
+    "gated_feed_forward",
     "gated_linear_unit",
     "identity",
+    "lightweight_convolution",
+    "linear_attention",
     "max_pooling",
+    "minimal_gru",
+    "relative_attention",
     "separable_convolution",
+    "squeeze_excitation",
 )
 
 

@@ -11,18 +11,34 @@ from rosearch.errors import GenomeError, RegistryError, SpaceError
 from rosearch.space import MUTATIONS, Genome, Node, SearchSpace, templates
 
 
+def checked(genome: Genome, space: SearchSpace) -> None:
+    """Networkx's verdict, and the space's."""
+    # Rebuilding runs every check; what moves make is made without them.
+    assert Genome.from_json(genome.to_json()) == genome
+    assert genome in space, space.complaint(genome)
+
+
 @pytest.mark.slow
-def test_ten_thousand_samples_and_mutants_are_valid() -> None:
+@pytest.mark.timeout(1800)
+def test_a_hundred_thousand_genomes_are_valid() -> None:
     space = SearchSpace()
-    kept = 0
-    for seed in range(10_000):
-        genome = space.sample(seed=seed)
-        child = space.mutate(genome, seed=seed)
-        # Rebuilding runs every check again; membership checks the space's own limits.
-        assert Genome.from_json(genome.to_json()) in space
-        assert Genome.from_json(child.to_json()) in space
-        kept += child.key == genome.key
-    assert kept == 0
+    genome = space.sample(seed=0)
+    for seed in range(34_000):
+        before, genome = genome, space.sample(seed=seed)
+        mutant = space.mutate(genome, seed=seed)
+        assert mutant.key != genome.key
+        for made in (genome, mutant, space.crossover(before, genome, seed=seed)):
+            checked(made, space)
+
+
+def test_genomes_and_their_descendants_are_valid() -> None:
+    space = SearchSpace()
+    line = [space.sample(seed=seed) for seed in range(8)]
+    for seed in range(400):
+        child = space.crossover(line[seed % 8], line[(seed + 3) % 8], seed=seed)
+        checked(child, space)
+        line[seed % 8] = space.mutate(child, seed=seed)
+        checked(line[seed % 8], space)
 
 
 def narrow_spaces() -> st.SearchStrategy[SearchSpace]:
@@ -78,8 +94,12 @@ def test_a_generator_is_drawn_from() -> None:
 
 def test_samples_spread_over_the_space() -> None:
     space = SearchSpace()
-    genomes = [space.sample(seed=seed) for seed in range(400)]
-    assert {len(g.nodes) for g in genomes} == set(range(9))
+    genomes = [space.sample(seed=seed) for seed in range(3000)]
+    assert {len(g.nodes) for g in genomes} == set(range(25))
+    small = sum(len(g.nodes) <= 4 for g in genomes), sum(g.width <= 128 for g in genomes)
+    assert min(small) > 0.5 * len(genomes)
+    assert {g.embedding.operator for g in genomes} == set(space.embeddings)
+    assert any(set(g.outputs) & {i for n in g.nodes for i in n.inputs} for g in genomes)
     assert {n.operator for g in genomes for n in g.nodes} == set(space.operators)
     assert {g.width for g in genomes} == set(space.widths)
     assert {n.merge for g in genomes for n in g.nodes if len(n.inputs) > 1} == set(space.merges)

@@ -2,7 +2,7 @@
 
 from rosearch.attack.resources.nltk_data import prepare_nltk
 from rosearch.attack.resources.table import Resource, ResourceTable, probes, status
-from rosearch.attack.resources.wordnet import WORDNET_VARIABLE, WordNet, find_wordnet
+from rosearch.wordnet import WORDNET_VARIABLE, WordNet, find_wordnet
 
 __all__ = [
     "WORDNET_VARIABLE",

@@ -8,15 +8,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from rosearch.attack.resources.wordnet import (
+from rosearch.caching import cache_folder
+from rosearch.errors import MissingResourceError
+from rosearch.wordnet import (
     EXCEPTIONS,
     FILES,
     WordNet,
     find_wordnet,
     read_file,
 )
-from rosearch.caching import cache_folder
-from rosearch.errors import MissingResourceError
 
 _LAYOUT = "1"
 """Raise it when other files are written than before."""

@@ -16,11 +16,11 @@ from pathlib import Path
 from rosearch.attack.encoders import DEFAULT_ENCODER
 from rosearch.attack.identity import cached_files
 from rosearch.attack.masked_lm import find_masked_lm, masked_lm_command
-from rosearch.attack.resources.wordnet import find_wordnet, nltk_folders
 from rosearch.attack.vector_files import holds_vectors
 from rosearch.attack.vectors import vectors_here
 from rosearch.caching import cache_folder
 from rosearch.errors import MissingResourceError
+from rosearch.wordnet import find_wordnet, nltk_folders
 
 
 @dataclass(frozen=True)

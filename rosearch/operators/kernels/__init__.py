@@ -1,11 +1,24 @@
 """Fused computations that operators share, each with its truth in plain PyTorch."""
 
-from rosearch.operators.kernels.reference import (
-    ACTIVATIONS,
-    GATES,
+from rosearch.operators.kernels.dispatch import (
+    BACKENDS,
+    backend,
     depthwise_convolution,
     gated_activation,
     merge_normalize,
+    use,
+    why_not,
 )
+from rosearch.operators.kernels.reference import ACTIVATIONS, GATES
 
-__all__ = ["ACTIVATIONS", "GATES", "depthwise_convolution", "gated_activation", "merge_normalize"]
+__all__ = [
+    "ACTIVATIONS",
+    "BACKENDS",
+    "GATES",
+    "backend",
+    "depthwise_convolution",
+    "gated_activation",
+    "merge_normalize",
+    "use",
+    "why_not",
+]

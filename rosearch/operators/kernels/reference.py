@@ -76,15 +76,16 @@ def depthwise_convolution(
     if mask is not None:
         hidden = hidden.masked_fill(~mask.unsqueeze(-1), 0.0)
     width, size = weight.shape
-    out = functional.conv1d(
-        hidden.transpose(1, 2),
-        weight.unsqueeze(1),
+    # As an image of height one in the channels-last layout, nothing is transposed in memory.
+    out = functional.conv2d(
+        hidden.transpose(1, 2).unsqueeze(2),
+        weight[:, None, None],
         bias,
-        padding=dilation * (size // 2),
-        dilation=dilation,
+        padding=(0, dilation * (size // 2)),
+        dilation=(1, dilation),
         groups=width,
     )
-    return ACTIVATIONS[activation](out.transpose(1, 2))
+    return ACTIVATIONS[activation](out.squeeze(2).transpose(1, 2))
 
 
 def gated_activation(hidden: torch.Tensor, *, gate: str = "sigmoid") -> torch.Tensor:

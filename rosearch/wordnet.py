@@ -103,7 +103,17 @@ class WordNet:
         ``word`` is lower-cased and brought to its base forms; names keep their case and join
         the words of a phrase by underscores.
         """
-        return self._database().lemmas(word.lower())
+        return set(self._database().ranked(word.lower()))
+
+    def ranked(self, word: str) -> dict[str, int]:
+        """:meth:`lemmas` and how frequent the sense is that joins each with ``word``.
+
+        Returns:
+            Lemma to rank: 1 if the most frequent sense of a base form, for its part of speech, is
+            the lemma's most frequent too; else the place of the sense among those of the base form
+            or of the lemma, whichever is the later.
+        """
+        return self._database().ranked(word.lower())
 
     def synonyms(self, word: str, *, senses: int | None = None) -> set[str]:
         """Lemmas that share a synset with ``word`` as it is, whatever its part of speech.
@@ -161,12 +171,17 @@ class _Database:
             terms = map(str.split, read_file(path, f"{part}.exc").decode("utf-8").splitlines())
             self._exceptions[pos] = {term[0]: term[1:] for term in terms if term}
 
-    def lemmas(self, word: str) -> set[str]:
-        names: set[str] = set()
+    def ranked(self, word: str) -> dict[str, int]:
+        ranks: dict[str, int] = {}
         for pos in _PARTS:
             for form in self._base_forms(word, pos):
-                names.update(*(self.names(pos, offset) for offset in self._offsets(pos, form)))
-        return names
+                # The index lists senses by frequency.
+                for rank, offset in enumerate(self._offsets(pos, form), start=1):
+                    for name in self.names(pos, offset):
+                        other = self._offsets(pos, name.lower()).index(offset) + 1
+                        joint = max(rank, other)
+                        ranks[name] = min(joint, ranks.get(name, joint))
+        return ranks
 
     def synsets(self, form: str, senses: int | None = None) -> list[tuple[str, int]]:
         # The index lists senses by frequency.

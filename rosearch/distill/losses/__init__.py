@@ -1,0 +1,33 @@
+"""What a student is trained to match, by name."""
+
+from rosearch.distill.losses.base import (
+    DistillationLoss,
+    Outputs,
+    StudentShape,
+    TeacherShape,
+    distillation_losses,
+)
+from rosearch.distill.losses.labels import HardLabelLoss, SoftLabelLoss, soft_label_loss
+from rosearch.distill.losses.layers import default_layers, match_layers, node_depths
+from rosearch.distill.losses.mix import Losses, LossMix
+from rosearch.distill.losses.relations import RelationLoss
+from rosearch.distill.losses.states import HiddenStateLoss, PooledCosineLoss
+
+__all__ = [
+    "DistillationLoss",
+    "HardLabelLoss",
+    "HiddenStateLoss",
+    "LossMix",
+    "Losses",
+    "Outputs",
+    "PooledCosineLoss",
+    "RelationLoss",
+    "SoftLabelLoss",
+    "StudentShape",
+    "TeacherShape",
+    "default_layers",
+    "distillation_losses",
+    "match_layers",
+    "node_depths",
+    "soft_label_loss",
+]

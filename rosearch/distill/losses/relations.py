@@ -1,0 +1,132 @@
+"""A loss on how tokens relate to each other in attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from rosearch.distill.losses.base import (
+    DistillationLoss,
+    Outputs,
+    StudentShape,
+    TeacherShape,
+    distillation_losses,
+)
+from rosearch.distill.losses.labels import token_shares
+from rosearch.distill.losses.layers import Layers, check_layers, match_layers
+from rosearch.errors import EvaluationError
+
+
+@distillation_losses.register("relations")
+class RelationLoss(DistillationLoss):
+    """``KL(R_teacher || R_student)`` with ``R = softmax(V V^T / sqrt(d))``: value relations.
+
+    MiniLM (Wang et al. 2020, equations 4 and 5) introduced them for the last layer; as in
+    MiniLMv2 (Wang et al. 2021, section 3.1) the values of all heads are put side by side and
+    divided anew into relation heads, so that the two sides need neither one width nor one number of
+    heads. The divergence is averaged over relation heads and the real tokens of a text, over texts,
+    and over the pairs of layers. Relations of queries and of keys, which MiniLMv2 adds, are left
+    out: they would treble the cache.
+
+    Args:
+        teacher: The teacher's sizes.
+        student: The student's.
+        relation_heads: Divides the width of both. Default: the greatest common divisor of the
+            teacher's heads and the student's width.
+        layers: Teacher layers from 1, matched by relative depth with the student's attention
+            nodes, or pairs of a student's attention node and a teacher's layer. Default: the
+            teacher's last layer and the student's last attention node.
+
+    Raises:
+        ValueError: ``relation_heads`` does not divide the teacher's width, or the teacher has no
+            such layer.
+        EvaluationError: The student has no attention, or ``relation_heads`` does not divide its
+            width.
+    """
+
+    needs = ("values",)
+
+    def __init__(
+        self,
+        teacher: TeacherShape,
+        student: StudentShape,
+        *,
+        relation_heads: int | None = None,
+        layers: Layers | None = None,
+    ) -> None:
+        super().__init__(teacher, student)
+        self.teacher_layers(teacher, relation_heads=relation_heads, layers=layers)
+        if not student.attention:
+            raise EvaluationError(
+                "The loss 'relations' compares attention, and this student has no attention node. "
+                "Search a space whose students have one, or leave the loss out."
+            )
+        heads = relation_heads or math.gcd(teacher.heads, student.width)
+        if student.width % heads:
+            raise EvaluationError(
+                f"relation_heads={heads} does not divide the student's width {student.width}."
+            )
+        self.heads = heads
+        if layers is None:
+            last = max(student.attention, key=lambda node: (student.depths[node], node))
+            self.pairs: tuple[tuple[int, int], ...] = ((last, teacher.layers),)
+        else:
+            self.pairs = match_layers(
+                layers, count=teacher.layers, depths=student.depths, among=student.attention
+            )
+
+    @classmethod
+    def teacher_layers(cls, teacher: TeacherShape, **settings: Any) -> tuple[int, ...]:
+        heads = settings.get("relation_heads")
+        if heads is not None and (not isinstance(heads, int) or heads < 1 or teacher.width % heads):
+            raise ValueError(
+                f"relation_heads={heads!r}: expected a divisor of the teacher's width "
+                f"{teacher.width}."
+            )
+        layers = settings.get("layers")
+        if layers is None:
+            return (teacher.layers,)
+        return check_layers(layers, count=teacher.layers, least=1)
+
+    def student_layers(self) -> tuple[int, ...]:
+        return tuple(node for node, _ in self.pairs)
+
+    def forward(
+        self,
+        student: Outputs,
+        teacher: Outputs,
+        *,
+        mask: torch.Tensor,
+        labels: torch.Tensor | None,
+    ) -> torch.Tensor:
+        share = token_shares(mask)
+        total = torch.zeros((), device=mask.device)
+        for node, layer in self.pairs:
+            own = log_relations(student.values[node], mask, heads=self.heads)
+            given = log_relations(teacher.values[layer], mask, heads=self.heads)
+            # At padded keys both logarithms are hugely negative and the teacher's share is 0.
+            divergence = functional.kl_div(own, given, reduction="none", log_target=True)
+            total = total + (divergence.sum(dim=-1).mean(dim=1) * share).sum()
+        return total / len(self.pairs)
+
+
+def log_relations(values: torch.Tensor, mask: torch.Tensor, *, heads: int) -> torch.Tensor:
+    """``log softmax(V V^T / sqrt(d))`` a relation head, over the real tokens.
+
+    Args:
+        values: ``(batch, length, width)``, the values of all heads side by side.
+        mask: bool ``(batch, length)``, true at real tokens.
+        heads: Relation heads; divides the width.
+
+    Returns:
+        float32 ``(batch, heads, length, length)``.
+    """
+    batch, length, width = values.shape
+    split = values.float().reshape(batch, length, heads, width // heads).transpose(1, 2)
+    scores = split @ split.transpose(2, 3) / math.sqrt(split.shape[-1])
+    # A large finite number: with minus infinity the divergence at padded keys would be NaN.
+    scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
+    return functional.log_softmax(scores, dim=-1)

@@ -1,0 +1,165 @@
+"""What the training loop minimises: from a model, a batch's inputs and its rows to a loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rosearch.distill.losses import LossMix, Outputs, StudentShape, node_depths
+from rosearch.distill.outputs import TeacherOutputs, Wanted
+from rosearch.student import StudentForSequenceClassification
+
+
+class HardLabels(nn.Module):
+    """Cross-entropy with the true labels.
+
+    Args:
+        labels: int64 ``(examples,)``.
+    """
+
+    def __init__(self, labels: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("labels", torch.tensor(labels), persistent=False)
+
+    def forward(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
+    ) -> torch.Tensor:
+        """The mean loss of a batch.
+
+        Args:
+            model: A Hugging Face sequence classifier.
+            inputs: What it is called with.
+            rows: int64 ``(batch,)``, the numbers of the batch's examples.
+        """
+        labels: torch.Tensor = self.get_buffer("labels")
+        places = torch.from_numpy(rows).to(labels.device)
+        return functional.cross_entropy(model(**inputs).logits, labels[places])
+
+
+class DistillationObjective(nn.Module):
+    """A mix of losses between one student and its teacher's cached outputs.
+
+    Its parameters are the losses' projections. Texts are padded on the right.
+
+    Args:
+        mix: The losses.
+        student: Whose sizes they are made for.
+        outputs: The teacher's, for the training examples; ``None`` where no loss reads any.
+        labels: int64 ``(examples,)``; ``None`` where no loss reads them.
+
+    Raises:
+        EvaluationError: The student lacks what a loss compares.
+    """
+
+    _logits: torch.Tensor | None
+    _labels: torch.Tensor | None
+
+    def __init__(
+        self,
+        mix: LossMix,
+        student: StudentForSequenceClassification,
+        *,
+        outputs: TeacherOutputs | None,
+        labels: np.ndarray | None,
+    ) -> None:
+        super().__init__()
+        losses = mix.build(student_shape(student))
+        self.losses = nn.ModuleList(losses)
+        self.weights = tuple(weight for _, weight, _ in mix.entries)
+        self.outputs = outputs
+        self.values = tuple(
+            sorted({n for loss in losses if "values" in loss.needs for n in loss.student_layers()})
+        )
+        self.pooled = "pooled" in mix.needs
+        self.states = self.pooled or bool(mix.needs & {"hidden_states", "values"})
+        # Small enough to lie on the device whole; the rest is read from disk, batch by batch.
+        logits = outputs.logits() if outputs is not None and "logits" in mix.needs else None
+        self.register_buffer("_logits", _tensor(logits), persistent=False)
+        self.register_buffer("_labels", _tensor(labels), persistent=False)
+
+    def forward(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
+    ) -> torch.Tensor:
+        """The weighted sum of the losses' means over a batch.
+
+        Args:
+            model: The student, compiled or not.
+            inputs: What it is called with.
+            rows: int64 ``(batch,)``, the numbers of the batch's examples.
+        """
+        ids = inputs["input_ids"]
+        mask = inputs["attention_mask"].bool()
+        out = model(**inputs, output_hidden_states=True) if self.states else model(**inputs)
+        own = self._own(model, out, mask)
+        given = Outputs()
+        if self.outputs is not None and self.states:
+            given = self.outputs.batch(rows, length=ids.shape[1], device=ids.device)
+        places = torch.from_numpy(np.ascontiguousarray(rows)).to(ids.device)
+        if self._logits is not None:
+            given = replace(given, logits=self._logits[places])
+        true = None if self._labels is None else self._labels[places]
+        total = torch.zeros((), device=ids.device)
+        for weight, loss in zip(self.weights, self.losses, strict=True):
+            total = total + weight * loss(own, given, mask=mask, labels=true)
+        return total
+
+    def _own(self, model: nn.Module, out: Any, mask: torch.Tensor) -> Outputs:
+        if not self.states:
+            return Outputs(logits=out.logits)
+        # torch.compile wraps the model; its parts are not compiled a second time.
+        student: Any = getattr(model, "_orig_mod", model)
+        states = out.hidden_states
+        return Outputs(
+            logits=out.logits,
+            pooled=student.pool(states, mask) if self.pooled else None,
+            hidden_states=dict(enumerate(states)),
+            values={n: _values(student.nodes[n - 1], states) for n in self.values},
+        )
+
+
+def wanted_by(mix: LossMix) -> Wanted:
+    """The teacher's outputs that a mix of losses reads, whatever the student."""
+    return Wanted(
+        logits="logits" in mix.needs,
+        pooled="pooled" in mix.needs,
+        hidden_states=mix.layers("hidden_states"),
+        values=mix.layers("values"),
+    )
+
+
+def student_shape(student: StudentForSequenceClassification) -> StudentShape:
+    """The sizes of a student, as losses want to know them."""
+    genome = student.config.architecture
+    return StudentShape(
+        width=genome.width,
+        depths=node_depths(genome),
+        attention=tuple(
+            number for number, node in enumerate(student.nodes, start=1) if _has_values(node)
+        ),
+    )
+
+
+def _has_values(node: Any) -> bool:
+    operator = node.operator
+    if operator.family != "attention":
+        return False
+    projection = getattr(operator, "projection_in", None)
+    return isinstance(projection, nn.Linear) and projection.out_features == 3 * operator.width
+
+
+def _values(node: Any, states: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    # Attention operators project to queries, keys and values in one go. Computing one node's values
+    # a second time costs less than hooks, which would break a compiled graph.
+    _, normalized = node.read(states)
+    projection, width = node.operator.projection_in, node.operator.width
+    bias = None if projection.bias is None else projection.bias[-width:]
+    return functional.linear(normalized, projection.weight[-width:], bias)
+
+
+def _tensor(array: np.ndarray | None) -> torch.Tensor | None:
+    return None if array is None else torch.tensor(array)

@@ -1,0 +1,104 @@
+"""The values of a teacher's attention, which no Hugging Face model returns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from rosearch.errors import DataError
+
+_PROJECTIONS = ("value", "value_proj", "v_lin", "v_proj", "v")
+"""What models call the linear map to the values: BERT and its relatives ``value``, DeBERTa-v2
+``value_proj``, DistilBERT ``v_lin``, MPNet ``v``."""
+
+
+class AttentionValues:
+    """Takes the values of each layer while a model runs, all heads side by side.
+
+    Layers that share weights (ALBERT) are told apart by the order of calls. Threads that run the
+    model at the same time each see what they computed themselves.
+
+    Args:
+        model: A Hugging Face classifier; its hooks are there until :meth:`remove`.
+
+    Raises:
+        DataError: No attention of a known kind is found.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._own = threading.local()
+        self._model = type(model).__name__
+        self._handles = [
+            module.register_forward_hook(self._hook(read)) for module, read in _sources(model)
+        ]
+        if not self._handles:
+            raise DataError(
+                f"{self._model} has no attention whose values are known by name "
+                f"({', '.join(_PROJECTIONS)}). Use 'hidden_states' instead of the loss 'relations'."
+            )
+
+    def clear(self) -> None:
+        """Forget what this thread has computed so far."""
+        self._own.calls = []
+
+    def collected(self, layers: int) -> list[torch.Tensor]:
+        """What this thread computed since :meth:`clear`.
+
+        Args:
+            layers: How many layers are expected.
+
+        Returns:
+            One ``(batch, length, width)`` a layer.
+
+        Raises:
+            DataError: It is another number of layers.
+        """
+        calls: list[torch.Tensor] = self._own.calls
+        if len(calls) != layers:
+            raise DataError(
+                f"{self._model} computed attention values {len(calls)} times in {layers} layers, "
+                f"so which is whose is not known. Leave out the loss 'relations'."
+            )
+        return calls
+
+    def remove(self) -> None:
+        """Take the hooks off the model."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, read: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            self._own.calls.append(read(output))
+
+        return hook
+
+
+def _sources(
+    model: nn.Module,
+) -> list[tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]]:
+    """Modules that compute values, each with how to read them off its output."""
+    found: list[tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]] = []
+    for attention in model.modules():
+        children = dict(attention.named_children())
+        if "in_proj" in children and hasattr(attention, "v_bias"):
+            found.append((children["in_proj"], _of_deberta(attention)))
+        for name in _PROJECTIONS:
+            if name in children and "Attention" in type(attention).__name__:
+                found.append((children[name], lambda output: output))
+                break
+    return found
+
+
+def _of_deberta(attention: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    # DeBERTa's first version has query, key and value of a head side by side in one projection,
+    # and adds the values' bias afterwards.
+    def read(output: torch.Tensor) -> torch.Tensor:
+        heads = output.view(*output.shape[:-1], attention.num_attention_heads, 3, -1)
+        values: torch.Tensor = heads[..., 2, :].flatten(-2) + attention.v_bias
+        return values
+
+    return read

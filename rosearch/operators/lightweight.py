@@ -1,0 +1,110 @@
+"""Convolutions with normalised kernels that heads of channels share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rosearch.operators.attention import heads_complaint
+from rosearch.operators.base import Choice, LinearEnding, registry, unpadded
+from rosearch.operators.kernels import depthwise_convolution, gated_activation
+
+
+@registry.register("lightweight_convolution")
+class LightweightConvolution(LinearEnding):
+    """Depthwise convolution whose kernels are softmax-normalised and shared by the channels of a
+    head (Wu et al. 2019, section 3), between a gated linear map and a linear map.
+
+    ``out[t] = W_o sum_k softmax(w_h)[k] glu(W_i x)[t + k]``. Without the paper's dropout of kernel
+    weights.
+
+    Args:
+        width: Channels.
+        kernel_size: Tokens that one output sees, odd.
+        heads: Number of kernels; divides ``width``.
+    """
+
+    choices = {"kernel_size": Choice(3, 7, 15, default=7), "heads": Choice(4, 8, 16)}
+    family = "convolution"
+    source = "Wu et al. 2019, section 3"
+    last = "projection_out"
+
+    def __init__(self, width: int, *, kernel_size: int, heads: int) -> None:
+        super().__init__(width)
+        self.projection_in = nn.Linear(width, 2 * width)
+        self.kernels = nn.Parameter(torch.empty(heads, kernel_size))
+        self.projection_out = nn.Linear(width, width)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.xavier_uniform_(self.kernels)
+
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        gated = gated_activation(self.projection_in(hidden))
+        kernels = torch.softmax(self.kernels, dim=-1)
+        weight = kernels.repeat_interleave(self.width // len(kernels), dim=0)
+        return depthwise_convolution(gated, None if unpadded(mask) else mask, weight, None)
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["kernel_size"] // 2)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return heads_complaint(width, parameters["heads"])
+
+
+@registry.register("dynamic_convolution")
+class DynamicConvolution(LinearEnding):
+    """A lightweight convolution whose kernels each token predicts (Wu et al. 2019, section 4).
+
+    ``out[t] = W_o sum_k softmax(W_q g[t])_h[k] g[t + k]`` with ``g = glu(W_i x)``. Without the
+    paper's dropout of kernel weights.
+
+    Args:
+        width: Channels.
+        kernel_size: Tokens that one output sees, odd.
+        heads: Kernels a token; divides ``width``.
+    """
+
+    choices = {"kernel_size": Choice(3, 7, 15, default=7), "heads": Choice(4, 8, 16)}
+    family = "convolution"
+    source = "Wu et al. 2019, section 4"
+    last = "projection_out"
+
+    def __init__(self, width: int, *, kernel_size: int, heads: int) -> None:
+        super().__init__(width)
+        self.kernel_size = kernel_size
+        self.heads = heads
+        self.projection_in = nn.Linear(width, 2 * width)
+        self.prediction = nn.Linear(width, heads * kernel_size, bias=False)
+        self.projection_out = nn.Linear(width, width)
+
+    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        batch, length, width = hidden.shape
+        gated = gated_activation(self.projection_in(hidden))
+        if not unpadded(mask):
+            gated = gated.masked_fill(~mask.unsqueeze(-1), 0.0)
+        predicted = self.prediction(gated).view(batch, length, self.heads, self.kernel_size)
+        kernels = torch.softmax(predicted, dim=-1)
+        half = self.kernel_size // 2
+        padded = functional.pad(gated, (0, 0, half, half))
+        heads = padded.view(batch, length + 2 * half, self.heads, width // self.heads)
+        # Views of shifted tokens, one after the other: windows side by side would need memory for
+        # every token as often as it is seen.
+        mixed = heads[:, :length] * kernels[..., 0:1]
+        for k in range(1, self.kernel_size):
+            mixed = torch.addcmul(mixed, heads[:, k : k + length], kernels[..., k : k + 1])
+        return mixed.flatten(2)
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["kernel_size"] // 2)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return heads_complaint(width, parameters["heads"])

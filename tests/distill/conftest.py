@@ -1,0 +1,82 @@
+"""A tiny fine-tuned teacher, and texts for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from rosearch.data import TextDataset
+    from rosearch.distill import Teacher
+
+
+@pytest.fixture(scope="session")
+def teacher(
+    dataset: TextDataset,
+    tokenizer: Any,
+    tiny_bert: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Teacher:
+    """A tiny BERT fine-tuned on the sentences, saved and loaded again."""
+    from rosearch.distill import Teacher
+
+    root = tmp_path_factory.mktemp("teacher")
+    tiny_bert().save_pretrained(root / "base")
+    tokenizer.save_pretrained(root / "base")
+    train, dev = dataset.split(120, 40, seed=0)
+    return Teacher.fine_tune(
+        root / "base",
+        train,
+        dev,
+        save_to=root / "tuned",
+        epochs=12,
+        batch_size=16,
+        learning_rate=3e-3,
+        progress=False,
+        cache_dir=root / "cache",
+    )
+
+
+@pytest.fixture
+def parts(dataset: TextDataset) -> tuple[TextDataset, TextDataset]:
+    train, dev = dataset.split(120, 40, seed=0)
+    return train, dev
+
+
+@pytest.fixture
+def fresh(tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> Callable[..., Teacher]:
+    """``fresh()``: the same random teacher as a new object, on one cache folder."""
+
+    from rosearch.distill import Teacher
+
+    def make_teacher(**settings: Any) -> Teacher:
+        settings = {"cache_dir": tmp_path / "cache", **settings}
+        return Teacher(tiny_bert(), tokenizer, **settings)
+
+    return make_teacher
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts each pass of a teacher read."""
+    from rosearch.distill import outputs
+    from rosearch.encoding import answers
+
+    passes: list[int] = []
+
+    def counting(model: Any, rows: Any, *args: Any, **kwargs: Any) -> Any:
+        passes.append(len(rows))
+        yield from answers(model, rows, *args, **kwargs)
+
+    monkeypatch.setattr(outputs, "answers", counting)
+    return passes
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rosearch.distill import cache
+
+    monkeypatch.setattr(cache, "ROWS_A_PART", 16)

@@ -1,0 +1,137 @@
+"""The teacher's outputs are its model's, for every architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from rosearch.data import TextDataset
+from rosearch.distill import Teacher, Wanted
+from rosearch.errors import DataError
+from tests.distill.teacher_outputs import arrays, assert_same
+
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 70,
+    "pad_token_id": 0,
+}
+
+
+def deberta_values(attention: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """As DisentangledSelfAttention computes them, heads joined again."""
+    value = attention.transpose_for_scores(attention.in_proj(hidden)).chunk(3, dim=-1)[2]
+    value = value + attention.transpose_for_scores(attention.v_bias[None, None, :])
+    return value.transpose(1, 2).flatten(2)
+
+
+DISTIL = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "pad_token_id": 0}
+FAMILIES: dict[str, tuple[dict[str, Any], Callable[[Any, int, torch.Tensor], torch.Tensor]]] = {
+    "Bert": (SIZES, lambda m, k, h: m.bert.encoder.layer[k].attention.self.value(h)),
+    "Roberta": (SIZES, lambda m, k, h: m.roberta.encoder.layer[k].attention.self.value(h)),
+    "Electra": (
+        {**SIZES, "embedding_size": 16},
+        lambda m, k, h: m.electra.encoder.layer[k].attention.self.value(h),
+    ),
+    "Albert": (
+        {**SIZES, "embedding_size": 16},
+        lambda m, k, h: m.albert.encoder.albert_layer_groups[0].albert_layers[0].attention.value(h),
+    ),
+    "DistilBert": (DISTIL, lambda m, k, h: m.distilbert.transformer.layer[k].attention.v_lin(h)),
+    "MPNet": (SIZES, lambda m, k, h: m.mpnet.encoder.layer[k].attention.attn.v(h)),
+    "Deberta": (
+        {**SIZES, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+        lambda m, k, h: deberta_values(m.deberta.encoder.layer[k].attention.self, h),
+    ),
+    "DebertaV2": (
+        {**SIZES, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+        lambda m, k, h: m.deberta.encoder.layer[k].attention.self.value_proj(h),
+    ),
+}
+
+
+def make(family: str, tokenizer: Any, *, labels: int = 3) -> Any:
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=len(tokenizer), num_labels=labels, **FAMILIES[family][0]
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
+
+
+class TestArchitectures:
+    @pytest.mark.parametrize("family", FAMILIES)
+    @pytest.mark.parametrize("pairs", [False, True])
+    def test_outputs_are_the_model_s(
+        self, family: str, pairs: bool, tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        model, values_of = make(family, tokenizer), FAMILIES[family][1]
+        teacher = Teacher(model, tokenizer, cache_dir=tmp_path, storage="float32")
+        texts: Any = dataset.texts[:7]
+        if pairs:
+            texts = [(a, b) for a, b in zip(texts, dataset.texts[7:14], strict=True)]
+        data = TextDataset.unlabelled(texts, classes="abc")
+        found = arrays(teacher, data)
+        for row, text in enumerate(texts):
+            one = tokenizer(*(text if pairs else (text,)), return_tensors="pt")
+            if family in ("DistilBert", "MPNet"):
+                one.pop("token_type_ids")
+            with torch.no_grad():
+                out = model(**one, output_hidden_states=True)
+                tokens = one["input_ids"].shape[1]
+                expected = {
+                    "logits": out.logits[0],
+                    "pooled": out.hidden_states[-1][0, 0],
+                    **{f"hidden-{k}": out.hidden_states[k][0] for k in (0, 1, 2)},
+                    **{
+                        f"values-{k}": values_of(model, k - 1, out.hidden_states[k - 1])[0]
+                        for k in (1, 2)
+                    },
+                }
+            for name, values in expected.items():
+                got = found[name][row]
+                if name[:6] in ("hidden", "values"):
+                    assert (got[tokens:] == 0).all()
+                    got = got[:tokens]
+                np.testing.assert_allclose(got, values.numpy(), atol=2e-5, err_msg=name)
+
+    def test_an_xlnet_has_its_token_last_and_hides_its_values(
+        self, tiny_xlnet: Any, xlnet_tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        teacher = Teacher(tiny_xlnet, xlnet_tokenizer, cache_dir=tmp_path, storage="float32")
+        data = dataset[:9]
+        found = arrays(teacher, data, Wanted(pooled=True, hidden_states=(2,)))
+        for row, text in enumerate(data.texts):
+            with torch.no_grad():
+                one = xlnet_tokenizer(text, return_tensors="pt")
+                last = tiny_xlnet(**one, output_hidden_states=True).hidden_states[-1][0]
+            np.testing.assert_allclose(found["pooled"][row], last[-1].numpy(), atol=2e-4)
+            np.testing.assert_allclose(found["hidden-2"][row, : len(last)], last, atol=2e-4)
+        with pytest.raises(DataError, match=r"XLNet.* has no attention whose"):
+            teacher.outputs(data, Wanted(values=(1,)), progress=False)
+
+    def test_eval_mode_always(
+        self, fresh: Callable[..., Teacher], dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        expected = arrays(fresh(), dataset[:20])
+        other = fresh(cache_dir=tmp_path / "other")
+        other.model.train()
+        assert_same(arrays(other, dataset[:20]), expected)
+        assert other.model.training  # as its owner left it
+
+    def test_hooks_are_gone_afterwards(
+        self, fresh: Callable[..., Teacher], dataset: TextDataset
+    ) -> None:
+        teacher = fresh()
+        arrays(teacher, dataset[:5])
+        hooked = [n for n, m in teacher.model.named_modules() if n.endswith("value")]
+        assert hooked
+        assert not any(teacher.model.get_submodule(n)._forward_hooks for n in hooked)

@@ -1,0 +1,221 @@
+"""The teacher: loading, fine-tuning, fingerprints, and what it says."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import RobertaConfig, RobertaForSequenceClassification
+
+from rosearch.data import TextDataset
+from rosearch.distill import Distiller, Teacher
+from rosearch.encoding import accuracy
+from rosearch.errors import DataError
+from rosearch.space import templates
+
+
+class TestTeacher:
+    def test_learnt_something_and_knows_its_classes(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        assert teacher.accuracy(parts[1]) > 0.9
+        assert teacher.config.id2label == {0: "negative", 1: "positive"}
+        assert "M parameters" in repr(teacher)
+
+    def test_logits_are_the_model_s(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        rows = teacher.tokenizer(list(parts[1].texts[:5]), padding=True, return_tensors="pt")
+        with torch.no_grad():
+            expected = teacher.model(**rows).logits.numpy()
+        np.testing.assert_allclose(teacher.logits(parts[1])[:5], expected, atol=1e-5)
+
+    def test_computed_once_for_all_processes(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset], monkeypatch: Any
+    ) -> None:
+        first, tables = teacher.logits(parts[0]), teacher.embedding
+
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            raise AssertionError("computed again")
+
+        monkeypatch.setattr("rosearch.distill.outputs.answers", refuse)
+        other = pickle.loads(pickle.dumps(teacher))
+        second = other.logits(parts[0], progress=False)
+        assert other._model is None  # nothing needed the weights
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(other.embedding.tokens, tables.tokens)
+        assert other._model is None
+
+    def test_content_decides_the_fingerprint(
+        self, teacher: Teacher, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        a = Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path)
+        same = Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path)
+        other = Teacher(tiny_bert(seed=1), tokenizer, cache_dir=tmp_path)
+        shorter = Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path, max_length=16)
+        assert a.fingerprint == same.fingerprint
+        assert len({a.fingerprint, other.fingerprint, shorter.fingerprint}) == 3
+        assert pickle.loads(pickle.dumps(teacher)).fingerprint == teacher.fingerprint
+
+    def test_precision_decides_it_too(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        exact, low, stored = (
+            Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path, **setting)
+            for setting in ({}, {"precision": "bfloat16"}, {"storage": "float32"})
+        )
+        assert exact.fingerprint != low.fingerprint
+        assert exact.fingerprint == stored.fingerprint
+        for setting in ("precision", "storage"):
+            with pytest.raises(ValueError, match=f"{setting}='half': expected 'bfloat16' or"):
+                Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path, **{setting: "half"})
+
+    def test_a_teacher_that_guesses_is_told(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        guessing = Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path)
+        one_sided = TextDataset(dataset.texts, 1 - guessing.logits(dataset).argmax(axis=1))
+        with pytest.warns(UserWarning, match=r"The teacher's accuracy is 0.000, and always"):
+            assert guessing.accuracy(one_sided) == 0.0
+        with pytest.raises(DataError, match="no labels"):
+            guessing.accuracy(TextDataset.unlabelled(["good"], classes=dataset.classes))
+
+    def test_a_good_teacher_is_not(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            teacher.accuracy(parts[1])
+
+    def test_what_the_model_computes_decides_it_too(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        model = tiny_bert()
+        other = type(model)(type(model.config)(**{**model.config.to_dict(), "hidden_act": "relu"}))
+        other.load_state_dict(model.state_dict())
+        prints = [Teacher(m, tokenizer, cache_dir=tmp_path).fingerprint for m in (model, other)]
+        assert prints[0] != prints[1]
+
+    def test_an_xlnet_pads_on_the_left(
+        self, tiny_xlnet: Any, xlnet_tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        part = dataset[:30]
+        teacher = Teacher(tiny_xlnet, xlnet_tokenizer, cache_dir=tmp_path)
+        inputs = xlnet_tokenizer(list(part.texts), padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            expected = tiny_xlnet(**inputs).logits.numpy()
+        np.testing.assert_allclose(teacher.logits(part), expected, atol=1e-4)
+        # What the student learns with is what it is used with: types of single texts included.
+        distiller = Distiller(teacher, part, part, epochs=1, progress=False)
+        result = distiller.distill(templates.transformer(layers=1, width=16))
+        assert accuracy(result.student, part) == result.accuracy
+        tuned = Teacher.fine_tune(
+            _saved(tiny_xlnet, xlnet_tokenizer, tmp_path / "base"),
+            part,
+            part,
+            save_to=tmp_path / "tuned",
+            epochs=1,
+            progress=False,
+            cache_dir=tmp_path,
+        )
+        assert accuracy(tuned.model, part, tuned.tokenizer) == tuned.accuracy(part)
+
+    def test_how_texts_are_cut_and_padded_decides_it_too(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        prints = set()
+        for setting in ({}, {"truncation_side": "left"}, {"padding_side": "left"}):
+            own = pickle.loads(pickle.dumps(tokenizer))
+            own.cls_token = None
+            for name, value in setting.items():
+                setattr(own, name, value)
+            prints.add(Teacher(tiny_bert(), own, cache_dir=tmp_path).fingerprint)
+        assert len(prints) == 3
+
+    def test_use_and_saving_leave_it_as_it_is(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        model, own = tiny_bert(), pickle.loads(pickle.dumps(tokenizer))
+        before = Teacher(model, own, cache_dir=tmp_path / "cache")
+        own(list(dataset.texts[:3]), padding=True, truncation=True, max_length=5)
+        assert Teacher(model, own, cache_dir=tmp_path / "cache").fingerprint == before.fingerprint
+        model.save_pretrained(tmp_path / "saved")
+        own.save_pretrained(tmp_path / "saved")
+        loaded = Teacher.from_pretrained(tmp_path / "saved", cache_dir=tmp_path / "cache")
+        assert loaded.fingerprint == before.fingerprint
+
+    def test_weights_that_changed_on_disk_are_refused(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        tiny_bert().save_pretrained(tmp_path / "saved")
+        tokenizer.save_pretrained(tmp_path / "saved")
+        teacher = Teacher.from_pretrained(tmp_path / "saved", cache_dir=tmp_path / "cache")
+        elsewhere = pickle.loads(pickle.dumps(teacher))
+        tiny_bert(seed=1).save_pretrained(tmp_path / "saved")
+        with pytest.raises(DataError, match="holds another model than the one this teacher"):
+            elsewhere.logits(dataset)
+
+    def test_positions_of_roberta(self, tokenizer: Any, tmp_path: Path) -> None:
+        config = RobertaConfig(
+            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=16, max_position_embeddings=20, pad_token_id=1,
+        )  # fmt: skip
+        model = RobertaForSequenceClassification(config).eval()
+        teacher = Teacher(model, tokenizer, cache_dir=tmp_path)
+        assert teacher.max_length == 18
+        long = TextDataset(["good film " * 40, "bad film " * 40], [1, 0])
+        assert np.isfinite(teacher.logits(long)).all()
+        table = model.roberta.embeddings.position_embeddings.weight.detach().double()
+        words = model.get_input_embeddings().weight.detach().double()
+        # The first position that the model uses is the first that a student starts from.
+        ours = teacher.embedding.positions
+        assert len(ours) == 18
+        norms = table[2:].norm(dim=1) / (words.norm() / np.linalg.norm(teacher.embedding.tokens))
+        np.testing.assert_allclose(np.linalg.norm(ours, axis=1), norms.numpy(), rtol=1e-4)
+
+    def test_fine_tuning_is_repeatable_and_replaces_its_folder(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset], tmp_path: Path
+    ) -> None:
+        base = Path(str(teacher._source)).parent / "base"
+        prints = {
+            Teacher.fine_tune(
+                base, *parts, save_to=tmp_path / "t", epochs=1, progress=False, seed=seed
+            ).fingerprint
+            for seed in (0, 0, 1)
+        }
+        assert len(prints) == 2
+        assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+    def test_no_padding_token(self, tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
+        bare = pickle.loads(pickle.dumps(tokenizer))
+        bare.pad_token = None
+        with pytest.raises(DataError, match="has no padding token"):
+            Teacher(tiny_bert(), bare)
+
+    def test_an_encoder_without_classifier_is_refused(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ) -> None:
+        tiny_bert().bert.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        with pytest.raises(DataError, match=r"no weights for classifier.bias.*Teacher.fine_tune"):
+            Teacher.from_pretrained(tmp_path)
+
+    def test_other_classes(self, teacher: Teacher, dataset: TextDataset) -> None:
+        three = TextDataset(dataset.texts, dataset.labels, classes=("a", "b", "c"))
+        with pytest.raises(DataError, match="tells 2 classes apart, the data has 3"):
+            teacher.check(three)
+        swapped = TextDataset(dataset.texts, dataset.labels, classes=("positive", "negative"))
+        with pytest.raises(DataError, match="in the order negative, positive"):
+            teacher.check(swapped)
+
+
+def _saved(model: Any, tokenizer: Any, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,90 @@
+"""The loop's options as the Distiller and the teacher's fine-tuning take them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import TrainerCallback
+
+from rosearch.data import TextDataset
+from rosearch.distill import Distiller, Teacher
+from rosearch.errors import DataError
+from rosearch.space import templates
+from tests.distill.loop import same
+
+SMALL = {"width": 16, "embedding_width": 16}
+
+
+class Names(TrainerCallback):
+    """Remembers what runs were called."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.names.append(args.run_name)
+
+
+@pytest.fixture(scope="module")
+def teacher(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
+    return Teacher.from_pretrained(teacher_folder, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def distiller(teacher: Teacher, dataset: TextDataset) -> Distiller:
+    return make(teacher, dataset)
+
+
+def make(teacher: Teacher, dataset: TextDataset, **settings: Any) -> Distiller:
+    train, dev = dataset.split(120, 40, seed=0)
+    settings = {"epochs": 4, "learning_rate": 1e-2, "progress": False, **settings}
+    return Distiller(teacher, train, dev, **settings)
+
+
+def test_rungs_of_a_search(distiller: Distiller, tmp_path: Path) -> None:
+    genome = templates.text_cnn(**SMALL)
+    whole = distiller.distill(genome, seed=3)
+    file = tmp_path / "state"
+    for epochs in (1, 2, None):
+        # Another rung may be another process's.
+        part = pickle.loads(pickle.dumps(distiller)).distill(
+            genome, seed=3, epochs=epochs, checkpoint=file
+        )
+        assert len(part.history) == (epochs or 4)
+        assert part.accuracy == max(epoch.accuracy for epoch in part.history)
+    assert same(part.student, whole.student)
+
+
+def test_each_training_has_a_file_of_its_own(
+    distiller: Distiller, teacher: Teacher, dataset: TextDataset, tmp_path: Path
+) -> None:
+    genome, file = templates.bag_of_words(**SMALL), tmp_path / "state"
+    distiller.distill(genome, epochs=1, checkpoint=file)
+    for other, changed, seed in (
+        (distiller, genome, 1),
+        (distiller, templates.text_cnn(**SMALL), 0),
+        (make(teacher, dataset, epochs=5), genome, 0),
+        (make(teacher, dataset, precision="bfloat16"), genome, 0),
+    ):
+        with pytest.raises(DataError, match="of another training"):
+            other.distill(changed, seed=seed, checkpoint=file)
+
+
+def test_options_arrive(teacher: Teacher, dataset: TextDataset) -> None:
+    names = Names()
+    distiller = make(
+        teacher, dataset, batch_tokens=150, patience=1, schedule="cosine", callbacks=[names]
+    )
+    genome = templates.bag_of_words(**SMALL)
+    for seed in (0, 1):
+        distiller.distill(genome, seed=seed)
+    assert names.names == [f"{genome.key[:8]}-{seed}" for seed in (0, 1)]
+    assert distiller.settings["batch_tokens"] == 150
+    assert distiller.settings["schedule"] == "cosine"
+    with pytest.raises(TypeError, match="batch_token"):
+        make(teacher, dataset, batch_token=150)
+    with pytest.raises(ValueError, match="expected an epoch from 1 to 4"):
+        distiller.distill(genome, epochs=5)

@@ -1,0 +1,59 @@
+"""The sum over the parts against the measured student."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rosearch.errors import SpaceError
+from rosearch.space import SearchSpace, Task, genome_cost, templates
+from rosearch.student import StudentConfig, student_cost
+
+SPACE = SearchSpace(widths=(64, 96), embedding_widths=(32, 48), nodes=(0, 10))
+TASK = Task(vocabulary=700, positions=40, types=3, classes=5, length=19)
+
+
+@pytest.mark.parametrize("name", [*SPACE.operators, *SPACE.embeddings, *templates.ALL, "random"])
+def test_equals_the_students(name: str) -> None:
+    if name in SPACE.operators:
+        genomes = [SearchSpace(operators=[name], widths=(64,), nodes=(2, 3)).sample(seed=0)]
+    elif name in SPACE.embeddings:
+        genomes = [SearchSpace(embeddings=[name], nodes=(0, 0)).sample(seed=k) for k in range(2)]
+    elif name in templates.ALL:
+        genomes = [templates.ALL[name](width=48, embedding_width=24)]
+    else:
+        genomes = [SPACE.sample(seed=seed) for seed in range(12)]
+    for genome in genomes:
+        config = StudentConfig(
+            genome, vocab_size=700, max_position_embeddings=40, type_vocab_size=3, num_labels=5
+        )
+        assert asdict(genome_cost(genome, TASK)) == student_cost(config, length=19)
+
+
+class TestTask:
+    def test_of_a_teacher(self) -> None:
+        class Tokenizer:
+            def __call__(self, *_: object, **__: object) -> dict[str, list[list[int]]]:
+                return {"input_ids": [[1, 2]], "token_type_ids": [[0, 2]]}
+
+        teacher = SimpleNamespace(
+            tokenizer=Tokenizer(),
+            embedding=SimpleNamespace(tokens=np.zeros((50, 4)), types=np.zeros((0, 4))),
+            max_length=30,
+            num_labels=4,
+            parameters=1234,
+        )
+        task = Task.of(teacher, length=8)
+        assert (task.vocabulary, task.positions, task.classes, task.length) == (50, 30, 4, 8)
+        assert (task.types, task.reference_parameters) == (3, 1234)
+        assert Task.of(task) is task
+        assert Task.of(asdict(task)) == task
+
+    def test_refusals(self) -> None:
+        with pytest.raises(SpaceError, match="Expected a Teacher or a Task, got 5"):
+            Task.of(5)
+        with pytest.raises(SpaceError, match="vocabulary=0 of a Task"):
+            Task(vocabulary=0)

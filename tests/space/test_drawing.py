@@ -1,0 +1,82 @@
+"""Pictures: saved as asked, without overlaps, and a clear word without matplotlib."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rosearch.errors import MissingResourceError
+from rosearch.space import SearchSpace, templates
+
+
+@pytest.mark.parametrize("count", [0, 3, 12, 24])
+def test_labels_and_boxes_do_not_overlap(count: int) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patches import FancyBboxPatch
+
+    for seed in range(4):
+        genome = SearchSpace(nodes=(count, count)).sample(seed=seed)
+        figure = genome.draw()
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        (axes,) = figure.axes
+        boxes = [p.get_window_extent(renderer) for p in axes.patches
+                 if isinstance(p, FancyBboxPatch)]  # fmt: skip
+        assert len(boxes) == count + 2
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        texts = [t.get_window_extent(renderer) for t in axes.texts if t.get_text()]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(texts, 2))
+        inside = [t for t in texts if any(b.y0 <= t.y0 and t.y1 <= b.y1 for b in boxes)]
+        for text in inside:
+            assert any(b.x0 <= text.x0 and text.x1 <= b.x1 for b in boxes)
+        page = figure.bbox
+        for extent in (*boxes, *texts):
+            assert extent.x0 >= page.x0
+            assert extent.x1 <= page.x1
+            assert extent.y0 >= page.y0
+            assert extent.y1 <= page.y1
+
+
+def test_no_edge_crosses_a_box() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.patches import FancyBboxPatch, PathPatch
+
+    for seed in range(6):
+        (axes,) = SearchSpace(nodes=(14, 20)).sample(seed=seed).draw().axes
+        boxes = [p.get_bbox() for p in axes.patches if isinstance(p, FancyBboxPatch)]
+        for patch in axes.patches:
+            if isinstance(patch, PathPatch):
+                (points,) = patch.get_path().interpolated(4).to_polygons(closed_only=False)
+                for x, y in points[1:-1]:
+                    assert not any(b.x0 < x < b.x1 and b.y0 < y < b.y1 for b in boxes)
+
+
+def test_saved_by_suffix(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    genome = templates.text_cnn()
+    genome.draw(tmp_path / "graph.svg", title="a student")
+    genome.draw(str(tmp_path / "graph.png"))
+    assert (tmp_path / "graph.svg").read_text().lstrip().startswith("<?xml")
+    assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="not supported"):
+        genome.draw(tmp_path / "graph.doc")
+    assert "</svg>" in (genome._repr_svg_() or "")
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingResourceError, match=r"pip install 'rosearch\[plot\]'"):
+        templates.text_cnn().draw()
+    assert templates.text_cnn()._repr_svg_() is None
+
+
+def test_matplotlib_is_not_imported_before_it_is_used() -> None:
+    code = (
+        "import sys, rosearch; print(rosearch.SearchSpace().sample(seed=0)); "
+        "assert 'matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,88 @@
+"""Hand-designed students, and encoders as genomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import transformers
+
+from rosearch.errors import GenomeError
+from rosearch.space import SearchSpace, genome_cost, templates
+
+
+@pytest.mark.parametrize("name", templates.ALL)
+def test_all_are_in_the_default_space(name: str) -> None:
+    make = templates.ALL[name]
+    assert make() in SearchSpace()
+    small = make(width=96, embedding_width=64)
+    assert small in SearchSpace()
+    assert (small.width, small.embedding_width) == (96, 64)
+
+
+def test_transformers_of_the_papers_are_in_the_default_space() -> None:
+    space = SearchSpace()
+    for layers in (3, 6):
+        student = templates.transformer(layers=layers, width=768, embedding_width=768, heads=12)
+        assert student in space
+        assert len(student.nodes) == 2 * layers
+    assert templates.transformer(layers=12, width=768, embedding_width=768, heads=12) in space
+
+
+def test_tinybert_is_about_as_large_as_published() -> None:
+    # 14.5 million parameters in Jiao et al. 2020, table 1.
+    assert genome_cost(templates.tinybert()).parameters == pytest.approx(14.5e6, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (transformers.BertConfig(), (768, 768, 12)),
+        (transformers.RobertaConfig(num_hidden_layers=6), (768, 768, 6)),
+        (transformers.DistilBertConfig(), (768, 768, 6)),
+        (transformers.AlbertConfig(hidden_size=768, num_attention_heads=12, intermediate_size=3072),
+         (768, 128, 12)),
+        (transformers.ElectraConfig(), (256, 128, 12)),
+        (transformers.DebertaV2Config(hidden_size=768, num_hidden_layers=12,
+                                      num_attention_heads=12, intermediate_size=3072),
+         (768, 768, 12)),
+        (transformers.BertConfig(hidden_size=312, num_hidden_layers=4, intermediate_size=1200),
+         (312, 312, 4)),
+    ],
+    ids=lambda value: getattr(value, "model_type", ""),
+)  # fmt: skip
+def test_from_transformer(config: Any, shape: tuple[int, int, int]) -> None:
+    genome = templates.from_transformer(config)
+    assert (genome.width, genome.embedding_width, len(genome.nodes)) == (*shape[:2], 2 * shape[2])
+    assert genome.pooling == "first"
+    heads = getattr(config, "num_attention_heads", None) or config.n_heads
+    assert {n.parameters["heads"] for n in genome.nodes[::2]} == {heads}
+    assert {n.parameters["expansion"] for n in genome.nodes[1::2]} == {4}
+    assert genome in SearchSpace()
+
+
+def test_a_transformer_is_as_large_as_its_model() -> None:
+    config = transformers.BertConfig(num_hidden_layers=2, hidden_size=96, num_attention_heads=4,
+                                     intermediate_size=384)  # fmt: skip
+    model = transformers.BertModel(config, add_pooling_layer=False)
+    theirs = sum(p.numel() for p in model.parameters())
+    ours = genome_cost(templates.from_transformer(config)).parameters
+    # Beside: the projection of the embedding, gains, the last norm, the classifier.
+    beside = (96 * 96 + 96) + 4 * 96 + 2 * 96 + (2 * 96 + 2)
+    assert ours == theirs + beside
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            transformers.BertConfig(hidden_size=1024, num_attention_heads=16),
+            "has 16 heads at width",
+        ),
+        (transformers.BertConfig(intermediate_size=768 * 8), "6144 wide at width 768; .* 1, 2, 4"),
+        (transformers.ResNetConfig(), "resnet configuration has no hidden_size or dim"),
+    ],
+)
+def test_what_does_not_fit(config: Any, message: str) -> None:
+    with pytest.raises(GenomeError, match=message):
+        templates.from_transformer(config)

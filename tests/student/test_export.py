@@ -1,0 +1,125 @@
+"""Students outside eager PyTorch: ONNX, torch.export, torch.compile."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rosearch.operators as ops
+from rosearch.errors import MissingResourceError
+from rosearch.operators import EmbeddingOperator
+from rosearch.space import Embedding, Genome, Node, templates
+from rosearch.student import (
+    StudentConfig,
+    StudentForSequenceClassification,
+    export_onnx,
+    export_program,
+)
+
+SMALL: dict[str, Any] = {"width": 48, "embedding_width": 8}
+
+
+def genomes() -> Iterator[Any]:
+    """One small student for everything that a genome can hold."""
+    for name, template in templates.ALL.items():
+        yield pytest.param(template(**SMALL), id=f"template {name}")
+    for name in ops.names():
+        yield pytest.param(Genome(**SMALL, nodes=(Node(name),)), id=name)
+    for name in ops.names(EmbeddingOperator):
+        yield pytest.param(Genome(**SMALL, embedding=Embedding(name)), id=name)
+    branches = (Node("convolution", inputs=(0,)), Node("identity", inputs=(0,)))
+    for pooling in ops.POOLINGS:
+        merge = Node("feed_forward", inputs=(0, 1, 2), merge="gated", residual=False)
+        genome = Genome(**SMALL, pooling=pooling, nodes=(*branches, merge), outputs=(2, 3))
+        yield pytest.param(genome, id=f"{pooling} pooling and gated merge")
+
+
+GENOMES = tuple(genomes())
+
+
+def make(genome: Genome) -> StudentForSequenceClassification:
+    """A student all of whose parameters have left their start."""
+    torch.manual_seed(0)
+    config = StudentConfig(genome, vocab_size=60, max_position_embeddings=40, num_labels=3)
+    student = StudentForSequenceClassification(config).eval()
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return student
+
+
+def batches() -> Iterator[tuple[torch.Tensor, ...]]:
+    """Several shapes: without padding, padded behind, padded before."""
+    torch.manual_seed(1)
+    for batch, length in ((1, 1), (1, 7), (5, 2), (3, 16), (4, 40)):
+        ids = torch.randint(1, 60, (batch, length))
+        types = torch.randint(0, 2, (batch, length))
+        real = torch.arange(length) < torch.randint(1, length + 1, (batch, 1))
+        for mask in (torch.ones_like(ids), real.long(), real.flip(1).long()):
+            yield ids * mask, mask, types
+
+
+@pytest.fixture(scope="module")
+def onnxruntime() -> Any:
+    pytest.importorskip("onnxscript")
+    return pytest.importorskip("onnxruntime")
+
+
+class TestExport:
+    @pytest.mark.parametrize("genome", GENOMES)
+    def test_same_logits(self, genome: Genome, tmp_path: Path, onnxruntime: Any) -> None:
+        student = make(genome)
+        program = export_program(student).module()
+        session = onnxruntime.InferenceSession(export_onnx(student, tmp_path / "student.onnx"))
+        for ids, mask, types in batches():
+            given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+            used = {i.name for i in session.get_inputs()}
+            assert used == set(given)
+            (out,) = session.run(["logits"], {k: v.numpy() for k, v in given.items()})
+            with torch.no_grad():
+                expected = student(**given).logits
+                torch.testing.assert_close(program(ids, mask, types), expected, rtol=0, atol=1e-5)
+            torch.testing.assert_close(torch.from_numpy(out), expected, rtol=0, atol=1e-4)
+
+    def test_says_what_it_is_and_keeps_the_mode(self, tmp_path: Path, onnxruntime: Any) -> None:
+        genome = templates.text_cnn(**SMALL)
+        student = make(genome).train()
+        path = export_onnx(student, tmp_path / "student.onnx")
+        assert student.training
+        assert [p.name for p in tmp_path.iterdir()] == ["student.onnx"]
+        metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+        assert Genome.from_json(metadata["genome"]) == genome
+        assert json.loads(metadata["id2label"])["2"] == "LABEL_2"
+
+    @pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+    def test_missing_package(
+        self, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        find = sys.modules["importlib.util"].find_spec
+        monkeypatch.setattr("importlib.util.find_spec", lambda n: None if n == package else find(n))
+        with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[onnx\]"') as error:
+            export_onnx(make(templates.bag_of_words(**SMALL)), tmp_path / "student.onnx")
+        assert repr(package) in str(error.value)
+
+
+class TestCompile:
+    @pytest.mark.parametrize("genome", GENOMES)
+    def test_no_graph_breaks(self, genome: Genome) -> None:
+        torch.compiler.reset()
+        student = make(genome)
+        compiled = torch.compile(student, backend="eager", fullgraph=True, dynamic=True)
+        for ids, mask, types in list(batches())[4:9:2]:
+            for model in (student, compiled):
+                student.zero_grad()
+                out = model(ids, mask, types, labels=torch.zeros(len(ids), dtype=torch.long))
+                out.loss.backward()
+                found = out.logits.detach(), [p.grad for p in student.parameters()]
+                if model is student:
+                    expected = found
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

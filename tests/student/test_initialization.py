@@ -1,0 +1,179 @@
+"""Students of every input start from their teacher, and keep it through saving."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+import rosearch.operators as ops
+from rosearch.data import TextDataset
+from rosearch.distill import Distiller, Teacher
+from rosearch.operators.testing_embedding import SmallLexicon
+from rosearch.space import Genome
+from rosearch.student import EmbeddingLexicon, student_cost
+from rosearch.student import lexicon as lexicon_module
+
+INPUTS = sorted(ops.names(ops.EmbeddingOperator))
+NEIGHBOURLY = ("neighbour_smoothed_embedding", "synonym_code_embedding")
+
+
+def genome(embedding: str, **sizes: int) -> Genome:
+    return Genome(**{"width": 16, "embedding_width": 8, **sizes}, embedding=embedding)
+
+
+@pytest.fixture
+def teacher(teacher_folder: Path, tmp_path: Path) -> Teacher:
+    return Teacher.from_pretrained(teacher_folder, cache_dir=tmp_path, device="cpu")
+
+
+@pytest.fixture
+def distiller(teacher: Teacher, dataset: TextDataset) -> Distiller:
+    train, dev = dataset.split(60, 20, seed=0)
+    return Distiller(teacher, train, dev, epochs=1, progress=False, device="cpu")
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("width", [8, 40])
+def test_tables_and_projection_are_the_teacher_s(
+    distiller: Distiller, name: str, width: int
+) -> None:
+    student = distiller.student(genome(name, embedding_width=width))
+    own, given = student.embedding, distiller.teacher.embedding
+    columns = min(width, given.tokens.shape[1])
+    kept = torch.arange(len(given.tokens)) != own.shape.padding
+    for module, table in ((own.tokens, given.tokens), (own.positions, given.positions)):
+        expected = torch.from_numpy(table[:, :columns].copy())
+        found = module.weight[: len(expected), :columns]
+        if module is own.tokens:
+            found, expected = found[kept], expected[kept]
+        torch.testing.assert_close(found, expected)
+    assert own.tokens.weight[own.shape.padding].abs().max() == 0
+    weight = own.projection.weight.detach()
+    product = weight @ weight.T if weight.shape[0] <= weight.shape[1] else weight.T @ weight
+    torch.testing.assert_close(product, torch.eye(len(product)), rtol=1e-4, atol=1e-4)
+    if name == "character_embedding":
+        assert own.ngrams.weight[:, :columns].std() > 0.03
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_what_is_prepared_is_saved(distiller: Distiller, name: str, tmp_path: Path) -> None:
+    student = distiller.student(genome(name)).eval()
+    student.save_pretrained(tmp_path)
+    loaded: Any = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    texts = ["a good film .", "what a qwertz movie !"]
+    inputs = student.tokenizer(texts, padding=True, return_tensors="pt")
+    assert torch.equal(loaded(**inputs).logits, student(**inputs).logits)
+    ours, theirs = dict(student.named_buffers()), dict(loaded.named_buffers())
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[label]) for label, tensor in ours.items())
+    assert bool(ours) == (name != "subword_embedding")
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_cost_is_counted_without_memory(distiller: Distiller, name: str) -> None:
+    student = distiller.student(genome(name))
+    counted = sum(p.numel() for p in student.parameters())
+    cost = student_cost(student.config)
+    assert cost["parameters"] == counted
+    assert cost["flops"] > 0
+    plain = sum(p.numel() for p in distiller.student(genome("subword_embedding")).parameters())
+    extra = 4000 * 8 if name == "character_embedding" else 0
+    assert counted == plain + extra
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_trains(distiller: Distiller, name: str) -> None:
+    result = distiller.distill(genome(name))
+    assert result.accuracy > 0.4
+    buffers = dict(distiller.student(genome(name)).named_buffers())
+    for label, buffer in result.student.named_buffers():
+        assert torch.equal(buffer, buffers[label]), label
+
+
+class TestLexiconOfADistiller:
+    @pytest.fixture(autouse=True)
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        monkeypatch.setattr(lexicon_module, "_known", {})
+        asked: list[int] = []
+        real = EmbeddingLexicon.neighbours
+
+        def counted(self: Any, words: Any, *, count: int) -> Any:
+            asked.append(count)
+            return real(self, words, count=count)
+
+        monkeypatch.setattr(EmbeddingLexicon, "neighbours", counted)
+        return asked
+
+    def test_plain_students_look_nothing_up(
+        self, distiller: Distiller, asked: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ops.Vocabulary, "of", None)
+        distiller.student(genome("subword_embedding"))
+        assert asked == []
+
+    def test_neighbours_are_looked_up_once_in_a_process(
+        self, distiller: Distiller, asked: list[int]
+    ) -> None:
+        for seed in range(2):
+            # As a pool does, which sends the pipeline with every candidate.
+            sent = pickle.loads(pickle.dumps(distiller))
+            for name in INPUTS:
+                sent.student(genome(name), seed=seed)
+        assert len(asked) == 1
+
+    def test_the_default_is_the_teacher_s_embedding(self, distiller: Distiller) -> None:
+        student = distiller.student(genome("synonym_code_embedding"))
+        vocabulary = ops.Vocabulary.of(distiller.teacher.tokenizer)
+        again = distiller.student(genome("synonym_code_embedding"))
+        again.embedding.prepare(
+            vocabulary, EmbeddingLexicon(vocabulary, distiller.teacher.embedding.tokens)
+        )
+        assert torch.equal(student.embedding.tokens.codes, again.embedding.tokens.codes)
+
+    @pytest.mark.parametrize("name", NEIGHBOURLY)
+    def test_another_one_is_used_and_named(
+        self, teacher: Teacher, dataset: TextDataset, asked: list[int], name: str
+    ) -> None:
+        train, dev = dataset.split(60, 20, seed=0)
+        plain = Distiller(teacher, train, dev, progress=False)
+        given = Distiller(teacher, train, dev, progress=False, lexicon=SmallLexicon())
+        assert "lexicon" not in plain.settings
+        assert json.loads(json.dumps(given.settings))["lexicon"] == {"name": "small"}
+        table = given.student(genome(name)).embedding.tokens.table()
+        good, great = teacher.tokenizer.convert_tokens_to_ids(["good", "great"])
+        plainly = plain.student(genome("subword_embedding")).embedding.tokens.weight
+        before = (plainly[good] - plainly[great]).norm()
+        assert (table[good] - table[great]).norm() < 0.9 * before
+        assert asked == []
+
+
+def test_the_wrong_teacher_is_refused(distiller: Distiller) -> None:
+    from rosearch.student import StudentForSequenceClassification, start_from_teacher
+
+    config = distiller.config(genome("subword_embedding"))
+    config.vocab_size += 1
+    with pytest.raises(ValueError, match="share their teacher's tokenizer"):
+        start_from_teacher(StudentForSequenceClassification(config), distiller.teacher.embedding)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_white_box_attacks_see_what_the_model_reads(distiller: Distiller, name: str) -> None:
+    from rosearch.attack.gradients import token_gradients
+
+    student = distiller.student(genome(name)).eval()
+    texts = ["the film was good .", "a bad movie ."]
+    (first, _) = token_gradients(
+        student, student.tokenizer, texts, [0, 1], side=0, max_length=32, pad_id=0,
+        token_budget=512, rows_of=lambda _: lambda __: [],
+    )  # fmt: skip
+    assert first.gradients.shape == (5, 8)
+    assert first.first_order is not None
+    ids = torch.from_numpy(first.ids).unsqueeze(0)
+    table = first.first_order.table
+    torch.testing.assert_close(table[ids[0]], student.embedding.tokens(ids)[0])
