@@ -62,6 +62,19 @@ def unpadded(mask: torch.Tensor) -> bool:
     return mask.device.type == "cpu" and bool(mask.all())
 
 
+def blank(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Zero at padding.
+
+    By a product, which takes a tenth of ``masked_fill``'s time on a CPU; so what stands at
+    padding has to be finite, as the hidden states of a student are.
+
+    Args:
+        hidden: ``(batch, length, ...)``.
+        mask: bool ``(batch, length)``, true at real tokens.
+    """
+    return hidden * mask.view(*mask.shape, *[1] * (hidden.dim() - 2))
+
+
 class Searchable(nn.Module, ABC):
     """What operators of both kinds say to the search; subclass :class:`Operator` or
     :class:`~rosearch.operators.embedding.EmbeddingOperator`.
@@ -116,6 +129,9 @@ class Operator(Searchable):
         width: Channels of input and output.
     """
 
+    mixes_tokens: ClassVar[bool] = True
+    """False for an operator that treats every token by itself, so that padding needs no care."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
@@ -133,12 +149,14 @@ class Operator(Searchable):
         """Transform ``hidden``; no value at a padded position may reach a real one.
 
         Args:
-            hidden: ``(batch, length, width)``; zero wherever ``mask`` is false.
+            hidden: ``(batch, length, width)``; zero wherever ``mask`` is false, unless
+                :attr:`mixes_tokens` is false.
             mask: bool ``(batch, length)``, true at real tokens. The real tokens of a row are
                 one stretch, with padding after it (or before it).
 
         Returns:
-            ``(batch, length, width)``; what it holds at padded positions does not matter.
+            ``(batch, length, width)``; what it holds at padded positions does not matter, as long
+            as it is finite.
         """
 
     # nn.Module declares forward as an attribute, which mypy lets nothing make final.
@@ -149,10 +167,9 @@ class Operator(Searchable):
         The second time is for training: a huge value that an operator leaves at a padded position
         counts in no answer, but gives NaN in the backward pass of the norm that follows.
         """
-        if unpadded(mask):
+        if not self.mixes_tokens or unpadded(mask):
             return self.compute(hidden, mask)
-        padding = ~mask.unsqueeze(-1)
-        return self.compute(hidden.masked_fill(padding, 0.0), mask).masked_fill(padding, 0.0)
+        return blank(self.compute(blank(hidden, mask), mask), mask)
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
@@ -209,8 +226,8 @@ class LinearEnding(Operator):
         Returns:
             ``(batch, width)``.
         """
-        if not unpadded(mask):
-            hidden = hidden.masked_fill(~mask.unsqueeze(-1), 0.0)
+        if self.mixes_tokens and not unpadded(mask):
+            hidden = blank(hidden, mask)
         out: torch.Tensor = getattr(self, self.last)(pool(self.before_last(hidden, mask), mask))
         return out
 

@@ -24,6 +24,7 @@ class FeedForward(LinearEnding):
 
     choices = {"expansion": Choice(1, 2, 4, default=2)}
     family = "feed-forward"
+    mixes_tokens = False
     source = "Vaswani et al. 2017, equation 2"
     last = "contract"
 
@@ -51,6 +52,7 @@ class GatedLinearUnit(LinearEnding):
 
     choices = {"expansion": Choice(1, 2)}
     family = "feed-forward"
+    mixes_tokens = False
     source = "Dauphin et al. 2017, equation 1"
     last = "contract"
 
@@ -81,6 +83,7 @@ class GatedFeedForward(LinearEnding):
 
     choices = {"expansion": Choice(1, 2, 4, default=2), "gate": Choice("gelu", "silu")}
     family = "feed-forward"
+    mixes_tokens = False
     source = "Shazeer 2020, equation 6"
     last = "contract"
 
@@ -103,6 +106,7 @@ class Identity(Operator):
     """Passes its input on, so that a graph can skip without computing."""
 
     family = "identity"
+    mixes_tokens = False
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return hidden

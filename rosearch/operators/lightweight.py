@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.operators.attention import heads_complaint
-from rosearch.operators.base import Choice, LinearEnding, registry, unpadded
+from rosearch.operators.base import Choice, LinearEnding, blank, registry, unpadded
 from rosearch.operators.kernels import depthwise_convolution, gated_activation
 
 
@@ -88,7 +88,7 @@ class DynamicConvolution(LinearEnding):
         batch, length, width = hidden.shape
         gated = gated_activation(self.projection_in(hidden))
         if not unpadded(mask):
-            gated = gated.masked_fill(~mask.unsqueeze(-1), 0.0)
+            gated = blank(gated, mask)
         predicted = self.prediction(gated).view(batch, length, self.heads, self.kernel_size)
         kernels = torch.softmax(predicted, dim=-1)
         half = self.kernel_size // 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from rosearch.operators.base import unpadded
+from rosearch.operators.base import blank, unpadded
 
 MERGES = ("sum", "mean", "gated")
 """Ways in which a node joins several inputs."""
@@ -105,7 +105,7 @@ class Pool(nn.Module):
         if self.kind == "mean" and whole:
             return hidden.mean(dim=1)
         if not whole:
-            hidden = hidden.masked_fill(~mask.unsqueeze(-1), 0.0)
+            hidden = blank(hidden, mask)
         if self.kind == "mean":
             return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).to(hidden.dtype)
         scores = (hidden @ self.scores).masked_fill(~mask, torch.finfo(hidden.dtype).min)

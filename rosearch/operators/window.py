@@ -1,4 +1,7 @@
-"""Average and maximum over a window of tokens."""
+"""Average and maximum over a window of tokens.
+
+As images of height one in the channels-last layout, so that nothing is transposed in memory.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry
+from rosearch.operators.base import Choice, Operator, registry, unpadded
 
 
 @registry.register("average_pooling")
@@ -29,11 +32,16 @@ class AveragePooling(Operator):
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         def mean(x: torch.Tensor) -> torch.Tensor:
-            return functional.avg_pool1d(x, self.window, stride=1, padding=self.window // 2)
+            image = x.transpose(1, 2).unsqueeze(2)
+            out = functional.avg_pool2d(
+                image, (1, self.window), stride=1, padding=(0, self.window // 2)
+            )
+            return out.squeeze(2).transpose(1, 2)
 
-        # Both means divide by the window, so their quotient divides by the real tokens in it.
-        share = mean(mask[:, None, :].to(hidden.dtype)).clamp(min=0.5 / self.window)
-        return (mean(hidden.transpose(1, 2)) / share).transpose(1, 2)
+        # Both means divide by the window, so their quotient divides by the real tokens in it; of
+        # a batch without padding one row tells for all.
+        seen = (mask[:1] if unpadded(mask) else mask).unsqueeze(-1).to(hidden.dtype)
+        return mean(hidden) * mean(seen).clamp(min=0.5 / self.window).reciprocal()
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
@@ -57,10 +65,11 @@ class MaxPooling(Operator):
         self.window = window
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        lowest = torch.finfo(hidden.dtype).min
-        shielded = hidden.masked_fill(~mask.unsqueeze(-1), lowest)
-        # As an image of height one in the channels-last layout, nothing is transposed in memory.
-        image = shielded.transpose(1, 2).unsqueeze(2)
+        if not unpadded(mask):
+            # Padding is zero, and now becomes the lowest number there is.
+            lowest = torch.finfo(hidden.dtype).min
+            hidden = hidden + (~mask).to(hidden.dtype).unsqueeze(-1) * lowest
+        image = hidden.transpose(1, 2).unsqueeze(2)
         out = functional.max_pool2d(
             image, (1, self.window), stride=1, padding=(0, self.window // 2)
         )
