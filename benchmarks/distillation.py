@@ -210,7 +210,7 @@ def compare(task: Task, options: argparse.Namespace) -> list[Run]:
         sides.append(lambda: by_rosearch(task, "rosearch, first candidate"))
     sides += [
         lambda: by_rosearch(task, "rosearch"),
-        lambda: by_rosearch(task, "rosearch, dense updates", embedding_updates="dense"),
+        lambda: by_rosearch(task, "rosearch, lazy updates", embedding_updates="lazy"),
         lambda: by_rosearch(task, "rosearch, bfloat16", precision="bfloat16"),
         lambda: limit(task),
     ]

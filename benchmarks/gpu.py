@@ -9,7 +9,8 @@ pytest runs the tests of the kernels, and Liger-Kernel and TextAttack are measur
 rosearch. Without a folder texts are made up; without WordNet the attack is deepwordbug in place of
 pwws. Victim and teacher are of BERT_BASE's shape with random weights, which serve for speed.
 
-Each part prints its rows as it ends. What would begin after --minutes is left out, and named.
+Each part prints its rows as it ends. What would begin after --minutes is left out, and named. A
+part that fails gets a row that says why; the exit status is then 1.
 Sides of one comparison run in turn, and the median of their times counts.
 """
 
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,17 +66,22 @@ class Run:
         return bool(self.options.small)
 
     def part(self, name: str, work: Callable[[Run], Iterator[Row]]) -> None:
-        """Do one part, or say why it was left out."""
+        """Do one part, or say why it was left out or failed."""
         minutes = (time.monotonic() - self.begun) / 60
         if minutes > self.options.minutes:
             self.add((name, "left out", f"{minutes:.1f} minutes had passed"))
             return
         print(f"\n{name}, after {minutes:.1f} minutes", flush=True)
-        for row in work(self):
-            self.add(row)
-            if time.monotonic() - self.begun > 60 * (self.options.minutes + 1):
-                self.add((f"rest of {name}", "left out", "a minute past the limit"))
-                break
+        try:
+            for row in work(self):
+                self.add(row)
+                if time.monotonic() - self.begun > 60 * (self.options.minutes + 1):
+                    self.add((f"rest of {name}", "left out", "a minute past the limit"))
+                    break
+        except Exception as error:  # noqa: BLE001  # the other parts' rows are wanted all the same
+            traceback.print_exc()
+            reason = (str(error).strip().splitlines() or [""])[0]
+            self.add((name, "FAILED", f"{type(error).__name__}: {reason:.200}"))
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
@@ -380,4 +387,4 @@ def main(line: list[str] | None = None) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(any(figure == "FAILED" for _, figure, _ in main()))

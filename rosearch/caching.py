@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 CACHE_VARIABLE = "ROSEARCH_CACHE"
@@ -27,3 +28,18 @@ def cache_folder(
     if create:
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def share(path: Path) -> None:
+    """Give a file, or a folder and all in it, the rights that the umask leaves to new ones.
+
+    ``tempfile`` and safetensors let in nobody but who runs them, and several users may share a
+    cache.
+    """
+    # It can only be read by setting it. A file made by another thread meanwhile is too private.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for found in (path, *path.rglob("*")):
+        rights = (0o777 if found.is_dir() else 0o666) & ~mask
+        # Added to what is there, such as the bit by which a folder hands on its group.
+        found.chmod(stat.S_IMODE(found.stat().st_mode) | rights)

@@ -154,8 +154,10 @@ class TextDataset:
     @property
     def fingerprint(self) -> str:
         """Hash of texts, labels and class names; equal content has equal fingerprints."""
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (*self.classes, "", *self.texts):
+        # How many pieces of which kind follow, so that equal pieces of two kinds are told apart.
+        layout = f"{len(self.classes)} classes, {len(self)} {'pairs' if self.is_pairs else 'texts'}"
+        digest = hashlib.blake2b(layout.encode(), digest_size=16)
+        for part in (*self.classes, *self.texts):
             for piece in (part,) if isinstance(part, str) else part:
                 encoded = piece.encode("utf-8", "surrogatepass")
                 digest.update(len(encoded).to_bytes(8, "big") + encoded)

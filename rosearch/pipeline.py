@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rosearch.attack import RobustnessEvaluator
+from rosearch.caching import share
 from rosearch.distill import Distiller
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
@@ -154,6 +155,7 @@ class Pipeline:
         try:
             with quiet_transformers():
                 student.save_pretrained(scratch)
+            share(scratch)
             shutil.rmtree(folder, ignore_errors=True)
             scratch.rename(folder)
         except BaseException:

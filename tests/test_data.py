@@ -106,6 +106,12 @@ def test_fingerprint_depends_on_all_content_and_nothing_else():
     assert make().fingerprint == data.fingerprint
     # The borders between texts count, not only their letters.
     assert TextDataset(["ab", "c"], [0, 1]) != TextDataset(["a", "bc"], [0, 1])
+    # So do where class names end, and whether two texts are a pair.
+    single = TextDataset.unlabelled(["a", "b"], classes=["x"])
+    assert single != TextDataset.unlabelled([("a", "b")], classes=["x"])
+    assert TextDataset.unlabelled(["b", "", "c"], classes=["a"]) != TextDataset.unlabelled(
+        ["c"], classes=["a", "", "b"]
+    )
     assert isinstance(TextDataset(["lone surrogate \ud800"], [0]).fingerprint, str)
 
 

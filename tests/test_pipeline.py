@@ -85,7 +85,14 @@ def test_all_students_stay_where_asked(pipeline: rs.Pipeline, tmp_path: Path) ->
     keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path, keep_all=True)
     keeping(genome, seed=0)
     keeping.discard(genome, seed=0)
-    assert (keeping.folder(genome, seed=0) / "model.safetensors").exists()
+    kept = keeping.folder(genome, seed=0)
+    assert (kept / "model.safetensors").exists()
+    # And whoever may read what is new there may read them.
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "file").touch()
+    assert kept.stat().st_mode == (tmp_path / "new").stat().st_mode
+    for path in kept.iterdir():
+        assert path.stat().st_mode == (tmp_path / "new" / "file").stat().st_mode
 
 
 def test_survives_pickling(pipeline: rs.Pipeline) -> None:

@@ -41,8 +41,7 @@ class Bfloat16Victim(ModelVictim):
         self, model: torch.nn.Module, tokenizer: Any, *, margin: float = 0.05, **settings: Any
     ) -> None:
         self._exact = ModelVictim(_float32(model), tokenizer, **settings)
-        low = copy.deepcopy(model).to(torch.bfloat16)
-        super().__init__(low, tokenizer, **settings)
+        super().__init__(_copied(model, torch.bfloat16), tokenizer, **settings)
         self.tokens = self._exact.tokens
         self.margin = check_number("margin", margin, least=0.0, most=1.0)
 
@@ -111,5 +110,15 @@ def _dtype(model: torch.nn.Module) -> str:
 def _float32(model: torch.nn.Module) -> torch.nn.Module:
     low = (torch.bfloat16, torch.float16)
     if any(parameter.dtype in low for parameter in model.parameters()):
-        return copy.deepcopy(model).float()
+        return _copied(model, torch.float32)
     return model
+
+
+def _copied(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """A copy of another precision, without copying what changes anyway, nor the tokenizer."""
+    memo: dict[int, Any] = {id(b): b.to(dtype) for b in model.buffers() if b.is_floating_point()}
+    for p in model.parameters():
+        if p.is_floating_point():
+            memo[id(p)] = torch.nn.Parameter(p.detach().to(dtype), requires_grad=p.requires_grad)
+    tokenizer = getattr(model, "tokenizer", None)
+    return copy.deepcopy(model, {**memo, id(tokenizer): tokenizer})

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rosearch.caching import share
 from rosearch.errors import DataError
 
 FORMAT = 1
@@ -117,8 +118,17 @@ class CachedArray:
             values: ``(rows of the part, width)``.
 
         Raises:
-            DataError: A value is not finite, and so of no use to any student.
+            DataError: The shape is another, or a value is not finite, and so of no use to any
+                student.
         """
+        first, end = self.parts[part]
+        expected = (int(self.offsets[end] - self.offsets[first]), self.width)
+        if tuple(values.shape) != expected:
+            raise DataError(
+                f"The teacher's {self.identity.get('what', 'outputs')} have the shape "
+                f"{tuple(values.shape)}; expected {expected} by its configuration. Nothing is "
+                f"cached; leave out the loss that needs them."
+            )
         if not bool(torch.isfinite(values).all()):
             raise DataError(
                 f"The teacher's {self.identity.get('what', 'outputs')} are not finite (in float32: "
@@ -179,6 +189,7 @@ class CachedArray:
                 json.dump(manifest, file)
                 file.flush()
                 os.fsync(file.fileno())
+            share(Path(scratch))
             Path(scratch).replace(self._manifest_path)
         except BaseException:
             Path(scratch).unlink(missing_ok=True)
@@ -227,6 +238,7 @@ class CachedArray:
                 target.write(block)
                 left -= len(block)
         self._write_manifest({**self._header, "sums": manifest["sums"][:kept]})
+        share(Path(scratch))
         Path(scratch).replace(self.path)
 
 

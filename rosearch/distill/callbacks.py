@@ -64,7 +64,9 @@ class Callbacks:
 
     They are called in order with ``(args, state, control, model=, processing_class=, optimizer=)``
     at the beginning and end of training and of each epoch, after each step, after each evaluation
-    on dev, and to log. Of what they answer, ``control.should_training_stop`` counts; ``args`` is a
+    on dev, and to log. What they keep for themselves, such as the counter of transformers'
+    ``EarlyStoppingCallback``, is in no checkpoint; for an early stop that outlives one, set
+    ``patience``. Of what they answer, ``control.should_training_stop`` counts; ``args`` is a
     :class:`LoopArguments`.
 
     Args:
@@ -88,9 +90,13 @@ class Callbacks:
         seed: int,
         name: str,
     ) -> None:
-        from transformers import TrainerControl, TrainerState
+        from transformers import TrainerCallback, TrainerControl, TrainerState
 
         self._callbacks = tuple(callbacks)
+        self.reads_steps = any(
+            type(callback).on_step_end is not TrainerCallback.on_step_end for callback in callbacks
+        )
+        """Whether a callback looks at the student after each step."""
         self._given = {
             "model": model,
             "processing_class": getattr(model, "tokenizer", None),

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from rosearch.caching import share
 from rosearch.errors import DataError
 
 
@@ -61,6 +62,16 @@ class Checkpoint:
 
     updates: Mapping[str, torch.Tensor]
     """State of the optimizer."""
+
+
+def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """Digest of named tensors, wherever they are."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        flat = value.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 _PARTS = ("model", "best", "objective", "updates")
@@ -111,8 +122,9 @@ class CheckpointFile:
             return None
         if key != self.key:
             raise DataError(
-                f"{self.path} is the checkpoint of another training: genome, seed, data, teacher "
-                f"or settings differ. Give each training a file of its own, or delete this one."
+                f"{self.path} is the checkpoint of another training: genome, seed, parent, "
+                f"data, teacher or settings differ. Give each training a file of its own, or "
+                f"delete this one."
             )
         if same:
             parts["best"] = parts["model"]
@@ -140,6 +152,7 @@ class CheckpointFile:
         os.close(handle)
         try:
             save_file(tensors, scratch, metadata={"rosearch": json.dumps(header)})
+            share(Path(scratch))
             Path(scratch).replace(self.path)
         except BaseException:
             Path(scratch).unlink(missing_ok=True)

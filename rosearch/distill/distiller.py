@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rosearch.data import TextDataset
-from rosearch.distill.checkpoints import CheckpointFile, Epoch
+from rosearch.distill.checkpoints import CheckpointFile, Epoch, weights_digest
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective, wanted_by
 from rosearch.distill.optimization import Optimization
@@ -251,13 +251,13 @@ class Distiller:
             epochs: Epoch to stop after; the learning rates are those of the Distiller's ``epochs``
                 all the same. Default: train to the end.
             checkpoint: File that training goes on from, where it is there, and that its state is
-                put into after every epoch. Each genome and seed needs a file of its own.
+                put into after every epoch. Each genome, seed and parent needs a file of its own.
             parent: As for :meth:`student`.
 
         Raises:
             DataError: The checkpoint is another training's, or further than ``epochs``.
-            EvaluationError: The loss is not finite, memory is not enough, or the student lacks what
-                a loss compares.
+            EvaluationError: The loss is not finite, memory is not enough, a callback ended training
+                before the first epoch, or the student lacks what a loss compares.
             ValueError: ``epochs`` is more than the Distiller's.
         """
         outputs = self._outputs
@@ -276,7 +276,7 @@ class Distiller:
             pad_id=self.teacher.pad_id,
             seed=seed,
             until=epochs,
-            checkpoint=self._file(checkpoint, genome, seed),
+            checkpoint=self._file(checkpoint, genome, seed, parent),
             callbacks=self.callbacks,
             name=f"{genome.key[:8]}-{seed}",
             progress=f"distil {genome.key[:8]}" if self.progress else None,
@@ -291,11 +291,20 @@ class Distiller:
         )
 
     def _file(
-        self, path: str | os.PathLike[str] | None, genome: Genome, seed: int
+        self,
+        path: str | os.PathLike[str] | None,
+        genome: Genome,
+        seed: int,
+        parent: StudentForSequenceClassification | None,
     ) -> CheckpointFile | None:
         if path is None:
             return None
-        identity = {"settings": self.settings, "genome": genome.key, "seed": seed}
+        identity = {
+            "settings": self.settings,
+            "genome": genome.key,
+            "seed": seed,
+            "parent": None if parent is None else weights_digest(parent.state_dict()),
+        }
         return CheckpointFile(Path(path), identity)
 
     def cache_size(self) -> int:

@@ -7,7 +7,7 @@ update cost more than many a student's own computation, though a batch reads a f
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,10 @@ for the usual betas."""
 
 
 def lazy_tables(model: nn.Module) -> list[nn.Embedding]:
-    """The embeddings of a model whose rows may wait: large, trained, not shared, on a CPU."""
+    """The embeddings of a model whose rows may wait: large, trained, not shared, on a CPU.
+
+    A subclass that reads its table in a way of its own is left out: it may give no sparse gradient.
+    """
     owners: dict[int, int] = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
@@ -36,6 +39,7 @@ def lazy_tables(model: nn.Module) -> list[nn.Embedding]:
         module
         for module in model.modules()
         if isinstance(module, nn.Embedding)
+        and type(module).forward is nn.Embedding.forward
         and module.num_embeddings >= LEAST_ROWS
         and module.weight.requires_grad
         and module.weight.device.type == "cpu"
@@ -226,20 +230,24 @@ class LazyEmbeddings:
             return gradient.coalesce().indices()[0]
         return torch.arange(len(gradient))
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """Moments and the number of steps, all rows brought up to date before."""
+    def state(self) -> dict[torch.Tensor, dict[str, torch.Tensor]]:
+        """What ``torch.optim.AdamW`` would hold of each table, all rows brought up to date."""
         self.flush()
-        state = {"steps": torch.tensor(self._total)}
-        for number, (first, second) in enumerate(self._moments):
-            state |= {f"{number}/first": first, f"{number}/second": second}
-        return state
+        step = torch.tensor(float(self._total))
+        return {
+            table.weight: {"step": step, "exp_avg": first, "exp_avg_sq": second}
+            for table, (first, second) in zip(self.tables, self._moments, strict=True)
+        }
 
-    def load(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from what :meth:`state` gave."""
+    def load(self, state: Mapping[torch.Tensor, Mapping[str, torch.Tensor]]) -> None:
+        """Go on from what :meth:`state`, or AdamW, gave; it may tell of more than the tables."""
         self.flush()
-        self._total = int(state["steps"])
         for number, (first, second) in enumerate(self._moments):
-            first.copy_(state[f"{number}/first"])
-            second.copy_(state[f"{number}/second"])
+            found = state.get(self.tables[number].weight)
+            if found is None:
+                continue  # AdamW holds nothing of a table that had no gradient
+            self._total = int(found["step"])
+            first.copy_(found["exp_avg"])
+            second.copy_(found["exp_avg_sq"])
             # Where every square was rounded to zero the momentum pushes nowhere.
             self._moved[number] = (second != 0).any(dim=1)

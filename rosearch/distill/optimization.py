@@ -8,7 +8,7 @@ from typing import Literal
 
 SCHEDULES = ("linear", "cosine", "constant")
 PRECISIONS = ("float32", "bfloat16")
-UPDATES = ("lazy", "dense")
+UPDATES = ("dense", "lazy")
 COMPILATIONS = (False, True, "reduce-overhead")
 
 
@@ -53,11 +53,12 @@ class Optimization:
     """``bfloat16``: matrix products in bfloat16 under autocast, weights and sums in float32. Dev
     accuracy is measured in float32 always."""
 
-    embedding_updates: Literal["lazy", "dense"] = "lazy"
+    embedding_updates: Literal["dense", "lazy"] = "dense"
     """``lazy``: on a CPU a row of a large embedding table is updated when it is next read, to what
     ``dense`` would have made of it, up to rounding; see
-    :class:`~rosearch.distill.lazy.LazyEmbeddings`. Elsewhere, and compiled, all rows are updated
-    at every step."""
+    :class:`~rosearch.distill.lazy.LazyEmbeddings`. Elsewhere, compiled, and for inputs that read
+    their table in a way of their own, all rows are updated at every step. Pays off where the table
+    is large beside the rest of the student and batches are small."""
 
     compile: bool | Literal["reduce-overhead"] = False
     """Whether ``torch.compile`` compiles the model, for any shape. ``"reduce-overhead"`` replays

@@ -32,7 +32,8 @@ class Wanted:
     """For every text, one number a class; always stored as float32."""
 
     pooled: bool = False
-    """For every text, the last hidden state at the classification token."""
+    """For every text, the last hidden state at the classification token where the text begins with
+    it, else at the last token, where causal models and XLNet classify."""
 
     hidden_states: tuple[int, ...] = ()
     """Layers whose hidden states are wanted, for every token; 0 is the embedding."""
@@ -192,6 +193,7 @@ class OutputCache:
         *,
         pad_id: int,
         pad_left: bool,
+        cls_id: int | None,
         precision: str,
         token_budget: int,
         progress: bool,
@@ -203,6 +205,7 @@ class OutputCache:
             model: Gives the classifier; not called where all is there.
             pad_id: Id of the padding token.
             pad_left: Whether padding stands before the text.
+            cls_id: Id of the classification token; ``None`` where there is none.
             precision: ``"float32"``, or ``"bfloat16"`` to compute with a copy in bfloat16.
             token_budget: Tokens of a batch.
             progress: Whether to show a progress bar.
@@ -229,6 +232,7 @@ class OutputCache:
                         _in_precision(model(), precision),
                         pad_id=pad_id,
                         pad_left=pad_left,
+                        cls_id=cls_id,
                         token_budget=token_budget,
                         progress=progress,
                     )
@@ -263,6 +267,7 @@ class OutputCache:
         *,
         pad_id: int,
         pad_left: bool,
+        cls_id: int | None,
         token_budget: int,
         progress: bool,
     ) -> None:
@@ -273,7 +278,7 @@ class OutputCache:
         parts = next(iter(arrays.values())).parts
         first = min(done.values())
         with (
-            _Reader(model, wanted, shape=self.shape, storage=self.storage, last=pad_left) as reader,
+            _Reader(model, wanted, shape=self.shape, storage=self.storage, cls_id=cls_id) as reader,
             tqdm(
                 total=len(rows),
                 initial=parts[first][0] if first < len(parts) else len(rows),
@@ -308,14 +313,14 @@ class _Reader:
     """Runs the model on a batch and takes what is wanted; used by several threads at once."""
 
     def __init__(
-        self, model: Any, wanted: Wanted, *, shape: TeacherShape, storage: str, last: bool
+        self, model: Any, wanted: Wanted, *, shape: TeacherShape, storage: str, cls_id: int | None
     ) -> None:
         self.model = model
         self.wanted = wanted
         self.shape = shape
         self.dtype = torch.bfloat16 if storage == "bfloat16" else torch.float32
-        self.last = last
-        self.values = AttentionValues(model) if wanted.values else None
+        self.cls_id = cls_id
+        self.values = AttentionValues(model, width=shape.width) if wanted.values else None
         self.states = wanted.pooled or bool(wanted.hidden_states)
         # Before version 5 some models are patched while they collect hidden states.
         self.threaded = not self.states or int(transformers.__version__.split(".")[0]) >= 5
@@ -344,8 +349,9 @@ class _Reader:
         if wanted.logits:
             texts["logits"] = out.logits.float().cpu()
         if wanted.pooled:
-            # The classification token is where padding is not.
-            texts["pooled"] = self._stored(out.hidden_states[-1][:, -1 if self.last else 0])
+            place = _classified(inputs, self.cls_id)
+            rows = torch.arange(len(place), device=place.device)
+            texts["pooled"] = self._stored(out.hidden_states[-1][rows, place])
         for layer in wanted.hidden_states:
             tokens[f"hidden-{layer}"] = self._stored(out.hidden_states[layer])
         if self.values is not None:
@@ -366,6 +372,16 @@ class _Reader:
         return tensor.to(self.dtype).cpu()
 
 
+def _classified(inputs: Mapping[str, torch.Tensor], cls_id: int | None) -> torch.Tensor:
+    """Where each text's classification token stands, or else its last token, ``(batch,)``."""
+    ids, real = inputs["input_ids"], inputs["attention_mask"]
+    place = torch.arange(ids.shape[1], device=ids.device)
+    first, last = real.argmax(dim=1), (real * place).argmax(dim=1)
+    if cls_id is None:
+        return last
+    return torch.where(ids.gather(1, first[:, None])[:, 0] == cls_id, first, last)
+
+
 def _digest(text: Text) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for piece in (text,) if isinstance(text, str) else ("pair", *text):
@@ -376,4 +392,7 @@ def _digest(text: Text) -> bytes:
 
 
 def _in_precision(model: Any, precision: str) -> Any:
-    return model if precision == "float32" else copy.deepcopy(model).to(torch.bfloat16)
+    dtype = torch.float32 if precision == "float32" else torch.bfloat16
+    if all(p.dtype == dtype for p in model.parameters() if p.is_floating_point()):
+        return model
+    return copy.deepcopy(model).to(dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
-from rosearch.caching import cache_folder
+from rosearch.caching import cache_folder, share
 from rosearch.data import TextDataset
 from rosearch.distill.cache import STORAGE
 from rosearch.distill.losses import TeacherShape
@@ -52,8 +53,9 @@ class Teacher:
         tokenizer: Its tokenizer; students share it.
         max_length: Tokens after which texts are cut; default: what tokenizer and model allow.
         device: Where the teacher runs; default: the GPU where there is one.
-        precision: ``"float32"``, or ``"bfloat16"`` to compute the outputs with a copy of the model
-            in bfloat16. Part of the fingerprint, so the two never share a cache.
+        precision: What the outputs are computed in, ``"float32"`` or ``"bfloat16"``, by a copy of
+            the model where its weights are of another type; loaded weights are float32. Part of
+            the fingerprint, so the two never share a cache.
         storage: How hidden states, attention values and pooled vectors are cached: ``"bfloat16"``,
             or ``"float32"`` in twice the space. Logits are always float32.
         cache_dir: Folder of the cache; default: ``$ROSEARCH_CACHE`` or ``~/.cache/rosearch``.
@@ -108,6 +110,7 @@ class Teacher:
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 name_or_folder, output_loading_info=True
             )
+            model = model.float()  # transformers keeps the type of what was saved
         missing = sorted(info["missing_keys"])
         if missing:
             raise DataError(
@@ -142,7 +145,8 @@ class Teacher:
             name_or_folder: A name on the Hugging Face Hub, or a folder.
             train: Labelled texts to train on.
             dev: Labelled texts to choose the epoch by.
-            save_to: Folder for the fine-tuned model and tokenizer.
+            save_to: Folder for the fine-tuned model and tokenizer: a new or empty one, or one that
+                holds a model, which is replaced; other files there stay.
             epochs: Passes over ``train``.
             learning_rate: Peak of AdamW's.
             batch_size: Texts of a step.
@@ -151,9 +155,10 @@ class Teacher:
             settings: Keyword arguments of :class:`Teacher`.
 
         Raises:
-            DataError: ``train`` and ``dev`` differ in their classes, or the tokenizer has no
-                padding token.
+            DataError: ``train`` and ``dev`` differ in their classes, the tokenizer has no padding
+                token, or ``save_to`` holds files and no model.
         """
+        _require_place(Path(save_to))
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, dev has {dev.classes}.")
         # That the classifier's weights are new is the point, and no reason for a warning.
@@ -163,7 +168,7 @@ class Teacher:
                 num_labels=len(train.classes),
                 id2label=dict(enumerate(train.classes)),
                 label2id={name: k for k, name in enumerate(train.classes)},
-            )
+            ).float()
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         history = fit(
             model,
@@ -193,7 +198,7 @@ class Teacher:
         """
         if self._model is None:
             with quiet_transformers():
-                model = AutoModelForSequenceClassification.from_pretrained(self._source)
+                model = AutoModelForSequenceClassification.from_pretrained(self._source).float()
             found = _fingerprint(model, self.tokenizer, self.max_length, self.precision)
             if found != self.fingerprint:
                 raise DataError(
@@ -269,6 +274,7 @@ class Teacher:
             lambda: self.model,
             pad_id=self.pad_id,
             pad_left=pads_left(self.tokenizer),
+            cls_id=getattr(self.tokenizer, "cls_token_id", None),
             precision=self.precision,
             token_budget=token_budget,
             progress=progress,
@@ -344,15 +350,8 @@ def _fingerprint(
     model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int, precision: str
 ) -> str:
     config = {k: v for k, v in model.config.to_dict().items() if k not in _INCIDENTAL}
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        rules: Any = sorted(tokenizer.get_vocab().items())
-    else:
-        rules = json.loads(backend.to_str())
-        # What the tokenizer's last caller asked for, not what the tokenizer is.
-        rules = {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
     special = {k: str(v) for k, v in tokenizer.special_tokens_map.items()}
-    parts = [type(model).__qualname__, config, rules, special, max_length]
+    parts = [type(model).__qualname__, config, _rules(tokenizer), special, max_length]
     sides = [pads_left(tokenizer), tokenizer.truncation_side]
     (row,) = encode(tokenizer, ["a"], max_length=max_length)
     # Only where something is unusual, so that what is cached for most teachers keeps its name.
@@ -368,6 +367,24 @@ def _fingerprint(
         flat = tensor.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _rules(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """How texts become tokens, as plain values."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        rules = json.loads(backend.to_str())
+        # What the tokenizer's last caller asked for, not what the tokenizer is.
+        return {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
+    # A tokenizer in Python does not tell its rules, but it knows what it was made with. Files and
+    # special tokens are left out: the vocabulary holds them, and saving changes their form.
+    named = inspect.signature(type(tokenizer).__init__).parameters
+    made = {
+        name: value
+        for name, value in tokenizer.init_kwargs.items()
+        if name in named and not name.endswith(("_file", "_token", "_tokens"))
+    }
+    return [type(tokenizer).__qualname__, made, sorted(tokenizer.get_vocab().items())]
 
 
 def _read_array(path: Path) -> np.ndarray | None:
@@ -386,22 +403,46 @@ def _write_array(path: Path, array: np.ndarray) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             np.save(file, np.ascontiguousarray(array, dtype=np.float32))
+        share(Path(scratch))
         Path(scratch).replace(path)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
 
 
+def _require_place(target: Path) -> None:
+    """Refuse a folder that holds something else than a model."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    try:
+        known = "model_type" in json.loads((target / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise DataError(
+            f"save_to={str(target)!r} is there already and holds no model (no config.json with a "
+            f"model_type). Expected a new or empty folder, or one of a model that may be replaced."
+        )
+
+
 def _save_whole(teacher: Teacher, target: Path) -> None:
-    # The folder is complete or not there: a run killed while saving starts afresh.
+    # A new folder is complete or not there: a run killed while saving starts afresh.
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target.parent))
     try:
         with quiet_transformers():
             teacher.model.save_pretrained(scratch)
         teacher.tokenizer.save_pretrained(scratch)
-        shutil.rmtree(target, ignore_errors=True)
-        scratch.rename(target)
-    except BaseException:
+        share(scratch)
+        if not target.exists():
+            scratch.rename(target)
+            return
+        written = {path.name for path in scratch.iterdir()}
+        for path in target.glob("model*.safetensors*"):
+            # Weights in one file are found before those in several.
+            if path.name not in written:
+                path.unlink()
+        for name in sorted(written, key=lambda name: name == "config.json"):
+            (scratch / name).replace(target / name)
+    finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        raise

@@ -76,7 +76,8 @@ def fit(
 
     Raises:
         DataError: The checkpoint is another training's, or further than ``until``.
-        EvaluationError: The loss is not finite, or memory is not enough.
+        EvaluationError: The loss is not finite, memory is not enough, or a callback ended training
+            before the first epoch.
         ValueError: ``until`` is not an epoch of the plan.
     """
     last = optimization.epochs if until is None else until
@@ -183,6 +184,11 @@ class _Fit:
                     bar.set_postfix(dev=f"{epoch.accuracy:.3f}")
             finally:
                 told.end()
+        if not self.history:
+            raise EvaluationError(
+                "A callback asked for the end of training before the first epoch, so nothing was "
+                "learnt. Expected should_training_stop only after a step."
+            )
         self.model.load_state_dict(self.best)
         self.model.eval()
         return tuple(self.history)
@@ -207,6 +213,8 @@ class _Fit:
                 self.updates.step(self._rate(self.step))
                 self.step += 1
                 bar.update()
+                if told.reads_steps:
+                    self.updates.flush()
                 told.step(self.step)
                 if told.stop:
                     break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,9 +28,9 @@ class Updates:
             lazy_tables(model) if lazy else (), weight_decay=optimization.weight_decay
         )
         waiting = {id(table.weight) for table in self.lazy.tables}
-        self.trained = [
-            p for p in nn.ModuleList([model, objective]).parameters() if p.requires_grad
-        ]
+        named = nn.ModuleDict({"model": model, "objective": objective}).named_parameters()
+        self._named = {name: p for name, p in named if p.requires_grad}
+        self.trained = list(self._named.values())
         now = [p for p in self.trained if id(p) not in waiting]
         groups = [
             {"params": [p for p in now if p.ndim > 1], "weight_decay": optimization.weight_decay},
@@ -80,23 +81,26 @@ class Updates:
         self.lazy.flush()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All that updates depend on besides the weights, as tensors by name."""
-        state = {f"lazy/{name}": value for name, value in self.lazy.state().items()}
-        for number, entry in self.optimizer.state_dict()["state"].items():
-            state |= {f"adamw/{number}/{name}": value for name, value in entry.items()}
-        return state
+        """All that updates depend on besides the weights, as tensors by name.
+
+        The names are the same whether a table's rows wait or not, so that training may go on where
+        they do not, such as on a GPU.
+        """
+        entries: dict[torch.Tensor, Any] = {**self.optimizer.state, **self.lazy.state()}
+        return {
+            f"{name}/{part}": value
+            for name, parameter in self._named.items()
+            for part, value in entries.get(parameter, {}).items()
+        }
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
         """Go on from what :meth:`state` gave."""
-        entries: dict[int, dict[str, torch.Tensor]] = {}
-        lazy = {}
+        entries: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         for name, value in state.items():
-            kind, _, rest = name.partition("/")
-            if kind == "lazy":
-                lazy[rest] = value
-            else:
-                number, _, entry = rest.partition("/")
-                entries.setdefault(int(number), {})[entry] = value
-        self.lazy.load(lazy)
+            owner, _, part = name.rpartition("/")
+            entries.setdefault(self._named[owner], {})[part] = value
+        self.lazy.load(entries)
+        held = [p for group in self.optimizer.param_groups for p in group["params"]]
+        numbered = {number: entries[p] for number, p in enumerate(held) if p in entries}
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": numbered, "param_groups": groups})

@@ -24,22 +24,31 @@ class AttentionValues:
 
     Args:
         model: A Hugging Face classifier; its hooks are there until :meth:`remove`.
+        width: Channels of the model's hidden states.
 
     Raises:
-        DataError: No attention of a known kind is found.
+        DataError: No attention of a known kind is found, or its values have other channels.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, width: int) -> None:
         self._own = threading.local()
         self._model = type(model).__name__
-        self._handles = [
-            module.register_forward_hook(self._hook(read)) for module, read in _sources(model)
-        ]
-        if not self._handles:
+        sources = _sources(model)
+        if not sources:
             raise DataError(
                 f"{self._model} has no attention whose values are known by name "
                 f"({', '.join(_PROJECTIONS)}). Use 'hidden_states' instead of the loss 'relations'."
             )
+        for _, found, _ in sources:
+            if found not in (None, width):
+                raise DataError(
+                    f"{self._model}'s attention values have {found} channels and its hidden states "
+                    f"{width} (its heads share values, or are of another size). The loss "
+                    f"'relations' needs equal ones; use 'hidden_states' instead."
+                )
+        self._handles = [
+            module.register_forward_hook(self._hook(read)) for module, _, read in sources
+        ]
 
     def clear(self) -> None:
         """Forget what this thread has computed so far."""
@@ -79,16 +88,21 @@ class AttentionValues:
 
 def _sources(
     model: nn.Module,
-) -> list[tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]]:
-    """Modules that compute values, each with how to read them off its output."""
-    found: list[tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]] = []
+) -> list[tuple[nn.Module, int | None, Callable[[torch.Tensor], torch.Tensor]]]:
+    """Modules that compute values, each with their channels and how to read them off its output.
+
+    Channels are ``None`` where the module does not tell.
+    """
+    found: list[tuple[nn.Module, int | None, Callable[[torch.Tensor], torch.Tensor]]] = []
+    attention: Any
     for attention in model.modules():
         children = dict(attention.named_children())
         if "in_proj" in children and hasattr(attention, "v_bias"):
-            found.append((children["in_proj"], _of_deberta(attention)))
+            found.append((children["in_proj"], attention.v_bias.numel(), _of_deberta(attention)))
         for name in _PROJECTIONS:
             if name in children and "Attention" in type(attention).__name__:
-                found.append((children[name], lambda output: output))
+                channels = getattr(children[name], "out_features", None)
+                found.append((children[name], channels, lambda output: output))
                 break
     return found
 

@@ -59,7 +59,7 @@ class Pool(nn.Module):
 
     ``mean`` and ``max`` are over the real tokens, ``first`` takes the first of them. ``attention``
     is a mean weighed by a softmax over one learned linear score a token (Lin et al. 2017, with
-    one hop and no hidden layer); it starts as the mean.
+    one hop and no hidden layer); it starts as the mean. A text without tokens becomes zeros.
 
     Args:
         kind: One of :data:`POOLINGS`.
@@ -87,7 +87,7 @@ class Pool(nn.Module):
 
         Args:
             hidden: ``(batch, length, width)``, with any filling at padded positions.
-            mask: bool ``(batch, length)``, true at real tokens; at least one a row.
+            mask: bool ``(batch, length)``, true at real tokens.
 
         Returns:
             ``(batch, width)``.
@@ -95,18 +95,20 @@ class Pool(nn.Module):
         if self.kind == "first":
             first = mask.long().argmax(dim=1)
             index = first[:, None, None].expand(-1, 1, hidden.shape[2])
-            return hidden.gather(1, index).squeeze(1)
+            pooled = hidden.gather(1, index).squeeze(1)
+            return pooled.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
         whole = unpadded(mask)
         if self.kind == "max":
+            if whole:
+                return hidden.amax(dim=1)
             lowest = torch.finfo(hidden.dtype).min
-            return (hidden if whole else hidden.masked_fill(~mask.unsqueeze(-1), lowest)).amax(
-                dim=1
-            )
+            largest = hidden.masked_fill(~mask.unsqueeze(-1), lowest).amax(dim=1)
+            return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
         if self.kind == "mean" and whole:
             return hidden.mean(dim=1)
         if not whole:
             hidden = blank(hidden, mask)
         if self.kind == "mean":
-            return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).to(hidden.dtype)
+            return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden.dtype)
         scores = (hidden @ self.scores).masked_fill(~mask, torch.finfo(hidden.dtype).min)
         return torch.einsum("bl,blw->bw", torch.softmax(scores, dim=1), hidden)

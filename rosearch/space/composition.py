@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from rosearch.space.costs import extras
 from rosearch.space.draft import Draft
 from rosearch.space.draws import Draws
 from rosearch.space.limits import Limits, Price, added
@@ -136,11 +137,12 @@ def _limited_node(
     """
     later = count - number
     options = limits.options[width]
+    nothing = (0.0,) * len(limits.kinds)
     node = _attached(space, draws, number, *options[0][:2])
     for plain in (False, True):
         if plain:
             node = node.changed(inputs=node.inputs[-1:], residual=False)
-        extra = _extras(limits, node, width)
+        extra = added(nothing, *map(limits.price, extras(node, width)))
         bounds = [
             (low - s - e - later * dear, high - s - e - later * cheap)
             for low, high, s, e, dear, cheap in zip(
@@ -165,16 +167,6 @@ def _limited_node(
     else:
         name, parameters, price = min(options, key=lambda option: _distance(option[2], bounds))
     return node.changed(operator=name, parameters=parameters), added(spent, extra, price)
-
-
-def _extras(limits: Limits, node: Node, width: int) -> Price:
-    """What a node costs beside its operator and its norm."""
-    parts = [tuple(0.0 for _ in limits.kinds)]
-    if len(node.inputs) > 1:
-        parts.append(limits.merge(node.merge, len(node.inputs), width))
-    if node.residual:
-        parts.append(limits.gain(width))
-    return added(*parts)
 
 
 def _distance(price: Price, bounds: Sequence[tuple[float, float]]) -> float:

@@ -7,7 +7,7 @@ remembered: parameters and the FLOPs that torch's counter counts. The sum is exa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,9 @@ from rosearch.operators.cost import cost as operator_cost
 from rosearch.operators.cost import counted_flops
 
 if TYPE_CHECKING:
+    from rosearch.space.draft import Draft
     from rosearch.space.genome import Genome
-    from rosearch.space.nodes import Embedding
+    from rosearch.space.nodes import Node, Parameters
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,31 @@ class Cost:
         return Cost(self.parameters + other.parameters, self.flops + other.flops)
 
 
+Part = tuple[Any, ...]
+"""One part of a student: its kind, and what its cost depends on beside the task. A
+:class:`LatencyTable` knows the parts by the same values."""
+
+
+def parts(item: Genome | Draft, outputs: Iterable[int]) -> Iterator[Part]:
+    """The parts of the student of a genome or draft whose output reads ``outputs``."""
+    width, source = item.width, item.embedding
+    yield "embedding", source.operator, source.parameters, item.embedding_width, width
+    yield "output", width
+    for node in item.nodes:
+        yield "node", node.operator, node.parameters, width
+        yield from extras(node, width)
+    for _ in outputs:
+        yield "pool", item.pooling, width
+
+
+def extras(node: Node, width: int) -> Iterator[Part]:
+    """The parts of a node beside its operator and norm."""
+    if len(node.inputs) > 1:
+        yield "merge", node.merge, len(node.inputs), width
+    if node.residual:
+        yield "gain", width
+
+
 def genome_cost(genome: Genome, task: Task | None = None) -> Cost:
     """Parameters and FLOPs of the genome's student.
 
@@ -114,112 +140,115 @@ def genome_cost(genome: Genome, task: Task | None = None) -> Cost:
         task: Sizes that do not depend on the genome; those of :class:`Task` by default.
     """
     task = task or Task()
-    width, length = genome.width, task.length
-    total = embedding_cost(genome.embedding, genome.embedding_width, width, task)
-    total += output_cost(width, task)
-    for node in genome.nodes:
-        total += node_cost(node.operator, node.parameters, width, length)
-        if len(node.inputs) > 1:
-            total += merge_cost(node.merge, len(node.inputs), width, length)
-        if node.residual:
-            total += gain_cost(width)
-    pool = pool_cost(genome.pooling, width, length)
-    for _ in genome.outputs:
-        total += pool
+    total = Cost(0, 0)
+    for part in parts(genome, genome.outputs):
+        total += Cost(part_parameters(part, task), part_flops(part, task))
     return total
 
 
-def node_cost(name: str, parameters: Mapping[str, Value], width: int, length: int) -> Cost:
-    """Of a node without residual that reads one input: its operator and its norm."""
-    flops = node_flops(name, parameters, width, length)
-    return Cost(node_parameters(name, parameters, width), flops)
+def part_parameters(part: Part, task: Task) -> int:
+    """Parameters of a part. FLOPs take a hundred times as long to measure."""
+    kind, *details = part
+    if kind == "node":
+        name, parameters, width = details
+        operator: type[ops.Operator] = ops.require(name, ops.Operator)
+        return _node_parameters(operator, parameters, width)
+    if kind == "embedding":
+        return _embedding_parameters(*_input(details), task)
+    return _small_cost(part, task).parameters
+
+
+def part_flops(part: Part, task: Task) -> int:
+    """FLOPs of a part for one text of the task's length."""
+    kind, *details = part
+    if kind == "node":
+        name, parameters, width = details
+        cost = operator_cost(name, width, length=task.length, **parameters)
+        return round(cost.flops_per_token * task.length)
+    if kind == "embedding":
+        operator, parameters, inner, width = _input(details)
+        if operator.forward is ops.EmbeddingOperator.forward:
+            # What stands for a token does not depend on the width; the projection does.
+            projection = 2 * task.length * inner * width
+            return _vectors_flops(operator, parameters, inner, task.length) + projection
+        return _embedding_flops(operator, parameters, inner, width, task)
+    return _small_cost(part, task).flops
+
+
+# By class, not by name, what is remembered: a plug-in may be registered again with another class.
+@cache
+def _node_parameters(
+    operator: type[ops.Operator], parameters: Mapping[str, Value], width: int
+) -> int:
+    return _size(lambda: operator(width, **parameters)) + 2 * width  # with its norm
 
 
 @cache
-def node_parameters(name: str, parameters: Mapping[str, Value], width: int) -> int:
-    """Of the operator and its norm. FLOPs take a hundred times as long to measure."""
-    return _size(lambda: ops.require(name, ops.Operator)(width, **parameters)) + 2 * width
-
-
-def node_flops(name: str, parameters: Mapping[str, Value], width: int, length: int) -> int:
-    """Of the operator, for a text of ``length`` tokens."""
-    return round(operator_cost(name, width, length=length, **parameters).flops_per_token * length)
-
-
-@cache
-def merge_cost(kind: str, inputs: int, width: int, length: int) -> Cost:
-    """Of joining several inputs."""
+def _small_cost(part: Part, task: Task) -> Cost:
+    """Of a part that no plug-in makes."""
+    kind, *details = part
+    if kind == "gain":
+        return Cost(details[0], 0)
+    width, length = details[-1], task.length
     with torch.device("meta"):
-        merge = ops.Merge(kind, width=width, inputs=inputs)
-        states = [torch.empty(1, length, width) for _ in range(inputs)]
-    return Cost(_count(merge), _flops(merge, lambda: merge(states)))
-
-
-def gain_cost(width: int) -> Cost:
-    """Of a residual: its gain for each channel."""
-    return Cost(width, 0)
-
-
-@cache
-def pool_cost(kind: str, width: int, length: int) -> Cost:
-    """Of pooling one output node."""
-    with torch.device("meta"):
-        pool = ops.Pool(kind, width=width)
         hidden = torch.empty(1, length, width)
-        mask = torch.ones(1, length, dtype=torch.bool)
-    return Cost(_count(pool), _flops(pool, lambda: pool(hidden, mask)))
+        if kind == "merge":
+            merge, inputs = details[0], details[1]
+            module: nn.Module = ops.Merge(merge, width=width, inputs=inputs)
+            given: tuple[Any, ...] = ([hidden.clone() for _ in range(inputs)],)
+        elif kind == "pool":
+            module = ops.Pool(details[0], width=width)
+            given = hidden, torch.ones(1, length, dtype=torch.bool)
+        else:  # the output: the last norm and the classifier
+            module = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, task.classes))
+            given = (hidden[:, 0],)
+    return Cost(_count(module), _flops(module, lambda: module(*given)))
+
+
+def _input(details: Sequence[Any]) -> tuple[type[ops.EmbeddingOperator], Parameters, int, int]:
+    name, parameters, inner, width = details
+    return ops.require(name, ops.EmbeddingOperator), parameters, inner, width
 
 
 @cache
-def output_cost(width: int, task: Task) -> Cost:
-    """Of the last norm and the classifier."""
-    with torch.device("meta"):
-        head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, task.classes))
-        pooled = torch.empty(1, width)
-    return Cost(_count(head), _flops(head, lambda: head(pooled)))
-
-
-def embedding_cost(source: Embedding, inner: int, width: int, task: Task) -> Cost:
-    """Of the input, with the parameters that are its operator's own."""
-    parameters = embedding_parameters(source, inner, width, task)
-    return Cost(parameters, embedding_flops(source, inner, width, task))
+def _embedding_parameters(
+    operator: type[ops.EmbeddingOperator],
+    parameters: Parameters,
+    inner: int,
+    width: int,
+    task: Task,
+) -> int:
+    return _size(lambda: operator(_shape(inner, width, task), **parameters))
 
 
 @cache
-def embedding_parameters(source: Embedding, inner: int, width: int, task: Task) -> int:
-    """Of the input."""
-    return _size(lambda: _embedding(source, inner, width, task))
-
-
-def embedding_flops(source: Embedding, inner: int, width: int, task: Task) -> int:
-    """Of the input, for a text of the task's length."""
-    kind = ops.require(source.operator, ops.EmbeddingOperator)
-    if kind.forward is ops.EmbeddingOperator.forward:
-        # What stands for a token does not depend on the width; the projection does.
-        return _vectors_flops(source, inner, task.length) + 2 * task.length * inner * width
-    return _embedding_flops(source, inner, width, task)
-
-
-@cache
-def _vectors_flops(source: Embedding, inner: int, length: int) -> int:
+def _vectors_flops(
+    operator: type[ops.EmbeddingOperator], parameters: Parameters, inner: int, length: int
+) -> int:
     # A few real rows are looked up as a whole vocabulary is, and ten times as quickly as on the
     # meta device, where every element-wise operation is taken apart in Python.
-    operator = _embedding(source, inner, 8, Task(vocabulary=8, positions=length))
+    module = operator(_shape(inner, 8, Task(vocabulary=8, positions=length)), **parameters)
     ids = torch.ones(1, length, dtype=torch.long)
-    return _flops(operator, lambda: operator.vectors(ids, ids.bool()))
+    return _flops(module, lambda: module.vectors(ids, ids.bool()))
 
 
 @cache
-def _embedding_flops(source: Embedding, inner: int, width: int, task: Task) -> int:
+def _embedding_flops(
+    operator: type[ops.EmbeddingOperator],
+    parameters: Parameters,
+    inner: int,
+    width: int,
+    task: Task,
+) -> int:
     with torch.device("meta"):
-        operator = _embedding(source, inner, width, task)
+        module = operator(_shape(inner, width, task), **parameters)
         ids = torch.ones(1, task.length, dtype=torch.long)
         mask = torch.ones(1, task.length, dtype=torch.bool)
-    return _flops(operator, lambda: operator(ids, mask, None))
+    return _flops(module, lambda: module(ids, mask, None))
 
 
-def _embedding(source: Embedding, inner: int, width: int, task: Task) -> ops.EmbeddingOperator:
-    shape = ops.InputShape(
+def _shape(inner: int, width: int, task: Task) -> ops.InputShape:
+    return ops.InputShape(
         vocabulary=task.vocabulary,
         positions=task.positions,
         types=task.types,
@@ -227,10 +256,6 @@ def _embedding(source: Embedding, inner: int, width: int, task: Task) -> ops.Emb
         width=width,
         padding=0,
     )
-    made: ops.EmbeddingOperator = ops.require(source.operator, ops.EmbeddingOperator)(
-        shape, **source.parameters
-    )
-    return made
 
 
 class _ShapesOnly(TorchFunctionMode):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rosearch import operators as ops
 from rosearch.errors import MissingResourceError
-from rosearch.space.costs import Task, embedding_cost, genome_cost
+from rosearch.space.costs import Task, genome_cost, part_parameters, parts
 
 if TYPE_CHECKING:
     from rosearch.space.genome import Genome
@@ -71,7 +71,7 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         seen.append(max(seen[i] for i in above) + reach)
     ends = genome.outputs
     cost = genome_cost(genome, task)
-    entry = embedding_cost(genome.embedding, genome.embedding_width, genome.width, task)
+    entry = part_parameters(next(parts(genome, ends)), task)  # the input comes first
     several = [node for node in nodes if len(node.inputs) > 1]
     families = [ops.get(node.operator).family for node in nodes]
     edges = sum(len(node.inputs) for node in nodes)
@@ -103,7 +103,7 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         "receptive_field": float(min(task.length, 1 + 2 * _finite(max(seen[i] for i in ends)))),
         "parameters": float(cost.parameters),
         "flops": float(cost.flops),
-        "embedding_share": entry.parameters / cost.parameters,
+        "embedding_share": entry / cost.parameters,
         **{f"pooling_{name}": float(name == genome.pooling) for name in ops.POOLINGS},
     }
 

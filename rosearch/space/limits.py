@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from rosearch.errors import SpaceError
-from rosearch.operators.base import Value
 from rosearch.space import costs
 from rosearch.space.costs import Task
+from rosearch.space.draft import Draft
 from rosearch.space.latency import LatencyTable
 from rosearch.space.nodes import Embedding, Parameters
 
 if TYPE_CHECKING:
-    from rosearch.space.draft import Draft
     from rosearch.space.genome import Genome
     from rosearch.space.search_space import SearchSpace
 
@@ -141,16 +140,7 @@ class Limits:
 
     def total(self, item: Draft | Genome, outputs: Sequence[int]) -> Price:
         """What the student of a draft or genome costs whose output reads ``outputs``."""
-        width = item.width
-        prices = [self.frame(width, item.embedding_width, item.embedding, item.pooling)]
-        prices += [self.pool(item.pooling, width)] * (len(outputs) - 1)
-        for node in item.nodes:
-            prices.append(self.node(node.operator, node.parameters, width))
-            if len(node.inputs) > 1:
-                prices.append(self.merge(node.merge, len(node.inputs), width))
-            if node.residual:
-                prices.append(self.gain(width))
-        return added(*prices)
+        return added(*map(self.price, costs.parts(item, outputs)))
 
     def excess(self, price: Price) -> float:
         """By how much, relative to the limits, a price is outside them; 0 inside."""
@@ -168,87 +158,40 @@ class Limits:
         if not self.excess(price):
             return None
         for kind, value in zip(self.kinds, price, strict=True):
-            for name, (low, high) in self.given.items():
-                if (name if name != "compression" else "parameters") != kind:
-                    continue
+            for name, (low, high) in self._given_for(kind):
                 shown = self._as_given(name, value)
                 if (low is not None and shown < low) or (high is not None and shown > high):
                     return f"its {name} of {_number(shown)} is not within {name}={(low, high)}"
         return f"it does not meet {self}"
+
+    def _given_for(self, kind: str) -> list[tuple[str, Bounds]]:
+        """What was given that limits this quantity; compression limits the parameters."""
+        names = (kind, "compression") if kind == "parameters" else (kind,)
+        return [(name, bounds) for name, bounds in self.given.items() if name in names]
 
     def _as_given(self, name: str, value: float) -> float:
         if name == "compression":
             return (self.task.reference_parameters or 0) / value
         return value
 
-    def node(self, name: str, parameters: Mapping[str, Value], width: int) -> Price:
-        """Of a node that reads one input, without residual."""
-        found = self._prices.get(("node", name, parameters, width))
-        if found is None:
-            found = self._price(
-                ("node", name, parameters, width),
-                lambda: costs.node_parameters(name, parameters, width),
-                lambda: costs.node_flops(name, parameters, width, self.task.length),
-            )
-        return found
-
-    def merge(self, kind: str, inputs: int, width: int) -> Price:
-        """Of joining inputs."""
-        key = ("merge", kind, inputs, width)
-        found = self._prices.get(key)
-        if found is None:
-            found = self._known(key, costs.merge_cost(kind, inputs, width, self.task.length))
-        return found
-
-    def gain(self, width: int) -> Price:
-        """Of a residual."""
-        found = self._prices.get(("gain", width))
-        return self._known(("gain", width), costs.gain_cost(width)) if found is None else found
-
-    def pool(self, kind: str, width: int) -> Price:
-        """Of one node that the output reads."""
-        key = ("pool", kind, width)
-        found = self._prices.get(key)
-        if found is None:
-            found = self._known(key, costs.pool_cost(kind, width, self.task.length))
-        return found
-
-    def frame(self, width: int, inner: int, source: Embedding, pooling: str) -> Price:
-        """Of the embedding, the classifier and one pool."""
-        key = ("embedding", source.operator, source.parameters, inner, width)
-        embedding = self._prices.get(key)
-        if embedding is None:
-            embedding = self._price(
-                key,
-                lambda: costs.embedding_parameters(source, inner, width, self.task),
-                lambda: costs.embedding_flops(source, inner, width, self.task),
-            )
-        head = self._prices.get(("output", width))
-        if head is None:
-            head = self._known(("output", width), costs.output_cost(width, self.task))
-        return added(embedding, head, self.pool(pooling, width))
-
-    def _known(self, part: tuple[Any, ...], cost: costs.Cost) -> Price:
-        return self._price(part, lambda: cost.parameters, lambda: cost.flops)
-
-    def _price(
-        self, part: tuple[Any, ...], parameters: Callable[[], int], flops: Callable[[], int]
-    ) -> Price:
+    def price(self, part: costs.Part) -> Price:
         """A part's price, remembered; only what is limited is measured."""
-        out: list[float] = []
-        for kind in self.kinds:
-            if kind == "latency" and self.latencies is not None:
-                out.append(self.latencies.of(*part))
-            else:
-                out.append(parameters() if kind == "parameters" else flops())
-        self._prices[part] = tuple(out)
-        return self._prices[part]
+        found = self._prices.get(part)
+        if found is None:
+            found = self._prices[part] = tuple(self._value(kind, part) for kind in self.kinds)
+        return found
+
+    def _value(self, kind: str, part: costs.Part) -> float:
+        if kind == "latency" and self.latencies is not None:
+            return self.latencies.of(*part)
+        measure = costs.part_parameters if kind == "parameters" else costs.part_flops
+        return measure(part, self.task)
 
     # Which frames can meet the limits
 
     def _price_nodes(self, space: SearchSpace, width: int) -> None:
         options = [
-            (name, parameters, self.node(name, parameters, width))
+            (name, parameters, self.price(("node", name, parameters, width)))
             for name in space.operators
             for parameters in space.fitting(name, width)
         ]
@@ -256,12 +199,12 @@ class Limits:
         if not options:  # a space without nodes
             return
         merges = [
-            self.merge(kind, inputs, width)
+            self.price(("merge", kind, inputs, width))
             for kind in space.merges
             for inputs in range(2, space.max_inputs + 1)
         ]
-        pools = [self.pool(kind, width) for kind in space.poolings]
-        gain = self.gain(width)
+        pools = [self.price(("pool", kind, width)) for kind in space.poolings]
+        gain = self.price(("gain", width))
         prices = [price for *_, price in options]
         self.cheapest[width] = tuple(map(min, zip(*prices, strict=True)))
         # With all that a node may have beside its operator.
@@ -282,7 +225,8 @@ class Limits:
                 for source in (Embedding(name, values) for values in settings):
                     for inner in space.embedding_widths:
                         for pooling in space.poolings:
-                            price = self.frame(width, inner, source, pooling)
+                            empty = Draft(width, inner, pooling, source, [], set())
+                            price = self.total(empty, empty.read())
                             for k, (low, high) in enumerate(self._reach(space, width, price)):
                                 least[k], most[k] = min(least[k], low), max(most[k], high)
                             counts = self._counts(space, width, price)
@@ -325,9 +269,7 @@ class Limits:
 
     def _empty(self, least: Sequence[float], most: Sequence[float]) -> str:
         for k, kind in enumerate(self.kinds):
-            for name, bounds in self.given.items():
-                if (name if name != "compression" else "parameters") != kind:
-                    continue
+            for name, bounds in self._given_for(kind):
                 ends = sorted(self._as_given(name, value) for value in (least[k], most[k]))
                 low, high = bounds
                 for outside, word, end in (

@@ -64,7 +64,7 @@ class SearchSpace:
 
     Raises:
         SpaceError: An argument is empty or out of range, or no operator fits a width; or a limit
-            cannot be met, or lacks what it needs.
+            cannot be met, or none of 50 draws met it, or it lacks what it needs.
         RegistryError: An operator's name is unknown.
     """
 
@@ -132,6 +132,8 @@ class SearchSpace:
         if latencies is not None and not isinstance(latencies, LatencyTable):
             latencies = LatencyTable.from_dict(latencies)
         self.limits = Limits(self, bounds, teacher=teacher, latencies=latencies) if bounds else None
+        if self.limits:
+            self.sample(seed=0)  # Limits may be within reach and yet too narrow for any genome.
 
     def sample(self, *, seed: Seed) -> Genome:
         """A random genome of the space.

@@ -8,6 +8,7 @@ import time
 import torch
 from torch import nn
 
+from rosearch.encoding import evaluating
 from rosearch.operators.cost import counted_flops
 from rosearch.student.configuration import StudentConfig
 from rosearch.student.modeling import StudentForSequenceClassification
@@ -31,17 +32,13 @@ def flops(model: nn.Module, *, length: int = 32) -> int:
     """
     device = next(model.parameters()).device
     ids = torch.ones(1, length, dtype=torch.long, device=device)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         # Who asks for hidden states gets all of them: no pooling before a last linear map.
         return counted_flops(
             lambda: model(
                 input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
             )
         )
-    finally:
-        model.train(was_training)
 
 
 def student_cost(config: StudentConfig, *, length: int = 32) -> dict[str, int]:
@@ -68,17 +65,12 @@ def latency(model: nn.Module, *, length: int = 32, repeats: int = 20) -> float:
     ids = torch.ones(1, length, dtype=torch.long, device=device)
     mask = torch.ones_like(ids)
     times = []
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for step in range(repeats + 3):
-                start = time.perf_counter()
-                model(input_ids=ids, attention_mask=mask)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                if step >= 3:
-                    times.append(time.perf_counter() - start)
-    finally:
-        model.train(was_training)
+    with evaluating(model), torch.inference_mode():
+        for step in range(repeats + 3):
+            start = time.perf_counter()
+            model(input_ids=ids, attention_mask=mask)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if step >= 3:
+                times.append(time.perf_counter() - start)
     return statistics.median(times)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from rosearch.encoding import evaluating
 from rosearch.errors import MissingResourceError
 from rosearch.student.modeling import StudentForSequenceClassification
 
@@ -45,17 +46,12 @@ def export_program(student: StudentForSequenceClassification) -> torch.export.Ex
     mask[:, -1] = 0
     batch = torch.export.Dim("batch")
     length = torch.export.Dim("length", max=student.config.max_position_embeddings)
-    was_training = student.training
-    student.eval()
-    try:
-        with torch.no_grad():
-            return torch.export.export(
-                _Logits(student),
-                (example, mask, torch.zeros_like(example)),
-                dynamic_shapes={name: {0: batch, 1: length} for name in _INPUTS},
-            )
-    finally:
-        student.train(was_training)
+    with evaluating(student), torch.no_grad():
+        return torch.export.export(
+            _Logits(student),
+            (example, mask, torch.zeros_like(example)),
+            dynamic_shapes={name: {0: batch, 1: length} for name in _INPUTS},
+        )
 
 
 def export_onnx(

@@ -52,7 +52,8 @@ def inherit(
     Nodes are shared where they have the same identity and the same operator; of those, tensors of
     equal shape are taken over, and buffers where the operator's parameters are equal too. A gated
     merge takes the scores of the inputs, and a pool the score of the output, that it shares.
-    Embedding tables, norms and classifier follow their shapes. Where only the embedding width
+    Embedding tables, norms and classifier follow their shapes; what else an input has is taken
+    over where its operator and parameters are equal. Where only the embedding width
     differs, the tables share their first columns: students start from their teacher's principal
     directions, so the first columns hold most. The columns that a wider table adds do not count at
     first, because the projection starts with zero there.
@@ -210,16 +211,21 @@ def _embedding(
 ) -> None:
     mine, theirs = child.config.architecture.embedding, parent.config.architecture.embedding
     own, given = child.embedding, parent.embedding
-    if mine.operator == theirs.operator:
-        plan.state("embedding.", own, given, buffers=mine == theirs)
+    if mine == theirs:
+        plan.state("embedding.", own, given)
     else:
+        # What else it has may depend on its parameters: a row stands for other n-grams.
         for name in _TABLES:
-            plan.state(f"embedding.{name}.", getattr(own, name), getattr(given, name))
+            plan.state(
+                f"embedding.{name}.", getattr(own, name), getattr(given, name), buffers=False
+            )
     columns = min(own.shape.inner, given.shape.inner)
     if own.shape.inner == given.shape.inner:
         return
     others = dict(given.named_parameters())
     for name, tensor in own.named_parameters():
+        if mine != theirs and name.partition(".")[0] not in _TABLES:
+            continue
         source = others.get(name)
         # Tables of vectors: the last dimension is the embedding width, the others agree.
         widths = (tensor.shape[-1], None if source is None else source.shape[-1])

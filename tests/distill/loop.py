@@ -37,6 +37,7 @@ def train(
     until: int | None = None,
     checkpoint: Any = None,
     callbacks: Any = (),
+    name: str = "training",
     **settings: Any,
 ) -> tuple[Epoch, ...]:
     """Train on the first 120 sentences, with the last 40 as dev."""
@@ -53,6 +54,7 @@ def train(
         until=until,
         checkpoint=checkpoint,
         callbacks=callbacks,
+        name=name,
     )
 
 

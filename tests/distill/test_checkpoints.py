@@ -22,6 +22,15 @@ from tests.distill.loop import same, student, train
 KINDS = ["bag_of_words", "transformer", "bigru"]
 
 
+def test_is_as_open_to_others_as_any_new_file(
+    tokenizer: Any, dataset: TextDataset, file: CheckpointFile
+) -> None:
+    train(student("bag_of_words"), tokenizer, dataset, until=1, checkpoint=file)
+    other = file.path.with_name("other")
+    other.touch()
+    assert file.path.stat().st_mode == other.stat().st_mode
+
+
 class Scaled(HardLabels):
     """Has a learned part."""
 
@@ -47,7 +56,7 @@ def file(tmp_path: Path) -> CheckpointFile:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"embedding_updates": "dense", "batch_tokens": 200, "micro_batch_size": 5}],
+    [{"embedding_updates": "lazy"}, {"batch_tokens": 200, "micro_batch_size": 5}],
     ids=["lazy", "dense"],
 )
 def test_stopping_changes_no_bit(
@@ -77,6 +86,34 @@ def test_stopping_changes_no_bit(
     assert untimed(history) == untimed(expected)
     assert same(stopped, straight)
     assert [p.name for p in file.path.parent.iterdir()] == [file.path.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("updates", [("lazy", "dense"), ("dense", "lazy")])
+def test_rows_may_wait_in_one_part_and_not_in_the_next(
+    kind: str,
+    updates: tuple[str, str],
+    tokenizer: Any,
+    dataset: TextDataset,
+    file: CheckpointFile,
+) -> None:
+    # A table's rows never wait on a GPU, whatever the setting, so a file may come from either.
+    settings = {"learning_rate": 1e-3, "epochs": 2}
+    straight, stopped = student(kind), student(kind)
+    train(straight, tokenizer, dataset, embedding_updates=updates[1], **settings)
+    for until, how in enumerate(updates, start=1):
+        train(
+            stopped,
+            tokenizer,
+            dataset,
+            until=until,
+            checkpoint=file,
+            embedding_updates=how,
+            **settings,
+        )
+    expected = straight.state_dict()
+    for name, value in stopped.state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-4)
 
 
 def test_best_epoch_of_earlier_parts_is_kept(
@@ -109,12 +146,13 @@ def test_a_killed_training_goes_on(
             return super().forward(model, inputs, rows)
 
     straight, killed = student(), student()
-    train(straight, tokenizer, dataset)
+    lazy = {"embedding_updates": "lazy"}
+    train(straight, tokenizer, dataset, **lazy)
     labels = dataset.labels[:120]
     with pytest.raises(KeyboardInterrupt):
-        train(killed, tokenizer, dataset, objective=Killed(labels), checkpoint=file)
+        train(killed, tokenizer, dataset, objective=Killed(labels), checkpoint=file, **lazy)
     assert not killed.embedding.tokens._forward_pre_hooks
-    train(killed, tokenizer, dataset, checkpoint=file)
+    train(killed, tokenizer, dataset, checkpoint=file, **lazy)
     assert same(killed, straight)
 
 

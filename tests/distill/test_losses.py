@@ -232,6 +232,21 @@ class TestEveryLossOnStates:
         torch.testing.assert_close(value, exact, rtol=0.02, atol=0.005)
 
 
+@pytest.mark.parametrize("name", ["hidden_states", "relations"])
+def test_a_text_without_tokens_has_no_token_to_be_wrong_about(name: str) -> None:
+    student, teacher, mask = sides(lengths=(5, 0))
+    loss = make(name)
+    value = loss(student, teacher, mask=mask, labels=None)
+    alone = [
+        Outputs(
+            hidden_states={n: t[:1] for n, t in side.hidden_states.items()},
+            values={n: t[:1] for n, t in side.values.items()},
+        )
+        for side in (student, teacher)
+    ]
+    torch.testing.assert_close(value, loss(*alone, mask=mask[:1], labels=None) / 2)
+
+
 class TestLayers:
     def test_depth_is_the_longest_path(self) -> None:
         diamond = Genome(
@@ -286,6 +301,10 @@ class TestLayers:
             ([], "expected teacher layers"),
             ([4, [1, 12]], "expected teacher layers"),
             ([[1, 2, 3]], "expected teacher layers"),
+            (1, "layers=1: expected teacher layers"),
+            ((0.5,), "expected teacher layers"),
+            ("12", "expected teacher layers"),
+            ([[1, None]], "expected teacher layers"),
             ([13], "the teacher has no layer 13; its layers are 0 to 12"),
             ([[1, -1]], "the teacher has no layer -1"),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import os
@@ -302,6 +303,34 @@ class TestDamage:
             teacher.model.classifier.bias[0] = 0.0
         assert np.isfinite(teacher.logits(dataset[:4], progress=False)).all()
 
+    def test_another_shape_than_was_reserved_is_refused(self, tmp_path: Path) -> None:
+        array = cache.CachedArray(
+            tmp_path / "x", identity={"what": "values-1"}, offsets=np.array([0, 2, 3]), width=4,
+            storage="float32",
+        )  # fmt: skip
+        array.begin()
+        for shape in ((3, 2), (2, 4), (3, 4, 1)):
+            with pytest.raises(DataError, match=rf"values-1 have .*{shape[0]}, .*expected \(3, 4"):
+                array.write(0, torch.zeros(shape))
+        array.write(0, torch.ones(3, 4))
+        np.testing.assert_array_equal(array.open(), np.ones((3, 4)))
+
+    def test_files_are_as_open_to_others_as_the_umask_says(
+        self, fresh: Callable[..., Teacher], dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        before = os.umask(0o002)
+        try:
+            teacher = fresh()
+            arrays(teacher, dataset[:5])
+            assert teacher.embedding.tokens.size
+            found = list((tmp_path / "cache").rglob("*"))
+            manifests = [path for path in found if path.suffix == ".json"]
+            assert len(manifests) == 7
+            for path in found:
+                assert path.stat().st_mode & 0o777 == (0o775 if path.is_dir() else 0o664), path
+        finally:
+            os.umask(before)
+
 
 class TestNumbers:
     def test_bfloat16_is_rounded_once_and_read_exactly(
@@ -328,6 +357,17 @@ class TestNumbers:
         assert not np.array_equal(low["logits"], exact["logits"])
         np.testing.assert_allclose(low["logits"], exact["logits"], atol=0.05)
         assert_same(arrays(fresh(), dataset), exact)
+
+    def test_a_model_in_bfloat16_is_computed_in_the_teacher_s_precision(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        low = tiny_bert().to(torch.bfloat16)
+        full = copy.deepcopy(low).float()
+        found, expected = (
+            Teacher(model, tokenizer, cache_dir=tmp_path).logits(dataset) for model in (low, full)
+        )
+        np.testing.assert_array_equal(found, expected)
+        assert next(low.parameters()).dtype == torch.bfloat16
 
     def test_size_is_known_before(
         self, fresh: Callable[..., Teacher], dataset: TextDataset, counted: list[int]

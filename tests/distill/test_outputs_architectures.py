@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, processors
+from transformers import PreTrainedTokenizerFast
 
 from rosearch.data import TextDataset
 from rosearch.distill import Teacher, Wanted
@@ -117,6 +120,59 @@ class TestArchitectures:
             np.testing.assert_allclose(found["hidden-2"][row, : len(last)], last, atol=2e-4)
         with pytest.raises(DataError, match=r"XLNet.* has no attention whose"):
             teacher.outputs(data, Wanted(values=(1,)), progress=False)
+
+    @pytest.mark.parametrize("side", ["right", "left"])
+    def test_pooled_is_where_the_model_classifies(
+        self, side: str, tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        # A causal model's first token has read nothing; an encoder's [CLS] is first on either side.
+        backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        backend.post_processor = processors.Sequence([])
+        causal = PreTrainedTokenizerFast(
+            tokenizer_object=backend, pad_token="[PAD]", padding_side=side, model_max_length=64
+        )
+        encoder = copy.deepcopy(tokenizer)
+        encoder.padding_side = side
+        config = transformers.GPT2Config(
+            vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=64,
+            num_labels=2, pad_token_id=0, bos_token_id=None, eos_token_id=None,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        gpt = transformers.GPT2ForSequenceClassification(config).eval()
+        for model, own, place in ((gpt, causal, -1), (make("Bert", tokenizer), encoder, 0)):
+            teacher = Teacher(model, own, cache_dir=tmp_path, storage="float32")
+            data = TextDataset.unlabelled(dataset.texts[:9], classes="abc"[: model.num_labels])
+            found = arrays(teacher, data, Wanted(pooled=True))["pooled"]
+            for row, text in zip(found, data.texts, strict=True):
+                with torch.no_grad():
+                    one = own(text, return_tensors="pt", return_token_type_ids=False)
+                    states = model(**one, output_hidden_states=True).hidden_states[-1]
+                np.testing.assert_allclose(row, states[0, place].numpy(), atol=2e-5)
+
+    @pytest.mark.parametrize("heads", [1, 2, 4])
+    def test_values_of_other_channels_are_refused_before_computing(
+        self,
+        heads: int,
+        tokenizer: Any,
+        dataset: TextDataset,
+        tmp_path: Path,
+        counted: list[int],
+    ) -> None:
+        config = transformers.LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=heads, max_position_embeddings=64,
+            pad_token_id=0,
+        )  # fmt: skip
+        model = transformers.LlamaForSequenceClassification(config).eval()
+        teacher = Teacher(model, tokenizer, cache_dir=tmp_path)
+        if heads == 4:
+            found = arrays(teacher, dataset[:5], Wanted(values=(1, 2)))
+            assert found["values-1"].shape == (5, 64, 32)
+            return
+        message = f"attention values have {8 * heads} channels and its hidden states 32"
+        with pytest.raises(DataError, match=message):
+            teacher.outputs(dataset[:5], Wanted(values=(2,)), progress=False)
+        assert counted == []
 
     def test_eval_mode_always(
         self, fresh: Callable[..., Teacher], dataset: TextDataset, tmp_path: Path

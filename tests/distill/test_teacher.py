@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import RobertaConfig, RobertaForSequenceClassification
+from safetensors.torch import load_file
+from transformers import BertweetTokenizer, RobertaConfig, RobertaForSequenceClassification
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
@@ -138,6 +140,25 @@ class TestTeacher:
             prints.add(Teacher(tiny_bert(), own, cache_dir=tmp_path).fingerprint)
         assert len(prints) == 3
 
+    def test_so_do_the_rules_of_a_tokenizer_in_python(
+        self, tiny_bert: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        # Only how it was made says what such a tokenizer does; its vocabulary is the same.
+        (tmp_path / "vocab.txt").write_text("g@@ 1\no@@ 1\nd 1\n")
+        (tmp_path / "bpe.codes").write_text("#version\ng o 1\n")
+        prints = set()
+        for normalize in (True, False):
+            own = BertweetTokenizer(
+                str(tmp_path / "vocab.txt"), str(tmp_path / "bpe.codes"), normalization=normalize
+            )
+            found = Teacher(tiny_bert(), own, cache_dir=tmp_path, max_length=9).fingerprint
+            prints.add(found)
+            own.save_pretrained(tmp_path / "saved")
+            loaded = BertweetTokenizer.from_pretrained(tmp_path / "saved")
+            again = Teacher(tiny_bert(), loaded, cache_dir=tmp_path, max_length=9)
+            assert again.fingerprint == found
+        assert len(prints) == 2
+
     def test_use_and_saving_leave_it_as_it_is(
         self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
     ) -> None:
@@ -191,6 +212,57 @@ class TestTeacher:
         }
         assert len(prints) == 2
         assert [p.name for p in tmp_path.iterdir()] == ["t"]
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "file").touch()
+        assert (tmp_path / "t").stat().st_mode == (tmp_path / "new").stat().st_mode
+        for path in (tmp_path / "t").iterdir():
+            assert path.stat().st_mode == (tmp_path / "new" / "file").stat().st_mode
+
+    @pytest.mark.parametrize("what", ["notes", "settings", "file"])
+    def test_what_is_no_model_is_not_replaced(
+        self, what: str, teacher: Teacher, parts: tuple[TextDataset, TextDataset], tmp_path: Path
+    ) -> None:
+        target = tmp_path / "t"
+        if what == "file":
+            kept = target
+        else:
+            target.mkdir()
+            kept = target / ("notes.txt" if what == "notes" else "config.json")
+        kept.write_text('{"port": 80}')
+        base = Path(str(teacher._source)).parent / "base"
+        with pytest.raises(DataError, match=r"holds no model .* Expected a new or empty folder"):
+            Teacher.fine_tune(base, *parts, save_to=target, epochs=1, progress=False)
+        assert kept.read_text() == '{"port": 80}'
+
+    def test_files_beside_the_model_stay(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset], tmp_path: Path
+    ) -> None:
+        base, target = Path(str(teacher._source)).parent / "base", tmp_path / "t"
+        shutil.copytree(base, target)
+        (target / "notes.txt").write_text("mine")
+        (target / "model-00001-of-00002.safetensors").write_text("of an older model")
+        tuned = Teacher.fine_tune(base, *parts, save_to=target, epochs=1, progress=False)
+        assert (target / "notes.txt").read_text() == "mine"
+        assert not (target / "model-00001-of-00002.safetensors").exists()
+        assert Teacher.from_pretrained(target).fingerprint == tuned.fingerprint
+        assert tuned.fingerprint != Teacher.from_pretrained(base).fingerprint
+        assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+    def test_weights_saved_in_bfloat16_are_loaded_as_float32(
+        self,
+        tiny_bert: Callable[..., Any],
+        tokenizer: Any,
+        parts: tuple[TextDataset, TextDataset],
+        tmp_path: Path,
+    ) -> None:
+        base = _saved(tiny_bert().to(torch.bfloat16), tokenizer, tmp_path / "base")
+        loaded = Teacher.from_pretrained(base, cache_dir=tmp_path)
+        again = pickle.loads(pickle.dumps(loaded))
+        tuned = Teacher.fine_tune(base, *parts, save_to=tmp_path / "t", epochs=1, progress=False)
+        saved = load_file(tmp_path / "t" / "model.safetensors").values()
+        for model in (loaded.model, again.model, tuned.model):
+            assert {p.dtype for p in model.parameters()} == {torch.float32}
+        assert {value.dtype for value in saved} == {torch.float32}
 
     def test_no_padding_token(self, tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
         bare = pickle.loads(pickle.dumps(tokenizer))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from rosearch.data import TextDataset
@@ -98,6 +99,56 @@ def test_a_callback_ends_training(tokenizer: Any, dataset: TextDataset, tmp_path
     assert same(straight, gone_on)
 
 
+class StopAtOnce(TrainerCallback):
+    """Asks for the end before anything was done."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        control.should_training_stop = True
+
+
+def test_a_callback_that_stops_before_the_first_epoch(
+    tokenizer: Any, dataset: TextDataset, tmp_path: Path
+) -> None:
+    recorder, file = Recorder(), CheckpointFile(tmp_path / "state", {})
+    with pytest.raises(EvaluationError, match="end of training before the first epoch"):
+        train(student(), tokenizer, dataset, callbacks=[StopAtOnce(), recorder])
+    assert recorder.events == ["train begin", "train end"]
+    # Where there are epochs already, the best of them is kept.
+    first, again = student(), student()
+    train(first, tokenizer, dataset, checkpoint=file, until=1)
+    assert len(train(again, tokenizer, dataset, checkpoint=file, callbacks=[StopAtOnce()])) == 1
+    assert same(first, again)
+
+
+class Tables(TrainerCallback):
+    """Keeps the token table after each step."""
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **given: Any) -> None:
+        self.seen.append(model.embedding.tokens.weight.detach().clone())
+
+
+def test_after_a_step_no_row_waits(tokenizer: Any, dataset: TextDataset) -> None:
+    found = {}
+    for updates in ("lazy", "dense"):
+        tables = Tables()
+        train(
+            student(),
+            tokenizer,
+            dataset,
+            callbacks=[tables],
+            epochs=1,
+            weight_decay=5.0,
+            embedding_updates=updates,
+        )
+        found[updates] = tables.seen
+    assert len(found["lazy"]) == 4
+    for lazy, dense in zip(found["lazy"], found["dense"], strict=True):
+        torch.testing.assert_close(lazy, dense, rtol=0, atol=1e-3)
+
+
 def test_transformers_early_stop(tokenizer: Any, dataset: TextDataset) -> None:
     still = {"learning_rate": 1e-9, "epochs": 9}
     patience = EarlyStoppingCallback(early_stopping_patience=2)
@@ -147,13 +198,23 @@ def test_tensorboard_writes_files(
     pytest.importorskip("tensorboard")
     from transformers.integrations import TensorBoardCallback
 
+    class FolderForEach(TensorBoardCallback):
+        """Forgets the folder with the student."""
+
+        def on_train_end(self, *args: Any, **given: Any) -> None:
+            super().on_train_end(*args, **given)
+            self.logging_dir = None
+
     monkeypatch.chdir(tmp_path)
-    train(student(), tokenizer, dataset, callbacks=[TensorBoardCallback()], epochs=1)
-    assert list((tmp_path / "runs").rglob("events.out.tfevents.*"))
+    callback = FolderForEach()
+    for name in ("a", "b"):
+        train(student(), tokenizer, dataset, callbacks=[callback], epochs=1, name=name)
+        assert list((tmp_path / "runs" / name).rglob("events.out.tfevents.*"))
 
 
+@pytest.mark.parametrize("ended", [False, True])
 def test_weights_and_biases(
-    tokenizer: Any, dataset: TextDataset, monkeypatch: pytest.MonkeyPatch
+    *, ended: bool, tokenizer: Any, dataset: TextDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
     import types
@@ -164,10 +225,10 @@ def test_weights_and_biases(
     wandb: Any = types.ModuleType("wandb")
     wandb.run = None
     wandb.config = types.SimpleNamespace(update=lambda *a, **k: None)
-    wandb.started = {}
+    started: list[str] = []
 
     def init(**settings: Any) -> None:
-        wandb.started.update(settings)
+        started.append(settings["name"])
         wandb.run = types.SimpleNamespace(
             _label=lambda **k: None, config=wandb.config, url="", summary={}
         )
@@ -176,7 +237,7 @@ def test_weights_and_biases(
     wandb.log = lambda values, **k: logged.append(values)
     wandb.define_metric = lambda *a, **k: None
     wandb.watch = lambda *a, **k: None
-    wandb.finish = lambda: None
+    wandb.finish = lambda: setattr(wandb, "run", None)
     wandb.__version__ = "0"
     parts = types.ModuleType("wandb.sdk.lib.config_util")
     monkeypatch.setattr(parts, "ConfigError", Exception, raising=False)
@@ -186,9 +247,23 @@ def test_weights_and_biases(
     monkeypatch.setattr(
         "transformers.integrations.integration_utils.is_wandb_available", lambda: True
     )
-    history = train(
-        student(), tokenizer, dataset, callbacks=[integrations.WandbCallback()], epochs=2
-    )
-    assert wandb.started["name"] == "training"
+
+    class RunForEach(integrations.WandbCallback):
+        """Ends the run with the student."""
+
+        def on_train_end(self, *args: Any, **given: Any) -> None:
+            super().on_train_end(*args, **given)
+            self._wandb.finish()
+            self._initialized = False
+
+    callback = RunForEach() if ended else integrations.WandbCallback()
+    history = [
+        done
+        for name in ("a", "b")
+        for done in train(
+            student(), tokenizer, dataset, callbacks=[callback], epochs=2, name=name
+        )
+    ]  # fmt: skip
+    assert started == (["a", "b"] if ended else ["a"])
     values = [entry["train/loss"] for entry in logged if "train/loss" in entry]
     assert values == [done.loss for done in history]

@@ -73,6 +73,18 @@ def test_each_training_has_a_file_of_its_own(
             other.distill(changed, seed=seed, checkpoint=file)
 
 
+def test_the_parent_is_part_of_it(distiller: Distiller, tmp_path: Path) -> None:
+    genome, file = templates.bag_of_words(**SMALL), tmp_path / "state"
+    parents = [distiller.student(genome, seed=seed) for seed in (5, 6)]
+    distiller.distill(genome, epochs=1, checkpoint=file, parent=parents[0])
+    for other in (None, parents[1]):
+        with pytest.raises(DataError, match="of another training"):
+            distiller.distill(genome, checkpoint=file, parent=other)
+    same_weights = pickle.loads(pickle.dumps(parents[0]))
+    gone_on = distiller.distill(genome, epochs=2, checkpoint=file, parent=same_weights)
+    assert len(gone_on.history) == 2
+
+
 def test_options_arrive(teacher: Teacher, dataset: TextDataset) -> None:
     names = Names()
     distiller = make(

@@ -134,6 +134,18 @@ def test_pooling_ignores_padding(kind: str) -> None:
     torch.testing.assert_close(pool(padded, mask), alone)
 
 
+@pytest.mark.parametrize("kind", ops.POOLINGS)
+def test_a_text_without_tokens_becomes_zeros(kind: str) -> None:
+    hidden = torch.randn(2, 3, 4, requires_grad=True)
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    pool = ops.Pool(kind, width=4)
+    pooled = pool(hidden, mask)
+    assert torch.equal(pooled[1], torch.zeros(4))
+    torch.testing.assert_close(pooled[:1], pool(hidden[:1, :2], mask[:1, :2]))
+    pooled.square().sum().backward()
+    assert torch.isfinite(hidden.grad).all()
+
+
 def test_attention_pooling_weighs_tokens() -> None:
     pool = ops.Pool("attention", width=2)
     hidden, mask = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2, dtype=torch.bool)

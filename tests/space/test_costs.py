@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import rosearch.operators as ops
 from rosearch.errors import SpaceError
-from rosearch.space import SearchSpace, Task, genome_cost, templates
+from rosearch.space import Embedding, Genome, Node, SearchSpace, Task, genome_cost, templates
 from rosearch.student import StudentConfig, student_cost
 
 SPACE = SearchSpace(widths=(64, 96), embedding_widths=(32, 48), nodes=(0, 10))
@@ -31,6 +36,55 @@ def test_equals_the_students(name: str) -> None:
             genome, vocab_size=700, max_position_embeddings=40, type_vocab_size=3, num_labels=5
         )
         assert asdict(genome_cost(genome, TASK)) == student_cost(config, length=19)
+
+
+@contextmanager
+def registered(name: str, plugin: type) -> Iterator[None]:
+    ops.register(name)(plugin)
+    try:
+        yield
+    finally:
+        ops.registry.unregister(name)
+
+
+def operator_with(values: int) -> type[ops.Operator]:
+    class Plugin(ops.Operator):
+        family, source = "other", "a test"
+
+        def __init__(self, width: int) -> None:
+            super().__init__(width)
+            self.scale = nn.Parameter(torch.ones(values))
+
+        def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return hidden * self.scale.mean()
+
+    return Plugin
+
+
+def embedding_with(values: int) -> type[ops.EmbeddingOperator]:
+    class Plugin(ops.EmbeddingOperator):
+        source = "a test"
+
+        def __init__(self, shape: ops.InputShape) -> None:
+            super().__init__(shape)
+            self.scale = nn.Parameter(torch.ones(values))
+
+        def vectors(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return self.tokens(input_ids) * self.scale.mean()
+
+    return Plugin
+
+
+def test_a_plugin_that_is_registered_again_counts_as_it_is() -> None:
+    for kind, genes in (
+        (operator_with, lambda: {"nodes": (Node("plugin"),)}),
+        (embedding_with, lambda: {"embedding": Embedding("plugin")}),
+    ):
+        found = []
+        for values in (5, 12):
+            with registered("plugin", kind(values)):
+                found.append(genome_cost(Genome(width=16, embedding_width=8, **genes()), TASK))
+        assert found[1].parameters - found[0].parameters == 7
 
 
 class TestTask:

@@ -17,7 +17,6 @@ def named(genome: Genome) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", MUTATIONS)
 def test_mutations_keep_them(kind: str) -> None:
-    seen = 0
     for seed, parent in enumerate(PARENTS):
         if kind in ("change_parameter", "change_merge", "remove", "insert"):
             parent = SearchSpace(nodes=(8, 10)).sample(seed=seed)
@@ -31,12 +30,23 @@ def test_mutations_keep_them(kind: str) -> None:
         # A node whose operator changes keeps its name: what fits of its weights may still serve.
         if kind == "change_operator":
             assert len(changed) == 1
-        elif kind == "change_width":
-            assert len(changed) <= len(before)
         else:
             assert not changed
-        seen += 1
-    assert seen == len(PARENTS)
+
+
+def test_a_change_of_width_changes_the_operators_that_no_longer_fit() -> None:
+    attention = {"attention": {"heads": (12,)}, "convolution": {}}
+    space = SearchSpace(operators=attention, nodes=(4, 8), widths=(96, 128))
+    both = 0
+    for seed in range(20):
+        parent = space.sample(seed=seed)
+        child = space.mutate(parent, seed=seed, kind="change_width")
+        before, after = named(parent), named(child)
+        assert set(before) == set(after)
+        changed = {i for i in before if before[i] != after[i]}
+        assert changed == {i for i in before if not space.fitting(before[i], child.width)}
+        both += 0 < len(changed) < len(before)
+    assert both > 3
 
 
 def test_inserted_nodes_are_residual_and_read_one_node() -> None:

@@ -190,9 +190,40 @@ class TestOtherMutations:
             assert not found.inserted
             own = child.state_dict()
             given = parent.state_dict()
+            origins = _origins(child, parent)
+            compared = 0
             for name in found.taken:
-                if not name.startswith(("nodes.", "pools.")):
-                    assert torch.equal(own[name], given[name]), name
+                head, _, rest = name.partition(".")
+                if head in origins:
+                    number, _, key = rest.partition(".")
+                    # A gated merge's scores follow the inputs, whose order may be another.
+                    if key == "merge.scores":
+                        continue
+                    rest = f"{origins[head][int(number)]}.{key}"
+                    compared += head == "nodes"
+                assert torch.equal(own[name], given[f"{head}.{rest}"]), name
+            assert compared > 10
+
+    def test_character_ngrams_follow_their_size(self) -> None:
+        """A row stands for other n-grams where they are longer."""
+
+        def of(size: int, inner: int) -> Genome:
+            source = Embedding("character_embedding", {"buckets": 2000, "size": size})
+            return _with(PARENT, embedding=source, embedding_width=inner)
+
+        parent = trained(of(3, 8))
+        for inner in (4, 8, 16):
+            child = make(of(2, inner))
+            fresh = child.embedding.ngrams.weight.clone()
+            found = inherit(child, parent)
+            assert "embedding.ngrams.weight" in found.new
+            assert torch.equal(child.embedding.ngrams.weight, fresh)
+            assert torch.equal(
+                child.embedding.tokens.weight[:, :8], parent.embedding.tokens.weight[:, :inner]
+            )
+        child = make(of(3, 16))
+        inherit(child, parent)
+        assert torch.equal(child.embedding.ngrams.weight[:, :8], parent.embedding.ngrams.weight)
 
     def test_a_wider_embedding_computes_the_same(self) -> None:
         parent = trained(PARENT)
@@ -307,6 +338,26 @@ def test_distiller_hands_weights_on(
     # The first loss of a child that goes on from its parent is below that of one from nothing.
     taught, fresh = (distiller.distill(child, parent=p).history[0].loss for p in (parent, None))
     assert taught < fresh
+
+
+def _origins(
+    child: StudentForSequenceClassification, parent: StudentForSequenceClassification
+) -> dict[str, dict[int, int]]:
+    """The parent's module of each of the child's, by identity and apart from what is tested."""
+    a, b = (student.config.architecture.ordered() for student in (child, parent))
+    nodes = {
+        k: b.identities.index(identity)
+        for k, identity in enumerate(a.identities)
+        if identity in b.identities
+    }
+    return {
+        "nodes": nodes,
+        "pools": {
+            place: b.outputs.index(nodes[output - 1] + 1)
+            for place, output in enumerate(a.outputs)
+            if output - 1 in nodes and nodes[output - 1] + 1 in b.outputs
+        },
+    }
 
 
 def _with(genome: Genome, **genes: Any) -> Genome:

@@ -21,6 +21,7 @@ from rosearch.student import (
     StudentConfig,
     StudentForSequenceClassification,
     compress_embedding,
+    export_program,
     flops,
     latency,
     parameters,
@@ -218,3 +219,13 @@ class TestCost:
         student = make(templates.text_cnn(width=16, embedding_width=8)).train()
         assert 0 < latency(student, repeats=3) < 5
         assert student.training
+
+    @pytest.mark.parametrize(
+        "look", [flops, export_program, lambda student: latency(student, repeats=1)]
+    )
+    def test_every_module_keeps_its_own_mode(self, look: Any) -> None:
+        student = make(templates.bag_of_words(width=16, embedding_width=8)).train()
+        student.embedding.eval()  # as when a part is frozen
+        before = [module.training for module in student.modules()]
+        look(student)
+        assert [module.training for module in student.modules()] == before

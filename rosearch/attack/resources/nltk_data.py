@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from rosearch.caching import cache_folder
+from rosearch.caching import cache_folder, share
 from rosearch.errors import MissingResourceError
 from rosearch.wordnet import (
     EXCEPTIONS,
@@ -64,9 +64,8 @@ def _prepare(folder: str | os.PathLike[str] | None, wordnet: Path | None) -> Pat
         return target
     draft = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
     try:
-        # mkdtemp lets its maker in only; a cache may be shared.
-        draft.chmod(0o755)
         _write(draft / "corpora", words, wordnet)
+        share(draft)
         try:
             draft.rename(target)
         except OSError:

@@ -25,7 +25,8 @@ class Outputs:
 
     pooled: torch.Tensor | None = None
     """``(batch, width)``: one vector a text. The student's is what its classifier normalises and
-    reads; the teacher's is its last hidden state at the classification token."""
+    reads; the teacher's is its last hidden state at the classification token, or at the last token
+    where texts do not begin with one."""
 
     hidden_states: Mapping[int, torch.Tensor] = field(default_factory=dict)
     """Layer or node number to ``(batch, length, width)``; 0 is the embedding."""

@@ -88,17 +88,17 @@ class HardLabelLoss(DistillationLoss):
 def token_shares(mask: torch.Tensor) -> torch.Tensor:
     """What each token weighs in a mean over the tokens of a text, and over texts.
 
-    Texts count alike, whatever their length. So a batch's loss is the mean of its texts' losses,
-    however the batch is divided.
+    Texts count alike, whatever their length; the loss of one without tokens is 0. So a batch's loss
+    is the mean of its texts' losses, however the batch is divided.
 
     Args:
-        mask: bool ``(batch, length)``, true at real tokens; at least one a row.
+        mask: bool ``(batch, length)``, true at real tokens.
 
     Returns:
-        float32 ``(batch, length)``; zero at padding, of sum 1.
+        float32 ``(batch, length)``; zero at padding, of sum 1 where every text has tokens.
     """
     real = mask.float()
-    return real / (real.sum(dim=1, keepdim=True) * len(mask))
+    return real / (real.sum(dim=1, keepdim=True).clamp(min=1) * len(mask))
 
 
 def check_temperature(temperature: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rosearch.errors import EvaluationError
 from rosearch.space import Genome
@@ -49,11 +49,16 @@ def check_layers(layers: Layers, *, count: int, least: int) -> tuple[int, ...]:
     Raises:
         ValueError: There is none, or a layer that the teacher does not have, or they are mixed.
     """
-    form = "expected teacher layers such as (4, 8, 12), or pairs (student's node, teacher's layer)"
-    pairs = [entry for entry in layers if not isinstance(entry, int)]
-    if not layers or len(pairs) not in (0, len(layers)) or any(len(p) != 2 for p in pairs):
-        raise ValueError(f"layers={layers!r}: {form}.")
-    named = {entry if isinstance(entry, int) else entry[1] for entry in layers}
+    try:
+        entries = list(layers)
+    except TypeError:
+        entries = []
+    if not entries or not (all(map(_is_number, entries)) or all(map(_is_pair, entries))):
+        raise ValueError(
+            f"layers={layers!r}: expected teacher layers such as (4, 8, 12), or pairs (student's "
+            f"node, teacher's layer)."
+        )
+    named = {entry if isinstance(entry, int) else entry[1] for entry in entries}
     bad = sorted(layer for layer in named if not least <= layer <= count)
     if bad:
         raise ValueError(
@@ -106,3 +111,11 @@ def match_layers(
         if node not in kept or far[node] <= kept[node][0]:
             kept[node] = (far[node], layer)
     return tuple((node, layer) for node, (_, layer) in sorted(kept.items()))
+
+
+def _is_number(entry: Any) -> bool:
+    return isinstance(entry, int)
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, (tuple, list)) and len(entry) == 2 and all(map(_is_number, entry))
