@@ -42,7 +42,7 @@ GENOME = Genome(
         Node("feed_forward", {"expansion": 2}, inputs=(8, 10, 11), merge="gated"),
     ),
 )
-"""Twelve nodes: attention, convolution, recurrence and feed-forward; every merge; three branches."""
+"""Twelve nodes: attention, convolution, recurrence, feed-forward; every merge; three branches."""
 
 
 class Attention(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 class DistillationResult:
     """A trained student and how it came about."""
 
-    student: StudentForSequenceClassification
+    student: StudentForSequenceClassification = field(repr=False)
     """In eval mode, with the weights of its best epoch and the teacher's tokenizer."""
 
     accuracy: float
@@ -95,6 +95,7 @@ class Distiller:
     Raises:
         DataError: Teacher, ``train`` and ``dev`` do not fit together, or labels are missing.
         RegistryError: There is no loss of a given name.
+        TypeError: A setting is unknown, or a callback is none.
         ValueError: A setting is out of range.
     """
 
@@ -137,6 +138,17 @@ class Distiller:
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout!r}: expected a share of at least 0, below 1.")
+        known = {setting.name for setting in fields(Optimization)}
+        unknown = sorted(set(optimization) - known)
+        if unknown:
+            raise TypeError(
+                f"Distiller has no argument {unknown[0]!r}. Settings of training are "
+                f"{', '.join(sorted(known))}; those of a loss go into losses=, as in "
+                f"losses={{'hidden_states': {{'weight': 0.5, 'layers': (6, 12)}}}}."
+            )
+        for callback in callbacks:
+            if not hasattr(callback, "on_train_begin"):
+                raise TypeError(f"Expected a transformers.TrainerCallback, got {callback!r}.")
         self.teacher = teacher
         self.train = train
         self.dev = dev
@@ -154,6 +166,10 @@ class Distiller:
         self.callbacks = tuple(callbacks)
         self.device = torch.device(device) if device is not None else default_device()
         self.progress = progress
+
+    def __repr__(self) -> str:
+        losses = ", ".join(self.losses.settings)
+        return f"Distiller({self.teacher!r}, {self.train!r}, {self.dev!r}, losses: {losses})"
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -82,7 +82,10 @@ def fit(
     """
     last = optimization.epochs if until is None else until
     if not 1 <= last <= optimization.epochs:
-        raise ValueError(f"until={until!r}: expected an epoch from 1 to {optimization.epochs}.")
+        raise ValueError(
+            f"Cannot stop after epoch {until!r}: expected one from 1 to {optimization.epochs}, the "
+            f"planned number of epochs."
+        )
     try:
         return _Fit(
             model,

@@ -98,5 +98,5 @@ def test_options_arrive(teacher: Teacher, dataset: TextDataset) -> None:
     assert distiller.settings["schedule"] == "cosine"
     with pytest.raises(TypeError, match="batch_token"):
         make(teacher, dataset, batch_token=150)
-    with pytest.raises(ValueError, match="expected an epoch from 1 to 4"):
+    with pytest.raises(ValueError, match="expected one from 1 to 4"):
         distiller.distill(genome, epochs=5)

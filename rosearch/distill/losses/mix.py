@@ -61,6 +61,10 @@ class LossMix:
             raise ValueError(f"temperature={temperature!r}: expected a number above 0.")
         if not 0 <= label_weight <= 1:
             raise ValueError(f"label_weight={label_weight!r}: expected a share from 0 to 1.")
+        if losses is not None and not isinstance(losses, Mapping):
+            raise ValueError(
+                f"losses={losses!r}: expected names and weights, such as {{'soft_labels': 1.0}}."
+            )
         if losses is None:
             losses = {"soft_labels": 1.0 - label_weight, "hard_labels": label_weight}
         elif label_weight:

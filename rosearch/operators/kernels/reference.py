@@ -72,7 +72,14 @@ def depthwise_convolution(
 
     Returns:
         ``(batch, length, width)``; of no meaning at padded positions.
+
+    Raises:
+        ValueError: There is no such activation.
     """
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"Unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}."
+        )
     if mask is not None:
         hidden = hidden.masked_fill(~mask.unsqueeze(-1), 0.0)
     width, size = weight.shape
@@ -97,6 +104,15 @@ def gated_activation(hidden: torch.Tensor, *, gate: str = "sigmoid") -> torch.Te
 
     Returns:
         ``(..., inner)``.
+
+    Raises:
+        ValueError: There is no such gate, or the channels have no two halves.
     """
+    if gate not in GATES:
+        raise ValueError(f"Unknown gate {gate!r}; choose one of {', '.join(GATES)}.")
+    if hidden.shape[-1] % 2:
+        raise ValueError(
+            f"The last dimension of {tuple(hidden.shape)} is odd; expected two halves."
+        )
     value, gating = hidden.chunk(2, dim=-1)
     return value * GATES[gate](gating)
