@@ -195,11 +195,15 @@ def student_of(peer: Peer) -> StudentForSequenceClassification:
     )
     student = StudentForSequenceClassification(config)
     assert GENOME.ordered().key == GENOME.key
-    weights = {f"embedding.{k}": v for k, v in peer.state_dict().items()
-               if k.split(".")[0] in ("tokens", "positions", "types", "projection")}
+    weights = {
+        f"embedding.{k}": v
+        for k, v in peer.state_dict().items()
+        if k.split(".")[0] in ("tokens", "positions", "types", "projection")
+    }
     weights |= {f"embedding.norm.{k}": v for k, v in peer.embedding_norm.state_dict().items()}
-    weights |= {k: v for k, v in peer.state_dict().items() if k.split(".")[0] in
-                ("norm", "classifier")}
+    weights |= {
+        k: v for k, v in peer.state_dict().items() if k.split(".")[0] in ("norm", "classifier")
+    }
     # The student numbers its nodes in the genome's canonical order.
     names = {identity: k for k, identity in enumerate(GENOME.identities)}
     for place, identity in enumerate(GENOME.ordered().identities):
