@@ -203,7 +203,7 @@ class TestLoop:
         assert part[0].loss == whole[0].loss
         assert not same(models[0], models[1])
         for wrong in (0, 4):
-            with pytest.raises(ValueError, match="expected an epoch from 1 to 3"):
+            with pytest.raises(ValueError, match="expected one from 1 to 3"):
                 train(models[0], tokenizer, dataset, until=wrong)
 
     @pytest.mark.parametrize("value", [math.nan, math.inf])
