@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
@@ -29,8 +30,9 @@ class TextDataset:
 
     Raises:
         DataError: The lengths differ, singles and pairs are mixed, a
-            label is not a whole number in ``range(len(classes))``, or there are neither labels nor
-            classes. The message names the first offending example.
+            label is not a whole number in ``range(len(classes))``, there are neither labels nor
+            classes, or class names are no distinct ``str``. The message names the first offending
+            example.
     """
 
     texts: tuple[Text, ...]
@@ -55,6 +57,8 @@ class TextDataset:
                 f"Expected only texts or only pairs, got {len(checked) - pairs} texts and "
                 f"{pairs} pairs."
             )
+        if classes is not None:
+            _check_classes(classes)
         values = None if labels is None else _check_labels(labels, len(checked), classes)
         if classes is None:
             if values is None:
@@ -170,8 +174,17 @@ class TextDataset:
         return float(np.bincount(self.labels).max() / len(self))
 
     def select(self, indices: Iterable[int]) -> TextDataset:
-        """The examples at ``indices``, in that order, with the same classes."""
-        chosen = [int(i) for i in indices]
+        """The examples at ``indices``, in that order, with the same classes.
+
+        Raises:
+            DataError: The indices are truth values, which would stand for examples 0 and 1; or
+                there are none.
+            IndexError: There is no such example.
+        """
+        chosen = list(indices)
+        if any(isinstance(i, (bool, np.bool_)) for i in chosen):
+            raise DataError("Expected indices, got truth values; pass numpy.flatnonzero(mask).")
+        chosen = [operator.index(i) for i in chosen]
         labels = None if self._labels is None else self._labels[chosen]
         return TextDataset([self.texts[i] for i in chosen], labels, classes=self.classes)
 
@@ -188,10 +201,13 @@ class TextDataset:
             DataError: The parts together are larger than the data set, or one is empty.
         """
         # Shares are rounded at the borders between parts, so 0.5 and 0.5 of 11 give 6 and 5.
-        borders = np.cumsum([0.0, *(s if isinstance(s, float) else 0.0 for s in sizes)])
-        rounded = np.diff(np.rint(borders * len(self))).astype(int)
+        shares = [isinstance(s, (float, np.floating)) for s in sizes]
+        borders = np.cumsum(
+            [0.0, *(s if share else 0.0 for s, share in zip(sizes, shares, strict=True))]
+        )
+        rounded = np.diff(np.rint(borders * len(self)))
         counts = [
-            int(n) if isinstance(s, float) else int(s) for s, n in zip(sizes, rounded, strict=True)
+            int(n if share else s) for s, n, share in zip(sizes, rounded, shares, strict=True)
         ]
         if not counts or min(counts) < 1 or sum(counts) > len(self):
             raise DataError(
@@ -239,6 +255,12 @@ class TextDataset:
         counts = np.bincount(self._labels, minlength=len(self.classes))
         shown = ", ".join(f"{c}: {n}" for c, n in zip(self.classes, counts, strict=True))
         return f"TextDataset({kind}; {shown})"
+
+
+def _check_classes(classes: Sequence[Any]) -> None:
+    named = list(classes)
+    if not named or len(set(named)) < len(named) or not all(isinstance(c, str) for c in named):
+        raise DataError(f"Expected the names of the classes as distinct str, got {classes!r:.200}.")
 
 
 def _check_labels(labels: Iterable[int], count: int, classes: Sequence[str] | None) -> np.ndarray:

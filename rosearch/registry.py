@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -70,8 +70,12 @@ class Registry(Generic[T]):
 
         return decorate
 
-    def get(self, name: str) -> T:
+    def get(self, name: str, *, among: Callable[[], Sequence[str]] | None = None) -> T:
         """The object registered under ``name``.
+
+        Args:
+            name: What it was registered as.
+            among: Names that fit where ``name`` stands, for the message; all by default.
 
         Raises:
             RegistryError: Nothing has that name, and the message lists the names there are; or it
@@ -84,11 +88,12 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            close = difflib.get_close_matches(str(name), self._entries, n=1)
+            known = among() if among else self.names()
+            close = difflib.get_close_matches(str(name), known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise RegistryError(
                 f"There is no {self.kind} named {name!r}.{hint} "
-                f"Known: {', '.join(self.names()) or 'none'}. If it is a plug-in, import the "
+                f"Known: {', '.join(known) or 'none'}. If it is a plug-in, import the "
                 f"module that registers it first."
             ) from None
 

@@ -86,6 +86,23 @@ def dataset() -> TextDataset:
     return TextDataset(texts, labels, classes=("negative", "positive"))
 
 
+def _fast(backend: Any, **settings: Any) -> Any:
+    """A Hugging Face tokenizer with BERT's special tokens, for at most 64 tokens."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **settings,
+    )
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     """A fast WordPiece tokenizer as BERT's: lower case, [CLS] and [SEP], at most 64 tokens.
@@ -93,7 +110,6 @@ def tokenizer() -> Any:
     It knows the words of ``dataset``; any other lower-case Latin word becomes pieces of one letter.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
 
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     words = {w for frame in _FRAMES for w in frame.split() if "{" not in w}
@@ -109,16 +125,7 @@ def tokenizer() -> Any:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=64,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
+    return _fast(backend)
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +173,6 @@ def _trained(tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset
 def xlnet_tokenizer(tokenizer: Any) -> Any:
     """``tokenizer`` in XLNet's manner: padding on the left, [CLS] last and of type 2."""
     from tokenizers import Tokenizer, processors
-    from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.post_processor = processors.TemplateProcessing(
@@ -174,17 +180,7 @@ def xlnet_tokenizer(tokenizer: Any) -> Any:
         pair="$A:0 [SEP]:0 $B:1 [SEP]:1 [CLS]:2",
         special_tokens=[(t, backend.token_to_id(t)) for t in ("[CLS]", "[SEP]")],
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        padding_side="left",
-        model_max_length=64,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
+    return _fast(backend, padding_side="left")
 
 
 @pytest.fixture(scope="session")
@@ -236,8 +232,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``gpu`` are skipped where there is none."""
+    """Tests marked ``gpu`` or ``postgres`` are skipped where there is none."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and "cuda" not in _devices():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+    if not os.environ.get("ROSEARCH_TEST_POSTGRES"):
+        for item in items:
+            if item.get_closest_marker("postgres"):
+                item.add_marker(pytest.mark.skip(reason="needs .ci/postgres or a database's URL"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,3 +279,26 @@ class TestHuggingFace:
         missing = self.package.Dataset.from_dict({"text": ["a", None], "label": [0, 1]})
         with pytest.raises(DataError, match="Text 1 is NoneType"):
             TextDataset.from_hf(missing)
+
+
+@pytest.mark.parametrize("classes", [[], ["a", "a"], [0, 1], [None, "a"]])
+def test_class_names_are_distinct_strings(classes: Any) -> None:
+    with pytest.raises(DataError, match="distinct str"):
+        TextDataset(["x", "y"], [0, 1], classes=classes)
+
+
+def test_truth_values_are_no_indices() -> None:
+    data = TextDataset(["x", "y", "z"], [0, 1, 0])
+    mask = data.labels == 0
+    with pytest.raises(DataError, match="flatnonzero"):
+        data.select(mask)
+    assert data.select(np.flatnonzero(mask)).texts == ("x", "z")
+    with pytest.raises(IndexError):
+        data.select([3])
+
+
+def test_shares_may_be_numbers_of_numpy() -> None:
+    data = TextDataset([f"t{k}" for k in range(10)], [k % 2 for k in range(10)])
+    parts = data.split(np.float32(0.5), np.float64(0.5))
+    assert [len(part) for part in parts] == [5, 5]
+    assert parts == data.split(0.5, 0.5)

@@ -82,18 +82,15 @@ def heads_complaint(width: int, heads: int) -> str | None:
     return None if width % heads == 0 else f"{heads} heads do not divide the width {width}"
 
 
-@registry.register("attention")
-class SelfAttention(LinearEnding):
-    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, equation 1).
+class MultiHead(LinearEnding):
+    """Queries, keys and values by one linear map, mixed head by head, and a linear map at the end.
 
     Args:
         width: Channels.
         heads: Number of heads; divides ``width``.
     """
 
-    choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4)}
     family = "attention"
-    source = "Vaswani et al. 2017, equation 1"
     last = "projection_out"
 
     def __init__(self, width: int, *, heads: int) -> None:
@@ -102,6 +99,23 @@ class SelfAttention(LinearEnding):
         self.projection_in = nn.Linear(width, 3 * width)
         self.projection_out = nn.Linear(width, width)
 
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return heads_complaint(width, parameters["heads"])
+
+
+@registry.register("attention")
+class SelfAttention(MultiHead):
+    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, equation 1).
+
+    Args:
+        width: Channels.
+        heads: Number of heads; divides ``width``.
+    """
+
+    choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4)}
+    source = "Vaswani et al. 2017, equation 1"
+
     def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
         # A row without any real token would give softmax over nothing; such rows do not occur.
@@ -109,13 +123,9 @@ class SelfAttention(LinearEnding):
             attend(query, key, value, None if unpadded(mask) else mask[:, None, None, :])
         )
 
-    @classmethod
-    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return heads_complaint(width, parameters["heads"])
-
 
 @registry.register("relative_attention")
-class RelativeAttention(LinearEnding):
+class RelativeAttention(MultiHead):
     """Self-attention with a learned bias for each head and distance (T5, Raffel et al. 2020,
     section 2.1): ``softmax(Q K^T / sqrt(d) + B) V``, with ``B[i, j]`` chosen by ``j - i``.
 
@@ -134,16 +144,11 @@ class RelativeAttention(LinearEnding):
     """Distance in tokens from which on all share a bias."""
 
     choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4), "buckets": Choice(16, 32)}
-    family = "attention"
     source = "Raffel et al. 2020 (T5), section 2.1"
-    last = "projection_out"
 
     def __init__(self, width: int, *, heads: int, buckets: int) -> None:
-        super().__init__(width)
-        self.heads = heads
+        super().__init__(width, heads=heads)
         self.buckets = buckets
-        self.projection_in = nn.Linear(width, 3 * width)
-        self.projection_out = nn.Linear(width, width)
         self.biases = nn.Embedding(buckets, heads)
 
     def bucket(self, distance: torch.Tensor) -> torch.Tensor:
@@ -171,13 +176,9 @@ class RelativeAttention(LinearEnding):
         mixed = attend(query, key, value, bias)
         return join_heads(mixed)
 
-    @classmethod
-    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return heads_complaint(width, parameters["heads"])
-
 
 @registry.register("linear_attention")
-class LinearAttention(LinearEnding):
+class LinearAttention(MultiHead):
     """Self-attention in time linear in the length (Katharopoulos et al. 2020, equation 5).
 
     ``phi(Q) (phi(K)^T V) / (phi(Q) sum(phi(K)))`` with ``phi(x) = elu(x) + 1``, each token over
@@ -189,15 +190,7 @@ class LinearAttention(LinearEnding):
     """
 
     choices = {"heads": Choice(1, 2, 4, 8, default=4)}
-    family = "attention"
     source = "Katharopoulos et al. 2020, equation 5"
-    last = "projection_out"
-
-    def __init__(self, width: int, *, heads: int) -> None:
-        super().__init__(width)
-        self.heads = heads
-        self.projection_in = nn.Linear(width, 3 * width)
-        self.projection_out = nn.Linear(width, width)
 
     def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
@@ -209,7 +202,3 @@ class LinearAttention(LinearEnding):
         # elu + 1 is zero where its argument is very negative; the paper's code adds as much.
         mixed = (query @ summary) / (total + 1e-6)
         return join_heads(mixed)
-
-    @classmethod
-    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return heads_complaint(width, parameters["heads"])

@@ -259,10 +259,11 @@ def require(name: str, kind: type[Searchable]) -> type[Any]:
         RegistryError: Nothing has that name.
         GenomeError: What has that name is of the other kind.
     """
-    found = registry.get(name)
+    found = registry.get(name, among=lambda: names(kind))
     if not issubclass(found, kind):
+        other = "Operator" if issubclass(found, Operator) else "EmbeddingOperator"
         raise GenomeError(
-            f"{name!r} is no {kind.__name__} but {found.__mro__[1].__name__}; choose one of "
+            f"{name!r} is no {kind.__name__} but an {other}; choose one of "
             f"{', '.join(names(kind))}."
         )
     return found

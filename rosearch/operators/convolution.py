@@ -43,8 +43,23 @@ def keep_variance(layer: nn.Conv1d) -> None:
         nn.init.zeros_(layer.bias)
 
 
+class Neighbourhood(Operator):
+    """An operator that sees ``kernel_size`` tokens around each.
+
+    Args:
+        width: Channels.
+    """
+
+    choices = {"kernel_size": SIZES}
+    family = "convolution"
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["kernel_size"] // 2)
+
+
 @registry.register("convolution")
-class Convolution(Operator):
+class Convolution(Neighbourhood):
     """Convolution over ``kernel_size`` tokens, then GELU (after TextCNN, Kim 2014, equation 2).
 
     Args:
@@ -52,8 +67,6 @@ class Convolution(Operator):
         kernel_size: Tokens that one output sees, odd.
     """
 
-    choices = {"kernel_size": SIZES}
-    family = "convolution"
     source = "Kim 2014, equation 2"
 
     def __init__(self, width: int, *, kernel_size: int) -> None:
@@ -63,13 +76,9 @@ class Convolution(Operator):
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return functional.gelu(convolve(hidden, self.convolution))
 
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["kernel_size"] // 2)
-
 
 @registry.register("dilated_convolution")
-class DilatedConvolution(Operator):
+class DilatedConvolution(Neighbourhood):
     """Convolution over every ``dilation``-th token, then GELU (Yu and Koltun 2016, equation 2).
 
     ``out[t] = gelu(sum_k W[k] x[t + dilation * k])``, with ``k`` from minus to plus half the
@@ -82,7 +91,6 @@ class DilatedConvolution(Operator):
     """
 
     choices = {"kernel_size": SIZES, "dilation": Choice(2, 4)}
-    family = "convolution"
     source = "Yu and Koltun 2016, equation 2"
 
     def __init__(self, width: int, *, kernel_size: int, dilation: int) -> None:
@@ -94,11 +102,11 @@ class DilatedConvolution(Operator):
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["dilation"] * (parameters["kernel_size"] // 2))
+        return super().reach(parameters) * float(parameters["dilation"])
 
 
 @registry.register("depthwise_convolution")
-class DepthwiseConvolution(Operator):
+class DepthwiseConvolution(Neighbourhood):
     """Each channel convolved with a kernel of its own, then GELU (Chollet 2017, section 2).
 
     Args:
@@ -106,8 +114,6 @@ class DepthwiseConvolution(Operator):
         kernel_size: Tokens that one output sees, odd.
     """
 
-    choices = {"kernel_size": SIZES}
-    family = "convolution"
     source = "Chollet 2017, section 2"
 
     def __init__(self, width: int, *, kernel_size: int) -> None:
@@ -124,13 +130,9 @@ class DepthwiseConvolution(Operator):
             hidden, None, layer.weight.squeeze(1), layer.bias, activation="gelu"
         )
 
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["kernel_size"] // 2)
-
 
 @registry.register("separable_convolution")
-class SeparableConvolution(Operator):
+class SeparableConvolution(DepthwiseConvolution):
     """Depthwise convolution over ``kernel_size`` tokens, a linear map, then GELU (Chollet 2017,
     section 2).
 
@@ -139,24 +141,11 @@ class SeparableConvolution(Operator):
         kernel_size: Tokens that one output sees, odd.
     """
 
-    choices = {"kernel_size": SIZES}
-    family = "convolution"
-    source = "Chollet 2017, section 2"
-
     def __init__(self, width: int, *, kernel_size: int) -> None:
-        super().__init__(width)
-        self.depthwise = nn.Conv1d(width, width, kernel_size, groups=width)
+        super().__init__(width, kernel_size=kernel_size)
         self.pointwise = nn.Linear(width, width)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        keep_variance(self.depthwise)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         layer = self.depthwise
         mixed = depthwise_convolution(hidden, None, layer.weight.squeeze(1), layer.bias)
         return functional.gelu(self.pointwise(mixed))
-
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["kernel_size"] // 2)

@@ -37,6 +37,18 @@ class InputShape:
     """Id of the padding token, whose vector stays zero."""
 
 
+class IndirectTable(nn.Embedding):
+    """A table of vectors that tokens read in another way than each its own row.
+
+    Subclasses override ``forward``.
+    """
+
+    def table(self) -> torch.Tensor:
+        """What each token reads, ``(tokens, width)``; for attacks that see the model's weights."""
+        out: torch.Tensor = self(torch.arange(self.num_embeddings, device=self.weight.device))
+        return out
+
+
 class EmbeddingOperator(Searchable):
     """What a genome's input computes, from ``(batch, length)`` to ``(batch, length, width)``.
 
@@ -48,8 +60,8 @@ class EmbeddingOperator(Searchable):
     Authors override :meth:`vectors`, :meth:`prepare` where the input needs to know what the
     tokens are, and :meth:`adopt` where more than the token table can start from the teacher.
     :class:`rosearch.testing.EmbeddingConformance` holds the tests that every input must pass. An
-    input that reads its table in another way does best to replace ``self.tokens`` by a subclass of
-    ``nn.Embedding`` with a method ``table()``, what each token reads: attacks that see the
+    input that reads its table in another way does best to replace ``self.tokens`` by an
+    :class:`IndirectTable`, whose method ``table()`` is what each token reads: attacks that see the
     model's weights then see what the model computes.
 
     Args:

@@ -14,8 +14,28 @@ from rosearch.operators.base import Choice, LinearEnding, blank, registry, unpad
 from rosearch.operators.kernels import depthwise_convolution, gated_activation
 
 
+class SharedKernels(LinearEnding):
+    """A convolution whose kernels heads of channels share, before a linear map.
+
+    Args:
+        width: Channels.
+    """
+
+    choices = {"kernel_size": Choice(3, 7, 15, default=7), "heads": Choice(4, 8, 16)}
+    family = "convolution"
+    last = "projection_out"
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["kernel_size"] // 2)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return heads_complaint(width, parameters["heads"])
+
+
 @registry.register("lightweight_convolution")
-class LightweightConvolution(LinearEnding):
+class LightweightConvolution(SharedKernels):
     """Depthwise convolution whose kernels are softmax-normalised and shared by the channels of a
     head (Wu et al. 2019, section 3), between a gated linear map and a linear map.
 
@@ -28,10 +48,7 @@ class LightweightConvolution(LinearEnding):
         heads: Number of kernels; divides ``width``.
     """
 
-    choices = {"kernel_size": Choice(3, 7, 15, default=7), "heads": Choice(4, 8, 16)}
-    family = "convolution"
     source = "Wu et al. 2019, section 3"
-    last = "projection_out"
 
     def __init__(self, width: int, *, kernel_size: int, heads: int) -> None:
         super().__init__(width)
@@ -49,17 +66,9 @@ class LightweightConvolution(LinearEnding):
         weight = kernels.repeat_interleave(self.width // len(kernels), dim=0)
         return depthwise_convolution(gated, None if unpadded(mask) else mask, weight, None)
 
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["kernel_size"] // 2)
-
-    @classmethod
-    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return heads_complaint(width, parameters["heads"])
-
 
 @registry.register("dynamic_convolution")
-class DynamicConvolution(LinearEnding):
+class DynamicConvolution(SharedKernels):
     """A lightweight convolution whose kernels each token predicts (Wu et al. 2019, section 4).
 
     ``out[t] = W_o sum_k softmax(W_q g[t])_h[k] g[t + k]`` with ``g = glu(W_i x)``. Without the
@@ -71,10 +80,7 @@ class DynamicConvolution(LinearEnding):
         heads: Kernels a token; divides ``width``.
     """
 
-    choices = {"kernel_size": Choice(3, 7, 15, default=7), "heads": Choice(4, 8, 16)}
-    family = "convolution"
     source = "Wu et al. 2019, section 4"
-    last = "projection_out"
 
     def __init__(self, width: int, *, kernel_size: int, heads: int) -> None:
         super().__init__(width)
@@ -100,11 +106,3 @@ class DynamicConvolution(LinearEnding):
         for k in range(1, self.kernel_size):
             mixed = torch.addcmul(mixed, heads[:, k : k + length], kernels[..., k : k + 1])
         return mixed.flatten(2)
-
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["kernel_size"] // 2)
-
-    @classmethod
-    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return heads_complaint(width, parameters["heads"])

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from rosearch.operators.base import Choice, registry
-from rosearch.operators.embedding import EmbeddingOperator, InputShape
+from rosearch.operators.embedding import EmbeddingOperator, IndirectTable, InputShape
 
 if TYPE_CHECKING:
     from rosearch.operators.vocabulary import Lexicon, Vocabulary
 
 
-class SmoothedTable(nn.Embedding):
+class SmoothedTable(IndirectTable):
     """A table of vectors that is read through a fixed sparse matrix.
 
     Args:
@@ -43,10 +42,6 @@ class SmoothedTable(nn.Embedding):
         rows = functional.embedding(self.neighbours[input].long(), self.weight, self.padding_idx)
         weights = self.weights[input].to(rows.dtype)
         return (weights.unsqueeze(-2) @ rows).squeeze(-2)
-
-    def table(self) -> torch.Tensor:
-        """What each token reads, ``(tokens, width)``; for attacks that see the model's weights."""
-        return self.forward(torch.arange(self.num_embeddings, device=self.weight.device))
 
 
 @registry.register("neighbour_smoothed_embedding")
@@ -96,16 +91,14 @@ class NeighbourSmoothedEmbedding(EmbeddingOperator):
             ValueError: The vocabulary is not that of the table.
         """
         vocabulary.check(self.shape.vocabulary)
-        words = vocabulary.words()
-        found = lexicon.neighbours(list(words), count=self.count)
         rows = torch.arange(self.shape.vocabulary).unsqueeze(1).repeat(1, self.count + 1)
         weights = torch.zeros(rows.shape)
         weights[:, 0] = 1.0
-        for own, near in zip(words.values(), found, strict=True):
+        for own, near in vocabulary.near(lexicon, count=self.count):
             total = sum(nearness for _, nearness in near)
             if not total:
                 continue
-            rows[own, 1 : len(near) + 1] = torch.tensor([words[word] for word, _ in near])
+            rows[own, 1 : len(near) + 1] = torch.tensor([other for other, _ in near])
             shares = torch.tensor([nearness / total for _, nearness in near])
             weights[own, 0] = 1.0 - self.strength
             weights[own, 1 : len(near) + 1] = self.strength * shares

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from rosearch.operators.base import Choice, registry
-from rosearch.operators.embedding import EmbeddingOperator, InputShape
+from rosearch.operators.embedding import EmbeddingOperator, IndirectTable, InputShape
 
 if TYPE_CHECKING:
     from rosearch.operators.vocabulary import Lexicon, Vocabulary
 
 
-class CodedTable(nn.Embedding):
+class CodedTable(IndirectTable):
     """A table of vectors in which several tokens may share a row.
 
     Args:
@@ -33,10 +32,6 @@ class CodedTable(nn.Embedding):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  # torch's own name
         return functional.embedding(self.codes[input].long(), self.weight, self.padding_idx)
-
-    def table(self) -> torch.Tensor:
-        """What each token reads, ``(tokens, width)``; for attacks that see the model's weights."""
-        return self.forward(torch.arange(self.num_embeddings, device=self.weight.device))
 
 
 @registry.register("synonym_code_embedding")
@@ -90,11 +85,9 @@ class SynonymCodeEmbedding(EmbeddingOperator):
             ValueError: The vocabulary is not that of the table.
         """
         vocabulary.check(self.shape.vocabulary)
-        words = vocabulary.words()
-        found = lexicon.neighbours(list(words), count=self.count)
         codes: dict[int, int] = {}
-        for own, near in zip(words.values(), found, strict=True):
-            synonyms = [words[word] for word, nearness in near if nearness >= self.threshold]
+        for own, near in vocabulary.near(lexicon, count=self.count):
+            synonyms = [other for other, nearness in near if nearness >= self.threshold]
             if own not in codes:
                 # Nearest first, so the first that has a code is the nearest that has one.
                 codes[own] = next((codes[s] for s in synonyms if s in codes), own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -103,6 +103,24 @@ class Vocabulary:
             ):
                 found.setdefault(text, number)
         return found
+
+    def near(
+        self, lexicon: Lexicon, *, count: int
+    ) -> Iterator[tuple[int, list[tuple[int, float]]]]:
+        """Each word's nearest words, by ids.
+
+        Args:
+            lexicon: Which words are near each other.
+            count: Most neighbours of a word.
+
+        Yields:
+            For each of :meth:`words` its id, and the ids and nearness of its neighbours, nearest
+            first.
+        """
+        words = self.words()
+        found = lexicon.neighbours(list(words), count=count)
+        for own, near in zip(words.values(), found, strict=True):
+            yield own, [(words[word], nearness) for word, nearness in near]
 
     def check(self, size: int) -> None:
         """Refuse to describe a table of another size.

@@ -14,9 +14,8 @@ from torch.nn import functional
 from rosearch.operators.base import Choice, Operator, registry, unpadded
 
 
-@registry.register("average_pooling")
-class AveragePooling(Operator):
-    """Mean of the real tokens among the ``window`` around each token.
+class Window(Operator):
+    """A function of the ``window`` tokens around each.
 
     Args:
         width: Channels.
@@ -29,6 +28,20 @@ class AveragePooling(Operator):
     def __init__(self, width: int, *, window: int) -> None:
         super().__init__(width)
         self.window = window
+
+    @classmethod
+    def reach(cls, parameters: Mapping[str, Any]) -> float:
+        return float(parameters["window"] // 2)
+
+
+@registry.register("average_pooling")
+class AveragePooling(Window):
+    """Mean of the real tokens among the ``window`` around each token.
+
+    Args:
+        width: Channels.
+        window: Tokens in the window, odd.
+    """
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         def mean(x: torch.Tensor) -> torch.Tensor:
@@ -43,26 +56,15 @@ class AveragePooling(Operator):
         seen = (mask[:1] if unpadded(mask) else mask).unsqueeze(-1).to(hidden.dtype)
         return mean(hidden) * mean(seen).clamp(min=0.5 / self.window).reciprocal()
 
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["window"] // 2)
-
 
 @registry.register("max_pooling")
-class MaxPooling(Operator):
+class MaxPooling(Window):
     """Maximum, by channel, of the real tokens among the ``window`` around each token.
 
     Args:
         width: Channels.
         window: Tokens in the window, odd.
     """
-
-    choices = {"window": Choice(3, 5, 7)}
-    family = "pooling"
-
-    def __init__(self, width: int, *, window: int) -> None:
-        super().__init__(width)
-        self.window = window
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if not unpadded(mask):
@@ -74,7 +76,3 @@ class MaxPooling(Operator):
             image, (1, self.window), stride=1, padding=(0, self.window // 2)
         )
         return out.squeeze(2).transpose(1, 2)
-
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["window"] // 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +99,7 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
             )
             for name in FAMILIES
         },
-        "receptive_field": float(min(task.length, 1 + 2 * _finite(max(seen[i] for i in ends)))),
+        "receptive_field": float(min(task.length, 1 + 2 * max(seen[i] for i in ends))),
         "parameters": float(cost.parameters),
         "flops": float(cost.flops),
         "embedding_share": entry / cost.parameters,
@@ -129,7 +128,3 @@ def descriptor_table(genomes: Iterable[Genome], *, teacher: Any = None) -> Any:
     rows = [descriptors(genome, teacher=teacher) for genome in genomes]
     index = pd.Index([genome.key for genome in genomes], name="key")
     return pd.DataFrame(rows, index=index)
-
-
-def _finite(reach: float) -> float:
-    return reach if math.isfinite(reach) else 1e9

@@ -52,7 +52,7 @@ def draw(
         genome: The architecture.
         path: Where to save it; the suffix says how: ``.svg``, ``.png``, ``.pdf``. Not saved if
             omitted.
-        title: Above the picture; the genome's key and widths if omitted.
+        title: Above the picture; the genome's key and widths if omitted, nothing if empty.
 
     Returns:
         The matplotlib ``Figure``, which notebooks show.
@@ -90,9 +90,9 @@ def draw(
     _edges(axes, graph, place)
     _boxes(axes, genome, place)
     _legend(axes, genome, foot - 0.2)
-    text = title or (
-        f"{genome.key}: width {genome.width}, embedding width {genome.embedding_width}"
-    )
+    text = title
+    if text is None:
+        text = f"{genome.key}: width {genome.width}, embedding width {genome.embedding_width}"
     axes.text(wide / 2, high - 0.25, text, ha="center", va="center", fontsize=10)
     if path is not None:
         figure.savefig(Path(path), dpi=150)

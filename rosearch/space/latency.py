@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -59,11 +60,17 @@ class LatencyTable:
             length: Tokens of the text.
             device: Where.
             repeats: Passes, of which the median counts.
+
+        Raises:
+            ValueError: Length or repeats are below 1.
         """
+        if length < 1 or repeats < 1:
+            raise ValueError(f"length={length} and repeats={repeats}: expected 1 or more.")
         clock = _Clock(torch.device(device), length, repeats)
         seconds: dict[str, float] = {}
-        for width in space.widths:
-            _measure_width(space, width, clock, seconds)
+        with torch.random.fork_rng(devices=[]):  # the parts' first values are nobody's draws
+            for width in space.widths:
+                _measure_width(space, width, clock, seconds)
         return cls(length, seconds, str(clock.device))
 
     def of(self, kind: str, *details: Any) -> float:
@@ -97,6 +104,8 @@ class LatencyTable:
         """
         try:
             seconds = {str(key): float(value) for key, value in values["seconds"].items()}
+            if not all(0 <= value < math.inf for value in seconds.values()):
+                raise ValueError("seconds are finite and not below 0")
             return cls(int(values["length"]), seconds, str(values.get("device", "")))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SpaceError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -157,12 +157,27 @@ class Limits:
         price = self.total(genome, genome.outputs)
         if not self.excess(price):
             return None
+        for name, value, met in self._judged(price):
+            if not met:
+                return f"its {name} of {_number(value)} is not within {name}={self.given[name]}"
+        return f"it does not meet {self}"
+
+    def verdict(self, item: Draft | Genome, outputs: Sequence[int]) -> str:
+        """What is limited of a draft or genome whose output reads ``outputs``, and whether it is
+        inside.
+        """
+        return ", ".join(
+            f"{name} {_number(value)} ({'inside' if met else 'outside'} {self.given[name]})"
+            for name, value, met in self._judged(self.total(item, outputs))
+        )
+
+    def _judged(self, price: Price) -> Iterator[tuple[str, float, bool]]:
+        """Each limit's name as it was given, the value there, and whether it is met."""
         for kind, value in zip(self.kinds, price, strict=True):
             for name, (low, high) in self._given_for(kind):
                 shown = self._as_given(name, value)
-                if (low is not None and shown < low) or (high is not None and shown > high):
-                    return f"its {name} of {_number(shown)} is not within {name}={(low, high)}"
-        return f"it does not meet {self}"
+                above, below = low is None or shown >= low, high is None or shown <= high
+                yield name, shown, above and below
 
     def _given_for(self, kind: str) -> list[tuple[str, Bounds]]:
         """What was given that limits this quantity; compression limits the parameters."""

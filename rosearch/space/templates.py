@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rosearch import operators as ops
 from rosearch.errors import GenomeError
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Node
+
+if TYPE_CHECKING:
+    from rosearch.space.search_space import SearchSpace
 
 
 def bag_of_words(*, width: int = 128, embedding_width: int = 128) -> Genome:
@@ -232,3 +237,35 @@ ALL: dict[str, Callable[..., Genome]] = {
 }
 """Display name to template; all take ``width`` and ``embedding_width``, and are in the default
 space."""
+
+
+def fitting(space: SearchSpace) -> tuple[Genome, ...]:
+    """The templates of :data:`ALL` that a space holds, each as near to its own size as it can be.
+
+    Each is tried with all widths and embedding widths of the space; of those with which it is in
+    the space and meets its limits, that one is taken which differs least from the template's
+    defaults, by the sum of the ratios' logarithms. Made to start a search from::
+
+        rs.Evolver(space, evaluate, fitness, seeds=rs.templates.fitting(space))
+
+    Args:
+        space: Templates whose operators, pooling or number of nodes it does not have are left out,
+            and those that meet its limits at none of its widths.
+    """
+    found: dict[str, Genome] = {}
+    sizes = list(itertools.product(space.widths, space.embedding_widths))
+    for make in ALL.values():
+        own = make()
+
+        def away(size: tuple[int, int], own: Genome = own) -> float:
+            return abs(math.log(size[0] / own.width)) + abs(math.log(size[1] / own.embedding_width))
+
+        for width, embedding_width in sorted(sizes, key=away):
+            try:
+                genome = make(width=width, embedding_width=embedding_width)
+            except GenomeError:  # heads that do not divide the width
+                continue
+            if genome in space:
+                found.setdefault(genome.key, genome)
+                break
+    return tuple(found.values())

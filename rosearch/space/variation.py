@@ -6,6 +6,8 @@ output read whatever no node reads. So each result is a valid genome by construc
 
 from __future__ import annotations
 
+import time
+import warnings
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _SAMPLES = 50
 """Draws, each with its repair, after which a space counts as empty."""
+_PATIENCE = 5.0
+"""Seconds after which a sample that is still being looked for warns."""
 _CHILDREN = 8
 """Cuts that a crossover tries, each with its repair."""
 _NEIGHBOURS = 2000
@@ -30,16 +34,32 @@ _NEIGHBOURS = 2000
 
 def sample(space: SearchSpace, draws: Draws) -> Genome:
     """A random genome of the space."""
-    nearest = float("inf")
-    for _ in range(_SAMPLES):
+    nearest, least = None, float("inf")
+    begun, silent = time.monotonic(), True
+    for number in range(_SAMPLES):
+        if silent and time.monotonic() - begun > _PATIENCE:
+            silent = False
+            warnings.warn(
+                f"Still looking for a genome of this space, after {number} of {_SAMPLES} draws: "
+                f"{_nearest(space, nearest)} A space that is so hard to meet is slow to search.",
+                stacklevel=4,
+            )
         draft, excess = repaired(space, compose(space, draws), draws)
         if not excess:
             return draft.genome()
-        nearest = min(nearest, excess)
+        if excess < least:
+            nearest, least = draft, excess
     raise SpaceError(
-        f"No genome of this space was found within {space.limits} in {_SAMPLES} draws; the nearest "
-        f"was outside by {nearest:.2%} of the limits. Move a limit or widen the space."
+        f"No genome of this space was found within {space.limits} in {_SAMPLES} draws. "
+        f"{_nearest(space, nearest)} Move a limit or widen the space."
     )
+
+
+def _nearest(space: SearchSpace, draft: Draft | None) -> str:
+    """Which limits the nearest draft meets, and which it misses: these are in each other's way."""
+    if draft is None or space.limits is None:
+        return "None was drawn yet."
+    return f"The nearest has {space.limits.verdict(draft, draft.read())}."
 
 
 def crossover(space: SearchSpace, a: Genome, b: Genome, draws: Draws) -> Genome:

@@ -18,7 +18,7 @@ from rosearch.wordnet import WordNet
 
 Neighbours = list[list[tuple[str, float]]]
 
-_BATCH = 1024
+_BATCH = 2048
 _AT_LEAST = 16
 _KEPT = 4
 _known: dict[str, Neighbours] = {}
@@ -37,7 +37,7 @@ class VectorLexicon:
         vectors: Their vectors, ``(words, width)``.
 
     Raises:
-        DataError: There is not one vector for each word.
+        DataError: There is not one vector for each word, or one is not finite.
     """
 
     name = "vectors"
@@ -48,6 +48,9 @@ class VectorLexicon:
                 f"Expected one vector a word, got {len(words)} words and an array of shape "
                 f"{np.shape(vectors)}."
             )
+        if not np.isfinite(vectors).all():
+            # One alone would make the mean, and with it every cosine, no number.
+            raise DataError("Expected finite vectors; some hold NaN or infinity. Leave these out.")
         self._rows = {word: row for row, word in reversed(list(enumerate(words)))}
         self._vectors = vectors
         self._digest: str | None = None
@@ -72,19 +75,46 @@ class VectorLexicon:
             return out
         table = torch.from_numpy(np.array(self._vectors[[rows[k] for k in known]])).float()
         table = functional.normalize(table - table.mean(dim=0), dim=1)
-        for start in range(0, len(known), _BATCH):
-            near = table[start : start + _BATCH] @ table.T
-            near[torch.arange(len(near)), torch.arange(start, start + len(near))] = -2.0
-            values, places = near.topk(min(count, len(known) - 1), dim=1)
-            for k, (cosines, others) in enumerate(
-                zip(values.tolist(), places.tolist(), strict=True)
-            ):
-                out[known[start + k]] = [
-                    (words[known[other]], min(cosine, 1.0))
-                    for cosine, other in zip(cosines, others, strict=True)
-                    if cosine > 0
-                ]
+        values, places = _nearest(table, min(count, len(known) - 1))
+        for own, cosines, others in zip(known, values.tolist(), places.tolist(), strict=True):
+            out[own] = [
+                (words[known[other]], min(cosine, 1.0))
+                for cosine, other in zip(cosines, others, strict=True)
+                if cosine > 0
+            ]
         return out
+
+
+def _nearest(table: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The largest products of each row with other rows, and which rows these are.
+
+    Args:
+        table: ``(rows, width)``, rows of length 1.
+        count: How many, below the number of rows.
+
+    Returns:
+        Two tensors ``(rows, count)``, largest first.
+    """
+    values = torch.full((len(table), count), -2.0)
+    places = torch.zeros(len(table), count, dtype=torch.long)
+
+    def offer(rows: slice, first: int, products: torch.Tensor) -> None:
+        found, at = products.topk(min(count, products.shape[1]), dim=1)
+        both = torch.cat([values[rows], found], dim=1)
+        values[rows], chosen = both.topk(count, dim=1)
+        places[rows] = torch.cat([places[rows], at + first], dim=1).gather(1, chosen)
+
+    for start in range(0, len(table), _BATCH):
+        rows = slice(start, start + _BATCH)
+        for other in range(start, len(table), _BATCH):
+            columns = slice(other, other + _BATCH)
+            products = table[rows] @ table[columns].T
+            if other == start:
+                offer(rows, start, products.fill_diagonal_(-2.0))
+            else:  # products are the same both ways, so each tile serves its rows and its columns
+                offer(rows, other, products)
+                offer(columns, start, products.T.contiguous())
+    return values, places
 
 
 class EmbeddingLexicon(VectorLexicon):
@@ -95,7 +125,7 @@ class EmbeddingLexicon(VectorLexicon):
         vectors: Their vectors, ``(tokens, width)``.
 
     Raises:
-        DataError: There is not one vector for each token.
+        DataError: There is not one vector for each token, or one is not finite.
     """
 
     name = "embedding"

@@ -8,27 +8,13 @@ from typing import Any
 
 def wordpiece(tokenizer: Any, *, seed: int = 0) -> tuple[Any, Any]:
     """A BERT that fills in masks, and ``tokenizer``."""
-    import torch
     from transformers import BertConfig, BertForMaskedLM
 
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.3,  # so that no two tokens are about equally likely
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return BertForMaskedLM(config).eval(), tokenizer
+    return _small(BertForMaskedLM, BertConfig, tokenizer, seed, max_position_embeddings=64)
 
 
 def byte_level(texts: Sequence[str], *, seed: int = 0) -> tuple[Any, Any]:
     """A RoBERTa that fills in masks, and a byte-level tokenizer trained on ``texts``."""
-    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
@@ -57,18 +43,25 @@ def byte_level(texts: Sequence[str], *, seed: int = 0) -> tuple[Any, Any]:
         mask_token="<mask>",
         model_max_length=64,
     )
-    config = RobertaConfig(
+    return _small(
+        RobertaForMaskedLM, RobertaConfig, tokenizer, seed,
+        max_position_embeddings=66, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+
+
+def _small(model: Any, config: Any, tokenizer: Any, seed: int, **sizes: Any) -> tuple[Any, Any]:
+    import torch
+
+    made = config(
         vocab_size=len(tokenizer),
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=66,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-        initializer_range=0.3,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.3,  # so that no two tokens are about equally likely
+        **sizes,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return RobertaForMaskedLM(config).eval(), tokenizer
+        return model(made).eval(), tokenizer

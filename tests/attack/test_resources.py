@@ -25,6 +25,7 @@ from rosearch.attack.vectors import vectors_here
 from rosearch.errors import MissingResourceError
 
 
+@pytest.mark.slow
 def test_same_lemmas_as_nltk(
     wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

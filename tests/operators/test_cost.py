@@ -110,7 +110,18 @@ def test_errors_say_what_is_wrong() -> None:
         ops.cost("convolution", 8, size=3)
     with pytest.raises(RegistryError, match="nothing"):
         ops.cost("nothing", 8)
-    with pytest.raises(GenomeError, match="is no Operator"):
+    with pytest.raises(GenomeError, match="is no Operator but an EmbeddingOperator"):
         ops.cost("subword_embedding", 8)
+    with pytest.raises(GenomeError, match="is no EmbeddingOperator but an Operator"):
+        ops.require("attention", ops.EmbeddingOperator)
+    # What is offered is what fits there.
+    with pytest.raises(RegistryError, match="Did you mean 'subword_embedding'") as error:
+        ops.require("subword_embeding", ops.EmbeddingOperator)
+    assert "character_embedding" in str(error.value)
+    assert "attention" not in str(error.value)
+    with pytest.raises(RegistryError, match="Known: attention, ") as error:
+        ops.require("subword_embeding", ops.Operator)
+    assert "Did you mean" not in str(error.value)
+    assert "character_embedding" not in str(error.value)
     with pytest.raises(ValueError, match="length must be at least 1, not 0"):
         ops.cost("identity", 8, length=0)

@@ -67,6 +67,14 @@ def test_saved_by_suffix(tmp_path: Path) -> None:
     assert "</svg>" in (genome._repr_svg_() or "")
 
 
+def test_an_empty_title_is_none() -> None:
+    pytest.importorskip("matplotlib")
+    genome = templates.bag_of_words()
+    shown = [text.get_text() for text in genome.draw(title="").axes[0].texts]
+    assert not any(genome.key in text for text in shown)
+    assert any(genome.key in text.get_text() for text in genome.draw().axes[0].texts)
+
+
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingResourceError, match=r"pip install 'rosearch\[plot\]'"):

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from rosearch.space import (
     Task,
     genome_cost,
     templates,
+    variation,
 )
 
 TASK = Task(vocabulary=2000, positions=64, reference_parameters=4_000_000, length=16)
@@ -177,6 +179,23 @@ class TestEmpty:
                 parameters=(40_000, 45_000), teacher=TASK,
             )  # fmt: skip
 
+    def test_limits_in_each_other_s_way_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # An identity costs no FLOPs, a convolution more than 45,000 parameters.
+        monkeypatch.setattr(variation, "_PATIENCE", 0.0)
+        with (
+            pytest.warns(UserWarning, match="Still looking for a genome of this space"),
+            pytest.raises(
+                SpaceError, match=r"nearest has .*parameters [\d,]+ \(.*flops [\d,]+ \("
+            ) as error,
+        ):
+            SearchSpace(
+                operators={"identity": {}, "convolution": {"kernel_size": (7,)}}, nodes=(1, 1),
+                widths=(64,), embedding_widths=(16,), embeddings=["subword_embedding"],
+                parameters=(None, 45_000), flops=(200_000, None), teacher=TASK,
+            )  # fmt: skip
+        assert str(error.value).count("outside") == 1
+        assert str(error.value).count("inside") == 1
+
 
 def test_settings_rebuild_a_limited_space() -> None:
     space = limited(compression=(10, 12), flops=(None, 10**7))
@@ -222,6 +241,17 @@ class TestLatency:
             LatencyTable.from_json("{")
         with pytest.raises(SpaceError, match="Expected latencies as LatencyTable"):
             LatencyTable.from_json('{"length": 3}')
+        for seconds in ("NaN", "-1", "Infinity"):
+            with pytest.raises(SpaceError, match="Expected latencies"):
+                LatencyTable.from_json(f'{{"length": 3, "seconds": {{"a": {seconds}}}}}')
+        for sizes in ({"length": 0}, {"repeats": 0}):
+            with pytest.raises(ValueError, match="1 or more"):
+                LatencyTable.measure(SearchSpace(**NARROW), **sizes)
+
+    def test_measuring_draws_nothing(self) -> None:
+        before = torch.get_rng_state()
+        self.table()
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_templates_are_members_where_they_fit() -> None:

@@ -8,7 +8,7 @@ import pytest
 import transformers
 
 from rosearch.errors import GenomeError
-from rosearch.space import SearchSpace, genome_cost, templates
+from rosearch.space import SearchSpace, Task, genome_cost, templates
 
 
 @pytest.mark.parametrize("name", templates.ALL)
@@ -86,3 +86,40 @@ def test_a_transformer_is_as_large_as_its_model() -> None:
 def test_what_does_not_fit(config: Any, message: str) -> None:
     with pytest.raises(GenomeError, match=message):
         templates.from_transformer(config)
+
+
+def test_in_the_default_space_all_fit_as_they_are() -> None:
+    assert list(templates.fitting(SearchSpace())) == [make() for make in templates.ALL.values()]
+
+
+@pytest.mark.parametrize("compression", [(4.6, 6.5), (10.0, 14.0)])
+def test_those_that_fit_meet_the_limits(compression: tuple[float, float]) -> None:
+    teacher = Task(reference_parameters=22_700_000)
+    space = SearchSpace(
+        operators=["attention", "convolution", "feed_forward", "bidirectional_gru", "max_pooling"],
+        embeddings=["subword_embedding"],
+        compression=compression,
+        teacher=teacher,
+    )
+    found = templates.fitting(space)
+    assert len(found) >= 5
+    for genome in found:
+        assert genome in space
+        low, high = compression
+        assert low <= 22_700_000 / genome_cost(genome, teacher).parameters <= high
+    assert len({genome.key for genome in found}) == len(found)
+
+
+def test_what_fits_is_the_nearest_in_size() -> None:
+    space = SearchSpace(widths=(64, 96, 256), embedding_widths=(32, 256))
+    found = {genome.nodes: genome for genome in templates.fitting(space)}
+    cnn = found[templates.text_cnn().nodes]
+    assert (cnn.width, cnn.embedding_width) == (96, 256)  # 128 is twice as near to 96 as to 256
+    # 312 channels with 12 heads do not fit 64 or 256, and fit 96.
+    assert found[templates.tinybert().nodes].width == 96
+
+
+def test_templates_outside_the_space_are_left_out() -> None:
+    space = SearchSpace(operators=["convolution"], poolings=("max",))
+    assert templates.fitting(space) == (templates.text_cnn(),)
+    assert templates.fitting(SearchSpace(operators=["identity"], poolings=("attention",))) == ()

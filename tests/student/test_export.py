@@ -25,12 +25,17 @@ from rosearch.student import (
 SMALL: dict[str, Any] = {"width": 48, "embedding_width": 8}
 
 
+# Layers repeat, and take an exporter a second each.
+SHALLOW: dict[str, dict[str, int]] = {
+    "transformer": {"layers": 2}, "MobileBERT-like": {"layers": 1}, "AdaBERT-like": {"cells": 2},
+    "DPCNN-like": {"blocks": 2},
+}  # fmt: skip
+
+
 def genomes() -> Iterator[Any]:
-    """One small student for everything that a genome can hold."""
+    """One small student for everything that a genome can hold beside its nodes' operators."""
     for name, template in templates.ALL.items():
-        yield pytest.param(template(**SMALL), id=f"template {name}")
-    for name in ops.names():
-        yield pytest.param(Genome(**SMALL, nodes=(Node(name),)), id=name)
+        yield pytest.param(template(**SMALL, **SHALLOW.get(name, {})), id=f"template {name}")
     for name in ops.names(EmbeddingOperator):
         yield pytest.param(Genome(**SMALL, embedding=Embedding(name)), id=name)
     branches = (Node("convolution", inputs=(0,)), Node("identity", inputs=(0,)))
@@ -41,6 +46,7 @@ def genomes() -> Iterator[Any]:
 
 
 GENOMES = tuple(genomes())
+NODES = tuple(pytest.param(Genome(**SMALL, nodes=(Node(name),)), id=name) for name in ops.names())
 
 
 def make(genome: Genome) -> StudentForSequenceClassification:
@@ -72,7 +78,7 @@ def onnxruntime() -> Any:
 
 
 class TestExport:
-    @pytest.mark.parametrize("genome", GENOMES)
+    @pytest.mark.parametrize("genome", [*GENOMES, *NODES])
     def test_same_logits(self, genome: Genome, tmp_path: Path, onnxruntime: Any) -> None:
         student = make(genome)
         program = export_program(student).module()
@@ -109,6 +115,7 @@ class TestExport:
 
 
 class TestCompile:
+    # Each operator by itself is compiled in tests/operators/test_graphs.py.
     @pytest.mark.parametrize("genome", GENOMES)
     def test_no_graph_breaks(self, genome: Genome) -> None:
         torch.compiler.reset()

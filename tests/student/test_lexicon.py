@@ -35,8 +35,9 @@ def random_words(count: int, width: int = 8) -> tuple[list[str], np.ndarray]:
 
 
 class TestVectors:
-    def test_agrees_with_the_definition(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lexicon_module, "_BATCH", 7)
+    @pytest.mark.parametrize("batch", [3, 7, 15, 100])
+    def test_agrees_with_the_definition(self, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lexicon_module, "_BATCH", batch)
         words, vectors = random_words(30)
         found = VectorLexicon(words, vectors).neighbours(words, count=4)
         table = torch.from_numpy(vectors)
@@ -77,6 +78,13 @@ class TestVectors:
             VectorLexicon(words, vectors[:9])
         with pytest.raises(DataError, match="3 tokens"):
             EmbeddingLexicon(Vocabulary(("a", "b", "c"), (True,) * 3, (False,) * 3), vectors)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_vectors_are_finite(self, value: float) -> None:
+        words, vectors = random_words(10)
+        vectors[3, 1] = value
+        with pytest.raises(DataError, match="finite"):
+            VectorLexicon(words, vectors)
 
 
 def test_embedding_lexicon_knows_words_and_no_pieces() -> None:
