@@ -14,6 +14,11 @@ Prints one table:
     python benchmarks/distillation.py                  # after make demo, which makes the teacher
     python benchmarks/distillation.py --small          # a tiny teacher and seconds, to see it run
     python benchmarks/distillation.py --students transformer text_cnn --seeds 3
+
+What lazy updates of the token table save small students in small batches:
+
+    python benchmarks/distillation.py --without trainer textbrewer first bfloat16 limit \
+        --students bag_of_words text_cnn bigru --width 128 --batch-size 8
 """
 
 from __future__ import annotations
@@ -23,7 +28,6 @@ import gc
 import importlib.util
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,16 +38,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from material import cached_teacher, materials
 
 import rosearch as rs
 from rosearch.distill import soft_label_loss
 from rosearch.distill.training import isolated_rng
 from rosearch.encoding import Encoding, accuracy, encode, model_inputs
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-import materials
-
 RATE, TEMPERATURE = 1e-3, 2.0
+SIDES = ("trainer", "textbrewer", "first", "rosearch", "lazy", "bfloat16", "limit")
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def arguments(line: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--without", nargs="+", default=[], choices=["trainer", "textbrewer"])
+    parser.add_argument("--without", nargs="+", default=[], choices=SIDES)
     parser.add_argument("--small", action="store_true", help="a tiny teacher, made here")
     options = parser.parse_args(line)
     if options.small:
@@ -185,13 +188,6 @@ def made_up(count: int) -> tuple[rs.TextDataset, Any, Any]:
     return rs.TextDataset(texts, [k % 2 for k in range(count)]), model, tokenizer
 
 
-def cached_teacher() -> Path:
-    found = sorted(materials.cache_folder().glob("teacher-*/config.json"))
-    if not found:
-        sys.exit("There is no teacher yet. Run make demo once, or name one with --teacher FOLDER.")
-    return found[0].parent
-
-
 def compare(task: Task, options: argparse.Namespace) -> list[Run]:
     """All sides, one after the other; a side that cannot run says why."""
     task.teacher.embedding  # noqa: B018 - computed once, and no side's time
@@ -206,14 +202,18 @@ def compare(task: Task, options: argparse.Namespace) -> list[Run]:
             print(f"{name} is left out: the package {package} is not installed")
             continue
         sides.append(lambda side=side: side(task))
-    if task.seed == 0:
-        sides.append(lambda: by_rosearch(task, "rosearch, first candidate"))
-    sides += [
-        lambda: by_rosearch(task, "rosearch"),
-        lambda: by_rosearch(task, "rosearch, lazy updates", embedding_updates="lazy"),
-        lambda: by_rosearch(task, "rosearch, bfloat16", precision="bfloat16"),
-        lambda: limit(task),
-    ]
+    ours: dict[str, Callable[[], Run]] = {
+        "first": lambda: by_rosearch(task, "rosearch, first candidate"),
+        "rosearch": lambda: by_rosearch(task, "rosearch"),
+        "lazy": lambda: by_rosearch(task, "rosearch, lazy updates", embedding_updates="lazy"),
+        "bfloat16": lambda: by_rosearch(task, "rosearch, bfloat16", precision="bfloat16"),
+        "limit": lambda: limit(task),
+    }
+    if task.seed > 0:
+        del ours["first"]
+    elif "first" in options.without:
+        task.teacher.logits(task.train, progress=False)  # no side's time
+    sides += [side for name, side in ours.items() if name not in options.without]
     runs = []
     for side in sides:
         gc.collect()
@@ -381,8 +381,8 @@ def report(kind: str, task: Task, runs: list[list[Run]]) -> None:
     by_name = {n: [r for seed in runs for r in seed if r.side == n] for n in names}
     floor = [run for seed in runs for run in seed if run.side.startswith("limit")]
     best = {n: float(np.mean([max(v for _, v in r.curve) for r in by_name[n]])) for n in names}
-    fastest = min(floor, key=lambda run: run.seconds)
-    top = tokens * fastest.epochs / fastest.seconds
+    fastest = min(floor, key=lambda run: run.seconds, default=None)
+    top = tokens * fastest.epochs / fastest.seconds if fastest else float("nan")
     # What every side reaches with every seed.
     target = min(max(v for _, v in r.curve) for rs_ in by_name.values() for r in rs_)
     print(
@@ -397,11 +397,13 @@ def report(kind: str, task: Task, runs: list[list[Run]]) -> None:
         seconds = float(np.mean([r.seconds for r in by_name[name]]))
         reach = float(np.mean([r.seconds_to(target) for r in by_name[name]]))
         rate = tokens * task.epochs / seconds
+        share = f"{rate / top:.2f}" if fastest else ""
         table.append((
-            name, f"{seconds:.1f}", f"{rate:,.0f}", f"{rate / top:.2f}", f"{best[name]:.1%}",
+            name, f"{seconds:.1f}", f"{rate:,.0f}", share, f"{best[name]:.1%}",
             f"{reach:.1f}", f"{first / seconds:.1f}",
         ))  # fmt: skip
-    table.append((fastest.side, "", f"{top:,.0f}", "1.00", "", "", ""))
+    if fastest:
+        table.append((fastest.side, "", f"{top:,.0f}", "1.00", "", "", ""))
     widths = [max(len(line[k]) for line in table) for k in range(len(header))]
     for line in table:
         cells = [c.ljust(w) if k == 0 else c.rjust(w)

@@ -18,22 +18,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from material import cached_teacher, materials
 
 import rosearch as rs
 from rosearch.attack import ModelVictim, RobustnessReport
 from rosearch.attack.racing import race
 from rosearch.attack.replay import Replay
 from rosearch.attack.screening import Screened
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-import materials
 
 
 def main() -> None:
@@ -83,13 +80,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--attack", default="pwws")
     parser.add_argument("--keep", type=int, nargs="+", default=[1, 3, 5])
     return parser.parse_args()
-
-
-def cached_teacher() -> Path:
-    found = sorted(materials.cache_folder().glob("teacher-*/config.json"))
-    if not found:
-        sys.exit("There is no teacher yet. Run make demo once, or name one with --teacher FOLDER.")
-    return found[0].parent
 
 
 def measure(

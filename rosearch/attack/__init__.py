@@ -32,6 +32,7 @@ from rosearch.attack.engine import Example, run_attack
 from rosearch.attack.evaluator import RobustnessEvaluator
 from rosearch.attack.goals import Goal, Targeted, Untargeted
 from rosearch.attack.gradients import TokenGradients
+from rosearch.attack.hardening import AdversarialTexts, SubstitutionAugmentation
 from rosearch.attack.masked_lm import MaskedLM
 from rosearch.attack.oracles import Ask, Oracle
 from rosearch.attack.racing import RaceResult, race
@@ -47,6 +48,7 @@ from rosearch.attack.recipes import (
     TextFooler,
     TextFoolerAdjusted,
 )
+from rosearch.attack.replacements import WordReplacements
 from rosearch.attack.replay import Replay, TransferReport
 from rosearch.attack.results import AttackResult, Interval, RobustnessReport
 from rosearch.attack.screening import Screened
@@ -77,6 +79,7 @@ from rosearch.attack.victim import FunctionVictim, ModelVictim, Victim
 
 __all__ = [
     "A2T",
+    "AdversarialTexts",
     "Answer",
     "Ask",
     "AskGradients",
@@ -130,6 +133,7 @@ __all__ = [
     "SentenceEncoder",
     "SentenceSimilarity",
     "Substitution",
+    "SubstitutionAugmentation",
     "Tagger",
     "Targeted",
     "TextBugger",
@@ -143,6 +147,7 @@ __all__ = [
     "Victim",
     "WordCosine",
     "WordNetSynonyms",
+    "WordReplacements",
     "WordSwapAttack",
     "WordSwaps",
     "WordVectors",

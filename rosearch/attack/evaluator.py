@@ -206,9 +206,19 @@ class RobustnessEvaluator:
         """The examples that are attacked, in their order."""
         return self._examples
 
-    def part(self, start: int, stop: int) -> RobustnessEvaluator:
-        """This evaluator for some of its examples only, those from ``start`` up to ``stop``."""
+    def part(
+        self, start: int, stop: int, *, attacks: Sequence[str] | None = None
+    ) -> RobustnessEvaluator:
+        """This evaluator for some of its examples only, those from ``start`` up to ``stop``.
+
+        Args:
+            start: Place of the first example.
+            stop: Place after the last.
+            attacks: Names of those of its attacks to run. Default: all.
+        """
         twin = copy.copy(self)
+        if attacks is not None:
+            twin.attacks = tuple(a for a in self.attacks if a.name in attacks)
         twin.indices = self.indices[start:stop]
         twin._examples = self._examples[start:stop]
         return twin

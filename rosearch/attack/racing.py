@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,8 @@ import torch
 
 from rosearch.attack.engine import check_some_ran
 from rosearch.attack.evaluator import RobustnessEvaluator
-from rosearch.attack.results import RobustnessReport, summarise
+from rosearch.attack.joining import joined
+from rosearch.attack.results import RobustnessReport
 from rosearch.attack.settings import check_number, check_whole
 from rosearch.attack.victim import OutputsError, Victim
 from rosearch.data import Text
@@ -113,7 +114,7 @@ def race(
             check_some_ran(name, [r for part in parts for r in part.attacks[name].examples])
     highest = _highest(survivors, tried, correct, max(alpha, 1e-12)) / planned
     told = {"beat": beat, "confidence": confidence, "stopped": stopped}
-    report = _joined(
+    report = joined(
         parts,
         {
             **evaluator.part(0, done).settings,
@@ -211,24 +212,3 @@ def _highest(survivors: int, tried: int, correct: int, alpha: float) -> int:
         else:
             low = middle
     return low
-
-
-def _joined(parts: Sequence[RobustnessReport], settings: Mapping[str, Any]) -> RobustnessReport:
-    """One report on the examples of several, in their order."""
-
-    def join(reports: Sequence[RobustnessReport], given: Mapping[str, Any]) -> RobustnessReport:
-        return summarise(
-            [result for report in reports for result in report.examples],
-            forward_rows=sum(report.forward_rows for report in reports),
-            seconds=sum(report.seconds for report in reports),
-            settings=given,
-        )
-
-    attacks = {
-        name: join(
-            [part.attacks[name] for part in parts],
-            {**settings, "attacks": parts[0].attacks[name].settings["attacks"]},
-        )
-        for name in parts[0].attacks
-    }
-    return replace(join(parts, settings), attacks=attacks)

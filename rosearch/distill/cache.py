@@ -134,7 +134,7 @@ class CachedArray:
                 f"The teacher's {self.identity.get('what', 'outputs')} are not finite (in float32: "
                 f"check its weights; in bfloat16: try precision='float32'). Nothing is cached."
             )
-        data = _to_array(values, self.storage).tobytes()
+        data = to_array(values, self.storage).tobytes()
         start, _ = self._span(part)
         with self.path.open("r+b") as file:
             file.seek(start)
@@ -280,7 +280,8 @@ def to_tensor(stored: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(stored, dtype=np.float32))
 
 
-def _to_array(values: torch.Tensor, storage: str) -> np.ndarray:
+def to_array(values: torch.Tensor, storage: str) -> np.ndarray:
+    """Numbers as they are stored: float32, or the bits of bfloat16 as uint16."""
     values = values.detach().cpu().contiguous()
     if storage == "bfloat16":
         bits: np.ndarray = values.to(torch.bfloat16).view(torch.int16).numpy()

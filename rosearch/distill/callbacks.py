@@ -74,7 +74,7 @@ class Callbacks:
         model: The student.
         optimizer: Its optimizer.
         optimization: The settings.
-        steps: Steps of all epochs together.
+        steps: Steps of all epochs together, those for changed texts left out.
         seed: The training's.
         name: Of the run.
     """
@@ -139,15 +139,16 @@ class Callbacks:
         """An epoch begins."""
         self._call("on_epoch_begin")
 
-    def step(self, number: int) -> None:
+    def step(self, number: int, epochs: float) -> None:
         """A step was done.
 
         Args:
             number: Steps done in all epochs, from 1.
+            epochs: Epochs done, with the share of this one.
         """
         state = self._state
         state.global_step = number
-        state.epoch = state.num_train_epochs * number / max(1, state.max_steps)
+        state.epoch = epochs
         self._call("on_step_end")
 
     def epoch_end(self, epoch: Epoch, rate: float) -> None:

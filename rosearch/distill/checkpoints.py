@@ -7,8 +7,8 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,37 @@ class Epoch:
     """Share of right answers on the dev examples after the epoch."""
 
     seconds: float
-    """Wall time of the epoch, the dev examples included."""
+    """Wall time of the epoch: the dev examples and all that is named below included."""
+
+    steps: int = 0
+    """Updates of the weights."""
+
+    changed_texts: int = 0
+    """Changed texts that were trained on beside the training texts."""
+
+    augmentation_seconds: float = 0.0
+    """Of them, spent on making the augmentation's texts; 0 where an earlier student has paid."""
+
+    attack_seconds: float = 0.0
+    """Of them, spent on the adversary's attack."""
+
+    teacher_seconds: float = 0.0
+    """Of them, spent on the teacher's outputs for changed texts."""
+
+    counted: bool = True
+    """Whether it can be the best epoch; those before an adversary's first attack cannot."""
+
+    @property
+    def training_seconds(self) -> float:
+        """What is left of :attr:`seconds`: training on all texts, and dev."""
+        spent = self.augmentation_seconds + self.attack_seconds + self.teacher_seconds
+        return self.seconds - spent
+
+
+def best_epoch(history: Sequence[Epoch]) -> Epoch:
+    """The earliest of the most accurate epochs that count; of all where none counts."""
+    counted = [epoch for epoch in history if epoch.counted] or history
+    return max(counted, key=lambda epoch: (epoch.accuracy, -epoch.number))
 
 
 @dataclass(frozen=True)
@@ -63,6 +93,9 @@ class Checkpoint:
     updates: Mapping[str, torch.Tensor]
     """State of the optimizer."""
 
+    supplement: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """Changed texts that later epochs train on too."""
+
 
 def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
     """Digest of named tensors, wherever they are."""
@@ -74,7 +107,7 @@ def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-_PARTS = ("model", "best", "objective", "updates")
+_PARTS = ("model", "best", "objective", "updates", "supplement")
 
 
 @dataclass(frozen=True)
@@ -132,8 +165,7 @@ class CheckpointFile:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Put ``checkpoint`` in the place of what is there."""
-        best = max(checkpoint.history, key=lambda epoch: (epoch.accuracy, -epoch.number))
-        same = best is checkpoint.history[-1]
+        same = best_epoch(checkpoint.history) is checkpoint.history[-1]
         header = {
             "key": self.key,
             "history": [asdict(epoch) for epoch in checkpoint.history],

@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rosearch.data import TextDataset
-from rosearch.distill.checkpoints import CheckpointFile, Epoch, weights_digest
+from rosearch.distill.checkpoints import CheckpointFile, Epoch, best_epoch, weights_digest
+from rosearch.distill.hardening import (
+    Adversary,
+    Augmentation,
+    Augmented,
+    Groups,
+    Hardening,
+    check_hardening,
+    check_perturbation,
+    with_labels,
+)
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective, wanted_by
 from rosearch.distill.optimization import Optimization
 from rosearch.distill.outputs import TeacherOutputs
+from rosearch.distill.perturbation import EmbeddingPerturbation, Perturber
+from rosearch.distill.substitution import WordPerturbation, WordPerturber
 from rosearch.distill.teacher import Teacher
 from rosearch.distill.training import fit, isolated_rng
 from rosearch.encoding import Encoding, default_device, encode
@@ -55,6 +67,24 @@ class DistillationResult:
     history: tuple[Epoch, ...]
     """What each epoch did."""
 
+    @property
+    def cost(self) -> dict[str, float]:
+        """What robust distillation has cost in all epochs.
+
+        Returns:
+            ``changed_texts`` trained on; ``augmentation_seconds``, ``attack_seconds`` and
+            ``teacher_seconds`` spent on making them and on their answers; ``training_seconds``,
+            the rest of the epochs.
+        """
+        names = (
+            "changed_texts",
+            "augmentation_seconds",
+            "attack_seconds",
+            "teacher_seconds",
+            "training_seconds",
+        )
+        return {name: float(sum(getattr(epoch, name) for epoch in self.history)) for name in names}
+
 
 class Distiller:
     """Trains students of any genome to answer like one teacher.
@@ -88,6 +118,14 @@ class Distiller:
         callbacks: transformers' ``TrainerCallback`` objects, such as ``TensorBoardCallback()`` or
             ``WandbCallback()``, which are told of every student's training.
         progress: Whether to show progress bars.
+        augmentation: Adds changed texts to the training, such as
+            :class:`rosearch.attack.SubstitutionAugmentation`.
+        adversary: Attacks the student between epochs, and adds what it finds to the training, such
+            as :class:`rosearch.attack.AdversarialTexts`. Epochs before its first attack cannot be
+            the best.
+        perturbation: Perturbs every step: :class:`~rosearch.distill.WordPerturbation` replaces
+            words by what the student minds most, :class:`~rosearch.distill.EmbeddingPerturbation`
+            shifts token embeddings.
         optimization: The other settings of :class:`~rosearch.distill.Optimization`, such as
             ``precision="bfloat16"``, ``batch_tokens=2048``, ``micro_batch_size=8``,
             ``schedule="cosine"``, ``patience=2`` or ``compile=True``.
@@ -118,6 +156,9 @@ class Distiller:
         device: torch.device | str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         progress: bool = True,
+        augmentation: Augmentation | None = None,
+        adversary: Adversary | None = None,
+        perturbation: EmbeddingPerturbation | WordPerturbation | None = None,
         **optimization: Any,
     ) -> None:
         if train.classes != dev.classes or train.is_pairs != dev.is_pairs:
@@ -149,6 +190,8 @@ class Distiller:
         for callback in callbacks:
             if not hasattr(callback, "on_train_begin"):
                 raise TypeError(f"Expected a transformers.TrainerCallback, got {callback!r}.")
+        check_hardening(augmentation, adversary, needs=mix.needs, epochs=epochs)
+        check_perturbation(perturbation, needs=mix.needs, compiled=optimization.get("compile"))
         self.teacher = teacher
         self.train = train
         self.dev = dev
@@ -166,6 +209,9 @@ class Distiller:
         self.callbacks = tuple(callbacks)
         self.device = torch.device(device) if device is not None else default_device()
         self.progress = progress
+        self.augmentation = augmentation
+        self.adversary = adversary
+        self.perturbation = perturbation
 
     def __repr__(self) -> str:
         losses = ", ".join(self.losses.settings)
@@ -187,6 +233,10 @@ class Distiller:
         # The default follows from the teacher, which is named above.
         if self.lexicon is not None:
             settings["lexicon"] = dict(self.lexicon.settings)
+        for name in ("augmentation", "adversary", "perturbation"):
+            part = getattr(self, name)
+            if part is not None:
+                settings[name] = dict(part.settings)
         return settings
 
     def config(self, genome: Genome) -> StudentConfig:
@@ -296,8 +346,10 @@ class Distiller:
             callbacks=self.callbacks,
             name=f"{genome.key[:8]}-{seed}",
             progress=f"distil {genome.key[:8]}" if self.progress else None,
+            supplement=self._hardening(student, objective, seed),
+            perturber=self._perturber,
         )
-        accuracy = max(epoch.accuracy for epoch in history)
+        accuracy = best_epoch(history).accuracy
         warn_if_useless(accuracy, self.dev, owner=f"Student {genome.key[:8]}")
         return DistillationResult(
             student=student,
@@ -341,6 +393,49 @@ class Distiller:
             )
         return objective.to(self.device)
 
+    def _hardening(
+        self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
+    ) -> Hardening | None:
+        if self.augmentation is None and self.adversary is None:
+            return None
+        return Hardening(
+            student,
+            objective,
+            self._groups,
+            labels=self.train.labels if self.losses.needs_labels else None,
+            augmented=self._augmented,
+            adversary=self.adversary,
+            attacked=self._attacked,
+            seed=seed,
+        )
+
+    @cached_property
+    def _perturber(self) -> Perturber | None:
+        if not isinstance(self.perturbation, WordPerturbation):
+            return self.perturbation
+        length = self.teacher.max_length
+        choices = self.perturbation.replacements.choices(
+            self.train, self.teacher.tokenizer, max_length=length
+        )
+        return WordPerturber(
+            self.perturbation, choices, pad_id=self.teacher.pad_id, max_length=length
+        )
+
+    @cached_property
+    def _groups(self) -> Groups:
+        wanted = wanted_by(self.losses)
+        return Groups(self.teacher, self.train, self._outputs, wanted, progress=self.progress)
+
+    @cached_property
+    def _augmented(self) -> Augmented | None:
+        return None if self.augmentation is None else Augmented(self.augmentation, self._groups)
+
+    @cached_property
+    def _attacked(self) -> TextDataset:
+        if self.adversary is None:
+            return self.train
+        return with_labels(self.train, self.teacher, progress=self.progress)
+
     @cached_property
     def _outputs(self) -> TeacherOutputs | None:
         if not self.losses.needs:
@@ -361,5 +456,6 @@ class Distiller:
 
     def __getstate__(self) -> dict[str, Any]:
         # Tokenising again in a worker is cheaper than sending the rows there.
-        made = ("_train_rows", "_dev_rows", "_outputs", "_vocabulary", "_nearest")
+        made = {"_train_rows", "_dev_rows", "_outputs", "_vocabulary", "_nearest"}
+        made |= {"_groups", "_augmented", "_attacked", "_perturber"}
         return {k: v for k, v in self.__dict__.items() if k not in made}

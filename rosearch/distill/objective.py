@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from rosearch.distill.joined import JoinedOutputs
 from rosearch.distill.losses import LossMix, Outputs, StudentShape, node_depths
 from rosearch.distill.outputs import TeacherOutputs, Wanted
 from rosearch.student import StudentForSequenceClassification
@@ -64,23 +65,40 @@ class DistillationObjective(nn.Module):
         mix: LossMix,
         student: StudentForSequenceClassification,
         *,
-        outputs: TeacherOutputs | None,
+        outputs: TeacherOutputs | JoinedOutputs | None,
         labels: np.ndarray | None,
     ) -> None:
         super().__init__()
         losses = mix.build(student_shape(student))
         self.losses = nn.ModuleList(losses)
         self.weights = tuple(weight for _, weight, _ in mix.entries)
-        self.outputs = outputs
         self.values = tuple(
             sorted({n for loss in losses if "values" in loss.needs for n in loss.student_layers()})
         )
         self.pooled = "pooled" in mix.needs
         self.states = self.pooled or bool(mix.needs & {"hidden_states", "values"})
+        self._reads_logits = "logits" in mix.needs
+        self.register_buffer("_logits", None, persistent=False)
+        self.register_buffer("_labels", None, persistent=False)
+        self.serve(outputs, labels)
+
+    def serve(
+        self, outputs: TeacherOutputs | JoinedOutputs | None, labels: np.ndarray | None
+    ) -> None:
+        """Go on with other examples: rows count among these from now on.
+
+        Args:
+            outputs: As for the constructor.
+            labels: As for the constructor.
+        """
+        self.outputs = outputs
         # Small enough to lie on the device whole; the rest is read from disk, batch by batch.
-        logits = outputs.logits() if outputs is not None and "logits" in mix.needs else None
-        self.register_buffer("_logits", _tensor(logits), persistent=False)
-        self.register_buffer("_labels", _tensor(labels), persistent=False)
+        logits = outputs.logits() if outputs is not None and self._reads_logits else None
+        device = next((p.device for p in self.parameters()), None)
+        for name, array in (("_logits", logits), ("_labels", labels)):
+            before = getattr(self, name)
+            place = before.device if before is not None else device
+            setattr(self, name, None if array is None else torch.tensor(array, device=place))
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
@@ -159,7 +177,3 @@ def _values(node: Any, states: tuple[torch.Tensor, ...]) -> torch.Tensor:
     projection, width = node.operator.projection_in, node.operator.width
     bias = None if projection.bias is None else projection.bias[-width:]
     return functional.linear(normalized, projection.weight[-width:], bias)
-
-
-def _tensor(array: np.ndarray | None) -> torch.Tensor | None:
-    return None if array is None else torch.tensor(array)

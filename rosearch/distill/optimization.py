@@ -89,11 +89,11 @@ class Optimization:
                 choices = ", ".join(map(repr, known))
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {choices}.")
 
-    def rate(self, step: int, steps: int) -> float:
+    def rate(self, step: float, steps: int) -> float:
         """The learning rate of a step.
 
         Args:
-            step: From 0.
+            step: From 0; may lie between two steps.
             steps: Steps of all epochs together.
         """
         rising = max(1, round(self.warmup * steps))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from typing_extensions import Self
 
 from rosearch.data import Text
-from rosearch.distill.cache import CachedArray, check_space, in_words, to_tensor
+from rosearch.distill.cache import CachedArray, check_space, in_words, to_array, to_tensor
 from rosearch.distill.losses.base import Outputs, TeacherShape
 from rosearch.distill.values import AttentionValues
 from rosearch.encoding import Encoding, answers
@@ -242,6 +242,49 @@ class OutputCache:
             raise OSError(f"{self.folder} cannot be read back after writing; check the disk.")
         return TeacherOutputs(self.index, offsets, opened)
 
+    def compute(
+        self,
+        wanted: Wanted,
+        model: Any,
+        *,
+        pad_id: int,
+        pad_left: bool,
+        cls_id: int | None,
+        precision: str,
+        token_budget: int,
+    ) -> TeacherOutputs:
+        """What is wanted, computed now and kept in memory.
+
+        Args:
+            wanted: Which outputs.
+            model: The classifier.
+            pad_id: Id of the padding token.
+            pad_left: Whether padding stands before the text.
+            cls_id: Id of the classification token; ``None`` where there is none.
+            precision: As for :meth:`get`.
+            token_budget: Tokens of a batch.
+
+        Raises:
+            DataError: An output is not finite, or the teacher's attention is of an unknown kind.
+        """
+        model = _in_precision(model, precision)
+        with _Reader(
+            model, wanted, shape=self.shape, storage=self.storage, cls_id=cls_id
+        ) as reader:
+            rows = reader.read(
+                self.rows(), pad_id=pad_id, pad_left=pad_left, token_budget=token_budget
+            )
+        arrays = {}
+        for name in wanted.names:
+            values = torch.cat([row[name] for row in rows])
+            if not bool(torch.isfinite(values).all()):
+                raise DataError(
+                    f"The teacher's {name} for changed texts are not finite; check its weights, or "
+                    f"compute in precision='float32'."
+                )
+            arrays[name] = to_array(values, "float32" if name == "logits" else self.storage)
+        return TeacherOutputs(self.index, self._offsets(), arrays)
+
     def _offsets(self) -> np.ndarray:
         return np.cumsum([0, *(len(row.ids) for row in self.rows())])
 
@@ -290,23 +333,16 @@ class OutputCache:
             ) as bar,
         ):
             for number, (start, end) in enumerate(parts[first:], start=first):
-                chunk = rows[start:end]
-                computed: list[dict[str, torch.Tensor] | None] = [None] * len(chunk)
-                for batch, outputs in answers(
-                    model,
-                    chunk,
-                    reader,
+                computed = reader.read(
+                    rows[start:end],
                     pad_id=pad_id,
                     pad_left=pad_left,
                     token_budget=token_budget,
-                    threaded=reader.threaded,
-                ):
-                    for place, row in zip(batch, outputs, strict=True):
-                        computed[place] = row
-                    bar.update(len(batch))
+                    on_batch=bar.update,
+                )
                 for name, array in arrays.items():
                     if done[name] <= number:
-                        array.write(number, torch.cat([row[name] for row in computed if row]))
+                        array.write(number, torch.cat([row[name] for row in computed]))
 
 
 class _Reader:
@@ -331,6 +367,31 @@ class _Reader:
     def __exit__(self, *error: object) -> None:
         if self.values is not None:
             self.values.remove()
+
+    def read(
+        self,
+        rows: Sequence[Encoding],
+        *,
+        pad_id: int,
+        pad_left: bool,
+        token_budget: int,
+        on_batch: Callable[[int], object] | None = None,
+    ) -> list[dict[str, torch.Tensor]]:
+        """What :meth:`__call__` gives for each row, in their order."""
+        found: dict[int, dict[str, torch.Tensor]] = {}
+        for batch, outputs in answers(
+            self.model,
+            rows,
+            self,
+            pad_id=pad_id,
+            pad_left=pad_left,
+            token_budget=token_budget,
+            threaded=self.threaded,
+        ):
+            found.update(zip(batch.tolist(), outputs, strict=True))
+            if on_batch:
+                on_batch(len(batch))
+        return [found[place] for place in range(len(rows))]
 
     def __call__(self, inputs: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         """One dictionary a row, the tensors ``(1, ...)`` or ``(tokens, width)`` on the CPU."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.distill.optimization import Optimization
+from rosearch.distill.perturbation import Batch, Perturber
 from rosearch.encoding import Encoding, model_inputs
 from rosearch.errors import EvaluationError
 
@@ -43,6 +45,7 @@ class Gradients:
         clear: Forgets the gradients of a step that has failed.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text.
+        perturber: Stands between batches and their gradients; ``None``: nobody.
     """
 
     def __init__(
@@ -55,12 +58,14 @@ class Gradients:
         clear: Callable[[], None],
         pad_id: int,
         pad_left: bool,
+        perturber: Perturber | None = None,
     ) -> None:
         self.micro_batch_size = optimization.micro_batch_size
+        self.rows = rows
+        self._perturber = perturber
         self._model = model
         self._called = _compiled(model, optimization.compile)
         self._objective = objective
-        self._rows = rows
         self._clear = clear
         self._pad_id = pad_id
         self._pad_left = pad_left
@@ -79,7 +84,7 @@ class Gradients:
         with config.patch(cache_size_limit=_MOST_SHAPES):
             yield
 
-    def of(self, batch: np.ndarray) -> torch.Tensor:
+    def of(self, batch: np.ndarray, *, progress: float = 1.0) -> torch.Tensor:
         """Add the gradient of a batch's mean loss to what is there.
 
         Where memory runs out, the micro batch is halved, for all batches to come too, and the batch
@@ -87,6 +92,7 @@ class Gradients:
 
         Args:
             batch: int64 ``(rows,)``, numbers of examples.
+            progress: Share of the whole training that is done, 0 to 1.
 
         Returns:
             The mean loss, a scalar on the device.
@@ -96,7 +102,7 @@ class Gradients:
         """
         while True:
             try:
-                return self._sum(batch)
+                return self._sum(batch, progress)
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
@@ -105,29 +111,37 @@ class Gradients:
             self._clear()
             self._halve(len(batch), reason)
 
-    def _sum(self, batch: np.ndarray) -> torch.Tensor:
+    def _sum(self, batch: np.ndarray, progress: float) -> torch.Tensor:
         size = self.micro_batch_size or len(batch)
         total = torch.zeros((), device=self._device)
         for start in range(0, len(batch), size):
             piece = batch[start : start + size]
             if self._graphs:
                 torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            inputs = self._inputs(piece)
-            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._low):
-                loss: torch.Tensor = self._objective(self._called, inputs, piece)
+            rows = [self.rows[i] for i in piece]
+            inputs = self._inputs(rows)
+            backward = partial(self._backward, piece)
             # Means of pieces of different sizes count by their rows.
-            loss = loss.float() * (len(piece) / len(batch))
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+            share = len(piece) / len(batch)
+            if self._perturber is None:
+                total += backward(inputs, share)
+                continue
+            total += self._perturber.accumulate(
+                self._model, Batch(inputs, rows, piece), backward, share=share, progress=progress
+            )
         return total
 
-    def _inputs(self, piece: np.ndarray) -> dict[str, torch.Tensor]:
-        inputs = model_inputs(
-            self._model,
-            [self._rows[i] for i in piece],
-            pad_id=self._pad_id,
-            pad_left=self._pad_left,
-        )
+    def _backward(
+        self, piece: np.ndarray, inputs: dict[str, torch.Tensor], share: float
+    ) -> torch.Tensor:
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._low):
+            loss: torch.Tensor = self._objective(self._called, inputs, piece)
+        loss = loss.float() * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _inputs(self, rows: Sequence[Encoding]) -> dict[str, torch.Tensor]:
+        inputs = model_inputs(self._model, rows, pad_id=self._pad_id, pad_left=self._pad_left)
         more = -inputs["input_ids"].shape[1] % _MULTIPLE
         if not self._graphs or not more:
             return inputs

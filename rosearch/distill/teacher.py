@@ -252,6 +252,7 @@ class Teacher:
         *,
         token_budget: int = 4096,
         progress: bool = True,
+        cached: bool = True,
     ) -> TeacherOutputs:
         """More than the logits: computed at the first call, mapped from the cache later.
 
@@ -264,21 +265,24 @@ class Teacher:
             wanted: Which outputs.
             token_budget: Tokens of a batch while computing.
             progress: Whether to show a progress bar while computing, with the space it will take.
+            cached: ``False``: compute now and keep the outputs in memory, for texts that no other
+                candidate will ask about.
 
         Raises:
             DataError: The disk is too small, an output is not finite, or the teacher does not have
                 what is wanted.
         """
-        return self._outputs(dataset).get(
-            wanted,
-            lambda: self.model,
-            pad_id=self.pad_id,
-            pad_left=pads_left(self.tokenizer),
-            cls_id=getattr(self.tokenizer, "cls_token_id", None),
-            precision=self.precision,
-            token_budget=token_budget,
-            progress=progress,
-        )
+        outputs = self._outputs(dataset)
+        settings: dict[str, Any] = {
+            "pad_id": self.pad_id,
+            "pad_left": pads_left(self.tokenizer),
+            "cls_id": getattr(self.tokenizer, "cls_token_id", None),
+            "precision": self.precision,
+            "token_budget": token_budget,
+        }
+        if not cached:
+            return outputs.compute(wanted, self.model, **settings)
+        return outputs.get(wanted, lambda: self.model, progress=progress, **settings)
 
     def cache_size(self, dataset: TextDataset, wanted: Wanted | None = None) -> int:
         """Bytes of disk that :meth:`outputs` would still fill; nothing is computed.

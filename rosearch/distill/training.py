@@ -14,9 +14,11 @@ from tqdm import tqdm
 
 from rosearch.distill.batches import bucketed_batches
 from rosearch.distill.callbacks import Callbacks
-from rosearch.distill.checkpoints import Checkpoint, CheckpointFile, Epoch
+from rosearch.distill.checkpoints import Checkpoint, CheckpointFile, Epoch, best_epoch
 from rosearch.distill.optimization import Optimization
+from rosearch.distill.perturbation import Perturber
 from rosearch.distill.steps import Gradients, out_of_memory
+from rosearch.distill.supplements import Extra, Supplement
 from rosearch.distill.updates import Updates
 from rosearch.encoding import Encoding, predict
 from rosearch.errors import DataError, EvaluationError
@@ -45,10 +47,13 @@ def fit(
     callbacks: Sequence[TrainerCallback] = (),
     name: str = "training",
     progress: str | None = None,
+    supplement: Supplement | None = None,
+    perturber: Perturber | None = None,
 ) -> tuple[Epoch, ...]:
     """Train ``model`` in place and leave it with the weights of its best epoch on dev.
 
-    Among equally accurate epochs the earliest is kept.
+    Among equally accurate epochs the earliest is kept. Texts that join an epoch make it longer in
+    steps, and not in learning rates: each epoch has its part of the schedule.
 
     Args:
         model: A Hugging Face sequence classifier, on the device to train on.
@@ -70,6 +75,9 @@ def fit(
             :class:`~rosearch.distill.callbacks.Callbacks`.
         name: What callbacks call the run.
         progress: Text before the progress bar; ``None`` for no bar.
+        supplement: More texts for some epochs; see
+            :class:`~rosearch.distill.supplements.Supplement`.
+        perturber: Stands between batches and their gradients in every step.
 
     Returns:
         All epochs up to now, those before the checkpoint included.
@@ -96,6 +104,8 @@ def fit(
             pad_id=pad_id,
             pad_left=pad_left,
             seed=seed,
+            supplement=supplement,
+            perturber=perturber,
         ).run(last, checkpoint, callbacks, name=name, progress=progress)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, EvaluationError) or not out_of_memory(error):
@@ -121,8 +131,13 @@ class _Fit:
         pad_id: int,
         pad_left: bool,
         seed: int,
+        supplement: Supplement | None,
+        perturber: Perturber | None,
     ) -> None:
         self.model = model
+        self.rows = rows
+        self.supplement = supplement
+        self.perturber = perturber
         self.objective = objective.to(next(model.parameters()).device)
         self.dev_rows, self.dev_labels = dev
         self.optimization = optimization
@@ -138,10 +153,12 @@ class _Fit:
             clear=self.updates.clear,
             pad_id=pad_id,
             pad_left=pad_left,
+            perturber=perturber,
         )
         self.history: list[Epoch] = []
         self.best: dict[str, torch.Tensor] = {}
         self.step = 0
+        self.complete = True
         self.steps = self._steps_up_to(optimization.epochs)
 
     def run(
@@ -181,9 +198,9 @@ class _Fit:
                 while len(self.history) < last and not (told.stop or self._patience_is_over()):
                     epoch = self._epoch(len(self.history) + 1, told, bar)
                     # An epoch that a callback ended early cannot be gone on from exactly.
-                    if file is not None and self.step == self._steps_up_to(epoch.number):
+                    if file is not None and self.complete:
                         file.write(self._checkpoint())
-                    told.epoch_end(epoch, self._rate(self.step - 1))
+                    told.epoch_end(epoch, self.updates.rate)
                     bar.set_postfix(dev=f"{epoch.accuracy:.3f}")
             finally:
                 told.end()
@@ -198,6 +215,11 @@ class _Fit:
 
     def _epoch(self, number: int, told: Callbacks, bar: Any) -> Epoch:
         start = time.perf_counter()
+        extra = self._extra(number, bar)
+        batches = self._batches(number, extra)
+        before = self._steps_up_to(number - 1)
+        planned = self._steps_up_to(number) - before
+        bar.total += len(batches) - planned
         # Each epoch is seeded anew, so that none depends on whether training stopped before it.
         torch.manual_seed(child_seed(self.seed, "dropout", number))
         self.model.train()
@@ -206,46 +228,73 @@ class _Fit:
         # The sum stays on the device, so that a GPU need not be asked for it.
         total = torch.zeros((), device=next(self.model.parameters()).device)
         every = 1 if total.device.type == "cpu" else _CHECKED
-        seen = 0
+        seen = steps = 0
         with self.updates.attached(), self.gradients.attached():
-            for batch in self._batches(number):
-                total += self.gradients.of(batch) * len(batch)
+            for batch in batches:
+                place = before + steps * planned / len(batches)
+                progress = place / self.steps
+                total += self.gradients.of(batch, progress=progress) * len(batch)
                 seen += len(batch)
                 if (self.step + 1) % every == 0:
                     self._require_finite(total, number)
-                self.updates.step(self._rate(self.step))
+                self.updates.step(self.optimization.rate(place, self.steps))
                 self.step += 1
+                steps += 1
                 bar.update()
                 if told.reads_steps:
                     self.updates.flush()
-                told.step(self.step)
+                told.step(self.step, number - 1 + steps / len(batches))
                 if told.stop:
                     break
+        self.complete = steps == len(batches)
         self._require_finite(total, number)
         self.updates.flush()
-        accuracy = self._accuracy()
-        if not self.history or accuracy > max(epoch.accuracy for epoch in self.history):
-            self._keep()
-        seconds = time.perf_counter() - start
-        epoch = Epoch(number, float(total) / max(1, seen), accuracy, seconds)
+        epoch = Epoch(
+            number,
+            float(total) / max(1, seen),
+            self._accuracy(),
+            time.perf_counter() - start,
+            steps=steps,
+            changed_texts=len(extra.rows),
+            augmentation_seconds=extra.augmentation_seconds,
+            attack_seconds=extra.attack_seconds,
+            teacher_seconds=extra.teacher_seconds,
+            counted=extra.counted and self._is_full(before / self.steps),
+        )
         self.history.append(epoch)
+        if best_epoch(self.history) is epoch:
+            self._keep()
         return epoch
 
-    def _batches(self, number: int) -> list[np.ndarray]:
+    def _is_full(self, progress: float) -> bool:
+        return self.perturber is None or self.perturber.is_full(progress)
+
+    def _extra(self, number: int, bar: Any) -> Extra:
+        if self.supplement is None:
+            return Extra()
+        # A bar that is not shown has no text.
+        named = getattr(bar, "desc", "").removesuffix(": ")
+        extra = self.supplement.begin(number, lambda work: bar.set_description(f"{named}, {work}"))
+        bar.set_description(named)
+        self.gradients.rows = [*self.rows, *extra.rows]
+        return extra
+
+    def _batches(self, number: int, extra: Extra | None = None) -> list[np.ndarray]:
+        lengths = self.lengths
+        if extra is not None and extra.rows:
+            lengths = np.concatenate([lengths, [len(row.ids) for row in extra.rows]])
         return bucketed_batches(
-            self.lengths,
+            lengths,
             batch_size=self.optimization.batch_size,
             batch_tokens=self.optimization.batch_tokens,
             rng=generator(self.seed, "order", number),
         )
 
     def _steps_up_to(self, last: int) -> int:
+        """Planned steps, in which texts that join for an epoch do not count."""
         if self.optimization.batch_tokens is None:
             return last * -(-len(self.lengths) // self.optimization.batch_size)
         return sum(len(self._batches(number)) for number in range(1, last + 1))
-
-    def _rate(self, step: int) -> float:
-        return self.optimization.rate(step, self.steps)
 
     def _require_finite(self, total: torch.Tensor, number: int) -> None:
         value = float(total)
@@ -271,8 +320,7 @@ class _Fit:
         patience = self.optimization.patience
         if patience is None or not self.history:
             return False
-        best = max(self.history, key=lambda epoch: (epoch.accuracy, -epoch.number))
-        return self.history[-1].number - best.number >= patience
+        return self.history[-1].number - best_epoch(self.history).number >= patience
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(
@@ -282,6 +330,7 @@ class _Fit:
             best=self.best,
             objective=self.objective.state_dict(),
             updates=self.updates.state(),
+            supplement={} if self.supplement is None else self.supplement.state(),
         )
 
     def _restore(self, found: Checkpoint, last: int) -> None:
@@ -292,13 +341,15 @@ class _Fit:
                 f"{done} or more, or delete it to begin anew."
             )
         self.history = list(found.history)
-        self.step = self._steps_up_to(done)
+        self.step = sum(epoch.steps for epoch in self.history)
         self.gradients.micro_batch_size = found.micro_batch_size
         device = next(self.model.parameters()).device
         self.best = {name: value.to(device) for name, value in found.best.items()}
         self.model.load_state_dict(found.model)
         self.objective.load_state_dict(found.objective)
         self.updates.load(dict(found.updates))
+        if self.supplement is not None:
+            self.supplement.load(found.supplement)
 
 
 @contextlib.contextmanager

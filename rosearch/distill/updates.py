@@ -38,6 +38,8 @@ class Updates:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=optimization.learning_rate, fused=True)
         self.clip = optimization.clip
+        self.rate = 0.0
+        """Learning rate of the last step."""
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -51,6 +53,7 @@ class Updates:
         Args:
             rate: Learning rate of this step.
         """
+        self.rate = rate
         waiting = self.lazy.gradients()
         gradients = waiting + [
             p.grad

@@ -1,0 +1,195 @@
+"""Plain against robust distillation: accuracy, accuracy under attack, and what it costs.
+
+Distils students on movie reviews plainly and with each option of robust distillation, attacks them
+on test sentences that no training has seen, and prints one Markdown table of means and standard
+deviations over seeds:
+
+- augmentation: one copy of each text, a fifth of its words replaced by PWWS's synonyms and
+  DeepWordBug's misspellings, trained to the teacher's answers for the copy;
+- redrawn: four copies, others in each epoch, trained to the answers for the original;
+- adversary: before each epoch from the second on, attacks on the student; what breaks it joins the
+  training, once with PWWS and once with DeepWordBug, so that each is judged by the other too;
+- perturbation: FreeLB, three passes a step;
+- words: every step also on its texts with each word replaced for the worst, to first order, by
+  PWWS's synonyms and DeepWordBug's misspellings:
+
+    python benchmarks/robust_distillation.py      # after make demo, which makes the teacher
+    python benchmarks/robust_distillation.py --students TextCNN --seeds 1 --train 1000
+
+Runs that are done are kept in the folder --out, so that a stopped benchmark goes on where it was.
+Runs with other settings are done again. Seconds are wall time on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from material import cached_teacher, materials
+
+import rosearch as rs
+from rosearch.attack import AdversarialTexts, SubstitutionAugmentation, WordReplacements
+from rosearch.distill import EmbeddingPerturbation, WordPerturbation
+from rosearch.space import templates
+
+COSTS = ("changed_texts", "augmentation_seconds", "attack_seconds", "teacher_seconds")
+
+
+VARIANTS = (
+    "plain",
+    "augmentation",
+    "redrawn",
+    "adversary, pwws",
+    "adversary, deepwordbug",
+    "perturbation",
+    "words",
+)
+
+
+def added(variant: str, share: float) -> dict[str, Any]:
+    """What a way to train adds to a Distiller."""
+    both = ["pwws", "deepwordbug"]
+    if variant == "augmentation":
+        return {"augmentation": SubstitutionAugmentation(both)}
+    if variant == "redrawn":
+        redrawn = SubstitutionAugmentation(both, copies=4, redraw=True, answers="original")
+        return {"augmentation": redrawn}
+    if variant.startswith("adversary, "):
+        attack = variant.removeprefix("adversary, ")
+        return {"adversary": AdversarialTexts(attack, share=share, keep=True)}
+    if variant == "perturbation":
+        return {"perturbation": EmbeddingPerturbation()}
+    if variant == "words":
+        return {"perturbation": WordPerturbation(WordReplacements(both), weight=0.9)}
+    return {}
+
+
+def main(line: list[str] | None = None) -> None:
+    options = arguments(line)
+    options.out.mkdir(parents=True, exist_ok=True)
+    teacher, train, dev, test = material(options)
+    teacher.logits(train, progress=False)  # paid once by all, and no variant's time
+    evaluator = rs.RobustnessEvaluator(
+        options.attacks, test, examples=options.examples, progress=False
+    )
+    rows = []
+    for variant in options.variants:
+        distiller = rs.Distiller(
+            teacher,
+            train,
+            dev,
+            epochs=options.epochs,
+            progress=False,
+            **added(variant, options.share),
+        )
+        for student in options.students:
+            runs = []
+            for seed in range(options.seeds):
+                runs.append(once(distiller, evaluator, student, variant, seed, options))
+                print(summary(student, variant, seed, runs[-1]), flush=True)
+            rows.append((student, variant, runs))
+    rows.sort(key=lambda row: options.students.index(row[0]))
+    print(f"\n{len(train)} sentences, {options.epochs} epochs, {options.seeds} seeds, "
+          f"{options.examples} test sentences attacked\n")  # fmt: skip
+    print(table(rows, options.attacks))
+
+
+def arguments(line: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--teacher", type=Path, help="a fine-tuned classifier; default: the demo's")
+    parser.add_argument("--out", type=Path, default=Path("runs/robust-distillation"))
+    parser.add_argument("--students", nargs="+", choices=list(templates.SMALL),
+                        default=["transformer", "TextCNN", "bag of words"])  # fmt: skip
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--train", type=int, default=3000, help="sentences to distil on")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--share", type=float, default=0.3, help="sentences attacked an epoch")
+    parser.add_argument("--examples", type=int, default=200, help="test sentences to attack")
+    parser.add_argument("--attacks", nargs="+", default=["pwws", "deepwordbug"])
+    return parser.parse_args(line)
+
+
+def material(
+    options: argparse.Namespace,
+) -> tuple[rs.Teacher, rs.TextDataset, rs.TextDataset, rs.TextDataset]:
+    """Teacher, and the sentences to train on, to choose the epoch by, and to attack."""
+    teacher = rs.Teacher.from_pretrained(options.teacher or cached_teacher())
+    train, dev, test = materials.movie_reviews().split(0.7, 0.15, 0.15, seed=0)
+    return teacher, train.select(range(min(options.train, len(train)))), dev, test
+
+
+def once(
+    distiller: rs.Distiller,
+    evaluator: rs.RobustnessEvaluator,
+    student: str,
+    variant: str,
+    seed: int,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """One student, distilled and attacked, or what is kept of it."""
+    genome = templates.SMALL[student]()
+    settings = [distiller.settings, dict(evaluator.settings), genome.key, seed]
+    text = json.dumps(settings, sort_keys=True, default=str)
+    key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    name = f"{student}-{variant}-{seed}".replace(", ", "-").replace(" ", "-")
+    path: Path = options.out / f"{name}.json"
+    if path.exists():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            return kept
+    result = distiller.distill(genome, seed=seed)
+    report = evaluator.evaluate(result.student)
+    run = {
+        "key": key,
+        "dev": result.accuracy,
+        "test": report.accuracy,
+        **{name: one.accuracy_under_attack for name, one in report.attacks.items()},
+        "seconds": result.seconds,
+        **result.cost,
+    }
+    path.write_text(json.dumps(run), encoding="utf-8")
+    return run
+
+
+def summary(student: str, variant: str, seed: int, run: dict[str, Any]) -> str:
+    shown = {k: v for k, v in run.items() if k not in ("key", "dev", *COSTS, "training_seconds")}
+    values = ", ".join(f"{name} {value:.3g}" for name, value in shown.items())
+    return f"{student}, {variant}, seed {seed}: {values}"
+
+
+def table(rows: Sequence[tuple[str, str, list[dict[str, Any]]]], attacks: Sequence[str]) -> str:
+    """One line a student and variant, as Markdown."""
+    heads = ["student", "training", "dev", "attacked, before", *(f"under {a}" for a in attacks),
+             "seconds", "times plain", *(cost.replace("_", " ") for cost in COSTS)]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
+    plain = {
+        student: mean(runs, "seconds") for student, variant, runs in rows if variant == "plain"
+    }
+    for student, variant, runs in rows:
+        shares = [spread(runs, name) for name in ("dev", "test", *attacks)]
+        times = f"{mean(runs, 'seconds') / plain[student]:.1f}" if student in plain else ""
+        costs = [f"{mean(runs, cost):,.0f}" for cost in COSTS]
+        cells = [student, variant, *shares, f"{mean(runs, 'seconds'):.0f}", times, *costs]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mean(runs: Sequence[dict[str, Any]], name: str) -> float:
+    return float(np.mean([run[name] for run in runs]))
+
+
+def spread(runs: Sequence[dict[str, Any]], name: str) -> str:
+    """Mean and, of several runs, standard deviation, in percent."""
+    values = 100 * np.array([run[name] for run in runs])
+    deviation = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{values.mean():.1f}{deviation}"
+
+
+if __name__ == "__main__":
+    main()

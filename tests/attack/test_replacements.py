@@ -1,0 +1,207 @@
+"""What attacks may put in place of words, as tokens, and training that looks ahead of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rosearch.attack import (
+    DeepWordBug,
+    GreedyWordSwap,
+    NoRepeat,
+    RobustnessEvaluator,
+    WordReplacements,
+    WordSwapAttack,
+)
+from rosearch.attack.text import AttackedInput
+from rosearch.data import Text, TextDataset
+from rosearch.distill import Distiller, Teacher, WordPerturbation
+from rosearch.encoding import Encoding, encode
+from rosearch.errors import DataError
+from rosearch.space import templates
+from tests.attack.synonyms import Misspelt, Synonyms
+from tests.distill.loop import same
+
+SMALL: dict[str, Any] = {"width": 16, "embedding_width": 16}
+
+
+def changed_rows(made: Any, number: int, row: Encoding) -> list[list[tuple[int, ...]]]:
+    """For each slot of a text, the rows with each of its choices."""
+    slots = []
+    for slot in range(made.first_slots[number], made.first_slots[number + 1]):
+        start, end = made.starts[slot], made.ends[slot]
+        found = []
+        for choice in range(made.first_choices[slot], made.first_choices[slot + 1]):
+            new = made.ids[made.first_ids[choice] : made.first_ids[choice + 1]].tolist()
+            found.append((*row.ids[:start], *new, *row.ids[end:]))
+        slots.append(found)
+    return slots
+
+
+def expected(text: Text, side: int) -> list[set[Text]]:
+    """For each word that has any, the texts with it replaced."""
+    one = AttackedInput(text, side)
+    words = one.words
+    found = []
+    for index, word in enumerate(words.words):
+        new = {*Synonyms().propose(word), *Misspelt().propose(word)}
+        if new:
+            found.append({one.whole(words.replace(index, w).text) for w in new})
+    return found
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_row_with_a_choice_is_the_row_of_the_changed_text(
+    tokenizer: Any, dataset: TextDataset, pairs: bool, side: int
+) -> None:
+    texts: list[Any] = [f"{text}, a well-made good film!" for text in dataset.texts[:30]]
+    if pairs:
+        texts = [(text, f"quite {text}") for text in texts]
+    given = TextDataset(texts, dataset.labels[:30])
+    source = WordReplacements([Synonyms(), Misspelt()], attacked_side=side)
+    made = source.choices(given, tokenizer, max_length=64)
+    assert len(made.first_slots) == 31
+    for number, (text, row) in enumerate(
+        zip(texts, encode(tokenizer, texts, max_length=64), strict=True)
+    ):
+        wanted = [
+            {r.ids for r in encode(tokenizer, list(group), max_length=64)} - {row.ids}
+            for group in expected(text, side)
+        ]
+        found = changed_rows(made, number, row)
+        assert all(rows.pop(0) == row.ids for rows in found)
+        assert [set(rows) for rows in found] == [rows for rows in wanted if rows]
+        assert all(len(set(rows)) == len(rows) for rows in found)
+
+
+def test_texts_that_are_cut_off_have_no_choices(tokenizer: Any) -> None:
+    texts = TextDataset(["good " * 40, "a good film"], [0, 1])
+    made = WordReplacements(Synonyms()).choices(texts, tokenizer, max_length=16)
+    assert made.first_slots.tolist() == [0, 0, 1]
+
+
+def test_as_many_as_asked_for_and_the_same_each_time(tokenizer: Any, dataset: TextDataset) -> None:
+    full = WordReplacements([Synonyms(), Misspelt()]).choices(dataset, tokenizer, max_length=64)
+    few = WordReplacements([Synonyms(), Misspelt()], most=2)
+    made = few.choices(dataset, tokenizer, max_length=64)
+    assert np.diff(full.first_choices).max() > 2
+    assert np.diff(made.first_choices).max() == 3  # the word itself, and two
+    again = few.choices(dataset[50:60], tokenizer, max_length=64)
+    start, end = made.first_slots[50], made.first_slots[60]
+    assert np.array_equal(again.starts, made.starts[start:end])
+    first = made.first_ids[made.first_choices[[start, end]]]
+    assert np.array_equal(again.ids, made.ids[first[0] : first[1]])
+
+
+def test_wordnet(wordnet_folder: Path, tokenizer: Any, dataset: TextDataset) -> None:
+    source = WordReplacements(["pwws", "deepwordbug"])
+    made = source.choices(dataset, tokenizer, max_length=64)
+    assert np.diff(made.first_slots).min() >= 1
+    names = [one["substitution"]["name"] for one in source.settings["sources"]]
+    assert names == ["wordnet-synonyms", "character-edits"]
+
+
+def test_settings_and_errors() -> None:
+    source = WordReplacements([Synonyms(), DeepWordBug()], most=7)
+    assert json.loads(json.dumps(source.settings)) == source.settings
+    assert source.settings["most"] == 7
+    assert "synonyms" in repr(source)
+    for wrong in ((), [3], DeepWordBug):
+        with pytest.raises(DataError):
+            WordReplacements(wrong)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="most"):
+        WordReplacements(Synonyms(), most=0)
+
+
+class TestTraining:
+    def test_in_parts_and_again(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset], tmp_path: Path
+    ) -> None:
+        genome, file = templates.text_cnn(**SMALL), tmp_path / "state"
+
+        def distiller() -> Distiller:
+            return make(teacher, parts, share=0.5, epochs=4)
+
+        whole = distiller().distill(genome)
+        for epochs in (1, 3, None):
+            part = distiller().distill(genome, epochs=epochs, checkpoint=file)
+        assert same(part.student, whole.student)
+        plain = Distiller(teacher, *parts, epochs=4, progress=False).distill(genome)
+        assert not same(plain.student, whole.student)
+
+    def test_only_epochs_of_full_weight_can_be_the_best(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        result = make(teacher, parts, ramp=0.5, epochs=4).distill(templates.bag_of_words(**SMALL))
+        assert [epoch.counted for epoch in result.history] == [False, False, True, True]
+
+    @pytest.mark.parametrize(
+        "settings",
+        [{"precision": "bfloat16"}, {"micro_batch_size": 8}, {"embedding_updates": "lazy"}],
+    )
+    def test_with_other_settings(
+        self,
+        teacher: Teacher,
+        parts: tuple[TextDataset, TextDataset],
+        settings: dict[str, Any],
+    ) -> None:
+        distiller = make(teacher, parts, epochs=8, learning_rate=2e-2, **settings)
+        assert distiller.distill(templates.bag_of_words(**SMALL)).accuracy > 0.7
+
+    def test_settings_and_what_is_refused(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        settings = make(teacher, parts, weight=0.7).settings["perturbation"]
+        assert json.loads(json.dumps(settings)) == settings
+        assert (settings["name"], settings["weight"]) == ("words", 0.7)
+        with pytest.raises(ValueError, match="token by token"):
+            make(teacher, parts, losses={"soft_labels": 1.0, "hidden_states": 0.5})
+        with pytest.raises(ValueError, match="compiled"):
+            make(teacher, parts, compile=True)
+
+    @pytest.mark.slow
+    def test_accuracy_under_attack_rises(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        attack = WordSwapAttack(Misspelt(), [NoRepeat()], GreedyWordSwap("deletion"))
+        evaluator = RobustnessEvaluator(attack, parts[1], examples=None, progress=False)
+        genome = templates.bag_of_words(**SMALL)
+
+        def robustness(distiller: Distiller) -> float:
+            found = [evaluator.evaluate(distiller.distill(genome, seed=s).student) for s in (0, 1)]
+            assert min(report.accuracy for report in found) > 0.85
+            return sum(report.accuracy_under_attack for report in found) / 2
+
+        settings: dict[str, Any] = {"epochs": 10, "learning_rate": 1e-2}
+        plain = robustness(Distiller(teacher, *parts, progress=False, **settings))
+        assert robustness(make(teacher, parts, **settings)) > plain + 0.1
+
+
+def make(
+    teacher: Teacher,
+    parts: tuple[TextDataset, TextDataset],
+    *,
+    weight: float = 0.8,
+    ramp: float = 0.5,
+    share: float = 1.0,
+    **settings: Any,
+) -> Distiller:
+    source = WordReplacements([Synonyms(), Misspelt()])
+    perturbation = WordPerturbation(source, weight=weight, ramp=ramp, share=share)
+    return Distiller(teacher, *parts, progress=False, perturbation=perturbation, **settings)
+
+
+@pytest.fixture
+def parts(dataset: TextDataset) -> tuple[TextDataset, TextDataset]:
+    train, dev = dataset.split(120, 40, seed=0)
+    return train, dev
+
+
+@pytest.fixture(scope="module")
+def teacher(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
+    return Teacher.from_pretrained(teacher_folder, cache_dir=tmp_path_factory.mktemp("cache"))

@@ -1,0 +1,249 @@
+"""Words replaced by what a student minds most."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rosearch.distill import Choices, WordPerturbation
+from rosearch.distill.perturbation import Batch
+from rosearch.distill.substitution import WordPerturber
+from rosearch.encoding import Encoding, collate
+
+Slots = Sequence[tuple[int, int, Sequence[tuple[int, ...]]]]
+
+
+def flat(rows: Sequence[tuple[int, ...]], texts: Sequence[Slots]) -> Choices:
+    starts, ends, ids = [], [], []
+    first_slots, first_choices, first_ids = [0], [0], [0]
+    for row, slots in zip(rows, texts, strict=True):
+        for start, end, choices in slots:
+            starts.append(start)
+            ends.append(end)
+            for choice in (row[start:end], *choices):
+                ids += choice
+                first_ids.append(len(ids))
+            first_choices.append(len(first_ids) - 1)
+        first_slots.append(len(starts))
+    return Choices(*map(np.array, (first_slots, starts, ends, first_choices, first_ids, ids)))
+
+
+class Source:
+    settings = {"name": "by hand"}
+
+    def choices(self, dataset: Any, tokenizer: Any, *, max_length: int) -> Choices:
+        raise NotImplementedError
+
+
+class Shape:
+    inner = 4
+
+
+class Vectors(nn.Module):
+    """An input that gives each token a vector, as students' inputs do."""
+
+    shape = Shape()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(30, 4)
+
+    def vectors(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.tokens(input_ids)
+
+
+class Linear(nn.Module):
+    """A loss that is linear in the token vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = Vectors()
+        self.weight = nn.Parameter(torch.randn(4))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        vectors = self.embedding.vectors(input_ids, attention_mask.bool())
+        return ((vectors @ self.weight) * attention_mask).sum(1)
+
+
+def at_work(
+    rows: Sequence[tuple[int, ...]],
+    slots: Sequence[Slots],
+    *,
+    model: nn.Module | None = None,
+    progress: float = 1.0,
+    types: bool = False,
+    numbers: Sequence[int] = (),
+    max_length: int = 10,
+    seed: int = 0,
+    **settings: Any,
+) -> tuple[Any, list[dict[str, Any]], torch.Tensor]:
+    """A model, the passes over it, and their loss."""
+    torch.manual_seed(seed)
+    model = model or Linear()
+    passes: list[dict[str, Any]] = []
+    kinds = [tuple(range(len(row))) if types else None for row in rows]
+    encoded = [Encoding(row, kind) for row, kind in zip(rows, kinds, strict=True)]
+    places = np.array(numbers or range(len(rows)))
+    batch = Batch(collate(encoded, pad_id=0), encoded, places)
+
+    def backward(inputs: dict[str, torch.Tensor], share: float) -> torch.Tensor:
+        loss = model(inputs["input_ids"], inputs["attention_mask"]).mean() * share
+        loss.backward()
+        passes.append({"share": share, **inputs})
+        return loss.detach()
+
+    made = WordPerturber(
+        WordPerturbation(Source(), **settings),
+        flat(rows[: len(slots)], slots),
+        pad_id=0,
+        max_length=max_length,
+    )
+    return model, passes, made.accumulate(model, batch, backward, progress=progress)
+
+
+ROWS = [(1, 5, 6, 7, 2), (1, 8, 9, 2)]
+SLOTS: list[Slots] = [
+    [(1, 2, [(10,), (11,), (12,)]), (3, 4, [(13,), (14,)])],
+    [(1, 2, [(15,), (16,)]), (2, 3, [(17,), (18,), (19,)])],
+]
+
+
+def test_the_worst_of_all_combinations_where_the_loss_is_linear() -> None:
+    model, passes, _ = at_work(ROWS, SLOTS)
+    found = passes[1]["input_ids"].tolist()
+    for row, slots, ids in zip(ROWS, SLOTS, found, strict=True):
+        worst, most = row, -np.inf
+        options = [[row[start:end], *choices] for start, end, choices in slots]
+        for chosen in itertools.product(*options):
+            changed = list(row)
+            for (start, end, _), new in zip(slots, chosen, strict=True):
+                changed[start:end] = new
+            loss = model(torch.tensor([changed]), torch.ones(1, len(changed))).item()
+            if loss > most:
+                worst, most = tuple(changed), loss
+        assert tuple(ids[: len(row)]) == worst
+
+
+def test_weights_of_the_passes() -> None:
+    for steps in (1, 3):
+        model, passes, total = at_work(ROWS, SLOTS, weight=0.75, steps=steps)
+        assert [one["share"] for one in passes] == [0.25, *[0.75 / steps] * steps]
+        with torch.no_grad():
+            losses = [
+                model(one["input_ids"], one["attention_mask"]).mean().item() for one in passes
+            ]
+        shares = [one["share"] for one in passes]
+        assert float(total) == pytest.approx(np.dot(shares, losses))
+        # One step finds the worst there is of a linear loss, and the others keep it.
+        assert losses[1] > losses[0]
+        assert losses[1:] == pytest.approx([losses[1]] * steps)
+
+
+class Curved(Linear):
+    """Its loss bends, so that a second look at the gradient pays."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return (0.15 * super().forward(input_ids, attention_mask)).sin()
+
+
+def test_more_steps_find_worse_texts_where_the_loss_bends() -> None:
+    found = []
+    for seed in range(60):
+        torch.manual_seed(seed)
+        model = Curved()
+        _, passes, _ = at_work(ROWS, SLOTS, model=model, seed=seed, steps=6, share=0.5)
+        with torch.no_grad():
+            found.append([model(p["input_ids"], p["attention_mask"]).mean().item() for p in passes])
+    plain, first, *_, last = np.mean(found, axis=0)
+    assert plain < first < last
+
+
+def test_the_weight_rises_and_at_0_there_is_one_pass() -> None:
+    made = WordPerturber(
+        WordPerturbation(Source(), weight=0.8, ramp=0.5), flat([], []), pad_id=0, max_length=9
+    )
+    assert [made.weight(p) for p in (0, 0.25, 0.5, 1)] == [0, 0.4, 0.8, 0.8]
+    assert [made.is_full(p) for p in (0, 0.4, 0.5)] == [False, False, True]
+    _, passes, _ = at_work(ROWS, SLOTS, progress=0.0)
+    assert [one["share"] for one in passes] == [1.0]
+
+
+def test_replacements_of_other_lengths_and_a_row_that_is_full() -> None:
+    slots: list[Slots] = [[(1, 3, [(20,), (21, 22, 23)]), (3, 4, [(24, 25, 26)])], []]
+    seen = set()
+    for longest in (5, 6, 7, 8):
+        for seed in range(30):
+            _, passes, _ = at_work(ROWS, slots, max_length=longest, seed=seed, steps=3)
+            for one in passes:
+                lengths = one["attention_mask"].sum(1).tolist()
+                assert max(lengths) <= longest
+                ids = [row[:n] for row, n in zip(one["input_ids"].tolist(), lengths, strict=True)]
+                assert tuple(ids[1]) == ROWS[1]
+                seen.add(tuple(ids[0]))
+    assert seen == {
+        (1, *first, *second, 2)
+        for first in ((5, 6), (20,), (21, 22, 23))
+        for second in ((7,), (24, 25, 26))
+    }
+
+
+def test_types_follow_the_words_they_stand_for() -> None:
+    slots: list[Slots] = [[(1, 3, [(20,)]), (3, 4, [(24, 25)])]]
+    seen = {}
+    for seed in range(20):
+        _, passes, _ = at_work(ROWS[:1], slots, types=True, seed=seed)
+        one = passes[1]
+        seen[tuple(one["input_ids"][0].tolist())] = one["token_type_ids"][0].tolist()
+    assert seen[1, 20, 24, 25, 2] == [0, 1, 3, 3, 4]
+    assert seen[1, 20, 7, 2] == [0, 1, 3, 4]
+
+
+def test_texts_that_joined_later_stay_as_they_are() -> None:
+    rows = [ROWS[0], (1, 4, 2), ROWS[1]]
+    _, passes, _ = at_work(rows, [SLOTS[0]], numbers=[0, 1, 7])
+    assert passes[1]["input_ids"][1:].tolist() == passes[0]["input_ids"][1:].tolist()
+
+
+def count_changed(passes: Sequence[dict[str, Any]], number: int) -> int:
+    rows = [ROWS[0], (*ROWS[1], 0)]
+    return int((passes[number]["input_ids"] != torch.tensor(rows)).sum())
+
+
+def test_shares_of_the_words() -> None:
+    model = Linear()
+    full = count_changed(at_work(ROWS, SLOTS, model=model)[1], 1)
+    assert full > 0
+    half = [at_work(ROWS, SLOTS, model=model, share=0.5, seed=s)[1] for s in range(300)]
+    assert 0.4 * full < np.mean([count_changed(one, 1) for one in half]) < 0.6 * full
+    # Of 3 or 4 choices one is the plain word.
+    begun = [at_work(ROWS, SLOTS, model=model, start=0.5, seed=s)[1] for s in range(300)]
+    expected = 0.5 * (3 / 4 + 2 / 3 + 2 / 3 + 3 / 4)
+    assert np.mean([count_changed(one, 0) for one in begun]) == pytest.approx(expected, rel=0.15)
+
+
+def test_no_replacement_at_all() -> None:
+    _, passes, _ = at_work(ROWS, [[], []])
+    assert torch.equal(passes[0]["input_ids"], passes[1]["input_ids"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weight", 0.0),
+        ("weight", 1.0),
+        ("ramp", -0.1),
+        ("ramp", 1.5),
+        ("share", 0.0),
+        ("start", 2),
+        ("steps", 0),
+    ],
+)
+def test_numbers_out_of_range(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{name}={value}: expected"):
+        WordPerturbation(Source(), **{name: value})
