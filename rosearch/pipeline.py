@@ -8,16 +8,23 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rosearch.attack import RobustnessEvaluator
 from rosearch.caching import share
 from rosearch.distill import Distiller
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
-from rosearch.space import Genome
+from rosearch.rungs import Rung, ScratchFolder, Work, checked
+from rosearch.space import Genome, LatencyTable
+from rosearch.space.costs import parts
 from rosearch.student import StudentForSequenceClassification, latency, student_cost
+
+if TYPE_CHECKING:
+    from rosearch.evolve import Parent
 
 
 class Pipeline:
@@ -29,14 +36,25 @@ class Pipeline:
         distiller: Trains the students.
         attacker: Attacks them.
         students: Folder where trained students are kept, one folder a candidate; ``None`` keeps
-            none, and :meth:`load` trains again, to the same weights.
+            none, and :meth:`load` trains again, to the same weights. With rungs or inheritance it
+            also has what a search needs while it runs, which else is in a temporary folder of the
+            machine.
+        rungs: How far candidates are evaluated before it is decided who goes on; the last is the
+            whole evaluation. Training goes on from the rung below, and so does the attack where
+            more training has not changed the student, so the last rung gives what an evaluation
+            without rungs gives. Default: one rung, the whole.
+        inherit: Whether students begin with the weights of a parent, see
+            :func:`rosearch.student.inherit`; a search then chooses the parents.
+        latencies: Makes ``latency`` the table's estimate, the same everywhere and known before
+            training, so that limits hold there. Default: it is measured.
         keep_all: Whether students stay that a search no longer needs; else only those of its
             front and its best do.
         length: Tokens of the text for which FLOPs and latency are measured.
 
     Raises:
-        DataError: Distiller and attacker differ in the number of classes.
-        ValueError: ``length`` is more than the students read.
+        DataError: Distiller and attacker differ in the number of classes, or the rungs do not go
+            up to the whole evaluation.
+        ValueError: ``length`` is more than the students read, or not that of ``latencies``.
     """
 
     def __init__(
@@ -45,6 +63,9 @@ class Pipeline:
         attacker: RobustnessEvaluator,
         *,
         students: str | os.PathLike[str] | None = None,
+        rungs: Sequence[Rung] = (),
+        inherit: bool = False,
+        latencies: LatencyTable | None = None,
         keep_all: bool = False,
         length: int = 32,
     ) -> None:
@@ -58,71 +79,129 @@ class Pipeline:
                 f"The teacher tells {distiller.teacher.num_labels} classes apart, the attacker's "
                 f"examples have {attacker.classes}."
             )
+        if latencies is not None and latencies.length != length:
+            raise ValueError(
+                f"latencies are for {latencies.length} tokens and length={length}; measure them "
+                f"with the same length."
+            )
+        self.plan = checked(rungs, distiller, attacker)
+        self.inherits = bool(inherit)
+        self.latencies = latencies
         self.distiller = distiller
         self.attacker = attacker
         self.students = None if students is None else Path(students)
         self.keep_all = keep_all
         self.length = length
+        self._scratch = ScratchFolder() if self.plan or self.inherits else None
+
+    @property
+    def rungs(self) -> int:
+        """How many rungs an evaluation has."""
+        return max(1, len(self.plan))
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that decides what a genome scores, as plain values."""
-        return {
+        settings: dict[str, Any] = {
             "distiller": self.distiller.settings,
             "attacker": dict(self.attacker.settings),
             "length": self.length,
         }
+        if self.plan:
+            settings["rungs"] = [asdict(rung) for rung in self.plan]
+        if self.inherits:
+            settings["inherit"] = True
+        if self.latencies is not None:
+            settings["latencies"] = self.latencies.to_dict()
+        return settings
 
-    def __call__(self, genome: Genome, *, seed: int) -> dict[str, float]:
+    def __call__(
+        self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
+    ) -> dict[str, float]:
         """Evaluate one candidate.
 
         Args:
             genome: The architecture.
             seed: Fixes the student's initial weights, order and dropout. The attack has a seed of
                 its own, so that all candidates face the same one.
+            rung: How far, from 0; ``None`` for the whole evaluation. :meth:`finish` removes what is
+                kept for the next rung.
+            parent: The candidate whose weights it inherits, which is trained again if its student
+                is not kept.
 
         Returns:
             ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack``,
             ``attack_success_rate`` and ``mean_queries`` on the attacker's examples, where an
             example that ends in an error counts as broken; the three of :meth:`cost`; ``latency``
-            of one forward pass over one text of ``length`` tokens in seconds, the median of 20;
-            ``seconds`` for all of this.
+            of one forward pass over one text of ``length`` tokens in seconds, the median of 20 or
+            the estimate of ``latencies``; ``seconds`` for all of this, the rungs below included.
 
         Raises:
             EvaluationError: The student cannot be trained or attacked.
+            ValueError: There is no such rung.
         """
         start = time.perf_counter()
-        result = self.distiller.distill(genome, seed=seed)
+        origin = None if parent is None else self.load(parent.genome, **parent.arguments)
+        if rung is None:
+            result = self.distiller.distill(genome, seed=seed, parent=origin)
+            report = self.attacker.evaluate(result.student)
+            before = 0.0
+        else:
+            step = self._step(rung)
+            work = self._work(genome, seed, parent)
+            before = work.seconds
+            result = self.distiller.distill(
+                genome,
+                seed=seed,
+                epochs=step.epochs,
+                checkpoint=work.checkpoint(rung),
+                parent=origin,
+            )
+            report, reports = work.attack(result.student, step)
+        del origin
         student = result.student
-        report = self.attacker.evaluate(student)
         metrics = {
             "accuracy": result.accuracy,
             # The worse bound: a student must not gain by failing when it is attacked.
             "accuracy_under_attack": report.accuracy_under_attack_bounds.low,
             "attack_success_rate": report.attack_success_rate_bounds.high,
             "mean_queries": report.mean_queries,
+            "latency": 0.0,
             **self.cost(genome),
-            "latency": latency(student, length=self.length),
         }
-        if self.students is not None:
-            self._keep(student, self.folder(genome, seed=seed))
-        return {**metrics, "seconds": time.perf_counter() - start}
+        if self.latencies is None:
+            metrics["latency"] = latency(student, length=self.length)
+        if self.students is not None or self.inherits:
+            self._keep(student, self._folder(genome, seed, rung, parent))
+        seconds = before + time.perf_counter() - start
+        if rung is not None:
+            work.store(student, reports, rung=rung, seconds=seconds)
+            if rung > 0:
+                shutil.rmtree(self._folder(genome, seed, rung - 1, parent), ignore_errors=True)
+        return {**metrics, "seconds": seconds}
 
     def cost(self, genome: Genome) -> dict[str, float]:
         """What is known of a candidate before it is trained.
 
         Returns:
             ``parameters``; ``compression``, the teacher's parameters over the student's; ``flops``
-            of one forward pass over one text of ``length`` tokens, by torch's counter.
+            of one forward pass over one text of ``length`` tokens, by torch's counter; ``latency``
+            where there are ``latencies``.
         """
         cost = student_cost(self.distiller.config(genome), length=self.length)
-        return {
+        known = {
             "parameters": float(cost["parameters"]),
             "compression": self.distiller.teacher.parameters / cost["parameters"],
             "flops": float(cost["flops"]),
         }
+        if self.latencies is not None:
+            items = parts(genome, genome.outputs)
+            known["latency"] = float(sum(self.latencies.of(*item) for item in items))
+        return known
 
-    def folder(self, genome: Genome, *, seed: int) -> Path:
+    def folder(
+        self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
+    ) -> Path:
         """Where the candidate's student is kept.
 
         Raises:
@@ -130,23 +209,82 @@ class Pipeline:
         """
         if self.students is None:
             raise ValueError("This Pipeline keeps no students; make it with students=FOLDER.")
-        # Pipelines that train differently may share the folder.
-        digest = hashlib.blake2b(json.dumps(self.settings).encode(), digest_size=4).hexdigest()
-        return self.students / f"{genome.key}-{seed}-{digest}"
+        return self._folder(genome, seed, rung, parent)
 
-    def load(self, genome: Genome, *, seed: int) -> StudentForSequenceClassification:
-        """The candidate's student: from its folder where it is kept, else trained again."""
-        if self.students is not None and self.folder(genome, seed=seed).is_dir():
-            folder = self.folder(genome, seed=seed)
-            with quiet_transformers():
-                student: Any = StudentForSequenceClassification.from_pretrained(folder)
-            return student.to(self.distiller.device).eval()  # type: ignore[no-any-return]
-        return self.distiller.distill(genome, seed=seed).student
+    def where(
+        self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
+    ) -> Path | None:
+        """Where the candidate's student is kept; ``None`` where none are kept for good."""
+        return None if self.students is None else self._folder(genome, seed, rung, parent)
 
-    def discard(self, genome: Genome, *, seed: int) -> None:
+    def load(
+        self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
+    ) -> StudentForSequenceClassification:
+        """The candidate's student: from its folder where it is kept, else trained again.
+
+        Args:
+            genome: The architecture.
+            seed: Of its evaluation.
+            rung: How far it was evaluated.
+            parent: The candidate whose weights it inherited; trained again, too, if need be.
+        """
+        if self.students is not None or self.inherits:
+            folder = self._folder(genome, seed, rung, parent)
+            if folder.is_dir():
+                with quiet_transformers():
+                    student: Any = StudentForSequenceClassification.from_pretrained(folder)
+                return student.to(self.distiller.device).eval()  # type: ignore[no-any-return]
+        origin = None if parent is None else self.load(parent.genome, **parent.arguments)
+        epochs = None if rung is None else self._step(rung).epochs
+        return self.distiller.distill(genome, seed=seed, epochs=epochs, parent=origin).student
+
+    def discard(
+        self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
+    ) -> None:
         """Delete the candidate's kept student, if there is one, unless all are kept."""
-        if self.students is not None and not self.keep_all:
-            shutil.rmtree(self.folder(genome, seed=seed), ignore_errors=True)
+        if (self.students is not None or self.inherits) and not self.keep_all:
+            folder = self._folder(genome, seed, rung, parent)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def finish(
+        self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
+    ) -> None:
+        """Delete what was kept of the candidate for its next rung; it has ended."""
+        if self.plan:
+            self._work(genome, seed, parent).remove()
+
+    def _step(self, rung: int) -> Rung:
+        if not 0 <= rung < len(self.plan):
+            raise ValueError(f"rung={rung!r}: this Pipeline has rungs 0 to {len(self.plan) - 1}.")
+        return self.plan[rung]
+
+    @property
+    def _home(self) -> Path:
+        if self.students is not None:
+            return self.students
+        if self._scratch is None:
+            raise ValueError("This Pipeline has neither rungs nor inheritance nor students=FOLDER.")
+        return self._scratch.path
+
+    def _work(self, genome: Genome, seed: int, parent: Parent | None) -> Work:
+        return Work(self._home / ".work" / self._name(genome, seed, parent), self.attacker)
+
+    def _folder(self, genome: Genome, seed: int, rung: int | None, parent: Parent | None) -> Path:
+        name = self._name(genome, seed, parent)
+        is_whole = rung is None or rung == len(self.plan) - 1
+        return self._home / (name if is_whole else f"{name}-{rung}")
+
+    def _name(self, genome: Genome, seed: int, parent: Parent | None) -> str:
+        # Pipelines that train differently may share the folder.
+        made_by = json.dumps(self.settings)
+        if parent is not None:
+            # What is inherited depends on the names of the nodes, which are no part of the key.
+            made_by += genome.to_json()
+        while parent is not None:
+            made_by += f"{parent.genome.to_json()} {parent.seed} {parent.rung}"
+            parent = parent.parent
+        digest = hashlib.blake2b(made_by.encode(), digest_size=4).hexdigest()
+        return f"{genome.key}-{seed}-{digest}"
 
     def _keep(self, student: StudentForSequenceClassification, folder: Path) -> None:
         # Saved beside its place and moved there, so that a killed process leaves no half student.

@@ -5,19 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rosearch.errors import EvaluationError
-from rosearch.evolve.executors import plain_metrics
+from rosearch.evolve.fidelity import Fidelity, chosen, rungs_of
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import ASKED_LEASE_SECONDS
+from rosearch.evolve.processes import plain_metrics
 from rosearch.evolve.proposals import Proposals, check_seeds
 from rosearch.evolve.records import Candidate, Failure, TrialRecord
 from rosearch.evolve.result import SearchResult
+from rosearch.evolve.retention import Students
 from rosearch.evolve.runner import Runner
 from rosearch.evolve.settings import describe
-from rosearch.evolve.strategies import RegularizedEvolution, Strategy
-from rosearch.fitness import Fitness
+from rosearch.evolve.strategies import RegularizedEvolution, Strategy, make
+from rosearch.fitness import Fitness, Score
 from rosearch.space import Genome, SearchSpace
 
 if TYPE_CHECKING:
@@ -45,13 +47,26 @@ class Evolver:
     sequence stays the same after a kill. If none is within the limits, the one that
     violates them least is evaluated. Genomes of ``seeds`` are evaluated whatever they cost.
 
+    Cheap before dear: an evaluation with rungs (``evaluate.rungs`` above 1, as that of a Pipeline
+    with ``rungs=``) is asked for one rung after the other, and ``fidelity`` decides after each who
+    goes on. A trial that does not is ``"stopped"``, and pruned for Optuna. A killed search
+    goes on at the next rung.
+
+    If ``evaluate.inherits`` is true, a candidate inherits weights from the trial whose genome
+    shares the most of its nodes, among those that it may know; which one is recorded, so that its
+    student can be made again. Students stay until the search is over then.
+
     Args:
         space: Where architectures come from.
         evaluate: A :class:`~rosearch.Pipeline`, or any callable ``evaluate(genome, *, seed)`` that
             returns numbers by name; picklable where there are several processes. If it has
             ``settings`` (plain data), the study is made for them. If it has ``check(genome)``, that
             is called before the first training; ``load(genome, *, seed)`` loads a
-            student, and ``discard(genome, *, seed)`` is called for each that is no longer needed.
+            student, ``where(genome, *, seed)`` tells its folder, ``discard(genome, *, seed)`` is
+            called for each that is no longer needed, and ``finish(genome, *, seed)`` for each
+            candidate that has ended. With ``rungs`` all but ``cost`` and ``check`` are given
+            ``rung``, from 0, and with ``inherits`` those that have a parent are given ``parent``, a
+            :class:`~rosearch.evolve.Parent`.
             ``cost(genome)``, if there, returns the metrics that are known before training, such
             as parameters, compression and flops: the same keys and numbers as the evaluation's,
             a function of the genome only. It is called in this process, many times a candidate.
@@ -60,7 +75,8 @@ class Evolver:
             SQLite loses data on network disks; use ``"journal:///path/of/file"`` or a database
             server there. ``None`` keeps the study in memory.
         study: Name of the study in the storage.
-        strategy: Rule for the next genome. Default: ``RegularizedEvolution``.
+        strategy: Rule for the next genome, or its registered name, such as ``"nsga2"``, for its
+            default settings. Default: ``RegularizedEvolution``.
         population: Population of the default strategy; not used with ``strategy``.
         seeds: Genomes to evaluate first, such as hand-designed ones.
         seed: Root of all randomness.
@@ -68,6 +84,9 @@ class Evolver:
             bred from candidates 0 to ``n - overlap`` and waits for them, so the search is the same
             whichever worker is fastest. ``None`` breeds from whatever is finished: no worker
             ever waits, but with several workers two runs may differ.
+        fidelity: Rule for who goes on after a rung. Default: ``SuccessiveHalving()`` where
+            ``evaluate`` has rungs. With ``overlap`` set it sees only what a candidate may know.
+        keep: The students of the best so many stay, and those of the front.
 
     Raises:
         StorageError: The storage cannot be opened.
@@ -83,11 +102,13 @@ class Evolver:
         *,
         storage: str | BaseStorage | None = None,
         study: str = "rosearch",
-        strategy: Strategy | None = None,
+        strategy: Strategy | str | None = None,
         population: int = 16,
         seeds: Sequence[Genome] = (),
         seed: int = 0,
         overlap: int | None = None,
+        fidelity: Fidelity | None = None,
+        keep: int = 1,
     ) -> None:
         if not callable(evaluate):
             raise TypeError(f"evaluate must be callable as evaluate(genome, *, seed): {evaluate!r}")
@@ -100,19 +121,16 @@ class Evolver:
         self.space = space
         self.evaluate = evaluate
         self.fitness = fitness
-        self.strategy = strategy or RegularizedEvolution(
-            population=population, tournament=min(4, population)
-        )
+        if strategy is None:
+            strategy = RegularizedEvolution(population=population, tournament=min(4, population))
+        self.strategy = make(strategy)
         self.seeds = check_seeds(seeds, space)
         self.seed = int(seed)
         self.overlap = overlap
-        self._ledger = Ledger(
-            storage,
-            study,
-            settings=self.settings,
-            directions=fitness.directions,
-            loader=getattr(evaluate, "load", None),
-        )
+        self.fidelity = chosen(fidelity, evaluate)
+        self._rungs = rungs_of(evaluate)
+        self._students = Students(evaluate, keep=keep)
+        self._ledger = self._open_ledger(storage, study)
         self._proposals = Proposals(
             space,
             self.strategy,
@@ -121,6 +139,8 @@ class Evolver:
             seed=self.seed,
             overlap=overlap,
             excess=self._excess if self._has_limits else None,
+            rungs=self._rungs,
+            inherits=self._students.inherits,
         )
 
     @property
@@ -136,7 +156,13 @@ class Evolver:
             "seed": self.seed,
             "overlap": self.overlap,
         }
-        return data | {"limits": "before training"} if self._has_limits else data
+        if self._has_limits:
+            data["limits"] = "before training"
+        if self.fidelity is not None:
+            data["fidelity"] = {**self.fidelity.settings, "rungs": self._rungs}
+        if self._students.inherits:
+            data["inherits"] = True
+        return data
 
     def run(
         self,
@@ -144,6 +170,7 @@ class Evolver:
         *,
         executor: Executor | int | None = None,
         workers: int | None = None,
+        time_limit: float | None = None,
         progress: bool = True,
     ) -> SearchResult:
         """Search until the study has ``candidates`` finished ones, failed ones counted.
@@ -156,27 +183,46 @@ class Evolver:
         Args:
             candidates: Total of the study. If the study has that many, nothing is evaluated.
             executor: ``None`` evaluates here, one after the other; a number makes a pool of so
-                many processes; or any :class:`concurrent.futures.Executor`, which stays yours.
+                many processes; ``Client.get_executor()`` of Dask or a
+                :class:`~rosearch.RayExecutor` evaluates on a cluster; any other
+                :class:`concurrent.futures.Executor` will do. It stays yours.
             workers: Candidates that ``executor`` evaluates at a time, where it does not tell.
+            time_limit: Seconds for one candidate. One that takes longer is recorded as failed with
+                the kind ``"TimeLimit"``, and the process that evaluates it is ended, also where
+                ``executor`` is ``None``: each is then evaluated in a child process.
             progress: Whether to show a bar after two seconds.
 
         Raises:
-            EvaluationError: The first three candidates failed with the same error.
+            EvaluationError: The first three candidates failed with the same error, the evaluation
+                cannot be sent to the workers, or their processes die at their start.
             SpaceError: The space has no architecture that the study does not have. What was under
                 way is recorded first.
         """
         if candidates < 1:
             raise ValueError(f"candidates is a number of at least 1, got {candidates!r}.")
         if sum(t.state != "running" for t in self._ledger.trials()[:candidates]) < candidates:
-            self._discard_leftovers()
+            self._students.tidy(lambda: self.result, search_is_over=False)
             runner = Runner(self.evaluate, self._proposals, self._ledger, self.tell)
-            runner.run(candidates, executor=executor, workers=workers, progress=progress)
+            runner.run(
+                candidates,
+                executor=executor,
+                workers=workers,
+                time_limit=time_limit,
+                progress=progress,
+            )
+            self._students.tidy(lambda: self.result, search_is_over=True)
         return self.result
 
     @property
     def result(self) -> SearchResult:
         """The study as it is now."""
-        return SearchResult.from_trials(self._ledger.study, self._ledger.trials(), self.fitness)
+        return SearchResult.from_trials(
+            self._ledger.study,
+            self._ledger.trials(),
+            self.fitness,
+            settings=self._ledger.settings,
+            versions=self._ledger.versions,
+        )
 
     @property
     def best(self) -> TrialRecord:
@@ -186,7 +232,8 @@ class Evolver:
     def ask(self) -> Candidate:
         """The next candidate to evaluate, for those who run the evaluation themselves.
 
-        A candidate whose process has died comes first. The new one is stored as running before
+        A candidate whose process has died, or that goes on to its next rung, comes first: call
+        ``evaluate(candidate.genome, **candidate.arguments)``. A new one is stored as running before
         this returns, and belongs to this process for 24 hours or until it ends.
 
         Raises:
@@ -213,32 +260,69 @@ class Evolver:
 
         Returns:
             The trial; failed where the metrics are not what the fitness needs, or a term of it
-            raises.
+            raises; ``"running"`` where it goes on to its next rung.
 
         Raises:
-            EvaluationError: The candidate is finished already.
+            EvaluationError: The candidate, or this rung of it, is finished already.
         """
-        before = self._kept()
+        if (candidate.rung is None) != (self.fidelity is None):
+            raise EvaluationError(
+                f"Candidate {candidate.number} has rung={candidate.rung}, and the study has "
+                f"{self._rungs} rungs. Tell what ask() gave."
+            )
+        before = self._students.kept(lambda: self.result)
+        recorded = not candidate.is_settled(self._ledger.trials()[candidate.number])
         if isinstance(outcome, BaseException):
             outcome = Failure.from_exception(outcome)
-        if not isinstance(outcome, Failure):
+        if recorded and not isinstance(outcome, Failure):
             try:
                 metrics = plain_metrics(outcome)
                 score = self.fitness.score(metrics)
             except Exception as error:  # noqa: BLE001 - a term is anyone's code
                 outcome = Failure.from_exception(error)
             else:
-                recorded = self._ledger.complete(candidate.number, metrics, score, seconds)
-        if isinstance(outcome, Failure):
+                recorded = self._evaluated(candidate, metrics, score, seconds)
+        if recorded and isinstance(outcome, Failure):
             recorded = self._ledger.fail(candidate.number, outcome, seconds)
         trial = self._ledger.trials()[candidate.number]
         if not recorded:
+            what = f"is {trial.state}" if trial.state != "running" else f"has rung {trial.rung}"
             raise EvaluationError(
-                f"Candidate {candidate.number} is {trial.state} already; nothing was recorded."
+                f"Candidate {candidate.number} {what} already; nothing was recorded."
             )
-        kept = self._kept()
-        self._discard([t for n, t in (before | {trial.number: trial}).items() if n not in kept])
+        if trial.state != "running":
+            self._students.ended(trial, before, lambda: self.result)
         return trial
+
+    def _evaluated(
+        self,
+        candidate: Candidate,
+        metrics: Mapping[str, float],
+        score: Score,
+        seconds: float | None,
+    ) -> bool:
+        """Record what a candidate came to, and what follows from it; whether it was recorded."""
+        number, rung, weights = candidate.number, candidate.rung, self._students.where(candidate)
+        if rung is None or self.fidelity is None:
+            return self._ledger.complete(number, metrics, score, seconds, weights=weights)
+        state: Literal["running", "stopped", "complete"] = "complete"
+        if rung < self._rungs - 1:
+            known = [t for t in self._proposals.known_to(number) if t.number != number]
+            others = [t.scores[rung] for t in known if len(t.scores) > rung]
+            state = "running" if self.fidelity.goes_on(score, others, rung=rung) else "stopped"
+        return self._ledger.rung(
+            number, rung, metrics, score, seconds, state=state, weights=weights
+        )
+
+    def _open_ledger(self, storage: str | BaseStorage | None, study: str) -> Ledger:
+        return Ledger(
+            storage,
+            study,
+            settings=self.settings,
+            directions=self.fitness.directions,
+            objectives=self.fitness.names,
+            loader=getattr(self.evaluate, "load", None),
+        )
 
     @property
     def _has_limits(self) -> bool:
@@ -257,36 +341,6 @@ class Evolver:
                 stacklevel=2,
             )
             return 0.0
-
-    def _discard_leftovers(self) -> None:
-        """Drop students that a run killed at the wrong moment has left behind."""
-        kept = self._kept()
-        finished = [t for t in self._ledger.trials() if t.state != "running"]
-        self._discard([t for t in finished if t.number not in kept])
-
-    def _kept(self) -> dict[int, TrialRecord]:
-        """Trials whose students are wanted: the front and the best."""
-        if not hasattr(self.evaluate, "discard"):
-            return {}
-        result = self.result
-        kept = {trial.number: trial for trial in result.front}
-        if any(trial.state == "complete" for trial in result.trials):
-            kept[result.best.number] = result.best
-        return kept
-
-    def _discard(self, trials: Sequence[TrialRecord]) -> None:
-        discard = getattr(self.evaluate, "discard", None)
-        if discard is None:
-            return
-        try:
-            for trial in trials:
-                discard(trial.genome, seed=trial.seed)
-        except Exception as error:  # noqa: BLE001 - housekeeping must not end a search
-            warnings.warn(
-                f"A student that is no longer needed could not be discarded: {error!r}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
 
     def __repr__(self) -> str:
         return f"Evolver({self._ledger.study!r}, {self.fitness!r}, {self.strategy!r})"

@@ -1,77 +1,33 @@
-"""Where candidates are evaluated: in this process, in a pool of processes, or elsewhere.
+"""Where candidates are evaluated: in this process, in processes of its own, or elsewhere.
 
 Everything that runs in parallel comes down to a :class:`concurrent.futures.Executor`.
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import multiprocessing
 import os
-import pickle
-import signal
-import sys
-import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing.connection import wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from typing_extensions import Self
 
-from rosearch.errors import EvaluationError
-from rosearch.evolve.records import Failure
-from rosearch.space import Genome
+from rosearch.evolve.processes import (
+    Children,
+    Outcome,
+    Shared,
+    evaluate_apart,
+    evaluate_candidate,
+    evaluate_shared,
+    start_worker,
+)
+from rosearch.evolve.ray import RayExecutor
+from rosearch.evolve.records import Candidate
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one evaluation came to.
-
-    Attributes:
-        metrics: Numbers by name; ``None`` when it failed.
-        failure: Why it failed; ``None`` when it did not.
-        seconds: Time it took.
-    """
-
-    metrics: Mapping[str, float] | None
-    failure: Failure | None
-    seconds: float
-
-
-def evaluate_candidate(
-    evaluate: Callable[..., Mapping[str, float]], genome: Genome, seed: int
-) -> Outcome:
-    """Evaluate one genome where this runs; what it raises becomes part of the outcome.
-
-    The failure travels as text, because an exception may hold what cannot be pickled.
-    """
-    _limit_loaded_torch()
-    start = time.perf_counter()
-    try:
-        metrics = plain_metrics(evaluate(genome, seed=seed))
-    except Exception as error:  # noqa: BLE001 - whatever a candidate raises is its own failure
-        return Outcome(None, Failure.from_exception(error), time.perf_counter() - start)
-    return Outcome(metrics, None, time.perf_counter() - start)
-
-
-def plain_metrics(metrics: Any) -> dict[str, float]:
-    """``metrics`` as plain floats by name.
-
-    Raises:
-        EvaluationError: It is no mapping, or a value is no number.
-    """
-    if not isinstance(metrics, Mapping):
-        raise EvaluationError(
-            f"evaluate must return a mapping from metric names to numbers, got "
-            f"{type(metrics).__name__}."
-        )
-    return {str(name): _number(name, value) for name, value in metrics.items()}
 
 
 class SerialExecutor(Executor):
@@ -91,7 +47,9 @@ class SerialExecutor(Executor):
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes that share the cores evenly.
+    """Fresh processes that share the cores evenly, as an executor for anything.
+
+    ``executor=workers`` does better for a search: a process that dies is replaced there.
 
     Each process is spawned, not forked, because forked copies of PyTorch's thread pools hang.
     So a script that uses it needs ``if __name__ == "__main__":`` around its work. Each gets
@@ -100,139 +58,163 @@ def process_pool(workers: int) -> ProcessPoolExecutor:
     Args:
         workers: Number of processes, at least 1.
     """
-    if workers < 1:
-        raise ValueError(f"Expected a number of worker processes of at least 1, got {workers!r}.")
     return ProcessPoolExecutor(
-        workers,
+        _positive(workers),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(max(1, _cores() // workers),),
+        initializer=start_worker,
+        initargs=(_threads(workers),),
     )
 
 
 class Workers:
-    """One executor and how much work it takes at a time; a context manager.
+    """One executor, how much work it takes at a time, and what it evaluates; a context manager.
+
+    The evaluation is sent once to each process of the own pool and of a Dask or Ray cluster, which
+    keep the last one. Other executors are sent it with every candidate.
 
     Args:
-        executor: ``None`` for this process, a number for a process pool of that size that is shut
-            down afterwards, or an executor that stays the caller's.
+        evaluate: The evaluation.
+        executor: ``None`` for this process, a number for so many processes that end with the run,
+            or an executor that stays the caller's.
         workers: How many candidates an executor of the caller evaluates at a time. Needed
             where the executor does not tell.
+        time_limit: Seconds for one candidate. Each worker then evaluates in a child process,
+            which is ended when the time is over.
 
     Raises:
         TypeError: ``executor`` is none of these.
-        ValueError: The number of workers is below 1 or unknown.
+        ValueError: The number of workers is below 1 or unknown, or the time limit not positive.
+        EvaluationError: ``evaluate`` cannot be sent to another process, where it has to be.
     """
 
-    def __init__(self, executor: Executor | int | None, *, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        evaluate: Callable[..., Mapping[str, float]],
+        executor: Executor | int | None,
+        *,
+        workers: int | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        if time_limit is not None and not (time_limit > 0 and math.isfinite(time_limit)):
+            raise ValueError(f"time_limit is a positive number of seconds, got {time_limit!r}.")
         self.executor: Executor
-        self._own_pool: int | None = None
+        self._children: Children | None = None
+        self._own_pool: ThreadPoolExecutor | None = None
+        self._fixed = workers
         if executor is None:
-            self.executor, self.count = SerialExecutor(), 1
-            return
-        if isinstance(executor, int):
-            self.executor, self.count = process_pool(executor), executor
-            self._own_pool = executor
-            return
-        if not callable(getattr(executor, "submit", None)):
+            self.executor, self._fixed = SerialExecutor(), 1
+        elif isinstance(executor, int):
+            self._fixed = _positive(executor)
+            self.executor = self._own_pool = ThreadPoolExecutor(executor, "rosearch-worker")
+            self._children = Children(_threads(executor))
+        elif callable(getattr(executor, "submit", None)):
+            self.executor = executor
+        else:
             raise TypeError(
                 f"executor is None, a number of processes, or a concurrent.futures.Executor; "
                 f"got {executor!r}."
             )
-        # Not part of the Executor interface, but both of Python's own pools have it.
-        known = workers if workers is not None else getattr(executor, "_max_workers", None)
-        if not isinstance(known, int) or known < 1:
-            raise ValueError(
-                f"How many candidates does {type(executor).__name__} evaluate at a time? It does "
-                f"not tell; pass workers=, a number of at least 1 (got {known!r})."
-            )
-        self.executor, self.count = executor, known
+        self._dask = _dask_client(self.executor)
+        is_here = isinstance(self.executor, (SerialExecutor, ThreadPoolExecutor))
+        if time_limit is not None and is_here and self._children is None:
+            self._children = Children()
+        if self.count < 1:
+            raise ValueError(f"workers is a number of at least 1, got {self.count!r}.")
+        self._function, self._arguments = self._work(evaluate, time_limit, is_here=is_here)
+        self._options = {} if self._dask is None else {"pure": False}  # a second try is no repeat
 
     @property
-    def is_own_pool(self) -> bool:
-        """Whether a broken pool can be replaced here."""
-        return self._own_pool is not None
+    def count(self) -> int:
+        """How many candidates to evaluate at a time; of a cluster, what it can do at the moment."""
+        if self._fixed is not None:
+            return self._fixed
+        if self._dask is not None:
+            return max(1, int(sum(self._dask.nthreads().values())))
+        if isinstance(self.executor, RayExecutor):
+            return self.executor.capacity()
+        # Not part of the Executor interface, but both of Python's own pools have it.
+        known = getattr(self.executor, "_max_workers", None)
+        if not isinstance(known, int):
+            raise ValueError(
+                f"How many candidates does {type(self.executor).__name__} evaluate at a time? It "
+                f"does not tell; pass workers=, a number of at least 1."
+            )
+        return known
 
-    def check_picklable(self, evaluate: object) -> None:
-        """Refuse what cannot be sent to another process.
+    def submit(self, candidate: Candidate) -> Future[Outcome]:
+        """Hand one candidate to the executor.
 
         Raises:
-            EvaluationError: ``evaluate`` cannot be pickled.
+            BrokenExecutor: The executor takes no more work.
         """
-        if not isinstance(self.executor, ProcessPoolExecutor):
-            return
-        try:
-            pickle.dumps(evaluate)
-        except Exception as error:
-            raise EvaluationError(
-                f"{evaluate!r} cannot be sent to worker processes ({error}). Use a function or "
-                f"class from the top level of a module, or executor=None."
-            ) from error
+        first, *rest = self._arguments
+        submit: Any = self.executor.submit
+        future: Future[Outcome] = submit(self._function, first, candidate, *rest, **self._options)
+        return future
 
-    def submit(
-        self, evaluate: Callable[..., Mapping[str, float]], genome: Genome, seed: int
-    ) -> Future[Outcome]:
-        """Hand one candidate to the executor."""
-        return self.executor.submit(evaluate_candidate, evaluate, genome, seed)
-
-    def replace(self) -> None:
-        """A fresh pool in place of the broken one."""
-        if self._own_pool is not None:
-            self.executor.shutdown(wait=False, cancel_futures=True)
-            self.executor = process_pool(self._own_pool)
+    def _work(
+        self, evaluate: Callable[..., Any], limit: float | None, *, is_here: bool
+    ) -> tuple[Callable[..., Outcome], tuple[Any, ...]]:
+        """The function to submit, and its arguments except the candidate, which is the second."""
+        if self._children is not None:
+            return self._children.evaluate, (Shared.of(evaluate), limit)
+        if is_here:
+            return evaluate_candidate, (evaluate,)
+        shared: Any
+        if self._dask is not None:
+            shared = Shared.of(evaluate, _cloudpickle)
+            # A task, not scattered data: Dask computes it anew when the worker that has it dies.
+            shared = self._dask.submit(_itself, shared, pure=False)
+            # Threads of one process would disturb each other's random numbers.
+            if limit is None and max(self._dask.nthreads().values(), default=1) == 1:
+                return evaluate_shared, (shared,)
+            return evaluate_apart, (shared, limit)
+        if isinstance(self.executor, RayExecutor):
+            shared = self.executor.share(Shared.of(evaluate, _cloudpickle))
+        else:
+            shared = Shared.of(evaluate)
+        return (evaluate_shared, (shared,)) if limit is None else (evaluate_apart, (shared, limit))
 
     def __enter__(self) -> Self:
+        # In a script without a main guard this raises in the child, before it touches the study.
+        if self._children is not None:
+            self._children.start()
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if not isinstance(self.executor, ProcessPoolExecutor) or not self.is_own_pool:
-            return
-        if kind is not None:
-            # An interrupted or failed run does not wait for candidates that take minutes.
-            for process in list((getattr(self.executor, "_processes", None) or {}).values()):
-                with contextlib.suppress(Exception):
-                    process.terminate()
-        self.executor.shutdown(wait=True, cancel_futures=True)
+    def __exit__(self, *_: object) -> None:
+        # An interrupted or failed run does not wait for candidates that take minutes.
+        if self._own_pool is not None:
+            self._own_pool.shutdown(wait=False, cancel_futures=True)
+        if self._children is not None:
+            self._children.end()
+        if self._own_pool is not None:
+            self._own_pool.shutdown(wait=True)
 
 
-def _number(name: object, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise EvaluationError(f"The metric {name!r} is no number: {value!r}.") from None
+def _itself(shared: Shared) -> Shared:
+    return shared
 
 
-def _cores() -> int:
+def _cloudpickle(value: Any) -> bytes:
+    # Dask and Ray bring it; it takes functions of scripts and notebooks along.
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(value))
+
+
+def _dask_client(executor: Executor) -> Any:
+    """The client behind ``Client.get_executor()``; ``None`` for another executor."""
+    is_dask = type(executor).__module__.partition(".")[0] == "distributed"
+    return getattr(executor, "_client", None) if is_dask else None
+
+
+def _positive(workers: int) -> int:
+    if workers < 1:
+        raise ValueError(f"Expected a number of worker processes of at least 1, got {workers!r}.")
+    return workers
+
+
+def _threads(workers: int) -> int:
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-_THREADS_VARIABLE = "ROSEARCH_WORKER_THREADS"
-
-
-def _start_worker(threads: int) -> None:
-    """Set up a worker process: its threads, its end."""
-    # These are read when PyTorch is loaded, which is after this unless the main script does it.
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        given = os.environ.get(variable, "")
-        os.environ[variable] = str(min(threads, int(given)) if given.isdigit() else threads)
-    os.environ[_THREADS_VARIABLE] = os.environ["OMP_NUM_THREADS"]
-    # Ctrl-C reaches the whole process group; the main process alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="rosearch-parent-watch", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this worker when the main process is gone, so that kill -9 leaves no orphans."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def _limit_loaded_torch() -> None:
-    """Set PyTorch's threads in a worker in which it was loaded before the worker was set up."""
-    threads = os.environ.get(_THREADS_VARIABLE)
-    torch = sys.modules.get("torch")
-    if threads and torch is not None and torch.get_num_threads() > int(threads):
-        torch.set_num_threads(int(threads))
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // workers)

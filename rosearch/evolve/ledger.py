@@ -1,9 +1,13 @@
 """The one place where a search keeps its state: a study of Optuna.
 
 A candidate is a trial. Its user attributes, readable in Optuna's dashboard, are ``genome``,
-``key``, ``seed``, ``owner``, and after the evaluation ``seconds`` and either ``metrics`` and
-``score`` or ``failure``; its values are the fitness's objectives. A trial is stored with its
-genome and seed in one step, before its evaluation starts.
+``key``, ``seed``, ``parent`` where it inherits weights, ``owner``, ``descriptors``, ``versions``
+(of the packages of the process that proposed it), and after the evaluation ``seconds`` and either
+``metrics``, ``weights`` and ``score`` or ``failure``; its values are the fitness's objectives, its
+parameters descriptors too (see :mod:`rosearch.evolve.parameters`). A trial is stored with its
+genome and seed in one step, before its evaluation starts. With fidelity each finished rung is one
+attribute, ``rung_0`` and so on, and an intermediate value, the first objective; a trial that is
+stopped below the last rung is pruned in Optuna's terms.
 """
 
 from __future__ import annotations
@@ -12,17 +16,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from rosearch.errors import GenomeError, StorageError, StudyMismatchError
+from rosearch.evolve import attributes
 from rosearch.evolve.ownership import Owner
-from rosearch.evolve.records import Failure, TrialRecord
+from rosearch.evolve.parameters import parameters
+from rosearch.evolve.records import Failure, Parent, TrialRecord
 from rosearch.evolve.settings import differences, plain, versions
 from rosearch.evolve.storage import open_storage, quiet_optuna, root_cause
 from rosearch.fitness import Score
 from rosearch.space import Genome
+from rosearch.space.descriptors import descriptors
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
 _SETTINGS = "rosearch.settings"
 _VERSIONS = "rosearch.versions"
 _LAST_OPENED = "rosearch.last_opened_with"
+_METRIC_NAMES = "study:metric_names"
+"""Where Optuna keeps what Study.set_metric_names sets."""
 
 
 class Ledger:
@@ -40,6 +50,7 @@ class Ledger:
         study: The study's name in it; made when it is not there.
         settings: Everything that the sequence of trials depends on, as plain data.
         directions: ``"maximize"`` or ``"minimize"``, one an objective.
+        objectives: Their names, for Optuna's plots and dashboard.
         loader: Loads a kept student; handed on to the records.
 
     Raises:
@@ -54,18 +65,16 @@ class Ledger:
         *,
         settings: Mapping[str, Any],
         directions: Iterable[str],
+        objectives: Iterable[str] = (),
         loader: Callable[..., Any] | None = None,
     ) -> None:
-        self.study = study
-        self.is_shared = storage is not None
-        self.owner = Owner.this_process()
-        self._loader = loader
-        self._finished: dict[int, TrialRecord] = {}
         wanted = plain(settings)
-        self._storage = open_storage(storage)
+        self._set_up(storage, study, loader)
         try:
             with quiet_optuna():
                 self._id = self._open(study, wanted, list(directions))
+                if names := list(objectives):
+                    self._storage.set_study_system_attr(self._id, _METRIC_NAMES, names)
         except StorageError:
             raise
         except Exception as error:
@@ -74,25 +83,109 @@ class Ledger:
                 f"there: {root_cause(error)}. Check that the database is writable."
             ) from error
 
+    @classmethod
+    def existing(cls, storage: str | BaseStorage, study: str | None) -> Ledger:
+        """The ledger of a study that is there, whatever its settings; nothing is written.
+
+        Args:
+            storage: URL or Optuna storage.
+            study: The study's name; ``None`` for the only one.
+
+        Raises:
+            StorageError: The storage cannot be opened, has no such study, or the study is not
+                rosearch's.
+        """
+        self = cls.__new__(cls)
+        self._set_up(storage, study or "", None)
+        with quiet_optuna():
+            names = {s.study_name: int(s._study_id) for s in self._storage.get_all_studies()}
+        if study is None and len(names) == 1:
+            self.study = next(iter(names))
+        if self.study not in names:
+            there = ", ".join(map(repr, sorted(names))) or "none"
+            wanted = "no name was given" if study is None else f"no study {study!r} is there"
+            raise StorageError(f"Expected the name of a study; {wanted}. Studies: {there}.")
+        self._id = names[self.study]
+        if _SETTINGS not in self._storage.get_study_user_attrs(self._id):
+            raise StorageError(f"rosearch did not make the study {self.study!r}.")
+        return self
+
+    def _set_up(
+        self, storage: str | BaseStorage | None, study: str, loader: Callable[..., Any] | None
+    ) -> None:
+        self.study = study
+        self.is_shared = storage is not None
+        self.owner = Owner.this_process()
+        self._loader = loader
+        self._finished: dict[int, TrialRecord] = {}
+        self._first: tuple[TrialRecord, ...] = ()  # without a running one: they stay as they are
+        self._storage = open_storage(storage)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the study was made with."""
+        return dict(self._storage.get_study_user_attrs(self._id)[_SETTINGS])
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of Python and packages that the study was made with."""
+        return dict(self._storage.get_study_user_attrs(self._id).get(_VERSIONS, {}))
+
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials in order of their numbers."""
         frozen = self._storage.get_all_trials(self._id, deepcopy=False)
-        return tuple(self._record(trial) for trial in sorted(frozen, key=lambda t: t.number))
+        first = self._first
+        known = len(first)
+        if [t.number for t in frozen[known:]] != list(range(known, len(frozen))):
+            frozen = sorted(frozen, key=lambda t: t.number)
+        rest = [self._record(trial) for trial in frozen[known:]]
+        over = next((i for i, t in enumerate(rest) if t.state == "running"), len(rest))
+        self._first = first + tuple(rest[:over])
+        return first + tuple(rest)
 
-    def add(self, genome: Genome, seed: int, *, lease: float) -> int:
-        """Store a new running trial of this process and return its number."""
-        attributes = {**_identity(genome, seed), "owner": self.owner.leased(lease)}
-        template = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=attributes)
+    def add(self, genome: Genome, seed: int, *, lease: float, parent: int | None = None) -> int:
+        """Store a new running trial of this process and return its number.
+
+        Args:
+            genome: The architecture.
+            seed: Of its evaluation.
+            lease: Seconds for which the trial counts as being evaluated.
+            parent: Number of the trial whose weights it inherits.
+        """
+        identity = attributes.identity(genome, seed, parent)
+        described, values, distributions = self._described(genome)
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=values,
+            distributions=distributions,
+            user_attrs={
+                **identity,
+                "owner": self.owner.leased(lease),
+                **described,
+                "versions": versions(),
+            },
+        )
         trial_id = self._storage.create_new_trial(self._id, template_trial=template)
         return int(self._storage.get_trial_number_from_id(trial_id))
 
-    def reassign(self, number: int, genome: Genome, seed: int) -> None:
-        """Give a running trial another genome.
+    def reassign(self, number: int, genome: Genome, seed: int, parent: int | None = None) -> None:
+        """Give a running trial another genome and parent.
 
         Needed only when another process added a trial at the same moment, so that the number
-        came out higher than the one that the genome was proposed for.
+        came out higher than the one that the genome was proposed for. Optuna changes no parameter
+        of a trial, so its parameters stay those of the first genome; its descriptors are right.
         """
-        self._write(number, _identity(genome, seed))
+        described, _, _ = self._described(genome)
+        self._write(number, attributes.identity(genome, seed, parent) | described)
+
+    def _described(
+        self, genome: Genome
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, BaseDistribution]]:
+        """What a trial holds for Optuna's tools: an attribute, parameters and their ranges."""
+        if not self.is_shared:
+            return {}, {}, {}  # nobody else looks into a study in memory
+        described = descriptors(genome)
+        return {"descriptors": described}, *parameters(genome, described)
 
     def judge(self, number: int) -> Literal["mine", "alive", "gone"]:
         """What has become of the owner of a running trial."""
@@ -116,31 +209,113 @@ class Ledger:
         Returns:
             Whether the trial is finished now.
         """
-        attributes = self._trial(number).user_attrs
-        if "failure" in attributes:
+        trial = self._trial(number)
+        last = attributes.finished_rungs(trial)[-1:]
+        if "failure" in trial.user_attrs:
             self._finish(number, TrialState.FAIL, None)
-        elif "score" in attributes:
-            self._finish(number, TrialState.COMPLETE, attributes["score"]["values"])
+        elif "score" in trial.user_attrs and not last:
+            self._finish(number, TrialState.COMPLETE, trial.user_attrs["score"]["values"])
+        elif last and last[0]["state"] != "running":
+            self._end(number)
         return self._trial(number).state.is_finished()
 
     def complete(
-        self, number: int, metrics: Mapping[str, float], score: Score, seconds: float | None
+        self,
+        number: int,
+        metrics: Mapping[str, float],
+        score: Score,
+        seconds: float | None,
+        *,
+        weights: str | None = None,
     ) -> bool:
-        """Record what an evaluation gave.
+        """Record what an evaluation without rungs gave.
+
+        Args:
+            number: The trial's number.
+            metrics: By name.
+            score: Their fitness.
+            seconds: Time that it took, if known.
+            weights: Where the student is kept.
 
         Returns:
             Whether it was recorded; not when another process has finished the trial.
         """
-        attributes = {"seconds": seconds, "metrics": dict(metrics), "score": score.to_dict()}
         # The score is written last: a trial that has it has everything.
-        return self._write(number, attributes) and self._finish(
+        written = {
+            **({} if weights is None else {"weights": weights}),
+            "seconds": seconds,
+            "metrics": dict(metrics),
+            "score": score.to_dict(),
+        }
+        return self._write(number, written) and self._finish(
             number, TrialState.COMPLETE, list(score.values)
+        )
+
+    def rung(
+        self,
+        number: int,
+        rung: int,
+        metrics: Mapping[str, float],
+        score: Score,
+        seconds: float | None,
+        *,
+        state: Literal["running", "stopped", "complete"],
+        weights: str | None = None,
+    ) -> bool:
+        """Record what an evaluation up to a rung gave, and what follows from it.
+
+        Args:
+            number: The trial's number.
+            rung: From 0.
+            metrics: By name.
+            score: Their fitness.
+            seconds: Time that the rung took, if known.
+            state: ``"running"``: it goes on, and is free for anyone to take up.
+            weights: Where the student is kept.
+
+        Returns:
+            Whether it was recorded; not when another process has recorded that rung.
+        """
+        trial = self._trial(number)
+        if trial.state.is_finished() or len(attributes.finished_rungs(trial)) != rung:
+            return False
+        value, trial_id = score.values[0], self._trial_id(number)
+        if not self._unless_finished(
+            trial_id, lambda: self._storage.set_trial_intermediate_value(trial_id, rung, value)
+        ):
+            return False
+        # One attribute, so that a process which is killed leaves the whole rung or none of it.
+        record = {
+            "metrics": dict(metrics),
+            "score": score.to_dict(),
+            "seconds": seconds,
+            "state": state,
+            "weights": weights,
+        }
+        if not self._write(number, {f"rung_{rung}": record}):
+            return False
+        if state == "running":
+            self.release(number)
+            return True
+        return self._end(number)
+
+    def _end(self, number: int) -> bool:
+        """Finish a trial as its last rung says."""
+        rungs = attributes.finished_rungs(self._trial(number))
+        last = rungs[-1]
+        state = TrialState.COMPLETE if last["state"] == "complete" else TrialState.PRUNED
+        return self._write(number, attributes.ending(rungs)) and self._finish(
+            number, state, last["score"]["values"]
         )
 
     def fail(self, number: int, failure: Failure, seconds: float | None) -> bool:
         """Record why an evaluation failed; returns as :meth:`complete` does."""
-        attributes: dict[str, Any] = {"seconds": seconds, "failure": vars(failure).copy()}
-        return self._write(number, attributes) and self._finish(number, TrialState.FAIL, None)
+        before = [rung["seconds"] for rung in attributes.finished_rungs(self._trial(number))]
+        written: dict[str, Any] = {
+            "seconds": attributes.total([*before, seconds]),
+            "failure": vars(failure).copy(),
+        }
+        return self._write(number, written) and self._finish(number, TrialState.FAIL, None)
 
     def _open(self, study: str, settings: dict[str, Any], directions: list[str]) -> int:
         wanted = [StudyDirection[d.upper()] for d in directions]
@@ -174,34 +349,23 @@ class Ledger:
         known = self._finished.get(trial.number)
         if known is not None:
             return known
-        attributes = trial.user_attrs
-        state: Literal["complete", "failed", "running"] = "running"
-        if trial.state == TrialState.COMPLETE:
-            state = "complete"
-        elif trial.state == TrialState.FAIL:
-            state = "failed"
         try:
-            record = TrialRecord(
-                number=trial.number,
-                genome=Genome.from_json(attributes["genome"]),
-                key=attributes["key"],
-                seed=int(attributes["seed"]),
-                state=state,
-                metrics=attributes["metrics"] if state == "complete" else {},
-                score=Score.from_dict(attributes["score"]) if state == "complete" else None,
-                seconds=attributes.get("seconds"),
-                failure=Failure(**attributes["failure"]) if state == "failed" else None,
-                loader=self._loader,
-            )
+            parent = self._parent(trial.user_attrs.get("parent"))
+            record = attributes.record(trial, parent, self._loader)
         except (KeyError, TypeError, GenomeError) as error:
             raise StorageError(
                 f"Trial {trial.number} of the study {self.study!r} cannot be read as rosearch's "
                 f"({type(error).__name__}: {error}). Was it changed by another program, or does "
                 f"it use an operator of a package that is not installed here?"
             ) from error
-        if state != "running":
+        if record.state != "running":
             self._finished[trial.number] = record
         return record
+
+    def _parent(self, number: int | None) -> Parent | None:
+        if number is None:
+            return None
+        return (self._finished.get(number) or self._record(self._trial(number))).as_parent()
 
     def _trial_id(self, number: int) -> int:
         try:
@@ -212,26 +376,26 @@ class Ledger:
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))
 
-    def _write(self, number: int, attributes: Mapping[str, Any]) -> bool:
+    def _write(self, number: int, values: Mapping[str, Any]) -> bool:
         trial_id = self._trial_id(number)
-        try:
-            for key, value in attributes.items():
+
+        def write() -> None:
+            for key, value in values.items():
                 self._storage.set_trial_user_attr(trial_id, key, value)
-        except RuntimeError:  # what Optuna raises for a finished trial
-            if self._storage.get_trial(trial_id).state.is_finished():
-                return False
-            raise
-        return True
+
+        return self._unless_finished(trial_id, write)
 
     def _finish(self, number: int, state: TrialState, values: list[float] | None) -> bool:
         trial_id = self._trial_id(number)
+        return self._unless_finished(
+            trial_id, lambda: self._storage.set_trial_state_values(trial_id, state, values)
+        )
+
+    def _unless_finished(self, trial_id: int, change: Callable[[], object]) -> bool:
+        """Whether a trial could be changed; not when another process has finished it."""
         try:
-            return bool(self._storage.set_trial_state_values(trial_id, state, values))
+            return change() is not False
         except RuntimeError:  # what Optuna raises for a finished trial
             if self._storage.get_trial(trial_id).state.is_finished():
                 return False
             raise
-
-
-def _identity(genome: Genome, seed: int) -> dict[str, Any]:
-    return {"genome": genome.to_json(), "key": genome.key, "seed": int(seed)}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.records import Candidate, TrialRecord
+from rosearch.evolve.records import Candidate, Parent, TrialRecord, comparable
 from rosearch.evolve.strategies import Strategy
 from rosearch.seeding import child_seed, generator
 from rosearch.space import Genome, SearchSpace
@@ -28,6 +28,8 @@ class Proposals:
             ``None``: it knows what is finished.
         excess: How far a genome is outside the limits that can be told before training, 0 for
             one inside; it may depend on the genome only. ``None``: there are no such limits.
+        rungs: Rungs of the evaluation; 1 without fidelity.
+        inherits: Whether candidates inherit weights.
 
     Raises:
         SpaceError: A genome of ``seeds`` is not in the space, or is there twice.
@@ -43,6 +45,8 @@ class Proposals:
         seed: int,
         overlap: int | None,
         excess: Callable[[Genome], float] | None = None,
+        rungs: int = 1,
+        inherits: bool = False,
     ) -> None:
         self._space = space
         self._strategy = strategy
@@ -51,6 +55,8 @@ class Proposals:
         self._seed = seed
         self._overlap = overlap
         self._excess = excess
+        self._rungs = rungs
+        self._inherits = inherits
 
     def is_ready(self) -> bool:
         """Whether all trials that the next new one waits for are finished."""
@@ -72,13 +78,17 @@ class Proposals:
                 f"are finished. Tell their outcome first."
             )
         trials = self._ledger.trials()
-        genome = self._genome(len(trials), trials)
-        number = self._ledger.add(genome, self._seed_of(genome), lease=lease)
+        planned = self._plan(len(trials), trials)
+        number = self._ledger.add(planned.genome, planned.seed, lease=lease, parent=_of(planned))
         if number != len(trials):
             # Another process added a trial meanwhile, so this one is not what was planned for.
-            genome = self._genome(number, self._ledger.trials()[:number])
-            self._ledger.reassign(number, genome, self._seed_of(genome))
-        return Candidate(number, genome, self._seed_of(genome))
+            planned = self._plan(number, self._ledger.trials()[:number])
+            self._ledger.reassign(number, planned.genome, planned.seed, _of(planned))
+        return planned
+
+    def known_to(self, number: int) -> Sequence[TrialRecord]:
+        """The trials that trial ``number`` may know; itself may be among them."""
+        return self._known(number, self._ledger.trials())
 
     def take_up(
         self,
@@ -88,7 +98,7 @@ class Proposals:
         busy: Collection[int] = (),
         below: int | None = None,
     ) -> Candidate | None:
-        """Claim the first running trial that nobody evaluates any more.
+        """Claim the first running trial that nobody evaluates: abandoned, or up for its next rung.
 
         Args:
             lease: Seconds for which it then counts as alive.
@@ -104,7 +114,7 @@ class Proposals:
                 continue
             if not self._ledger.settle(trial.number):
                 self._ledger.claim(trial.number, lease=lease)
-                return Candidate(trial.number, trial.genome, trial.seed)
+                return self._candidate(trial.number, trial.genome, len(trial.scores), trial.line)
         return None
 
     def upcoming(self) -> list[Genome]:
@@ -119,6 +129,18 @@ class Proposals:
     def _known(self, number: int, trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
         end = number if self._overlap is None else number - self._overlap + 1
         return trials[: max(0, end)]
+
+    def _plan(self, number: int, trials: Sequence[TrialRecord]) -> Candidate:
+        """What trial ``number`` is to be."""
+        genome = self._genome(number, trials)
+        parent = parent_of(genome, self._known(number, trials)) if self._inherits else None
+        return self._candidate(number, genome, 0, None if parent is None else parent.as_parent())
+
+    def _candidate(
+        self, number: int, genome: Genome, rung: int, parent: Parent | None
+    ) -> Candidate:
+        level = rung if self._rungs > 1 else None
+        return Candidate(number, genome, self._seed_of(genome), level, parent)
 
     def _genome(self, number: int, trials: Sequence[TrialRecord]) -> Genome:
         if number < len(self._seeds):
@@ -146,6 +168,34 @@ class Proposals:
     def _seed_of(self, genome: Genome) -> int:
         # Not from the number: a genome means one training run, whoever runs it and whenever.
         return child_seed(self._seed, "candidate", genome.key)
+
+
+def parent_of(genome: Genome, trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The trial whose weights a student of ``genome`` inherits; ``None`` if none shares a node.
+
+    It is the one that shares the most nodes: of equal width, with the same identity and operator.
+    Of equals it is the best, see :func:`~rosearch.evolve.records.comparable`.
+
+    Args:
+        genome: The architecture to be.
+        trials: Those that it may know.
+    """
+    wanted = _nodes(genome)
+    best, most = None, 0
+    for trial in comparable(trials):
+        shared = len(wanted & _nodes(trial.genome)) if trial.genome.width == genome.width else 0
+        if shared > most:
+            best, most = trial, shared
+    return best
+
+
+def _nodes(genome: Genome) -> set[tuple[str, str]]:
+    operators = (node.operator for node in genome.nodes)
+    return set(zip(genome.identities, operators, strict=True))
+
+
+def _of(candidate: Candidate) -> int | None:
+    return None if candidate.parent is None else candidate.parent.number
 
 
 def check_seeds(seeds: Sequence[Genome], space: SearchSpace) -> tuple[Genome, ...]:

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import functools
 import traceback as tracebacks
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rosearch.errors import EvaluationError
-from rosearch.fitness import Score
+from rosearch.fitness import Score, rank_order
 from rosearch.space import Genome
 
 _TRACEBACK_LIMIT = 20_000
 """Characters of a traceback that are kept; MySQL's text columns hold 65,535 bytes."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The trial whose weights a candidate inherits, with all that made them.
+
+    Attributes:
+        number: The trial's number in the study.
+        genome: Its architecture.
+        seed: Seed of its evaluation.
+        rung: The highest rung that it finished; ``None`` without fidelity.
+        parent: The trial whose weights it inherited itself.
+    """
+
+    number: int
+    genome: Genome
+    seed: int
+    rung: int | None = None
+    parent: Parent | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments with which the evaluation made its student."""
+        return _arguments(self.seed, self.rung, self.parent)
 
 
 @dataclass(frozen=True)
@@ -24,11 +48,24 @@ class Candidate:
         number: The trial's number in the study, from 0.
         genome: The architecture.
         seed: Seed of its evaluation.
+        rung: How far to evaluate it, from 0; ``None`` without fidelity, which is all the way.
+        parent: The trial whose weights it inherits.
     """
 
     number: int
     genome: Genome
     seed: int
+    rung: int | None = None
+    parent: Parent | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the evaluation; ``rung`` and ``parent`` only if not ``None``."""
+        return _arguments(self.seed, self.rung, self.parent)
+
+    def is_settled(self, trial: TrialRecord) -> bool:
+        """Whether the outcome is known already: its trial has ended or finished this rung."""
+        return trial.state != "running" or (self.rung is not None and len(trial.scores) > self.rung)
 
 
 @dataclass(frozen=True)
@@ -64,29 +101,54 @@ class TrialRecord:
         genome: The architecture.
         key: The genome's key, equal for isomorphic graphs.
         seed: Seed of its evaluation.
-        state: ``"complete"``, ``"failed"`` or ``"running"``.
-        metrics: What the evaluation gave; empty unless complete.
-        score: Its fitness; ``None`` unless complete.
-        seconds: Time the evaluation took; ``None`` while it runs or where nobody measured it.
+        state: ``"complete"``, ``"stopped"`` (ended by the fidelity rule below the last rung),
+            ``"failed"`` or ``"running"``.
+        metrics: What the evaluation gave, of a stopped one at its last rung; else empty.
+        score: Its fitness; ``None`` unless complete or stopped. Scores of different rungs
+            are no equals: see :func:`at_rung` and :func:`comparable`.
+        seconds: Time the evaluation took, all rungs together; ``None`` where nobody measured it,
+            and before the first rung is finished.
         failure: Why it failed; ``None`` unless failed.
+        rung: The highest rung finished, from 0; ``None`` without fidelity and before the first.
+        rungs: The metrics of each finished rung, in order; empty without fidelity.
+        scores: The fitness at each finished rung, in order; empty without fidelity.
+        parent: Number of the trial whose weights it inherits.
+        weights: Folder where its student was put; only students on the front, and the best, stay
+            there.
+        line: The parent with its own line of parents.
     """
 
     number: int
     genome: Genome
     key: str
     seed: int
-    state: Literal["complete", "failed", "running"]
+    state: Literal["complete", "stopped", "failed", "running"]
     metrics: Mapping[str, float]
     score: Score | None
     seconds: float | None
     failure: Failure | None
+    rung: int | None = None
+    rungs: tuple[Mapping[str, float], ...] = ()
+    scores: tuple[Score, ...] = field(default=(), repr=False)
+    parent: int | None = None
+    weights: str | None = field(default=None, compare=False)
+    line: Parent | None = field(default=None, repr=False, compare=False)
     loader: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments with which the evaluation made its student."""
+        return _arguments(self.seed, self.rung, self.line)
+
+    def as_parent(self) -> Parent:
+        """What a candidate needs to know to inherit the weights."""
+        return Parent(self.number, self.genome, self.seed, self.rung, self.line)
 
     @functools.cached_property
     def student(self) -> Any:
         """The trained student, loaded by the evaluation on first use.
 
-        Only the students on the front and the best one are kept while a search runs.
+        Only the students on the front and the best are kept while a search runs.
 
         Raises:
             EvaluationError: The evaluation keeps no students.
@@ -97,4 +159,48 @@ class TrialRecord:
                 f"loaded. Give the evaluation a method load(genome, *, seed), as Pipeline has it, "
                 f"or train the genome again with the seed {self.seed}."
             )
-        return self.loader(self.genome, seed=self.seed)
+        return self.loader(self.genome, **self.arguments)
+
+
+def at_rung(trials: Iterable[TrialRecord], rung: int) -> list[TrialRecord]:
+    """The trials that have finished a rung, each with its metrics and score of that rung.
+
+    So their scores can be compared as equals. Trials that have since gone on, are under way
+    higher up or failed there are among them.
+
+    Args:
+        trials: Of one study with fidelity.
+        rung: From 0.
+    """
+    return [
+        replace(
+            t, metrics=t.rungs[rung], score=t.scores[rung], rung=rung, rungs=t.rungs[: rung + 1]
+        )
+        for t in trials
+        if len(t.scores) > rung
+    ]
+
+
+def comparable(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that have a score, the best first: by rung, the highest first, then by score.
+
+    Of equally good trials the one with the smaller number comes first. Without fidelity this is the
+    order of the scores.
+    """
+    levels: dict[int, list[TrialRecord]] = {}
+    for trial in sorted(trials, key=lambda t: t.number):
+        if trial.score is not None:
+            levels.setdefault(-1 if trial.rung is None else trial.rung, []).append(trial)
+    ordered = []
+    for _, level in sorted(levels.items(), reverse=True):
+        ordered += [level[i] for i in rank_order([t.score for t in level if t.score is not None])]
+    return ordered
+
+
+def _arguments(seed: int, rung: int | None, parent: Parent | None) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"seed": seed}
+    if rung is not None:
+        arguments["rung"] = rung
+    if parent is not None:
+        arguments["parent"] = parent
+    return arguments

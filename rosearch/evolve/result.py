@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rosearch.errors import EvaluationError, MissingResourceError
@@ -21,26 +21,39 @@ class SearchResult:
         trials: All candidates in order of their numbers, failed and running ones included.
         front: The feasible candidates that no other feasible one dominates, in order of their
             numbers: over the objectives of a Pareto fitness, over the weighted terms otherwise.
-            Empty when nothing is feasible.
+            Empty when nothing is feasible. With fidelity, of those evaluated to the end.
+        settings: Everything that the study's candidates and scores depend on, as plain data.
+        versions: Versions of Python and packages that the study was made with.
     """
 
     study: str
     trials: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    versions: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_trials(
-        cls, study: str, trials: Sequence[TrialRecord], fitness: Fitness
+        cls,
+        study: str,
+        trials: Sequence[TrialRecord],
+        fitness: Fitness,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> SearchResult:
         """The result that follows from a study's trials."""
-        complete = [t for t in trials if t.score is not None]
+        complete = _furthest(trials)
         mask = fitness.front([t.score for t in complete if t.score is not None])
         front = tuple(t for t, chosen in zip(complete, mask, strict=True) if chosen)
-        return cls(study, tuple(trials), front)
+        return cls(study, tuple(trials), front, settings or {}, versions or {})
 
     @property
     def best(self) -> TrialRecord:
         """The candidate to take: of a weighted fitness, the one with the largest sum.
+
+        With fidelity only candidates that were evaluated to the end count, or while there are none,
+        those that have come the furthest.
 
         Of a Pareto fitness it is the front's candidate with the best first objective, ties going
         to the next objective; so list the objective that you care for most first.
@@ -52,7 +65,7 @@ class SearchResult:
         Raises:
             EvaluationError: No candidate has been evaluated with success.
         """
-        complete = [t for t in self.trials if t.score is not None]
+        complete = _furthest(self.trials)
         if not complete:
             failed = [t for t in self.trials if t.failure is not None]
             first = f" The first failure: {failed[0].failure}" if failed else ""
@@ -83,6 +96,8 @@ class SearchResult:
                 "key": trial.key,
                 "seed": trial.seed,
                 "seconds": trial.seconds,
+                "rung": trial.rung,
+                "parent": trial.parent,
                 "on_front": trial.number in front,
                 "failure": str(trial.failure) if trial.failure else None,
             }
@@ -94,8 +109,9 @@ class SearchResult:
 
     def __repr__(self) -> str:
         states = [trial.state for trial in self.trials]
+        stopped = f"{states.count('stopped')} stopped, " if "stopped" in states else ""
         found = f"{len(self.front)} on the front"
-        scores = [t.score for t in self.trials if t.score is not None]
+        scores = [t.score for t in _furthest(self.trials) if t.score is not None]
         if scores and not any(score.feasible for score in scores):
             least = min(score.violation for score in scores)
             found = (
@@ -103,6 +119,16 @@ class SearchResult:
                 f"constraints least, by {least:.3g}"
             )
         return (
-            f"SearchResult({self.study!r}: {states.count('complete')} complete, "
+            f"SearchResult({self.study!r}: {states.count('complete')} complete, {stopped}"
             f"{states.count('failed')} failed, {found})"
         )
+
+
+def _furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials with a score that have come the furthest; those that are complete, if any is.
+
+    Scores of lower rungs are no equals of theirs.
+    """
+    scored = [t for t in trials if t.score is not None]
+    top = max((-1 if t.rung is None else t.rung for t in scored), default=-1)
+    return [t for t in scored if (-1 if t.rung is None else t.rung) == top]

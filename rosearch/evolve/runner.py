@@ -14,9 +14,10 @@ from concurrent.futures import wait as wait_for
 from tqdm.auto import tqdm
 
 from rosearch.errors import EvaluationError, SpaceError
-from rosearch.evolve.executors import Outcome, Workers
+from rosearch.evolve.executors import Workers
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import LEASE_SECONDS, RENEW_SECONDS
+from rosearch.evolve.processes import Outcome, WorkerStartError
 from rosearch.evolve.proposals import Proposals
 from rosearch.evolve.records import Candidate, Failure, TrialRecord
 
@@ -61,11 +62,11 @@ class Runner:
         *,
         executor: Executor | int | None,
         workers: int | None,
+        time_limit: float | None,
         progress: bool,
     ) -> None:
         """Go on until the study has ``candidates`` finished trials; see ``Evolver.run``."""
-        with Workers(executor, workers=workers) as pool:
-            pool.check_picklable(self._evaluate)
+        with Workers(self._evaluate, executor, workers=workers, time_limit=time_limit) as pool:
             self._check_early()
             bar = tqdm(
                 total=candidates,
@@ -87,7 +88,7 @@ class Runner:
         while True:
             self._fill(candidates, pool)
             if self._open:
-                self._collect(pool)
+                self._collect()
             elif self._exhausted is not None and not self._alone:
                 raise self._exhausted
             elif not self._alone and self._finished(candidates) < candidates:
@@ -127,42 +128,39 @@ class Runner:
 
     def _submit(self, candidate: Candidate, pool: Workers) -> None:
         try:
-            future = pool.submit(self._evaluate, candidate.genome, candidate.seed)
+            future = pool.submit(candidate)
         except BrokenExecutor as error:
-            if not pool.is_own_pool:
-                raise EvaluationError(
-                    f"The executor takes no more work ({error}). Nothing is lost: make a new "
-                    f"executor and call run again."
-                ) from error
-            pool.replace()  # its workers died while nothing was under way
-            future = pool.submit(self._evaluate, candidate.genome, candidate.seed)
+            raise EvaluationError(
+                f"The executor takes no more work ({error}). Nothing is lost: make a new "
+                f"executor and call run again."
+            ) from error
         self._open[future] = candidate
 
-    def _collect(self, pool: Workers) -> None:
+    def _collect(self) -> None:
         """Record what has finished, in order of the trials' numbers."""
         done, _ = wait_for(self._open, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-        if pool.is_own_pool and any(isinstance(f.exception(), BrokenExecutor) for f in done):
-            done, _ = wait_for(self._open)  # the break ends them all
-            pool.replace()
         for future in sorted(done, key=lambda f: self._open[f].number):
             candidate = self._open.pop(future)
             try:
                 outcome = future.result()
+            except WorkerStartError:
+                raise
             except Exception as error:  # noqa: BLE001 - of the worker, not of the candidate
                 self._lost(candidate, error)
             else:
+                self._losses.pop(candidate.number, None)
                 self._record(candidate, outcome)
 
     def _lost(self, candidate: Candidate, error: BaseException) -> None:
         """Run a candidate once more whose worker has died, then give it up."""
         self._losses[candidate.number] += 1
-        if self._losses[candidate.number] < 2:
+        # Dask has itself tried several times before it gives up.
+        if self._losses[candidate.number] < 2 and type(error).__name__ != "KilledWorker":
             self._alone.append(candidate)
             return
         message = (
-            f"Its worker died twice ({type(error).__name__}: {error}). Out of memory is the usual "
-            f'cause; in a script without `if __name__ == "__main__":` worker processes die at '
-            f"their start."
+            f"Its worker died again ({type(error).__name__}: {error}). Out of memory is the usual "
+            f"cause."
         )
         failure = Failure.from_exception(error)
         self._record(
@@ -174,7 +172,7 @@ class Runner:
         if told is None:
             raise EvaluationError(f"Candidate {candidate.number} came back without an outcome.")
         del self._held[candidate.number]
-        if self._ledger.trials()[candidate.number].state != "running":
+        if candidate.is_settled(self._ledger.trials()[candidate.number]):
             return  # another process took it for abandoned and was faster
         trial = self._tell(candidate, told, seconds=outcome.seconds)
         if trial.failure is None:

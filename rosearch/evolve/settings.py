@@ -70,6 +70,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {k: v for k, v in found.items() if v}
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 _JOURNAL = "journal:///"
+_RETRIES = 5
+_MADE_MEANWHILE = ("UNIQUE constraint failed", "already exists", "UniqueViolation", "Duplicate")
 _EXAMPLES = (
     '"sqlite:///search.db" (a file on a local disk), "journal:////shared/search.log" (a file on a '
     'shared disk), "postgresql://user:password@host/database", or None (in memory)'
@@ -43,7 +47,7 @@ def open_storage(storage: str | BaseStorage | None) -> BaseStorage:
             if storage.startswith(_JOURNAL):
                 return _open_journal(storage[len(_JOURNAL) :])
             _check_sqlite_folder(storage)
-            return optuna.storages.get_storage(storage)
+            return _open_database(_with_driver(storage))
     except StorageError:
         raise
     except Exception as error:
@@ -81,6 +85,29 @@ def _open_journal(path: str) -> BaseStorage:
     return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
 
 
+def _open_database(url: str) -> BaseStorage:
+    for _ in range(_RETRIES):
+        try:
+            return optuna.storages.get_storage(url)
+        except Exception as error:  # noqa: PERF203 - it is tried again
+            # Several processes that open a new database at once all want to make its tables.
+            if not any(sign in root_cause(error) for sign in _MADE_MEANWHILE):
+                raise
+            time.sleep(0.5)
+    return optuna.storages.get_storage(url)
+
+
+def _with_driver(url: str) -> str:
+    """``url``; of PostgreSQL without a driver, with the one of rosearch's extra where it is there.
+
+    SQLAlchemy's own choice has changed from psycopg2 to psycopg.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres") and find_spec("psycopg"):
+        scheme = "postgresql+psycopg"
+    return scheme + separator + rest
+
+
 def _check_sqlite_folder(url: str) -> None:
     from sqlalchemy.engine import make_url
 
@@ -110,7 +137,10 @@ def root_cause(error: BaseException) -> str:
 def _explain(url: str, error: Exception) -> str:
     name, text = root_cause(error).split(": ", maxsplit=1)
     if isinstance(error, ImportError):
-        advice = f"Install the database driver that the URL asks for ({text})."
+        advice = (
+            f"Install the database driver that the URL asks for ({text}); for PostgreSQL: "
+            f"pip install 'rosearch[postgresql]'."
+        )
     elif name == "NoSuchModuleError":
         advice = f"SQLAlchemy knows no such database. A storage is {_EXAMPLES}."
     elif "not a database" in text:

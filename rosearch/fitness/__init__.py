@@ -5,6 +5,7 @@ from rosearch.fitness.pareto import (
     crowding_distance,
     dominates,
     hypervolume,
+    hypervolume_contributions,
     non_dominated_ranks,
     pareto_front,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "dominates",
     "fitness_terms",
     "hypervolume",
+    "hypervolume_contributions",
     "non_dominated_ranks",
     "pareto_front",
     "rank_order",

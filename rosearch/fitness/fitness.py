@@ -132,6 +132,19 @@ class Fitness:
         self._set_up(names, constraints)
         return self
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Fitness:
+        """The fitness that :attr:`settings` describes, as studies keep it.
+
+        Raises:
+            RegistryError: A term is not registered here: import the module that defines it.
+            KeyError: ``settings`` are not those of a fitness.
+        """
+        constraints = {name: tuple(bounds) for name, bounds in settings["constraints"].items()}
+        if settings["kind"] == "pareto":
+            return cls.pareto(settings["objectives"], constraints=constraints)
+        return cls(settings["weights"], constraints=constraints)
+
     def _set_up(self, names: Iterable[str], constraints: Mapping[str, Bounds] | None) -> None:
         self._names = tuple(names)
         self._bounds = {name: _bounds(name, b) for name, b in (constraints or {}).items()}

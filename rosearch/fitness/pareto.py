@@ -124,18 +124,9 @@ def hypervolume(values: Values, reference: npt.ArrayLike) -> float:
     Raises:
         ValueError: The shapes differ, or there are more than three objectives.
     """
-    points = _matrix(values)
-    corner = np.asarray(reference, dtype=float)
-    if corner.ndim != 1 or not np.isfinite(corner).all():
-        raise ValueError(f"Expected a finite reference of shape (objectives,), got {corner}.")
+    points, corner = _above(values, reference)
     if len(points) == 0:
         return 0.0
-    if points.shape[1:] != corner.shape:
-        raise ValueError(
-            f"Expected a reference with {points.shape[1]} objectives, got {corner.size}."
-        )
-    if corner.size > 3:
-        raise ValueError(f"The hypervolume is exact for 1 to 3 objectives, got {corner.size}.")
     above = points[(points > corner).all(axis=1)] - corner
     if len(above) == 0:
         return 0.0
@@ -153,6 +144,60 @@ def hypervolume(values: Values, reference: npt.ArrayLike) -> float:
             for top, bottom in zip(heights, below, strict=True)
         )
     )
+
+
+def hypervolume_contributions(values: Values, reference: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Volume that each point alone dominates: what the hypervolume loses without it.
+
+    Exact for 1 to 3 objectives. The points' coordinates cut the space into cells; a point's
+    contribution is the volume of the cells that it alone covers. For n points of d objectives that
+    takes n to the power of d + 1 additions of a byte, so a hundred points of three objectives are
+    a matter of a tenth of a second.
+
+    Args:
+        values: Shape ``(points, objectives)``, larger is better. Points with NaN, points that are
+            not above the reference everywhere, and copies of a point contribute nothing.
+        reference: The corner to measure from, shape ``(objectives,)``, finite.
+
+    Returns:
+        Contributions of shape ``(points,)``.
+
+    Raises:
+        ValueError: The shapes differ, or there are more than three objectives.
+    """
+    points, corner = _above(values, reference)
+    contributions = np.zeros(len(points))
+    usable = np.flatnonzero((points > corner).all(axis=1))
+    if not len(usable):
+        return contributions
+    above = points[usable] - corner
+    edges = [np.unique(column) for column in above.T]
+    tops = [np.searchsorted(e, column) + 1 for e, column in zip(edges, above.T, strict=True)]
+    boxes = [tuple(slice(0, int(top)) for top in row) for row in zip(*tops, strict=True)]
+    covered = np.zeros([len(e) for e in edges], dtype=np.int32)
+    for box in boxes:
+        covered[box] += 1
+    volume = np.ones(())
+    for axis in edges:
+        volume = np.multiply.outer(volume, np.diff(axis, prepend=0.0))
+    alone = np.where(covered == 1, volume, 0.0)
+    contributions[usable] = [alone[box].sum() for box in boxes]
+    return contributions
+
+
+def _above(values: Values, reference: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Points and reference, checked for an exact hypervolume."""
+    points = _matrix(values)
+    corner = np.asarray(reference, dtype=float)
+    if corner.ndim != 1 or not np.isfinite(corner).all():
+        raise ValueError(f"Expected a finite reference of shape (objectives,), got {corner}.")
+    if len(points) and points.shape[1:] != corner.shape:
+        raise ValueError(
+            f"Expected a reference with {points.shape[1]} objectives, got {corner.size}."
+        )
+    if len(points) and corner.size > 3:
+        raise ValueError(f"The hypervolume is exact for 1 to 3 objectives, got {corner.size}.")
+    return points, corner
 
 
 def _area(above: npt.NDArray[Any]) -> float:

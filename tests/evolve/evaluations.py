@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import math
 import os
 import signal
 import time
@@ -70,6 +72,34 @@ class Log:
         return self.path.read_text().split("\n")[:-1] if self.path.exists() else []
 
 
+class Runged(Log):
+    """As ``Log``, in three rungs, of which the lower ones are noisier.
+
+    Args:
+        path: The log.
+        slope: What each rung adds to the accuracy.
+        pause: Seconds for a rung, more or less.
+        inherits: Whether a parent makes a difference.
+    """
+
+    rungs = 3
+
+    def __init__(self, path, *, slope=0.02, pause=0.0, inherits=False):
+        super().__init__(path)
+        self.slope = slope
+        self.pause = pause
+        self.inherits = inherits
+
+    def __call__(self, genome, *, seed, rung, parent=None):
+        with self.path.open("a") as file:
+            file.write(f"{genome.key} {seed} {rung}\n")
+        time.sleep(self.pause * (1 + seed % 5))
+        metrics = self.inner(genome, seed=seed)
+        noise = ((seed >> rung) % 101) / 101 * (2 - rung) * 0.1
+        gift = 0.0 if parent is None else 0.01 + (parent.seed % 7) / 100 * (1 + (parent.rung or 0))
+        return metrics | {"accuracy": metrics["accuracy"] + noise + self.slope * rung + gift}
+
+
 class Costed(Log):
     """As ``Log``, with the compression known before training."""
 
@@ -96,6 +126,84 @@ class KillsItself:
             if self.once:
                 Path(self.once).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        return synthetic(genome, seed=seed)
+
+
+class Troubled:
+    """As ``synthetic``, except for the seeds that have a trouble.
+
+    Args:
+        troubles: By seed: ``"raise"``, ``"memory"`` (a MemoryError), ``"nan"``, ``"kill"`` (as the
+            kernel does when memory is short) or ``"hang"`` (in C, with Python's lock held).
+    """
+
+    settings = {"what": "synthetic"}
+
+    def __init__(self, troubles):
+        self.troubles = dict(troubles)
+
+    def __call__(self, genome, *, seed):
+        trouble = self.troubles.get(seed)
+        if trouble == "raise":
+            raise RuntimeError("no luck")
+        if trouble == "memory":
+            raise MemoryError("cannot allocate")
+        if trouble == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "hang":
+            ctypes.PyDLL(None).sleep(600)
+        metrics = synthetic(genome, seed=seed)
+        return metrics | {"accuracy": math.nan} if trouble == "nan" else metrics
+
+
+class Waits:
+    """As ``synthetic``; the first time that it is given ``seed``, it waits for its end.
+
+    Args:
+        seed: Seed of the candidate.
+        folder: The number of the process that waits is written into a file ``process`` there.
+    """
+
+    settings = {"what": "synthetic"}
+
+    def __init__(self, seed=None, folder=None):
+        self.seed = seed
+        self.folder = folder
+
+    def __call__(self, genome, *, seed):
+        if seed == self.seed and not (Path(self.folder) / "process").exists():
+            write_process_and_wait(Path(self.folder) / "process")
+        return synthetic(genome, seed=seed)
+
+
+def write_process_and_wait(path):
+    part = path.with_suffix(".part")
+    part.write_text(str(os.getpid()))
+    part.rename(path)
+    time.sleep(600)
+
+
+def kill_once(path):
+    """Kill the process that writes its number to ``path``."""
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(int(path.read_text()), signal.SIGKILL)
+
+
+class Loaded:
+    """As ``synthetic``; leaves a file, named after its process, each time that it is unpickled."""
+
+    settings = {"what": "synthetic"}
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        (self.folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+
+    def __call__(self, genome, *, seed):
         return synthetic(genome, seed=seed)
 
 

@@ -225,9 +225,9 @@ def test_two_processes_that_add_a_trial_at_once_get_different_genomes(url, monke
     first, second = evolver(storage=url), evolver(storage=url)
     add = first._ledger.add
 
-    def raced(genome, seed, *, lease):
+    def raced(genome, seed, **given):
         second.ask()
-        return add(genome, seed, lease=lease)
+        return add(genome, seed, **given)
 
     monkeypatch.setattr(first._ledger, "add", raced)
     candidate = first.ask()

@@ -200,3 +200,20 @@ def test_the_front_holds_feasible_candidates_only():
     assert fitness.front(scores[:1]).tolist() == [False]
     assert fitness.front([]).shape == (0,)
     assert fitness.front([]).dtype == np.bool_
+
+
+@pytest.mark.parametrize(
+    "fitness",
+    [
+        Fitness({"robustness": 2.0, "accuracy": -1.0}, constraints={"compression": (4.6, None)}),
+        Fitness.pareto(["accuracy", "compression"], constraints={"accuracy": (0.5, 0.9)}),
+    ],
+)
+def test_a_fitness_comes_back_from_its_settings(fitness):
+    settings = json.loads(json.dumps(fitness.settings))
+    again = Fitness.from_settings(settings)
+    assert again.settings == fitness.settings
+    assert repr(again) == repr(fitness)
+    assert again.score(metrics()) == fitness.score(metrics())
+    with pytest.raises(RegistryError, match="nothing"):
+        Fitness.from_settings({**settings, "constraints": {"nothing": [0, 1]}})

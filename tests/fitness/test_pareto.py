@@ -13,6 +13,7 @@ from rosearch.fitness import (
     crowding_distance,
     dominates,
     hypervolume,
+    hypervolume_contributions,
     non_dominated_ranks,
     pareto_front,
 )
@@ -123,3 +124,27 @@ def test_shapes_are_checked():
 def test_no_points_have_an_empty_front():
     assert pareto_front([]).shape == (0,)
     assert non_dominated_ranks(np.zeros((0, 3))).shape == (0,)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_contributions_are_what_the_volume_loses(objectives):
+    rng = np.random.default_rng(objectives)
+    for count in (1, 2, 5, 12):
+        points = rng.integers(-1, 6, size=(count, objectives)).astype(float)  # with equal ones
+        points[rng.random(count) < 0.15] = np.nan
+        corner = np.zeros(objectives)
+        whole = hypervolume(points, corner)
+        lost = [whole - hypervolume(np.delete(points, i, 0), corner) for i in range(count)]
+        np.testing.assert_allclose(hypervolume_contributions(points, corner), lost, atol=1e-9)
+
+
+def test_contributions_by_hand():
+    points = [[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [0.5, 0.5], [2.0, 2.0]]
+    np.testing.assert_allclose(hypervolume_contributions(points, [0, 0]), [1, 0, 1, 0, 0])
+    np.testing.assert_allclose(hypervolume_contributions(points[:4], [0, 0]), [1, 1, 1, 0])
+    assert hypervolume_contributions(np.zeros((0, 2)), [0, 0]).shape == (0,)
+
+
+def test_contributions_of_four_objectives_are_refused():
+    with pytest.raises(ValueError, match="1 to 3 objectives, got 4"):
+        hypervolume_contributions(np.ones((2, 4)), np.zeros(4))

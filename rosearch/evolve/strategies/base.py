@@ -1,4 +1,4 @@
-"""Which architecture to try next, given those that were tried."""
+"""What a strategy is, and the registry that plug-ins join."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from rosearch.errors import SpaceError
 from rosearch.evolve.records import TrialRecord
-from rosearch.fitness import rank_order
+from rosearch.registry import Registry
 from rosearch.space import Genome, SearchSpace
 
 _PROPOSALS = 30
@@ -25,7 +25,8 @@ class Strategy(ABC):
 
     Authors write :meth:`propose`. What it returns may depend on its arguments and on the
     strategy's settings only, so that an interrupted search goes on as if nothing had happened.
-    Settings are public attributes set in ``__init__``, plain values that JSON can hold.
+    Settings are public attributes set in ``__init__``, plain values that JSON can hold; private
+    ones may keep what can be computed again.
     """
 
     @abstractmethod
@@ -43,7 +44,10 @@ class Strategy(ABC):
 
         Args:
             space: Where genomes come from.
-            trials: The finished trials in order of their numbers, failed ones included.
+            trials: The finished trials in order of their numbers, failed ones included. Those that
+                were stopped below the last rung have a score of their own rung, which is not to be
+                compared with scores of another; :func:`rosearch.evolve.records.comparable` orders
+                them.
             number: Number of the trial that the genome is for, from 0.
             rng: The only source of randomness.
         """
@@ -96,72 +100,30 @@ class Strategy(ABC):
         return f"{type(self).__name__}({shown})"
 
 
-class RandomSearch(Strategy):
-    """Every genome is a fresh sample: what any other strategy has to beat."""
-
-    def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
-    ) -> Genome:
-        """A fresh sample."""
-        return space.sample(seed=rng)
+def _check(item: object) -> str | None:
+    if not (isinstance(item, type) and issubclass(item, Strategy)):
+        return "expected a subclass of Strategy."
+    if getattr(item, "__abstractmethods__", None):
+        return "define its method propose(space, trials, *, number, rng)."
+    return None
 
 
-class RegularizedEvolution(Strategy):
-    """Ageing evolution with tournaments.
+registry: Registry[type[Strategy]] = Registry("strategy", group="rosearch.strategies", check=_check)
+"""All strategies by name."""
 
-    After Real et al. (2019), "Regularized Evolution for Image Classifier Architecture Search",
-    algorithm 1: the first ``population`` candidates are samples; after that the population is
-    the last ``population`` candidates that finished, by their numbers, whether good or bad; the
-    best of a random ``tournament`` is the parent, and its mutant is next. Crossover is our
-    addition. Best means best by fitness, or by Pareto rank and then crowding distance.
 
-    Args:
-        population: How many candidates are parents-to-be; at least 2.
-        tournament: How many of them compete to be the parent; 1 makes the choice random.
-        crossover: Share of children, 0 to 1, that come from two parents (and are then mutated).
+def make(strategy: Strategy | str) -> Strategy:
+    """A strategy from its registered name, with its default settings; a strategy as it is.
+
+    Raises:
+        RegistryError: Nothing has that name; the message lists those there are.
+        TypeError: It is neither.
     """
-
-    def __init__(
-        self, *, population: int = 16, tournament: int = 4, crossover: float = 0.2
-    ) -> None:
-        if population < 2:
-            raise ValueError(f"population must be at least 2, got {population}.")
-        if not 1 <= tournament <= population:
-            raise ValueError(
-                f"tournament must be from 1 to the population of {population}, got {tournament}."
-            )
-        if not 0 <= crossover <= 1:
-            raise ValueError(f"crossover is a share from 0 to 1, got {crossover}.")
-        self.population = int(population)
-        self.tournament = int(tournament)
-        self.crossover = float(crossover)
-
-    def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
-    ) -> Genome:
-        """A sample at first, then a mutant of a tournament's winner."""
-        scored = [(t.genome, t.score) for t in trials if t.score is not None]
-        alive = scored[-self.population :]
-        if number < self.population or not alive:
-            return space.sample(seed=rng)
-        place = {position: i for i, position in enumerate(rank_order([s for _, s in alive]))}
-
-        def winner() -> Genome:
-            size = min(self.tournament, len(alive))
-            entrants = rng.choice(len(alive), size=size, replace=False)
-            return alive[min(entrants.tolist(), key=place.__getitem__)][0]
-
-        parent = winner()
-        if rng.random() < self.crossover:
-            parent = space.crossover(parent, winner(), seed=rng)
-        return space.mutate(parent, seed=rng)
+    if isinstance(strategy, Strategy):
+        return strategy
+    if isinstance(strategy, str):
+        return registry.get(strategy)()
+    raise TypeError(
+        f"Expected a strategy or the name of one, such as strategy='nsga2' or "
+        f"strategy=rs.RegularizedEvolution(population=8); got {strategy!r}."
+    )

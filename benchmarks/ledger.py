@@ -1,0 +1,121 @@
+"""What the bookkeeping of a search costs: rounds of ask and tell, and a ledger of many trials.
+
+    python benchmarks/ledger.py [--rounds 1000] [--trials 5000] [--url sqlite:///FILE]
+
+The evaluation returns constants at once, so what is left is the search itself. The first line is a
+study in memory from its start; the second a study in a database that has the trials already, filled
+through Optuna, of which only the rounds on top of them are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+
+import optuna
+
+import rosearch as rs
+from rosearch.evolve.ledger import Ledger
+from rosearch.evolve.ownership import Owner
+from rosearch.evolve.parameters import parameters
+from rosearch.seeding import child_seed
+from rosearch.space.descriptors import descriptors
+
+FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0})
+
+
+def evaluate(genome: rs.Genome, *, seed: int) -> dict[str, float]:
+    accuracy = 0.7 + (seed % 1009) / 1009 * 0.2
+    return {"accuracy": accuracy, "accuracy_under_attack": genome.width / 1000}
+
+
+def rounds(evolver: rs.Evolver, count: int) -> tuple[float, float]:
+    """Seconds for a round of ask and tell: by the clock, and of the processor."""
+    evolver.tell(*_told(evolver))  # imports and first calls
+    start, processor = time.perf_counter(), time.process_time()
+    for _ in range(count):
+        evolver.tell(*_told(evolver))
+    return (time.perf_counter() - start) / count, (time.process_time() - processor) / count
+
+
+def _told(evolver: rs.Evolver) -> tuple[object, dict[str, float]]:
+    candidate = evolver.ask()
+    return candidate, evaluate(candidate.genome, seed=candidate.seed)
+
+
+def fill(evolver: rs.Evolver, url: str, count: int) -> None:
+    """Put ``count`` finished trials into the study, as a search would have left them."""
+    study = optuna.load_study(study_name="rosearch", storage=url)
+    ledger: Ledger = evolver._ledger
+    keys: set[str] = set()
+    trials = []
+    number = 0
+    while len(trials) < count:
+        genome = evolver.space.sample(seed=number)
+        number += 1
+        if genome.key in keys:
+            continue
+        keys.add(genome.key)
+        seed = child_seed(0, "candidate", genome.key)
+        metrics = evaluate(genome, seed=seed)
+        score = FITNESS.score(metrics)
+        if number <= 50:  # only their volume matters
+            described = descriptors(genome)
+            params, distributions = parameters(genome, described)
+        attributes = {
+            "genome": genome.to_json(),
+            "key": genome.key,
+            "seed": seed,
+            "owner": Owner.this_process().leased(0.0),
+            "descriptors": described,
+            "versions": ledger.versions,
+            "seconds": 1.0,
+            "metrics": metrics,
+            "score": score.to_dict(),
+        }
+        trials.append(
+            optuna.trial.create_trial(
+                values=list(score.values),
+                params=params,
+                distributions=distributions,
+                user_attrs=attributes,
+            )
+        )
+    study.add_trials(trials)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--url", help="of an empty database; default: SQLite in a temporary folder")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = rs.SearchSpace()
+    print(f"load at the start {os.getloadavg()[0]:.1f}")
+    seconds, processor = rounds(rs.Evolver(space, evaluate, FITNESS), arguments.rounds)
+    print(
+        f"{'in memory, from none':28} {1 / seconds:8.0f} rounds a second, "
+        f"{1 / processor:.0f} a second of the processor"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        url = arguments.url or f"sqlite:///{folder}/search.db"
+        evolver = rs.Evolver(space, evaluate, FITNESS, storage=url)
+        fill(evolver, url, arguments.trials)
+        start = time.perf_counter()
+        evolver = rs.Evolver(space, evaluate, FITNESS, storage=url)
+        evolver.tell(*_told(evolver))
+        first = time.perf_counter() - start
+        seconds, processor = rounds(evolver, 50)
+    name = f"{url.split(':')[0]}, on {arguments.trials} trials"
+    print(
+        f"{name:28} {seconds * 1e3:8.1f} ms a round, {processor * 1e3:.1f} of the processor; "
+        f"{first:.1f} s to open it"
+    )
+    print(f"{'':28} {seconds / 10:8.2%} of a candidate of 10 seconds")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Makes the table of rosearch.evolve.tabular: genomes, distilled and attacked at two fidelities.
+
+Two of three genomes are random samples of the default space between 4.6 and 6.5 times smaller than
+the teacher, the third is a mutant of one of the best so far, so that good regions are dense. Every
+step is kept in a study on disk: kill it whenever you like, the same command goes on.
+
+    python benchmarks/make_tabular.py --candidates 400          # after make demo, one core each
+    python benchmarks/make_tabular.py --export                  # at any time: the package's file
+    python benchmarks/make_tabular.py --export elsewhere.json.gz
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # one process a core is faster than one process with all
+
+import argparse
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import material
+import numpy as np
+from materials import movie_reviews
+
+import rosearch as rs
+from rosearch.evolve import Strategy, TrialRecord
+from rosearch.evolve.tabular import Table
+from rosearch.fitness import rank_order
+
+STUDY = "tabular"
+METRICS = (
+    "accuracy", "accuracy_under_attack", "attack_success_rate", "mean_queries",
+    "parameters", "compression", "flops", "latency", "seconds",
+)  # fmt: skip
+FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0, "compression": 0.1})
+ELITE = 20
+"""How many of the best so far have mutants."""
+FILE = Path(__file__).parents[1] / "rosearch" / "evolve" / "tabular" / "movie_reviews.json.gz"
+
+
+def setting(teacher: rs.Teacher, train: rs.TextDataset, dev: rs.TextDataset) -> rs.Pipeline:
+    """How each genome is trained and attacked, from the cheapest rung on."""
+    return rs.Pipeline(
+        rs.Distiller(teacher, train, dev, epochs=3, progress=False),
+        rs.RobustnessEvaluator(["pwws", "deepwordbug"], dev, examples=150, progress=False),
+        rungs=[rs.Rung(epochs=1, examples=50), rs.Rung(epochs=3, examples=150)],
+    )
+
+
+def splits() -> tuple[rs.TextDataset, rs.TextDataset]:
+    """3,000 sentences to train on, 500 to measure on."""
+    train, dev, _ = movie_reviews().split(0.7, 0.15, 0.15, seed=0)
+    return train.select(range(3000)), dev.select(range(500))
+
+
+class EveryRung:
+    """An evaluation that goes through all rungs of another and returns the metrics of each.
+
+    Those of the last rung have their names, those of rung ``k`` also the name ``rungk_NAME``.
+    """
+
+    def __init__(self, pipeline: rs.Pipeline) -> None:
+        self.pipeline = pipeline
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self.pipeline.settings
+
+    def __call__(self, genome: rs.Genome, *, seed: int) -> dict[str, float]:
+        found: dict[str, float] = {}
+        metrics: Mapping[str, float] = {}
+        try:
+            for rung in range(self.pipeline.rungs):
+                metrics = self.pipeline(genome, seed=seed, rung=rung)
+                found |= {f"rung{rung}_{name}": metrics[name] for name in METRICS}
+        finally:
+            self.pipeline.finish(genome, seed=seed)
+        return {**metrics, **found}
+
+
+class TwoThirdsRandom(Strategy):
+    """Two samples, then a mutant of one of the best so far."""
+
+    def __init__(self, *, elite: int = ELITE) -> None:
+        self.elite = elite
+
+    def propose(
+        self,
+        space: rs.SearchSpace,
+        trials: Sequence[TrialRecord],
+        *,
+        number: int,
+        rng: np.random.Generator,
+    ) -> rs.Genome:
+        scored = [(t.genome, t.score) for t in trials if t.score is not None]
+        if number % 3 != 2 or not scored:
+            return space.sample(seed=rng)
+        best = rank_order([score for _, score in scored])[: self.elite]
+        return space.mutate(scored[best[rng.integers(len(best))]][0], seed=rng)
+
+
+def make(options: argparse.Namespace) -> None:
+    """Go on until the study has its candidates."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    teacher = rs.Teacher.from_pretrained(options.teacher or material.cached_teacher())
+    train, dev = splits()
+    teacher.logits(train)  # computed here once, so that no candidate's seconds include it
+    evolver = rs.Evolver(
+        rs.SearchSpace(teacher=teacher, compression=(4.6, 6.5)),
+        EveryRung(setting(teacher, train, dev)),
+        FITNESS,
+        storage=storage(options),
+        study=STUDY,
+        strategy=TwoThirdsRandom(),
+    )
+    executor = options.workers if options.workers > 1 else None
+    print(evolver.run(options.candidates, executor=executor))
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write what is finished to one file."""
+    search = rs.load_search(storage(options), STUDY)
+    trials = [t for t in search.trials if t.state == "complete"]
+    if not trials:
+        sys.exit(f"The study in {options.out} has no finished candidate yet.")
+    rungs = range(sum(name.endswith("_seconds") for name in trials[0].metrics))
+    table = Table(
+        tuple(trial.genome for trial in trials),
+        tuple(
+            tuple({name: t.metrics[f"rung{rung}_{name}"] for name in METRICS} for t in trials)
+            for rung in rungs
+        ),
+        {
+            "data": "movie-review sentences, Hutto and Gilbert (ICWSM 2014); see splits()",
+            "settings": search.settings,
+            "versions": search.versions,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread a candidate",
+            "failed": sum(t.state == "failed" for t in search.trials),
+        },
+    )
+    table.save(options.export)
+    genome, value = table.best(FITNESS)
+    print(
+        f"{len(table)} genomes with {len(rungs)} rungs in {options.export} "
+        f"({options.export.stat().st_size / 1000:.0f} kB); the best is {genome.key}, {value:.4f}"
+    )
+
+
+def storage(options: argparse.Namespace) -> str:
+    """URL of the study."""
+    return f"sqlite:///{options.out.resolve()}/study.db"
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--candidates", type=int, default=400, help="total of the study")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--out", type=Path, default=Path("runs/tabular"), help="the study's folder")
+    parser.add_argument("--teacher", help="a fine-tuned classifier; default: that of make demo")
+    parser.add_argument(
+        "--export", type=Path, nargs="?", const=FILE, help="only write the table to this file"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = arguments()
+    if given.export is not None:
+        export(given)
+    else:
+        make(given)

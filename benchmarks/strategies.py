@@ -1,0 +1,77 @@
+"""Strategies on the tabular benchmark: what each needs until it is near the best there is.
+
+Every registered strategy searches the table once a seed, in full and with successive halving, all
+with equal numbers of candidates. Prints the evaluations and the simulated seconds of training and
+attack until a run is within one per cent of the best fitness of the table, against random
+search and against plain regularised evolution:
+
+    python benchmarks/strategies.py                      # 100 seeds, two processes
+    python benchmarks/strategies.py --strategies random surrogate --seeds 20
+    python benchmarks/strategies.py --table table.json.gz --plot strategies.png
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import argparse
+import time
+from pathlib import Path
+
+import rosearch as rs
+from rosearch.evolve import Strategy, strategies
+from rosearch.evolve.fidelity import SuccessiveHalving
+from rosearch.evolve.tabular import Table, TabularEvaluation, TabularSpace, load
+
+FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0, "compression": 0.1})
+BASELINES = ("random", "regularized_evolution")
+HALVING = "halving"
+
+
+def main() -> None:
+    """Compare and print."""
+    options = arguments()
+    table = load() if options.table is None else Table.read(options.table)
+    best = table.best(FITNESS)[1]
+    given = dict.fromkeys((*BASELINES, *(options.strategies or strategies.names())))
+    entrants: dict[str, Strategy] = {name: strategies.get(name)() for name in given}
+    entrants |= {f"{name} + {HALVING}": entrants[name] for name in given}
+    start = time.perf_counter()
+    found = rs.compare(
+        entrants,
+        TabularEvaluation(table),
+        TabularSpace(table),
+        FITNESS,
+        candidates=options.candidates or len(table) // 2,
+        seeds=options.seeds,
+        fidelity={name: SuccessiveHalving() for name in entrants if name.endswith(HALVING)},
+        best=best,
+        workers=options.workers or None,
+    )
+    took = time.perf_counter() - start
+    for baseline in BASELINES:
+        print(found.table(share=options.share, baseline=baseline), end="\n\n")
+    deciding = {s.strategy: s.deciding for s in found.summary(share=options.share)}
+    print("Milliseconds for a proposal:", ", ".join(f"{k} {v:.2f}" for k, v in deciding.items()))
+    print(f"{len(entrants)} x {options.seeds} searches of {len(table)} genomes in {took:.0f} s")
+    if options.plot:
+        found.plot(options.plot, by="seconds")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--table", type=Path, help="file of a table; default: the package's")
+    parser.add_argument("--strategies", nargs="+", help="registered names; default: all")
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--candidates", type=int, help="of a search; default: half the table")
+    parser.add_argument("--share", type=float, default=0.01, help="how near counts as there")
+    parser.add_argument("--workers", type=int, default=2, help="processes; 0: this one")
+    parser.add_argument("--plot", type=Path, help="picture of the curves over seconds")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

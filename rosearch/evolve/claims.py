@@ -1,0 +1,224 @@
+"""Whether a search's winners hold: trained again from other seeds, attacked on other text.
+
+The best of many noisy figures is too good to be true. So the best candidates of a search are
+evaluated afresh, several times each, on text that the search has not seen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from rosearch.errors import DataError, EvaluationError
+from rosearch.evolve.confirmation import Confirmation, ConfirmationFile, Confirmed, ConfirmedRun
+from rosearch.evolve.executors import process_pool
+from rosearch.evolve.processes import Outcome, Shared, evaluate_candidate, evaluate_shared
+from rosearch.evolve.records import Candidate, Failure, TrialRecord
+from rosearch.evolve.result import SearchResult
+from rosearch.evolve.settings import describe, plain
+from rosearch.fitness import rank_order
+from rosearch.seeding import child_seed
+from rosearch.space import Genome
+
+
+def confirm(
+    search: SearchResult,
+    pipeline: Callable[..., Mapping[str, float]],
+    *,
+    top: int = 3,
+    seeds: int | Sequence[int] = 3,
+    genomes: Mapping[str, Genome] | None = None,
+    seed: int = 0,
+    storage: str | os.PathLike[str] | None = None,
+    executor: Executor | int | None = None,
+    progress: bool = True,
+) -> Confirmation:
+    """Evaluate the best candidates of a search again, and say how sure their figures are.
+
+    Each is trained from scratch with several seeds that the search did not use. An evaluation that
+    fails is recorded, and the others go on. Every candidate gets the same seeds.
+
+    Args:
+        search: What ``Evolver.run`` or ``load_search`` gave.
+        pipeline: A :class:`~rosearch.Pipeline` whose attacker reads text that the search has
+            not seen, or any callable ``evaluate(genome, *, seed)`` that returns numbers by name.
+            Its ``accuracy`` is measured on the distiller's dev examples: give it others
+            than the search's for an accuracy that was not selected for.
+        top: How many candidates: the best by the search's fitness; of a Pareto fitness by rank and
+            then crowding distance. Only those that were evaluated in full count. 0: none.
+        seeds: How many trainings each, or the seeds themselves.
+        genomes: More to compare with, by name, such as ``{"transformer": templates...}``.
+        seed: Root of the seeds of training, where ``seeds`` is a number.
+        storage: A file (JSON) that keeps what is finished, for the same call to go on from
+            there; with other ``top``, ``seeds`` or ``genomes`` it adds to it.
+        executor: ``None`` evaluates here, one after the other; a number makes a pool of so many
+            processes; or any :class:`concurrent.futures.Executor`, which stays yours.
+        progress: Whether to show a bar after two seconds.
+
+    Returns:
+        Mean and standard deviation of every metric of each candidate, and every single run.
+
+    Raises:
+        DataError: The attacker of ``pipeline`` attacks examples that the search's attacker
+            attacked, as far as the settings of both tell.
+        EvaluationError: The search has no candidate that was evaluated in full, and no
+            ``genomes`` are given; or ``pipeline`` cannot be sent to worker processes.
+        StudyMismatchError: The file ``storage`` was made with another pipeline.
+        ValueError: ``top`` or ``seeds`` is out of range, or a name stands for two candidates.
+    """
+    refuse_seen_examples(search.settings.get("evaluate", {}), describe(pipeline))
+    chosen = {**_best(search, top), **_named(genomes or {})}
+    if not chosen:
+        raise EvaluationError(
+            f"The study {search.study!r} has no candidate that was evaluated in full, so there "
+            f"is nothing to confirm. Run the search on, or name genomes with genomes=."
+        )
+    used = {trial.seed for trial in search.trials}
+    numbers = _seeds(seeds, seed, used)
+    settings = plain({"evaluate": describe(pipeline)})
+    file = ConfirmationFile(None if storage is None else Path(storage), settings)
+    check = getattr(pipeline, "check", None)
+    if check is not None:
+        for genome, _ in chosen.values():
+            check(genome)
+    keyed = {genome.key: genome for genome, _ in chosen.values()}
+    jobs = [
+        Candidate(place, genome, number)
+        for place, genome in enumerate(keyed.values())
+        for number in numbers
+        if (genome.key, number) not in file.runs
+    ]
+    bar = tqdm(
+        total=len(keyed) * len(numbers),
+        initial=len(keyed) * len(numbers) - len(jobs),
+        desc="confirm",
+        unit="run",
+        delay=2,
+        disable=not progress,
+    )
+    with bar:
+        for job, outcome in _evaluated(pipeline, jobs, executor):
+            metrics = outcome.metrics or {}
+            run = ConfirmedRun(job.seed, metrics, outcome.failure, outcome.seconds)
+            file.add(job.genome.key, run)
+            bar.update()
+    return Confirmation(
+        search.study,
+        tuple(
+            Confirmed(
+                name,
+                genome,
+                tuple(file.runs[genome.key, number] for number in numbers),
+                trial.number if trial else None,
+                dict(trial.metrics) if trial else {},
+            )
+            for name, (genome, trial) in chosen.items()
+        ),
+    )
+
+
+def refuse_seen_examples(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse an attacker whose examples the search has attacked.
+
+    Both are descriptions of evaluations. An attacker's settings name the data it reads by a
+    digest, ``data``, and its ``examples`` by their indices; where there are none, nothing can
+    be told.
+
+    Raises:
+        DataError: Some examples are in both.
+    """
+    seen: dict[str, set[int]] = {}
+    for data, examples in _attacked(before):
+        seen.setdefault(data, set()).update(examples)
+    for data, examples in _attacked(now):
+        shared = seen.get(data, set()) & set(examples)
+        if shared:
+            raise DataError(
+                f"{len(shared)} of the {len(set(examples))} examples that this pipeline attacks "
+                f"are among those by which the search chose its candidates, so their figures "
+                f"would be too good. Give the attacker held-out text: "
+                f"RobustnessEvaluator(attacks, test)."
+            )
+
+
+def _attacked(settings: Any) -> Iterator[tuple[str, Sequence[int]]]:
+    """Data and examples of every attacker in ``settings``, however deep."""
+    if isinstance(settings, Mapping):
+        data, examples = settings.get("data"), settings.get("examples")
+        if isinstance(data, str) and isinstance(examples, (list, tuple)):
+            yield data, examples
+        for value in settings.values():
+            yield from _attacked(value)
+    elif isinstance(settings, (list, tuple)):
+        for value in settings:
+            yield from _attacked(value)
+
+
+def _best(search: SearchResult, top: int) -> dict[str, tuple[Genome, TrialRecord | None]]:
+    if top < 0:
+        raise ValueError(f"top is a number of at least 0, got {top!r}.")
+    full = [t for t in search.trials if t.state == "complete" and t.score is not None]
+    order = rank_order([t.score for t in full if t.score is not None])[:top]
+    return {f"candidate {full[i].number}": (full[i].genome, full[i]) for i in order}
+
+
+def _named(genomes: Mapping[str, Genome]) -> dict[str, tuple[Genome, TrialRecord | None]]:
+    for name, genome in genomes.items():
+        if not isinstance(genome, Genome):
+            raise ValueError(f"genomes[{name!r}] must be a Genome, got {genome!r}.")
+        if name.startswith("candidate "):
+            raise ValueError(f"genomes[{name!r}]: names of the search's own start like this.")
+    return {name: (genome, None) for name, genome in genomes.items()}
+
+
+def _seeds(seeds: int | Sequence[int], root: int, used: set[int]) -> list[int]:
+    if isinstance(seeds, int):
+        numbers = [child_seed(root, "confirm", i) for i in range(seeds)]
+    else:
+        numbers = [int(number) for number in seeds]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"Expected at least one seed, each once; got seeds={seeds!r}.")
+    again = used & set(numbers)
+    if again:
+        raise ValueError(f"The search trained with the seed {min(again)} already; choose others.")
+    return numbers
+
+
+def _evaluated(
+    evaluate: Callable[..., Mapping[str, float]],
+    jobs: Sequence[Candidate],
+    executor: Executor | int | None,
+) -> Iterator[tuple[Candidate, Outcome]]:
+    """The jobs and what came of them, as they finish."""
+    if executor is None:
+        for candidate in jobs:
+            yield candidate, evaluate_candidate(evaluate, candidate)
+        return
+    if isinstance(executor, int):
+        with process_pool(executor) as pool:
+            yield from _evaluated(evaluate, jobs, pool)
+        return
+    # A pool of processes is sent the evaluation once a process; others have ways of their own.
+    shared = Shared.of(evaluate) if isinstance(executor, ProcessPoolExecutor) else None
+    waiting: dict[Future[Outcome], Candidate] = {}
+    try:
+        for candidate in jobs:
+            if shared is not None:
+                future = executor.submit(evaluate_shared, shared, candidate)
+            else:
+                future = executor.submit(evaluate_candidate, evaluate, candidate)
+            waiting[future] = candidate
+        for future in as_completed(waiting):
+            try:
+                outcome = future.result()
+            except Exception as error:  # noqa: BLE001 - a worker that died is that run's failure
+                outcome = Outcome(None, Failure.from_exception(error), 0.0)
+            yield waiting[future], outcome
+    finally:
+        for future in waiting:
+            future.cancel()

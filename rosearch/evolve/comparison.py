@@ -1,0 +1,285 @@
+"""Strategies side by side: many searches each, with equal budgets."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rosearch.errors import MissingResourceError
+from rosearch.evolve.confirmation import as_text
+
+if TYPE_CHECKING:
+    import os
+
+By = Literal["evaluations", "seconds"]
+Values = npt.NDArray[np.float64]
+
+_POINTS = 200
+"""Places at which curves over seconds are drawn."""
+
+
+@dataclass(frozen=True)
+class SimulatedRun:
+    """One search of one strategy.
+
+    Attributes:
+        seed: Its seed.
+        best: Fitness of the best candidate after each one, in the order in which they began, of
+            those that were evaluated in full and break no constraint; NaN before the first.
+        seconds: Simulated time when each candidate was finished.
+        deciding: Real seconds that the strategy took for all of its proposals.
+    """
+
+    seed: int
+    best: Values = field(repr=False)
+    seconds: Values = field(repr=False)
+    deciding: float
+
+    def reached(self, target: float, by: By) -> float:
+        """Evaluations or seconds until a fitness of ``target``; infinite where it was not found."""
+        there = np.flatnonzero(self.best >= target)
+        if not len(there):
+            return math.inf
+        return float(there[0] + 1) if by == "evaluations" else float(self.seconds[there[0]])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How one strategy did; medians over its runs, with 95 % intervals.
+
+    Attributes:
+        strategy: Its name.
+        runs: Number of searches.
+        reached: Share of them that came within the share of the best known fitness.
+        evaluations: Median number of candidates until then; infinite where most did not.
+        evaluations_interval: Its interval, by order statistics.
+        seconds: Median simulated time until then.
+        seconds_interval: Its interval.
+        speedup: The baseline's median seconds over this one's; NaN where both are infinite.
+        p_value: Of the two-sided Mann-Whitney test of the seconds against the baseline's; NaN for
+            the baseline itself.
+        final: Median fitness at the end.
+        deciding: Real milliseconds that the strategy took for a proposal, on average.
+    """
+
+    strategy: str
+    runs: int
+    reached: float
+    evaluations: float
+    evaluations_interval: tuple[float, float]
+    seconds: float
+    seconds_interval: tuple[float, float]
+    speedup: float
+    p_value: float
+    final: float
+    deciding: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Searches of several strategies; print it for a table against the first one.
+
+    Attributes:
+        runs: The searches of each strategy by its name.
+        best: The best known fitness: the one that was given, or the best that any run found.
+    """
+
+    runs: Mapping[str, tuple[SimulatedRun, ...]] = field(repr=False)
+    best: float
+
+    def target(self, share: float = 0.01) -> float:
+        """The fitness that is within ``share`` of the best known one."""
+        return self.best - share * abs(self.best)
+
+    def reached(self, strategy: str, *, share: float = 0.01, by: By = "evaluations") -> Values:
+        """Evaluations or simulated seconds of each run until within ``share`` of the best.
+
+        Infinite where a run did not come there; shape ``(runs,)``.
+        """
+        target = self.target(share)
+        return np.array([run.reached(target, by) for run in self._runs(strategy)])
+
+    def curve(
+        self, strategy: str, *, by: By = "evaluations"
+    ) -> tuple[Values, Values, Values, Values]:
+        """The best fitness so far: places, median, lower and upper quartile over the runs.
+
+        NaN where the runs had found nothing yet. A run that ended earlier keeps its last value.
+        """
+        runs = self._runs(strategy)
+        if by == "evaluations":
+            places = np.arange(1.0, max(len(run.best) for run in runs) + 1)
+        else:
+            places = np.linspace(0, max(float(run.seconds[-1]) for run in runs), _POINTS)
+        rows = [_at(run, places, by) for run in runs]
+        low, median, high = np.quantile(np.array(rows), [0.25, 0.5, 0.75], axis=0, method="lower")
+        return places, _finite(median), _finite(low), _finite(high)
+
+    def summary(self, *, share: float = 0.01, baseline: str | None = None) -> tuple[Summary, ...]:
+        """One record a strategy.
+
+        Args:
+            share: How near the best known fitness counts as there.
+            baseline: Strategy that the others are compared with; the first if omitted.
+
+        Raises:
+            KeyError: There is no strategy ``baseline``.
+            MissingResourceError: scipy is not installed.
+        """
+        name = next(iter(self.runs)) if baseline is None else baseline
+        against = self.reached(name, share=share, by="seconds")
+        return tuple(self._summary(other, share, against, name) for other in self.runs)
+
+    def _summary(self, name: str, share: float, against: Values, baseline: str) -> Summary:
+        runs = self._runs(name)
+        evaluations = self.reached(name, share=share)
+        seconds = self.reached(name, share=share, by="seconds")
+        median = _median(seconds)
+        theirs = _median(against)
+        decided = sum(len(run.best) for run in runs)
+        return Summary(
+            name,
+            len(runs),
+            float(np.isfinite(seconds).mean()),
+            _median(evaluations),
+            _interval(evaluations),
+            median,
+            _interval(seconds),
+            math.nan if math.isinf(median) and math.isinf(theirs) else theirs / median,
+            math.nan if name == baseline else _rank_test(seconds, against),
+            float(np.median([run.best[-1] for run in runs])),
+            1000 * sum(run.deciding for run in runs) / decided,
+        )
+
+    def to_pandas(self) -> Any:
+        """One row a strategy, seed and evaluation as a ``pandas.DataFrame``.
+
+        Raises:
+            MissingResourceError: pandas is not installed.
+        """
+        pd = _optional("pandas", "to_pandas()", "pandas")
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "strategy": name,
+                        "seed": run.seed,
+                        "evaluations": np.arange(1, len(run.best) + 1),
+                        "seconds": run.seconds,
+                        "best": run.best,
+                    }
+                )
+                for name, runs in self.runs.items()
+                for run in runs
+            ],
+            ignore_index=True,
+        )
+
+    def table(self, *, share: float = 0.01, baseline: str | None = None) -> str:
+        """:meth:`summary` as text, one row a strategy."""
+        name = next(iter(self.runs)) if baseline is None else baseline
+        rows = [["", "reached", "evaluations", "95 %", "seconds", "95 %", "speed-up", "p", "final"]]
+        rows += [
+            [
+                s.strategy,
+                f"{s.reached:.0%}",
+                f"{s.evaluations:.4g}",
+                "{:.4g} to {:.4g}".format(*s.evaluations_interval),
+                f"{s.seconds:.4g}",
+                "{:.4g} to {:.4g}".format(*s.seconds_interval),
+                "-" if math.isnan(s.speedup) else f"{s.speedup:.2f}",
+                "-" if math.isnan(s.p_value) else f"{s.p_value:.1g}",
+                f"{s.final:.4f}",
+            ]
+            for s in self.summary(share=share, baseline=name)
+        ]
+        head = (
+            f"Median until within {share:.1%} of the best known fitness, {self.best:.4f}; "
+            f"speed-up and p (Mann-Whitney) of the seconds against {name}"
+        )
+        return f"{head}\n{as_text(rows)}"
+
+    def plot(self, path: str | os.PathLike[str] | None = None, *, by: By = "evaluations") -> Any:
+        """Median and quartiles of the best fitness so far as a matplotlib ``Figure``.
+
+        Args:
+            path: Where to save it; the suffix says how: ``.svg``, ``.png``, ``.pdf``.
+            by: What goes to the right.
+
+        Raises:
+            MissingResourceError: matplotlib is not installed.
+        """
+        figures = _optional("matplotlib.figure", "plot()", "'rosearch[plot]'")
+        figure = figures.Figure(figsize=(7, 4.5), layout="constrained")
+        axes = figure.add_subplot()
+        for name in self.runs:
+            places, median, low, high = self.curve(name, by=by)
+            (line,) = axes.step(places, median, where="post", label=name)
+            axes.fill_between(
+                places, low, high, step="post", alpha=0.15, color=line.get_color(), linewidth=0
+            )
+        axes.axhline(self.best, color="0.5", linewidth=0.8, linestyle="--", label="best known")
+        axes.set_xlabel("candidates" if by == "evaluations" else "simulated seconds")
+        axes.set_ylabel("best fitness so far")
+        axes.legend(loc="lower right")
+        if path is not None:
+            figure.savefig(path)
+        return figure
+
+    def _runs(self, strategy: str) -> tuple[SimulatedRun, ...]:
+        if strategy not in self.runs:
+            raise KeyError(f"{strategy!r}; the strategies are {', '.join(self.runs)}.")
+        return self.runs[strategy]
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def _at(run: SimulatedRun, places: Values, by: By) -> Values:
+    """The best of ``run`` at ``places``; minus infinity where there is none."""
+    known = np.concatenate([[-np.inf], np.where(np.isnan(run.best), -np.inf, run.best)])
+    if by == "evaluations":
+        before = np.minimum(places.astype(int), len(run.best))
+    else:
+        before = np.searchsorted(run.seconds, places, side="right")
+    values: Values = known[before]
+    return values
+
+
+def _finite(values: Values) -> Values:
+    return np.where(np.isinf(values), np.nan, values)
+
+
+def _median(values: Values) -> float:
+    """The median; of an even number the upper of the two in the middle, which may be infinite."""
+    return float(np.sort(values)[len(values) // 2])
+
+
+def _interval(values: Values) -> tuple[float, float]:
+    """A 95 % interval of the median by order statistics, with the normal approximation."""
+    half = 1.96 * math.sqrt(len(values)) / 2
+    low = max(0, math.floor(len(values) / 2 - half))
+    high = min(len(values) - 1, math.ceil(len(values) / 2 + half))
+    ordered = np.sort(values)
+    return float(ordered[low]), float(ordered[high])
+
+
+def _rank_test(a: Values, b: Values) -> float:
+    stats = _optional("scipy.stats", "The rank test", "scipy")
+    # What was not reached is later than all else, and ties with its like.
+    return float(stats.mannwhitneyu(a, b, alternative="two-sided").pvalue)
+
+
+def _optional(module: str, what: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingResourceError(
+            f"{what} needs {package.strip(chr(39))}, which is not installed: pip install {package}"
+        ) from error

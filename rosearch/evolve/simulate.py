@@ -1,0 +1,375 @@
+"""A search without a storage, for evaluations that cost next to nothing.
+
+Candidates, seeds and the order of rungs are those of :meth:`Evolver.run` with one worker: the
+code that proposes and judges them is the same, only what remembers the trials differs.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from rosearch.errors import SpaceError
+from rosearch.evolve.comparison import Comparison, SimulatedRun
+from rosearch.evolve.evolver import Evolver
+from rosearch.evolve.executors import process_pool
+from rosearch.evolve.fidelity import Fidelity
+from rosearch.evolve.ledger import Ledger
+from rosearch.evolve.processes import Shared
+from rosearch.evolve.records import Candidate, Failure, TrialRecord
+from rosearch.evolve.strategies import Strategy
+from rosearch.fitness import Fitness, Score
+from rosearch.space import Genome, SearchSpace
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+
+class MemoryLedger(Ledger):
+    """Trials in a list, of one process that ends with its search."""
+
+    def __init__(self, study: str = "simulation") -> None:
+        self.study = study
+        self.is_shared = False
+        self._records: list[TrialRecord] = []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Empty: nobody reads them again."""
+        return {}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Empty, as the settings."""
+        return {}
+
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """All trials in order of their numbers."""
+        return tuple(self._records)
+
+    def add(self, genome: Genome, seed: int, *, lease: float, parent: int | None = None) -> int:
+        """Note a new running trial and return its number."""
+        number = len(self._records)
+        line = None if parent is None else self._records[parent].as_parent()
+        record = TrialRecord(number, genome, genome.key, seed, "running", {}, None, None, None)
+        self._records.append(replace(record, parent=parent, line=line))
+        return number
+
+    def judge(self, number: int) -> Literal["mine", "alive", "gone"]:
+        """Every trial is of this process."""
+        return "mine"
+
+    def claim(self, number: int, *, lease: float) -> None:
+        """Nothing to do: no other process knows of the trial."""
+
+    def settle(self, number: int) -> bool:
+        """Whether the trial is finished."""
+        return self._records[number].state != "running"
+
+    def complete(
+        self,
+        number: int,
+        metrics: Mapping[str, float],
+        score: Score,
+        seconds: float | None,
+        *,
+        weights: str | None = None,
+    ) -> bool:
+        """Note what an evaluation without rungs gave."""
+        return self._change(
+            number,
+            state="complete",
+            metrics=dict(metrics),
+            score=score,
+            seconds=seconds,
+            weights=weights,
+        )
+
+    def rung(
+        self,
+        number: int,
+        rung: int,
+        metrics: Mapping[str, float],
+        score: Score,
+        seconds: float | None,
+        *,
+        state: Literal["running", "stopped", "complete"],
+        weights: str | None = None,
+    ) -> bool:
+        """Note what an evaluation up to a rung gave, and what follows from it."""
+        before = self._records[number]
+        last = {} if state == "running" else {"metrics": dict(metrics), "score": score}
+        return self._change(
+            number,
+            state=state,
+            seconds=(before.seconds or 0.0) + (seconds or 0.0),
+            rung=rung,
+            rungs=(*before.rungs, dict(metrics)),
+            scores=(*before.scores, score),
+            weights=weights,
+            **last,
+        )
+
+    def fail(self, number: int, failure: Failure, seconds: float | None) -> bool:
+        """Note why an evaluation failed."""
+        spent = (self._records[number].seconds or 0.0) + (seconds or 0.0)
+        return self._change(number, state="failed", failure=failure, seconds=spent)
+
+    def _change(self, number: int, **changes: Any) -> bool:
+        if self.settle(number):
+            return False
+        self._records[number] = replace(self._records[number], **changes)
+        return True
+
+
+class Simulation(Evolver):
+    """An :class:`Evolver` whose trials are in a list; ``storage`` and ``study`` have no meaning.
+
+    Attributes:
+        deciding: Real seconds that proposals took so far.
+    """
+
+    deciding = 0.0
+
+    def _open_ledger(self, storage: str | BaseStorage | None, study: str) -> Ledger:
+        return MemoryLedger(study)
+
+    def simulate(self, candidates: int, seconds: float) -> tuple[TrialRecord, ...]:
+        """Go on for so many candidates or simulated seconds; see :func:`simulate`."""
+        passed = 0.0
+        while passed < seconds:
+            start = time.perf_counter()
+            candidate = self._next(candidates)
+            self.deciding += time.perf_counter() - start
+            if candidate is None:
+                break
+            took = 0.0
+            outcome: Mapping[str, float] | Failure
+            try:
+                outcome = self.evaluate(candidate.genome, **candidate.arguments)
+                took = self._took(candidate, outcome)
+            except Exception as error:  # noqa: BLE001 - whatever it raises is the candidate's own
+                outcome = Failure.from_exception(error)
+            self.tell(candidate, outcome, seconds=took)
+            passed += took
+        return self._ledger.trials()
+
+    def _took(self, candidate: Candidate, metrics: Mapping[str, float]) -> float:
+        """Seconds of this evaluation; the metric counts those of the rungs below, too."""
+        if "seconds" not in metrics:
+            return 1.0
+        before = self._ledger.trials()[candidate.number].rungs[-1:]
+        return float(metrics["seconds"]) - sum(row["seconds"] for row in before)
+
+    def _next(self, candidates: int) -> Candidate | None:
+        candidate = self._proposals.take_up(math.inf, own=True, below=candidates)
+        if candidate is not None or len(self._ledger.trials()) >= candidates:
+            return candidate
+        try:
+            return self._proposals.propose(math.inf)
+        except SpaceError:
+            return None  # all that the space has is evaluated
+
+
+class InFull:
+    """An evaluation whose rungs are not seen, so that each candidate is evaluated in full.
+
+    Args:
+        evaluate: The evaluation.
+    """
+
+    def __init__(self, evaluate: Callable[..., Mapping[str, float]]) -> None:
+        self.evaluate = evaluate
+        if hasattr(evaluate, "cost"):
+            self.cost = evaluate.cost
+
+    def __call__(self, genome: Genome, *, seed: int) -> Mapping[str, float]:
+        """All metrics of the last rung."""
+        return self.evaluate(genome, seed=seed)
+
+
+def simulate(
+    space: SearchSpace,
+    evaluate: Callable[..., Mapping[str, float]],
+    fitness: Fitness,
+    *,
+    candidates: int = 64,
+    seconds: float = math.inf,
+    **settings: Any,
+) -> tuple[TrialRecord, ...]:
+    """The trials of one search, in order; it runs here, one evaluation after the other.
+
+    The metric ``seconds`` of each evaluation counts as the time that it took, at a rung together
+    with those below, as :class:`~rosearch.Pipeline` gives it; without it each takes one second.
+
+    Args:
+        space: Where genomes come from.
+        evaluate: The evaluation, as for :class:`Evolver`.
+        fitness: What is wanted.
+        candidates: When to stop. The search ends earlier where the space has no genome left.
+        seconds: Simulated time after which no new evaluation begins.
+        settings: Others of :class:`Evolver`, such as ``strategy``, ``seed`` and ``fidelity``.
+    """
+    return Simulation(space, evaluate, fitness, **settings).simulate(candidates, seconds)
+
+
+def compare(
+    strategies: Mapping[str, Strategy],
+    evaluate: Callable[..., Mapping[str, float]],
+    space: SearchSpace,
+    fitness: Fitness,
+    *,
+    candidates: int = 100,
+    seconds: float = math.inf,
+    seeds: int | Sequence[int] = 20,
+    fidelity: Fidelity | Mapping[str, Fidelity | None] | None = None,
+    best: float | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Run every strategy with every seed and the same budget, without a storage.
+
+    Meant for evaluations that look figures up or compute them at once, such as
+    :class:`~rosearch.evolve.tabular.TabularEvaluation`. The metric ``seconds`` of an evaluation
+    counts as the time that it took, at a rung together with those below; without it each takes one
+    second.
+
+    Args:
+        strategies: The strategies by name; the first is what the others are compared with.
+        evaluate: The evaluation, as for :class:`Evolver`.
+        space: Where genomes come from.
+        fitness: What is wanted; weighted, as curves need one number.
+        candidates: Budget of one search in candidates. It ends earlier where the space has none
+            left.
+        seconds: Budget in simulated seconds, after which no new evaluation begins.
+        seeds: How many searches of each strategy (from seed 0), or their seeds.
+        fidelity: The rule for who goes on to the next rung, such as ``SuccessiveHalving()``, for
+            all searches, or a mapping from the names of strategies to theirs. Without a rule each
+            candidate is evaluated in full.
+        best: The best fitness there is, where it is known, such as
+            ``table.best(fitness)[1]``. Default: the best that any of the searches finds.
+        workers: Number of processes; ``None`` runs all here.
+        progress: Whether to show a bar after two seconds.
+
+    Raises:
+        ValueError: There is no strategy or no seed, the fitness is a Pareto fitness, ``fidelity``
+            names an unknown strategy, or nothing was evaluated in full and ``best`` is not known.
+        EvaluationError: The evaluation cannot be sent to processes.
+    """
+    numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    if not strategies or not numbers or candidates < 1:
+        raise ValueError(
+            f"Expected at least one strategy, one seed and one candidate; got {len(strategies)}, "
+            f"{len(numbers)} and {candidates!r}."
+        )
+    if fitness.is_pareto:
+        raise ValueError("compare needs one number a candidate: a weighted Fitness({...}).")
+    of = dict(fidelity) if isinstance(fidelity, Mapping) else dict.fromkeys(strategies, fidelity)
+    unknown = [name for name in of if name not in strategies]
+    if unknown:
+        raise ValueError(f"fidelity names {unknown[0]!r}, which is not among the strategies.")
+    jobs = {
+        name: functools.partial(
+            _searches,
+            evaluate if of.get(name) is not None else InFull(evaluate),
+            space,
+            fitness,
+            strategy,
+            of.get(name),
+            candidates,
+            seconds,
+        )
+        for name, strategy in strategies.items()
+    }
+    bar = tqdm(
+        total=len(jobs) * len(numbers),
+        desc="searches",
+        unit="search",
+        delay=2,
+        disable=not progress,
+    )
+    runs: dict[str, list[SimulatedRun]] = {name: [] for name in jobs}
+    with bar:
+        for name, found in _all(jobs, numbers, workers):
+            runs[name] += found
+            bar.update(len(found))
+    if best is None:
+        known = [run.best[-1] for found in runs.values() for run in found if len(run.best)]
+        best = float(np.nanmax(known)) if np.isfinite(known).any() else math.nan
+        if math.isnan(best):
+            raise ValueError("No search has evaluated a feasible candidate in full.")
+    place = {number: i for i, number in enumerate(numbers)}
+    return Comparison(
+        {name: tuple(sorted(found, key=lambda r: place[r.seed])) for name, found in runs.items()},
+        best,
+    )
+
+
+_Job: TypeAlias = "Callable[[Sequence[int]], list[SimulatedRun]]"
+
+
+def _all(
+    jobs: Mapping[str, _Job], seeds: Sequence[int], workers: int | None
+) -> Iterator[tuple[str, list[SimulatedRun]]]:
+    """Searches of every job, as they finish."""
+    if workers is None:
+        for name, job in jobs.items():
+            for seed in seeds:
+                yield name, job([seed])
+        return
+    size = max(1, len(seeds) // (4 * workers))
+    parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    shared = {name: Shared.of(job) for name, job in jobs.items()}
+    with process_pool(workers) as pool:
+        waiting = {
+            pool.submit(_shared_searches, shared[name], part): name
+            for name in jobs
+            for part in parts
+        }
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _shared_searches(shared: Shared, seeds: Sequence[int]) -> list[SimulatedRun]:
+    found: list[SimulatedRun] = shared.load()(seeds)
+    return found
+
+
+def _searches(
+    evaluate: Callable[..., Mapping[str, float]],
+    space: SearchSpace,
+    fitness: Fitness,
+    strategy: Strategy,
+    fidelity: Fidelity | None,
+    candidates: int,
+    seconds: float,
+    seeds: Sequence[int],
+) -> list[SimulatedRun]:
+    """One search a seed."""
+    runs = []
+    for seed in seeds:
+        search = Simulation(
+            space, evaluate, fitness, strategy=strategy, seed=seed, fidelity=fidelity
+        )
+        trials = [t for t in search.simulate(candidates, seconds) if t.state != "running"]
+        full = [
+            t.score.values[0]
+            if t.state == "complete" and t.score and t.score.feasible
+            else math.nan
+            for t in trials
+        ]
+        took = np.cumsum([t.seconds or 0.0 for t in trials])
+        runs.append(SimulatedRun(seed, np.fmax.accumulate(full), took, search.deciding))
+    return runs

@@ -1,0 +1,28 @@
+"""Which architecture to try next, given those that were tried; the registry of strategies."""
+
+from rosearch.evolve.strategies.ageing import RegularizedEvolution
+from rosearch.evolve.strategies.base import Strategy, make, registry
+from rosearch.evolve.strategies.nsga2 import NSGA2
+from rosearch.evolve.strategies.sampling import RandomSearch
+from rosearch.evolve.strategies.smsemoa import SMSEMOA
+from rosearch.evolve.strategies.surrogate import SurrogateEvolution
+
+register = registry.register
+get = registry.get
+names = registry.names
+unregister = registry.unregister
+
+__all__ = [
+    "NSGA2",
+    "SMSEMOA",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Strategy",
+    "SurrogateEvolution",
+    "get",
+    "make",
+    "names",
+    "register",
+    "registry",
+    "unregister",
+]

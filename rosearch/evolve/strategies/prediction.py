@@ -1,0 +1,202 @@
+"""What finished trials say of genomes that were not tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rosearch.evolve.records import TrialRecord, comparable
+from rosearch.evolve.strategies.gaussian import (
+    Array,
+    Features,
+    GaussianProcess,
+    Hyperparameters,
+)
+from rosearch.evolve.strategies.ordering import maximised, same, scored
+from rosearch.fitness import Score
+from rosearch.space.encodings import Encoding, encoded, encoding
+
+_GROUPS = {
+    "size": 2.0,
+    "input": 3.0,
+    "output": 2.0,
+    "operator": 1.0,
+    "family": 1.0,
+    "setting": 0.3,
+    "node": 0.3,
+    "path": 0.5,
+}
+"""Groups of features by how much they are expected to matter: few describe the input, and it is one
+part of every student; many describe paths, and most are those of one student alone."""
+
+_PRIOR = Hyperparameters(
+    tuple(float(np.log(w / sum(_GROUPS.values()))) for w in _GROUPS.values()),
+    linear=float(np.log(0.3)),
+    noise=float(np.log(0.2)),
+)
+_RELATION = 0.8
+"""Correlation of a rung with the next."""
+_REFIT = 10
+"""Hyperparameters are looked for anew after so many trials."""
+_MOST = 250
+"""Trials that a model is made of; it takes their number to the third power."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is expected of some genomes at the highest rung that any trial has finished.
+
+    Attributes:
+        mean: Objectives, larger is better, shape ``(genomes, objectives)``.
+        deviation: Their standard deviations.
+        violation: Expected violation of the constraints, shape ``(genomes,)``: above 0 where a
+            genome is more likely infeasible.
+        low: Lowest objectives of the observations, shape ``(objectives,)``.
+        high: Highest ones.
+    """
+
+    mean: Array
+    deviation: Array
+    violation: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class _Observations:
+    """One row for each rung that a trial has finished, and one for each failed trial."""
+
+    encodings: list[Encoding]
+    values: Array
+    violations: Array
+    below: npt.NDArray[np.int64]
+    """How many rungs each is below the highest."""
+
+    @classmethod
+    def of(cls, trials: Sequence[TrialRecord]) -> _Observations:
+        rows = [
+            (trial, rung, score)
+            for trial in trials
+            if trial.score is not None
+            for rung, score in enumerate(trial.scores or (trial.score,))
+        ]
+        rung = np.array([r for _, r, _ in rows])
+        values = maximised([score for _, _, score in rows])
+        violations = _violations([score for _, _, score in rows])
+        top = int(rung.max())
+        values = _shifted(values, [trial.number for trial, _, _ in rows], rung, top)
+        middle, high = np.median(values, axis=0), values.max(axis=0)
+        # Those that failed to learn anything would be most of the variance otherwise.
+        values = np.maximum(values, middle - 2 * (high - middle))
+        failed = [trial for trial in trials if trial.state == "failed"]
+        worst = np.tile(values.min(axis=0), (len(failed), 1))
+        return cls(
+            [encoding(trial.genome) for trial, _, _ in rows]
+            + [encoding(trial.genome) for trial in failed],
+            np.concatenate([values, worst]),
+            np.concatenate([violations, np.full(len(failed), violations.max())]),
+            np.concatenate([top - rung, np.zeros(len(failed), dtype=np.int64)]),
+        )
+
+    def process(self, values: Hyperparameters | None) -> tuple[GaussianProcess, tuple[str, ...]]:
+        """The model, and the names of the features that it knows."""
+        matrix, names = encoded(self.encodings)
+        place = {group: k for k, group in enumerate(_GROUPS)}
+        groups = np.array([place[name.split(":")[0]] for name in names])
+        apart = np.abs(self.below[:, None] - self.below[None, :])
+        process = GaussianProcess(
+            Features(matrix, groups, len(_GROUPS)),
+            np.column_stack([self.values, self.violations]),
+            prior=_PRIOR,
+            between=np.power(_RELATION, apart) if apart.any() else None,
+            values=values,
+        )
+        return process, names
+
+
+class Predictor:
+    """A Gaussian process of the finished trials.
+
+    Failed trials count as the worst seen, so that what cannot be trained is not proposed again and
+    again. Scores of a lower rung are moved by the mean difference of those trials that have both,
+    and then count as observations of a related function: the covariance of two rungs is smaller by
+    a fifth for every rung between them. Of more than 250 trials the best and the latest 125 count.
+
+    What it computed is kept for the next call with the very same records; it changes no result.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[TrialRecord] = []
+        self._fitted: tuple[list[TrialRecord], Hyperparameters] | None = None
+        self._model: tuple[_Observations, GaussianProcess, tuple[str, ...]] | None = None
+
+    def predict(self, trials: Sequence[TrialRecord], encodings: Sequence[Encoding]) -> Prediction:
+        """What is expected of the genomes with these encodings.
+
+        Args:
+            trials: Finished trials in order of their numbers, two of them with a score.
+            encodings: One a genome.
+        """
+        found, process, names = self._known(list(trials))
+        matrix, _ = encoded(encodings, names)
+        related: Array | None = None
+        if found.below.any():
+            related = np.asarray(np.power(_RELATION, found.below), dtype=np.float64)
+        mean, deviation = process.predict(matrix, related)
+        return Prediction(
+            mean[:, :-1],
+            deviation[:, :-1],
+            mean[:, -1] if found.violations.any() else np.zeros(len(mean)),
+            found.values.min(axis=0),
+            found.values.max(axis=0),
+        )
+
+    def _known(
+        self, trials: list[TrialRecord]
+    ) -> tuple[_Observations, GaussianProcess, tuple[str, ...]]:
+        if self._model is None or not same(self._seen, trials):
+            found = _Observations.of(_window(trials))
+            self._model = (found, *found.process(self._hyperparameters(trials)))
+            self._seen = trials
+        return self._model
+
+    def _hyperparameters(self, trials: list[TrialRecord]) -> Hyperparameters:
+        first = trials[: max(_REFIT, len(trials) // _REFIT * _REFIT)]
+        if len(scored(first)) < 2:  # so many have failed
+            return _PRIOR
+        if self._fitted is None or not same(self._fitted[0], first):
+            process, _ = _Observations.of(_window(first)).process(None)
+            self._fitted = first, process.values
+        return self._fitted[1]
+
+
+def _window(trials: list[TrialRecord]) -> list[TrialRecord]:
+    if len(trials) <= _MOST:
+        return trials
+    kept = {trial.number for trial in (*comparable(trials)[: _MOST // 2], *trials[-_MOST // 2 :])}
+    return [trial for trial in trials if trial.number in kept]
+
+
+def _shifted(values: Array, numbers: list[int], rung: npt.NDArray[np.int64], top: int) -> Array:
+    """Scores of lower rungs, moved to where those of the highest are."""
+    shifted: Array = values.copy()
+    last = {number: row for row, number in enumerate(numbers) if rung[row] == top}
+    for below in range(top):
+        rows = np.flatnonzero(rung == below)
+        pairs = [(last[numbers[row]], row) for row in rows if numbers[row] in last]
+        if pairs:
+            above, under = map(list, zip(*pairs, strict=True))
+            shifted[rows] += (values[above] - values[under]).mean(axis=0)
+    return shifted
+
+
+def _violations(scores: Sequence[Score]) -> Array:
+    """Violations, with a value below 0 for the feasible that sets them as far off as most."""
+    violations: Array = np.array([score.violation for score in scores])
+    broken = violations > 0
+    if broken.any():
+        violations[~broken] = -np.median(violations[broken])
+    return violations

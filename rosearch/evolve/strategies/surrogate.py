@@ -1,0 +1,120 @@
+"""Evolution that asks a model before it asks the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rosearch.errors import SpaceError
+from rosearch.evolve.records import TrialRecord, comparable
+from rosearch.evolve.strategies.base import Strategy, registry
+from rosearch.evolve.strategies.ordering import scored
+from rosearch.evolve.strategies.prediction import Prediction, Predictor
+from rosearch.evolve.strategies.variation import check_share, check_size
+from rosearch.space import Genome, SearchSpace
+from rosearch.space.encodings import encoding
+
+_LEAST = 4
+"""Trials with a score without which there is no model."""
+
+
+@registry.register("surrogate")
+class SurrogateEvolution(Strategy):
+    """Evolution of which a model picks the most promising child.
+
+    As in BANANAS (White, Neiswanger and Savani 2021, "BANANAS: Bayesian Optimization with Neural
+    Architectures for Neural Architecture Search"): the best candidates so far have many children, a
+    model predicts the fitness of all, and one of them is next. Here the model is a Gaussian process
+    over :func:`rosearch.space.encodings.encoding` instead of an ensemble of networks: it is exact,
+    takes milliseconds, and its posterior stands for the ensemble.
+
+    - The first ``initial`` candidates are samples (or the search's seeds).
+    - Then ``pool`` genomes are drawn: fresh samples, and mutants of the best ``parents`` candidates
+      or of their crossovers, one to three mutations away.
+    - Each genome is worth ``mean + exploration * deviation`` of its prediction, an upper confidence
+      bound, and the most worthy is next.
+    - With several objectives each has a model, and they are weighed at random for each proposal:
+      the augmented Chebyshev scalarisation of ParEGO (Knowles 2006).
+    - Violations of constraints have a model too; genomes without a predicted one come first.
+    - Scores of all rungs are observations, and failed trials count as the worst seen: see
+      :class:`~rosearch.evolve.strategies.prediction.Predictor`.
+
+    Args:
+        initial: Candidates before the model is asked; at least 2.
+        pool: Genomes that the model chooses among.
+        parents: How many of the best candidates have children in the pool.
+        samples: Share of fresh samples in the pool, 0 to 1.
+        crossover: Share of the pool's children, 0 to 1, that come from two parents.
+        exploration: How many standard deviations of the prediction count; 0 takes the highest mean.
+    """
+
+    def __init__(
+        self,
+        *,
+        initial: int = 10,
+        pool: int = 100,
+        parents: int = 10,
+        samples: float = 0.3,
+        crossover: float = 0.3,
+        exploration: float = 2.0,
+    ) -> None:
+        self.initial = check_size("initial", initial, 2)
+        self.pool = check_size("pool", pool, 2)
+        self.parents = check_size("parents", parents, 1)
+        self.samples = check_share("samples", samples)
+        self.crossover = check_share("crossover", crossover)
+        if not exploration >= 0:
+            raise ValueError(f"exploration is a number of at least 0, got {exploration}.")
+        self.exploration = float(exploration)
+        self._predictor = Predictor()
+
+    def propose(
+        self,
+        space: SearchSpace,
+        trials: Sequence[TrialRecord],
+        *,
+        number: int,
+        rng: np.random.Generator,
+    ) -> Genome:
+        """A sample at first, then the most promising genome of a pool."""
+        known = scored(trials)
+        if number < self.initial or len(known) < _LEAST:
+            return space.sample(seed=rng)
+        pool = self._pool(space, comparable(known)[: self.parents], rng)
+        prediction = self._predictor.predict(trials, [encoding(genome) for genome in pool])
+        tried = {trial.key for trial in trials}
+        for place in self._order(prediction, rng):
+            if pool[place].key not in tried:
+                return pool[place]
+        return space.sample(seed=rng)
+
+    def _pool(
+        self, space: SearchSpace, best: Sequence[TrialRecord], rng: np.random.Generator
+    ) -> list[Genome]:
+        fresh = round(self.samples * self.pool)
+        pool = [space.sample(seed=rng) for _ in range(fresh)]
+        for k in range(self.pool - fresh):
+            genome = best[k % len(best)].genome
+            try:
+                if len(best) > 1 and rng.random() < self.crossover:
+                    other = best[int(rng.integers(len(best)))].genome
+                    genome = space.crossover(genome, other, seed=rng)
+                for _ in range(int(rng.integers(1, 4))):
+                    genome = space.mutate(genome, seed=rng)
+            except SpaceError:  # a genome without neighbours
+                genome = space.sample(seed=rng)
+            pool.append(genome)
+        return pool
+
+    def _order(self, prediction: Prediction, rng: np.random.Generator) -> list[int]:
+        """Places of the pool from the most promising to the least."""
+        bound = prediction.mean + self.exploration * prediction.deviation
+        worth = bound[:, 0]
+        if bound.shape[1] > 1:
+            spread = prediction.high - prediction.low
+            short = (bound - prediction.high) / np.where(spread > 0, spread, 1.0)
+            weighed = short * rng.dirichlet(np.ones(bound.shape[1]))
+            worth = weighed.min(axis=1) + 0.05 * weighed.sum(axis=1)
+        order: list[int] = np.lexsort((-worth, np.maximum(prediction.violation, 0.0))).tolist()
+        return order

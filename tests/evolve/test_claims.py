@@ -1,0 +1,261 @@
+"""Confirming what a search found."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from rosearch.errors import DataError, EvaluationError, StorageError, StudyMismatchError
+from rosearch.evolve import Evolver
+from rosearch.evolve.claims import confirm
+from rosearch.fitness import Fitness, rank_order
+from rosearch.space import templates
+from tests.evolve.evaluations import FITNESS, SPACE, Log, synthetic
+
+
+@pytest.fixture(scope="module")
+def search():
+    return Evolver(SPACE, synthetic, FITNESS, population=4).run(10, progress=False)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return Log(tmp_path / "log")
+
+
+def quiet(*args, **kwargs):
+    return confirm(*args, progress=False, **kwargs)
+
+
+def ranked(search):
+    return [search.trials[i] for i in rank_order([t.score for t in search.trials])]
+
+
+class Attacking(Log):
+    """As ``Log``, with settings like those of a Pipeline."""
+
+    def __init__(self, path, data, examples):
+        super().__init__(path)
+        attacker = {"attacks": [{"name": "pwws"}], "data": data, "examples": examples}
+        self.settings = {"attacker": attacker, "length": 32}
+
+
+def test_the_best_are_evaluated_with_new_seeds(search, log):
+    found = quiet(search, log, top=3, seeds=4)
+    assert [c.number for c in found.candidates] == [t.number for t in ranked(search)[:3]]
+    assert found.candidates[0].number == search.best.number
+    seeds = [[run.seed for run in c.runs] for c in found.candidates]
+    assert seeds[0] == seeds[1] == seeds[2]
+    assert len(set(seeds[0])) == 4
+    assert not set(seeds[0]) & {t.seed for t in search.trials}
+    assert len(log.lines()) == 12
+    assert figures(found) == figures(quiet(search, synthetic, top=3, seeds=4))
+
+
+def test_mean_and_deviation_are_those_of_the_runs(search):
+    best = quiet(search, synthetic, top=1, seeds=[5, 6, 7]).candidates[0]
+    rows = [synthetic(search.best.genome, seed=s) for s in (5, 6, 7)]
+    assert [dict(run.metrics) for run in best.runs] == rows
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        assert best.mean[name] == pytest.approx(statistics.mean(values))
+        assert best.std[name] == pytest.approx(statistics.stdev(values))
+    assert best.std["accuracy"] > 0
+    assert best.searched == search.best.metrics
+
+
+def test_one_run_has_no_deviation(search):
+    best = quiet(search, synthetic, top=1, seeds=1).candidates[0]
+    assert best.mean == pytest.approx(dict(best.runs[0].metrics))
+    assert all(math.isnan(value) for value in best.std.values())
+    assert "nan" not in str(quiet(search, synthetic, top=1, seeds=1))
+
+
+def test_a_root_seed_gives_other_seeds(search):
+    first, second = (quiet(search, synthetic, top=1, seed=s).candidates[0] for s in (0, 1))
+    assert {r.seed for r in first.runs}.isdisjoint(r.seed for r in second.runs)
+
+
+def test_other_genomes_are_compared(search):
+    mine = {"cnn": templates.text_cnn(), "bag": templates.bag_of_words()}
+    found = quiet(search, synthetic, top=1, seeds=2, genomes=mine)
+    assert [c.name for c in found.candidates] == [f"candidate {search.best.number}", "cnn", "bag"]
+    assert found["cnn"].genome == mine["cnn"]
+    assert found["cnn"].number is None
+    assert found["cnn"].searched == {}
+    with pytest.raises(KeyError, match="candidate"):
+        found["none"]
+    only = quiet(search, synthetic, top=0, seeds=2, genomes=mine)
+    assert [c.name for c in only.candidates] == ["cnn", "bag"]
+
+
+class Sometimes:
+    """Fails with one seed."""
+
+    def __init__(self, bad):
+        self.bad = bad
+
+    def __call__(self, genome, *, seed):
+        if seed in self.bad:
+            raise RuntimeError(f"out of luck with {seed}")
+        return synthetic(genome, seed=seed)
+
+
+def test_a_failed_seed_is_recorded_and_the_others_count(search):
+    best, second = quiet(search, Sometimes({6}), top=2, seeds=[5, 6, 7]).candidates
+    assert [run.failure is None for run in best.runs] == [True, False, True]
+    assert best.failures[0].kind == "RuntimeError"
+    assert "out of luck" in best.failures[0].traceback
+    rows = [synthetic(best.genome, seed=s)["accuracy"] for s in (5, 7)]
+    assert best.mean["accuracy"] == pytest.approx(statistics.mean(rows))
+    assert len(second.failures) == 1
+
+
+def test_candidates_that_only_fail_have_no_figures(search):
+    found = quiet(search, Sometimes({5, 6}), top=1, seeds=[5, 6])
+    assert found.candidates[0].mean == {}
+    assert "0/2" in str(found)
+    assert "failed: candidate" in str(found)
+    assert found.to_pandas()["failure"].tolist() == [
+        "RuntimeError: out of luck with 5",
+        "RuntimeError: out of luck with 6",
+    ]
+
+
+def test_examples_of_the_search_are_refused(tmp_path):
+    def searched(examples):
+        evaluate = Attacking(tmp_path / "log", "dev", examples)
+        return Evolver(SPACE, evaluate, FITNESS).run(3, progress=False)
+
+    result = searched([0, 1, 2, 3])
+    judge = Attacking(tmp_path / "judge", "dev", [3, 4, 5])
+    with pytest.raises(DataError, match=r"1 of the 3 examples.*held-out"):
+        quiet(result, judge)
+    assert judge.lines() == []
+    quiet(result, Attacking(tmp_path / "judge", "dev", [4, 5]), top=1)
+    quiet(result, Attacking(tmp_path / "judge", "test", [0, 1, 2, 3]), top=1)
+    assert len(judge.lines()) == 6
+
+
+def test_examples_are_found_however_deep_the_settings_are(tmp_path, search):
+    rungs = Log(tmp_path / "log")
+    rungs.settings = {"rungs": [{"attacker": {"data": "dev", "examples": [1]}}]}
+    result = Evolver(SPACE, rungs, FITNESS).run(3, progress=False)
+    with pytest.raises(DataError, match="held-out"):
+        quiet(result, Attacking(tmp_path / "judge", "dev", [0, 1]))
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_a_confirmation_that_was_stopped_goes_on(tmp_path, search, stop):
+    whole = quiet(search, Log(tmp_path / "whole"), top=2)
+    log = Log(tmp_path / "log")
+    file = tmp_path / "folder" / "confirm.json"
+
+    def interrupted(genome, *, seed):
+        if len(log.lines()) > stop:
+            raise KeyboardInterrupt
+        return synthetic(genome, seed=seed)
+
+    stopped = Log(tmp_path / "log", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quiet(search, stopped, top=2, storage=file)
+    assert len(json.loads(file.read_text())["runs"]) == stop
+    again = quiet(search, log, top=2, storage=file)
+    assert figures(again) == figures(whole)
+    assert len(log.lines()) == 6 + 1  # the interrupted one, twice
+    assert [p.name for p in file.parent.iterdir()] == ["confirm.json"]
+
+
+def figures(confirmation):
+    return [(c.name, r.seed, r.metrics, r.failure) for c in confirmation.candidates for r in c.runs]
+
+
+def test_a_file_serves_larger_confirmations(tmp_path, search, log):
+    file = tmp_path / "confirm.json"
+    quiet(search, log, top=1, seeds=[5, 6], storage=file)
+    found = quiet(search, log, top=2, seeds=[6, 7], storage=file)
+    assert len(log.lines()) == 2 + 3
+    assert figures(found) == figures(quiet(search, synthetic, top=2, seeds=[6, 7]))
+
+
+def test_failures_are_kept_in_the_file(tmp_path, search):
+    file = tmp_path / "confirm.json"
+    first = quiet(search, Sometimes({6}), top=1, seeds=[5, 6], storage=file)
+    again = quiet(search, Sometimes({}), top=1, seeds=[5, 6], storage=file)
+    assert again.candidates[0].failures == first.candidates[0].failures != ()
+
+
+def test_a_file_of_another_pipeline_is_refused(tmp_path, search):
+    file = tmp_path / "confirm.json"
+    quiet(search, Attacking(tmp_path / "log", "test", [1, 2]), top=1, storage=file)
+    with pytest.raises(StudyMismatchError, match=r"examples.*\[1, 2\]"):
+        quiet(search, Attacking(tmp_path / "log", "test", [1]), top=1, storage=file)
+    file.write_text("{}")
+    with pytest.raises(StorageError, match="holds no confirmation"):
+        quiet(search, synthetic, top=1, storage=file)
+
+
+def test_threads_give_the_same(search):
+    with ThreadPoolExecutor(3) as executor:
+        found = quiet(search, synthetic, executor=executor)
+    assert figures(found) == figures(quiet(search, synthetic))
+
+
+@pytest.mark.slow
+def test_processes_give_the_same(search):
+    assert figures(quiet(search, synthetic, executor=2)) == figures(quiet(search, synthetic))
+
+
+def test_what_no_process_can_be_sent_is_refused(search):
+    with pytest.raises(EvaluationError, match="cannot be sent to worker processes"):
+        quiet(search, lambda genome, *, seed: {}, executor=1)
+
+
+def test_checks_come_before_any_training(search, log):
+    log.check = lambda genome: (_ for _ in ()).throw(DataError("no WordNet here"))
+    with pytest.raises(DataError, match="no WordNet"):
+        quiet(search, log)
+    assert log.lines() == []
+
+
+def test_arguments_out_of_range(search):
+    with pytest.raises(ValueError, match="top is"):
+        quiet(search, synthetic, top=-1)
+    for seeds in (0, [], [1, 1]):
+        with pytest.raises(ValueError, match="seeds="):
+            quiet(search, synthetic, seeds=seeds)
+    with pytest.raises(ValueError, match="already"):
+        quiet(search, synthetic, seeds=[search.trials[0].seed])
+    with pytest.raises(ValueError, match="must be a Genome"):
+        quiet(search, synthetic, genomes={"cnn": templates.text_cnn})
+    with pytest.raises(ValueError, match="start like this"):
+        quiet(search, synthetic, genomes={"candidate 3": templates.text_cnn()})
+    empty = Evolver(SPACE, synthetic, FITNESS).result
+    with pytest.raises(EvaluationError, match="nothing to confirm"):
+        quiet(empty, synthetic)
+
+
+def test_the_front_of_a_pareto_search_is_confirmed():
+    fitness = Fitness.pareto(["robustness", "compression"])
+    search = Evolver(SPACE, synthetic, fitness).run(12, progress=False)
+    found = quiet(search, synthetic, top=2, seeds=2)
+    assert {c.number for c in found.candidates} <= {t.number for t in search.front}
+
+
+def test_table_and_frame(search):
+    found = quiet(search, synthetic, top=2, seeds=3)
+    lines = str(found).splitlines()
+    assert "accuracy_under_attack" in lines[1]
+    assert lines[2].startswith(found.candidates[0].name)
+    assert "3/3" in lines[2]
+    mean, std = (s["accuracy"] for s in (found.candidates[0].mean, found.candidates[0].std))
+    assert f"{mean:.4g} ± {std:.2g}" in lines[2]
+    assert "compression" not in found.table(["accuracy"])
+    frame = found.to_pandas()
+    assert len(frame) == 6
+    means = frame.groupby("name")["metric_accuracy"].mean()
+    assert means[found.candidates[1].name] == pytest.approx(found.candidates[1].mean["accuracy"])

@@ -1,0 +1,140 @@
+"""Searches on Dask and Ray: equal results, dying workers, time limits.
+
+One cluster of two workers serves all tests of a library; each starts in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rosearch.evolve import RayExecutor
+from tests.evolve.evaluations import Waits, kill_once
+from tests.evolve.test_executors import check_troubled, evolver, rows, troubled_search
+
+ROOT = str(Path(__file__).parents[2])
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")]
+
+
+@pytest.fixture(scope="module")
+def with_tests():
+    """Workers can import this package of tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def dask(with_tests):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client.get_executor()
+
+
+@pytest.fixture(scope="module")
+def ray(with_tests):
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield RayExecutor()
+    ray.shutdown()
+
+
+@pytest.fixture(params=["dask", "ray"])
+def cluster(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_it_gives_what_one_process_gives(cluster):
+    serial = evolver().run(5, progress=False)
+    assert rows(evolver().run(5, executor=cluster, workers=1, progress=False)) == rows(serial)
+    serial = evolver(overlap=2).run(6, progress=False)
+    assert rows(evolver(overlap=2).run(6, executor=cluster, progress=False)) == rows(serial)
+
+
+def test_a_worker_killed_in_mid_candidate_costs_nothing(cluster, tmp_path):
+    whole = evolver(Waits()).run(4, progress=False)
+    victim = whole.trials[2]
+    waits = Waits(victim.seed, tmp_path)
+    killer = threading.Thread(target=kill_once, args=(tmp_path / "process",))
+    killer.start()
+    result = evolver(waits).run(4, executor=cluster, workers=1, progress=False)
+    killer.join()
+    assert (tmp_path / "process").exists()
+    assert rows(result) == rows(whole)
+
+
+def test_every_trouble_is_recorded_with_its_reason(cluster):
+    check_troubled(troubled_search().run(7, executor=cluster, time_limit=1, progress=False))
+
+
+def test_a_cluster_tells_how_many_candidates_it_takes(dask, ray):
+    from rosearch.evolve.executors import Workers
+    from tests.evolve.evaluations import synthetic
+
+    assert Workers(synthetic, dask).count == 2
+    assert Workers(synthetic, ray).count == 2
+    assert Workers(synthetic, ray, workers=1).count == 1
+    assert RayExecutor(num_cpus=0.5).capacity() == 4
+    assert RayExecutor(num_cpus=2).capacity() == 1
+    assert RayExecutor(num_gpus=0.25, workers=8).capacity() == 8
+
+
+def test_the_evaluation_is_sent_once_and_loaded_once_in_a_process(cluster, tmp_path):
+    from tests.evolve.evaluations import Loaded
+
+    evolver(Loaded(tmp_path)).run(8, executor=cluster, progress=False)
+    loads = [name.name.split("-")[0] for name in tmp_path.iterdir()]
+    assert 1 <= len(loads) <= 3  # a cluster may start a third process
+    assert len(set(loads)) == len(loads)
+
+
+def test_an_interrupted_ray_task_is_ended(ray, tmp_path):
+    from tests.evolve.evaluations import write_process_and_wait
+
+    future = ray.submit(write_process_and_wait, tmp_path / "process")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "process").exists():
+        assert time.monotonic() < deadline, "the task did not start"
+        time.sleep(0.1)
+    pid = int((tmp_path / "process").read_text())
+    assert future.cancel()
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the task goes on"
+        time.sleep(0.1)
+    assert ray.submit(max, 1, 2).result() == 2
+
+
+def test_the_page_on_clusters_runs_as_a_script(with_tests, tmp_path):
+    pytest.importorskip("distributed")
+    page = (Path(ROOT) / "docs" / "cluster.md").read_text(encoding="utf-8")
+    script = tmp_path / "page.py"
+    script.write_text(
+        "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "6 complete, 0 failed" in done.stdout
+
+
+def test_a_ray_executor_refuses_what_ray_cannot_do(ray):
+    for settings in ({"num_cpus": 0}, {"num_gpus": -1}, {"num_gpus": 1.5}, {"workers": 0}):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            RayExecutor(**settings)
+    with pytest.raises(ValueError, match="room for one candidate"):
+        RayExecutor(num_cpus=64)
+    executor = RayExecutor()
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(max, 1, 2)

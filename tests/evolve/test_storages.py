@@ -1,0 +1,118 @@
+"""Two processes on one study, and kill -9, on each kind of storage that machines can share.
+
+The tests with PostgreSQL need an empty database, whose URL is in ``ROSEARCH_TEST_POSTGRES``;
+``.ci/postgres COMMAND`` starts a server for a command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rosearch.evolve import Evolver
+from rosearch.seeding import generator
+from tests.evolve.evaluations import FITNESS, SPACE, Log, slow
+from tests.evolve.test_resume import sequence
+
+ROOT = Path(__file__).parents[2]
+CANDIDATES = 16
+POSTGRES = os.environ.get("ROSEARCH_TEST_POSTGRES")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL"),
+]
+
+
+@pytest.fixture(params=["sqlite", "journal", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request, tmp_path):
+    """URL of a storage and the name of a study that is not there."""
+    url = {
+        "sqlite": f"sqlite:///{tmp_path}/search.db",
+        "journal": f"journal:///{tmp_path}/search.log",
+        "postgres": POSTGRES,
+    }[request.param]
+    return url, f"{tmp_path.parent.name} {tmp_path.name}"  # a database outlives a run of the tests
+
+
+def evolver(place, log, **settings):
+    url, study = place
+    return Evolver(
+        SPACE, Log(log, slow), FITNESS, population=5, seed=4, storage=url, study=study, **settings
+    )
+
+
+def serial(**settings):
+    return sequence(
+        evolver((None, "serial"), os.devnull, **settings).run(CANDIDATES, progress=False)
+    )
+
+
+SCRIPT = """
+import sys
+from tests.evolve.test_storages import CANDIDATES, evolver
+if __name__ == "__main__":
+    url, study, log = sys.argv[1:]
+    search = evolver((url, study), log, overlap=2)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    search.run(CANDIDATES, progress=False)
+"""
+
+
+def test_two_processes_on_one_study(place, tmp_path):
+    script = tmp_path / "search.py"
+    script.write_text(SCRIPT)
+    logs = [tmp_path / "log0", tmp_path / "log1"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, *place, log],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for log in logs
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=250) and process.returncode for process in processes] == [
+        0,
+        0,
+    ]
+    trials = sequence(evolver(place, os.devnull, overlap=2).result)
+    assert trials[:CANDIDATES] == serial(overlap=2)
+    done = [Log(log).lines() for log in logs]
+    assert min(map(len, done)) >= 3, "one process did nearly everything"
+    assert len({*done[0], *done[1]}) == len(done[0]) + len(done[1]) == len(trials)
+
+
+def test_killed_at_ten_random_moments(place, tmp_path):
+    log = tmp_path / "log"
+    rng = generator(0, "tests", "moments")
+    killed = 0
+    while killed < 10:
+        pid = os.fork()
+        if pid == 0:
+            evolver(place, log).run(CANDIDATES, progress=False)
+            os._exit(0)
+        time.sleep(rng.uniform(0.02, 0.25))
+        os.kill(pid, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        killed += 1
+    finished = [t for t in evolver(place, log).result.trials if t.state == "complete"]
+    before = Log(log).lines()
+    result = evolver(place, log).run(CANDIDATES, progress=False)
+    assert sequence(result) == serial()
+    assert not {f"{t.key} {t.seed}" for t in finished} & set(Log(log).lines()[len(before) :])
+    # Each kill costs at most the candidate under way.
+    assert CANDIDATES <= len(Log(log).lines()) <= CANDIDATES + 10

@@ -1,0 +1,237 @@
+"""Rungs and inheritance: the same students and reports as in one go, wherever the files are."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rosearch as rs
+from rosearch.evolve import Parent
+from rosearch.space import LatencyTable
+
+SMALL = {"width": 16, "embedding_width": 16}
+MEASURED = {"seconds", "latency"}
+
+
+@pytest.fixture(scope="module")
+def parts(
+    dataset: rs.TextDataset,
+    tokenizer: Any,
+    tiny_bert: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[rs.Distiller, rs.RobustnessEvaluator]:
+    root = tmp_path_factory.mktemp("rungs")
+    tiny_bert().save_pretrained(root / "base")
+    tokenizer.save_pretrained(root / "base")
+    train, dev = dataset.split(120, 40, seed=0)
+    teacher = rs.Teacher.fine_tune(
+        root / "base", train, dev, save_to=root / "tuned", epochs=4, batch_size=16,
+        learning_rate=3e-3, progress=False, cache_dir=root / "cache",
+    )  # fmt: skip
+    distiller = rs.Distiller(teacher, train, dev, epochs=3, learning_rate=1e-2, progress=False)
+    attacks = ["deepwordbug", "pruthi"]
+    return distiller, rs.RobustnessEvaluator(attacks, dev, examples=12, progress=False)
+
+
+RUNGS = (
+    rs.Rung(epochs=1, examples=4, attacks=("deepwordbug",)),
+    rs.Rung(epochs=2, examples=8),
+    rs.Rung(),
+)
+
+
+def exact(metrics: dict[str, float]) -> dict[str, float]:
+    return {k: v for k, v in metrics.items() if k not in MEASURED}
+
+
+def same(a: Any, b: Any) -> bool:
+    ours, theirs = a.state_dict(), b.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(v, theirs[k]) for k, v in ours.items())
+
+
+def test_the_last_rung_gives_what_one_go_gives(parts: Any, tmp_path: Path) -> None:
+    genome = rs.templates.text_cnn(**SMALL)
+    whole = rs.Pipeline(*parts)(genome, seed=0)
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=RUNGS)
+    assert pipeline.rungs == 3
+    seconds = 0.0
+    for rung in range(3):
+        metrics = pipeline(genome, seed=0, rung=rung)
+        assert metrics["seconds"] > seconds
+        seconds = metrics["seconds"]
+        student = pipeline.distiller.distill(
+            genome, seed=0, epochs=pipeline.plan[rung].epochs
+        ).student
+        assert same(pipeline.load(genome, seed=0, rung=rung), student)
+    assert exact(metrics) == exact(whole)
+    assert metrics.keys() == whole.keys()
+    assert exact(pipeline(genome, seed=0)) == exact(whole)
+    pipeline.finish(genome, seed=0, rung=2)
+    assert [p.name for p in tmp_path.iterdir()] == [pipeline.folder(genome, seed=0).name]
+
+
+def test_a_rung_measures_its_own_examples_and_attacks(parts: Any) -> None:
+    distiller, attacker = parts
+    genome = rs.templates.bag_of_words(**SMALL)
+    pipeline = rs.Pipeline(distiller, attacker, rungs=RUNGS)
+    metrics = pipeline(genome, seed=0, rung=0)
+    result = distiller.distill(genome, seed=0, epochs=1)
+    report = attacker.part(0, 4, attacks=["deepwordbug"]).evaluate(result.student)
+    assert report.n == 4
+    assert metrics["accuracy"] == result.accuracy
+    assert metrics["accuracy_under_attack"] == report.accuracy_under_attack
+    assert metrics["mean_queries"] == report.mean_queries
+
+
+def test_examples_are_attacked_once_while_the_student_stays_the_same(
+    parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distiller, attacker = parts
+    attacked: list[tuple[str, int]] = []
+    evaluate = rs.RobustnessEvaluator.evaluate
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        attacked.extend((a.name, i) for a in self.attacks for i in self.indices)
+        return evaluate(self, *args, **kwargs)
+
+    monkeypatch.setattr(rs.RobustnessEvaluator, "evaluate", counted)
+    rungs = [rs.Rung(examples=4, attacks=["pruthi"]), rs.Rung(examples=9), rs.Rung()]
+    pipeline = rs.Pipeline(distiller, attacker, rungs=rungs)
+    genome = rs.templates.bag_of_words(**SMALL)
+    for rung in range(3):
+        metrics = pipeline(genome, seed=0, rung=rung)
+    assert len(attacked) == len(set(attacked)) == 24
+    assert exact(metrics) == exact(rs.Pipeline(distiller, attacker)(genome, seed=0))
+
+
+@pytest.mark.parametrize("missing", ["all", "training", "attacks"])
+def test_what_is_missing_is_made_again(parts: Any, tmp_path: Path, missing: str) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=[RUNGS[0], RUNGS[2]])
+    first = pipeline(genome, seed=1, rung=0)
+    (folder,) = (tmp_path / ".work").iterdir()
+    for file in list(folder.iterdir()):
+        if missing == "all" or file.name.startswith(missing):
+            file.unlink()
+    metrics = pipeline(genome, seed=1, rung=1)
+    assert exact(metrics) == exact(rs.Pipeline(*parts)(genome, seed=1))
+    assert exact(pipeline(genome, seed=1, rung=0)) == exact(first)  # a rung done again
+    assert exact(pipeline(genome, seed=1, rung=1)) == exact(metrics)
+
+
+def test_a_broken_file_of_results_is_made_again(parts: Any, tmp_path: Path) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=[RUNGS[0], RUNGS[2]])
+    pipeline(genome, seed=1, rung=0)
+    (file,) = (tmp_path / ".work").glob("*/attacks.json")
+    file.write_text(file.read_text()[:50])
+    assert exact(pipeline(genome, seed=1, rung=1)) == exact(rs.Pipeline(*parts)(genome, seed=1))
+
+
+def test_copies_in_other_processes_share_the_temporary_folder(parts: Any) -> None:
+    pipeline = rs.Pipeline(*parts, rungs=RUNGS)
+    copy = pickle.loads(pickle.dumps(pipeline))
+    assert copy._home == pipeline._home
+    home = pipeline._home
+    del pipeline
+    assert not home.exists()
+    assert copy._home.is_dir()  # as on a machine that does not have it
+    assert copy._home != home
+
+
+def test_a_child_inherits_and_its_line_can_be_made_again(parts: Any, tmp_path: Path) -> None:
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=[RUNGS[0], RUNGS[2]], inherit=True)
+    space = rs.SearchSpace(nodes=(1, 3), widths=(16,), embedding_widths=(16,))
+    grand = rs.templates.text_cnn(**SMALL)
+    middle = space.mutate(grand, seed=1)
+    child = space.mutate(middle, seed=2)
+    first = Parent(0, grand, 0, rung=0)
+    second = Parent(1, middle, 5, rung=1, parent=first)
+    pipeline(grand, **first.arguments)
+    for rung in range(2):
+        pipeline(middle, seed=5, rung=rung, parent=first)
+    metrics = pipeline(child, seed=7, rung=0, parent=second)
+    by_hand = parts[0].distill(grand, seed=0, epochs=1).student
+    by_hand = parts[0].distill(middle, seed=5, parent=by_hand).student
+    by_hand = parts[0].distill(child, seed=7, epochs=1, parent=by_hand).student
+    assert same(pipeline.load(child, seed=7, rung=0, parent=second), by_hand)
+    assert not same(pipeline.load(child, seed=7, rung=0), by_hand)
+    shutil.rmtree(tmp_path)  # no student is kept any more
+    assert exact(pipeline(child, seed=7, rung=0, parent=second)) == exact(metrics)
+    other = replace(second, seed=6)
+    assert pipeline.folder(child, seed=7, parent=other) != pipeline.folder(
+        child, seed=7, parent=second
+    )
+
+
+def test_latencies_tell_before_training(parts: Any) -> None:
+    genome = rs.templates.text_cnn(**SMALL)
+    space = rs.SearchSpace(
+        operators=["convolution", "max_pooling"], nodes=(1, 4), widths=(16,), embedding_widths=(16,)
+    )
+    table = LatencyTable.measure(space, repeats=2)
+    genome = space.sample(seed=0)
+    pipeline = rs.Pipeline(*parts, latencies=table)
+    latency = pipeline.cost(genome)["latency"]
+    assert latency > 0
+    assert pipeline(genome, seed=0)["latency"] == latency
+    assert "latency" not in rs.Pipeline(*parts).cost(genome)
+    with pytest.raises(ValueError, match="latencies are for 32 tokens and length=16"):
+        rs.Pipeline(*parts, latencies=table, length=16)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "text"),
+    [
+        ([rs.Rung(epochs=1)], "last rung must be the whole evaluation"),
+        ([rs.Rung(epochs=4), rs.Rung()], r"rungs\[0\].epochs=4: expected a whole number from 1"),
+        ([rs.Rung(epochs=2), rs.Rung(epochs=1), rs.Rung()], r"rungs\[1\].epochs=1"),
+        ([rs.Rung(examples=13), rs.Rung()], r"rungs\[0\].examples=13"),
+        ([rs.Rung(attacks=["pwws"]), rs.Rung()], "some of the evaluator's attacks"),
+        ([rs.Rung(attacks=()), rs.Rung()], "some of the evaluator's attacks"),
+        (
+            [rs.Rung(attacks=["pruthi"]), rs.Rung(attacks=["deepwordbug"]), rs.Rung()],
+            "leaves out the attack 'pruthi'",
+        ),
+        ([(1, 25)], "expected a Rung"),
+    ],
+)
+def test_rungs_that_do_not_go_up_are_refused(parts: Any, rungs: Any, text: str) -> None:
+    with pytest.raises(rs.errors.DataError, match=text):
+        rs.Pipeline(*parts, rungs=rungs)
+
+
+def test_a_rung_that_is_not_there(parts: Any) -> None:
+    with pytest.raises(ValueError, match="has rungs 0 to 2"):
+        rs.Pipeline(*parts, rungs=RUNGS)(rs.templates.bag_of_words(**SMALL), seed=0, rung=3)
+    with pytest.raises(ValueError, match="has rungs"):
+        rs.Pipeline(*parts)(rs.templates.bag_of_words(**SMALL), seed=0, rung=0)
+
+
+@pytest.mark.slow
+def test_a_search_with_rungs_and_inheritance(parts: Any, tmp_path: Path) -> None:
+    space = rs.SearchSpace(nodes=(1, 3), widths=(16,), embedding_widths=(8, 16))
+    fitness = rs.Fitness({"robustness": 1.0, "accuracy": 1.0})
+    given: dict[str, Any] = {"population": 2, "fidelity": rs.SuccessiveHalving(2), "seed": 1}
+
+    def pipeline(**own: Any) -> rs.Pipeline:
+        return rs.Pipeline(*parts, rungs=[RUNGS[0], RUNGS[2]], inherit=True, **own)
+
+    kept = pipeline(students=tmp_path / "students")
+    search = rs.Evolver(space, kept, fitness, **given).run(6, progress=False)
+    other = rs.Evolver(space, pipeline(), fitness, **given).run(6, progress=False)
+    assert [(t.key, t.state, t.parent, exact(dict(t.metrics))) for t in search.trials] == [
+        (t.key, t.state, t.parent, exact(dict(t.metrics))) for t in other.trials
+    ]
+    assert any(t.parent is not None for t in search.trials)
+    wanted = {t.weights for t in search.front} | {search.best.weights}
+    assert {str(path) for path in (tmp_path / "students").iterdir()} == wanted
+    report = parts[1].evaluate(other.best.student)
+    assert report.accuracy_under_attack == search.best.metrics["accuracy_under_attack"]
