@@ -6,6 +6,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?= --examples 20
+BENCH_ROUNDS ?= --benchmark-only --benchmark-min-rounds=3
 TORCH ?= 2.13.0
 # What that torch asks for where it is built for CUDA; elsewhere only its interpreter is used.
 TRITON ?= 3.7.1
@@ -44,8 +45,11 @@ demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
 test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
 	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
+# The other tests of attacks depend on neither TextAttack nor transformers.
+INTEROP_TESTS = $(shell grep -lE 'textattack|transformers|tokenizer|bert|greenlet' tests/attack/test_*.py)
+
 interop: $(STAMP_TA)  ## tests of attacks beside TextAttack, on transformers 4, in .venv-textattack
-	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal tests/attack $(PYTEST_ARGS)
+	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal $(INTEROP_TESTS) $(PYTEST_ARGS)
 
 # rosearch itself is read from this folder.
 $(STAMP_TA): requirements-textattack.lock
@@ -75,7 +79,7 @@ docs: $(STAMP)  ## HTML pages in docs/_build/html, warnings are errors
 # Benchmarks for pytest-benchmark are benchmarks/test_*.py; the other files are scripts.
 bench: $(STAMP)  ## quick benchmarks
 	@if ls benchmarks/test_*.py >/dev/null 2>&1; then \
-		$(PY) -m pytest -q benchmarks --benchmark-only --benchmark-min-rounds=3; fi
+		$(PY) -m pytest -q benchmarks $(BENCH_ROUNDS); fi
 	@if test -f benchmarks/attack_engine.py; then \
 		$(PY) benchmarks/attack_engine.py $(BENCH_ARGS); fi
 

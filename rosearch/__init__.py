@@ -24,10 +24,27 @@ if TYPE_CHECKING:
         distillation_losses,
     )
     from rosearch.errors import RosearchError
-    from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution, SearchResult
+    from rosearch.evolve import (
+        NSGA2,
+        SMSEMOA,
+        Evolver,
+        RandomSearch,
+        RayExecutor,
+        RegularizedEvolution,
+        SearchResult,
+        Strategy,
+        SuccessiveHalving,
+        SurrogateEvolution,
+        compare,
+        confirm,
+        load_search,
+        strategies,
+    )
     from rosearch.fitness import Fitness, FitnessTerm, Score, fitness_terms
     from rosearch.operators import EmbeddingOperator, Operator
     from rosearch.pipeline import Pipeline
+    from rosearch.report import Statistics, statistics, write_report
+    from rosearch.rungs import Rung
     from rosearch.space import Embedding, Genome, Node, SearchSpace, templates
     from rosearch.student import StudentConfig, StudentForSequenceClassification
 
@@ -36,6 +53,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "errors": "rosearch.errors",
     "operators": "rosearch.operators",
+    "strategies": "rosearch.evolve.strategies",
     "templates": "rosearch.space.templates",
 }
 _OBJECTS = {
@@ -49,24 +67,37 @@ _OBJECTS = {
     "Fitness": "rosearch.fitness",
     "FitnessTerm": "rosearch.fitness",
     "Genome": "rosearch.space",
+    "NSGA2": "rosearch.evolve",
     "Node": "rosearch.space",
     "Operator": "rosearch.operators",
     "Pipeline": "rosearch.pipeline",
     "RandomSearch": "rosearch.evolve",
+    "RayExecutor": "rosearch.evolve",
     "RegularizedEvolution": "rosearch.evolve",
     "RobustnessEvaluator": "rosearch.attack",
     "RobustnessReport": "rosearch.attack",
     "RosearchError": "rosearch.errors",
+    "Rung": "rosearch.rungs",
+    "SMSEMOA": "rosearch.evolve",
+    "SuccessiveHalving": "rosearch.evolve",
     "Score": "rosearch.fitness",
     "SearchResult": "rosearch.evolve",
     "SearchSpace": "rosearch.space",
+    "Statistics": "rosearch.report",
+    "Strategy": "rosearch.evolve",
     "StudentConfig": "rosearch.student",
     "StudentForSequenceClassification": "rosearch.student",
+    "SurrogateEvolution": "rosearch.evolve",
     "Teacher": "rosearch.distill",
     "TextDataset": "rosearch.data",
     "attacks": "rosearch.attack",
+    "compare": "rosearch.evolve",
+    "confirm": "rosearch.evolve",
     "distillation_losses": "rosearch.distill",
     "fitness_terms": "rosearch.fitness",
+    "load_search": "rosearch.evolve",
+    "statistics": "rosearch.report",
+    "write_report": "rosearch.report",
 }
 
 __all__ = [
@@ -80,28 +111,42 @@ __all__ = [
     "Fitness",
     "FitnessTerm",
     "Genome",
+    "NSGA2",
     "Node",
     "Operator",
     "Pipeline",
     "RandomSearch",
+    "RayExecutor",
     "RegularizedEvolution",
     "RobustnessEvaluator",
     "RobustnessReport",
     "RosearchError",
+    "Rung",
+    "SMSEMOA",
     "Score",
     "SearchResult",
     "SearchSpace",
+    "Statistics",
+    "Strategy",
     "StudentConfig",
     "StudentForSequenceClassification",
+    "SuccessiveHalving",
+    "SurrogateEvolution",
     "Teacher",
     "TextDataset",
     "__version__",
     "attacks",
+    "compare",
+    "confirm",
     "distillation_losses",
     "errors",
     "fitness_terms",
+    "load_search",
     "operators",
+    "statistics",
+    "strategies",
     "templates",
+    "write_report",
 ]
 
 

@@ -47,5 +47,9 @@ class EvaluationError(RosearchError, RuntimeError):
     """A candidate could not be trained or attacked; the search records it and goes on."""
 
 
+class StatisticsError(RosearchError, ValueError):
+    """A study that statistics cannot be made of: too few candidates, or measures without sense."""
+
+
 class KernelError(RosearchError, RuntimeError):
     """A backend was asked for by name and cannot compute the call."""

@@ -1,7 +1,8 @@
 """Tests for plug-ins: subclass a suite in a pytest module and name what it is to test."""
 
 from rosearch.attack.testing import AttackConformance
+from rosearch.evolve.testing import StrategySuite
 from rosearch.operators.testing import OperatorConformance
 from rosearch.operators.testing_embedding import EmbeddingConformance
 
-__all__ = ["AttackConformance", "EmbeddingConformance", "OperatorConformance"]
+__all__ = ["AttackConformance", "EmbeddingConformance", "OperatorConformance", "StrategySuite"]

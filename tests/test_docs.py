@@ -144,3 +144,18 @@ def test_the_page_on_architectures_runs_from_top_to_bottom(capsys):
     share, reasons = capsys.readouterr().out.splitlines()[-2:]
     assert 0.5 < float(share) < 1
     assert "expected a CUDA device" in reasons
+
+
+def test_the_page_on_strategies_runs_from_top_to_bottom(capsys):
+    page = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+    code = FENCE.findall(page)
+    assert len(code) == 4
+    values = {"__name__": "page"}
+    try:
+        exec(compile("\n".join(code), "strategies.md", "exec"), values)
+        assert "templates fit" in capsys.readouterr().out
+        assert values["search"].best.metrics["accuracy"] > 0.7
+        assert len(code[2].splitlines()) < 30
+        values["TestHillClimbing"]().test_proposals_are_in_the_space()
+    finally:
+        rosearch.strategies.unregister("hill_climbing")

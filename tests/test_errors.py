@@ -34,6 +34,7 @@ def test_every_error_is_caught_as_rosearch_error_and_survives_a_process(cls):
         (errors.StorageError, RuntimeError),
         (errors.StudyMismatchError, errors.StorageError),
         (errors.EvaluationError, RuntimeError),
+        (errors.StatisticsError, ValueError),
     ],
 )
 def test_errors_are_also_what_a_caller_would_guess(cls, builtin):

@@ -109,7 +109,8 @@ for name in rosearch.__all__:
     getattr(rosearch, name)
 print(json.dumps({
     "optional": sorted({m.partition(".")[0] for m in sys.modules} & {
-        "textattack", "flair", "ray", "dask", "matplotlib", "datasets", "nltk", "pytest"}),
+        "textattack", "flair", "ray", "dask", "matplotlib", "datasets", "nltk", "pytest", "sklearn",
+        "pandas"}),
     "environment": environment == dict(os.environ),
     "states": states == (random.getstate(), numpy.random.get_state()[1].tolist(),
                          torch.get_rng_state().tolist()),

@@ -1,0 +1,250 @@
+"""The command line: ``rosearch attack``, ``rosearch report``, ``rosearch resources``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import rosearch
+from rosearch.errors import DataError, MissingResourceError, RosearchError
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_LONGEST_CELL = 10_000_000
+"""Characters of one cell; the csv module's own limit is below what documents have."""
+
+
+def main(line: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        line: Arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0, or 1 where the error stream says what went wrong.
+    """
+    options = _parser().parse_args(line)
+    try:
+        options.run(options)
+    except (RosearchError, OSError, ValueError, ImportError) as error:
+        sys.stderr.write(f"rosearch {options.command}: error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped\n")
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rosearch", description="Attack classifiers and report on searches of students."
+    )
+    parser.add_argument("--version", action="version", version=f"rosearch {rosearch.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    attack = commands.add_parser(
+        "attack",
+        help="attack a classifier and say what is left of its accuracy",
+        description="Attack a Hugging Face sequence classifier, or a student of rosearch.",
+    )
+    attack.add_argument("model", metavar="MODEL", help="folder, or name on the Hugging Face Hub")
+    attack.add_argument(
+        "--data", required=True, metavar="FILE|NAME",
+        help="a .csv, .tsv or .jsonl file, or a data set of the Hub: NAME or NAME:CONFIGURATION",
+    )  # fmt: skip
+    attack.add_argument(
+        "--recipe", required=True, nargs="+", metavar="NAME", help="one registered attack or more"
+    )
+    attack.add_argument("--examples", type=int, default=200, metavar="N", help="default: 200")
+    attack.add_argument("--seed", type=int, default=0, help="of the choice of examples; default: 0")
+    attack.add_argument(
+        "--text", default="text", metavar="COLUMN[,COLUMN]",
+        help="column of the texts, two for pairs; default: text",
+    )  # fmt: skip
+    attack.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
+    attack.add_argument("--split", default="test", help="of a data set of the Hub; default: test")
+    attack.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there")
+    attack.add_argument("--html", type=Path, metavar="FILE", help="write a page for people there")
+    attack.set_defaults(run=_attack)
+
+    report = commands.add_parser(
+        "report",
+        help="write the report of a study into one HTML file",
+        description="Write front, history, best student, statistics and costs of a study.",
+    )
+    report.add_argument("storage", metavar="STORAGE", help="URL of the storage, or an SQLite file")
+    report.add_argument(
+        "study", metavar="STUDY", nargs="?", help="name; may be left out where there is one only"
+    )
+    report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE")
+    report.add_argument(
+        "--robustness", action="append", default=[], metavar="NAME=FILE",
+        help="a report that `rosearch attack --json` wrote; the best student's is named best",
+    )  # fmt: skip
+    report.add_argument("--student", metavar="FOLDER", help="where the best student is saved")
+    report.add_argument("--title", help="heading; default: the study's name")
+    report.set_defaults(run=_report)
+
+    resources = commands.add_parser(
+        "resources", help="list what attacks need, what is here, and how to get the rest"
+    )
+    resources.set_defaults(run=_resources)
+    for command in (attack, report):
+        command.add_argument(
+            "--import", dest="imports", action="append", default=[], metavar="MODULE",
+            help="import a module first, which registers attacks, operators or fitness terms",
+        )  # fmt: skip
+    return parser
+
+
+def _attack(options: argparse.Namespace) -> None:
+    _import(options.imports)
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from rosearch.quiet import quiet_transformers
+
+    with quiet_transformers():
+        model: Any = AutoModelForSequenceClassification.from_pretrained(options.model).eval()
+        tokenizer: Any = AutoTokenizer.from_pretrained(options.model)
+    names = {int(k): str(v) for k, v in model.config.id2label.items()}
+    data = _data(options, [names[k] for k in sorted(names)])
+    evaluator = rosearch.RobustnessEvaluator(
+        options.recipe, data, examples=options.examples, seed=options.seed
+    )
+    report = evaluator.evaluate(model, tokenizer)
+    for name, one in (*report.attacks.items(), ("all together", report)):
+        if one is not report or len(report.attacks) != 1:
+            sys.stdout.write(f"{name}: {one}\n")
+    if options.json:
+        options.json.write_text(report.to_json(), encoding="utf-8")
+    if options.html:
+        options.html.write_text(_page(options.model, report.to_html()), encoding="utf-8")
+
+
+def _report(options: argparse.Namespace) -> None:
+    _import(options.imports)
+    reports = {}
+    for given in options.robustness:
+        name, equals, file = given.partition("=")
+        if not (name and equals and file):
+            raise ValueError(f"Expected --robustness NAME=FILE, such as best=best.json: {given!r}")
+        reports[name] = rosearch.RobustnessReport.from_json(Path(file).read_text(encoding="utf-8"))
+    search = rosearch.load_search(options.storage, options.study)
+    path = rosearch.write_report(
+        search, options.out, reports=reports, student=options.student, title=options.title
+    )
+    sys.stdout.write(f"{search}\nwritten: {path}\n")
+
+
+def _resources(_: argparse.Namespace) -> None:
+    from rosearch.attack.resources import status
+
+    sys.stdout.write(f"{status()}\n")
+
+
+def _import(modules: Sequence[str]) -> None:
+    """Import what the user names, modules of the working folder too."""
+    if modules and "" not in sys.path:
+        sys.path.insert(0, "")
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _page(model: str, body: str) -> str:
+    from html import escape
+
+    title = f"{escape(model)} under attack"
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title></head><body><h1>{title}</h1>{body}</body></html>"
+    )
+
+
+def _data(options: argparse.Namespace, classes: Sequence[str]) -> rosearch.TextDataset:
+    columns = tuple(options.text.split(","))
+    if len(columns) > 2:
+        raise DataError(f"Expected one column of texts, or two for pairs; got {options.text!r}.")
+    path = Path(options.data)
+    if path.suffix.lower() in {*_SEPARATORS, ".jsonl"}:
+        return _from_file(path, columns, options.label, classes)
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise MissingResourceError(
+            f"{options.data!r} is no .csv, .tsv or .jsonl file, and data sets of the Hub need the "
+            f"package datasets: pip install 'rosearch[hub]'"
+        ) from error
+    name, _, configuration = options.data.partition(":")
+    split = load_dataset(name, configuration or None, split=options.split)
+    text = columns[0] if len(columns) == 1 else (columns[0], columns[1])
+    return rosearch.TextDataset.from_hf(split, text=text, label=options.label)
+
+
+def _from_file(
+    path: Path, columns: tuple[str, ...], label: str, classes: Sequence[str]
+) -> rosearch.TextDataset:
+    """Labelled texts of a file; a label is a class index or one of the model's class names."""
+    texts: list[Any] = []
+    labels: list[int] = []
+    for number, row in _rows(path):
+        where = f"{path}, line {number}"
+        for column in (*columns, label):
+            if row.get(column) is None:
+                raise DataError(
+                    f"{where} has no column {column!r}, only {', '.join(map(str, row))}. Name the "
+                    f"columns with --text and --label."
+                )
+        values = [row[column] for column in columns]
+        texts.append(values[0] if len(values) == 1 else tuple(values))
+        labels.append(_label(row[label], classes, where))
+    if not texts:
+        raise DataError(f"{path} has no examples.")
+    return rosearch.TextDataset(texts, labels, classes=classes)
+
+
+def _label(value: Any, classes: Sequence[str], where: str) -> int:
+    text = str(value).strip()
+    if text in classes:
+        return classes.index(text)
+    if text.isdecimal():
+        return int(text)
+    raise DataError(
+        f"{where}: the label {text!r} is neither a class index nor one of the model's classes, "
+        f"{', '.join(classes)}."
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row with the number of its last line."""
+    separator = _SEPARATORS.get(path.suffix.lower())
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if separator is not None:
+            csv.field_size_limit(_LONGEST_CELL)
+            # Texts of a .tsv hold no tabs, and quotes in them are quotes.
+            reader = (
+                csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+                if separator == "\t"
+                else csv.DictReader(file, delimiter=separator)
+            )
+            try:
+                for row in reader:
+                    yield reader.line_num, row
+            except csv.Error as error:
+                raise DataError(f"{path}, line {reader.line_num}: {error}.") from error
+            return
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}, line {number} is no JSON: {error}.") from error
+            if not isinstance(found, dict):
+                raise DataError(f"{path}, line {number}: expected a JSON object.")
+            yield number, found

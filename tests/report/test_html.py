@@ -1,0 +1,238 @@
+"""The report as a file: what is in it, and that nothing in it can act."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+import rosearch as rs
+from rosearch.errors import DataError
+from rosearch.evolve import SearchResult
+from rosearch.report.html_charts import Axis, Point, Range, point_chart, range_chart
+from rosearch.report.html_compare import attacked_examples, estimates
+from rosearch.report.html_metrics import MISSING, Metric, duration, metric
+from tests.report import made_up
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+class Page(HTMLParser):
+    """What a browser would make of the file: elements, and the text of each script."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts, self._inside = [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+        self._inside = tag
+
+    def handle_data(self, data):
+        if self._inside == "script" and self.scripts:
+            self.scripts[-1] += data
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+
+def write(tmp_path, search=None, **options):
+    path = rs.write_report(search or made_up.study(12), tmp_path / "report.html", **options)
+    return path.read_text(encoding="utf-8")
+
+
+def test_names_and_failures_are_shown_not_run(tmp_path):
+    search = made_up.study(12, name=EVIL, failure=EVIL)
+    text = write(
+        tmp_path, search, title=EVIL, student=EVIL, compared={EVIL: {"accuracy": 0.5, EVIL: 1.0}},
+        reports={"best": made_up.report((f"film {EVIL}",)), EVIL: made_up.report(attack=EVIL)},
+    )  # fmt: skip
+    page = Page(text)
+    assert len(page.scripts) == 2  # the data and ours
+    assert [tag for tag, _ in page.elements if tag == "img"] == ["img"]  # the graph
+    assert not [a for _, attributes in page.elements for a in attributes if a.startswith("on")]
+    assert "&lt;script&gt;alert(1)" in text
+    assert json.loads(page.scripts[0])["marks"]  # not cut short by the end of a script in a name
+
+
+def test_the_policy_allows_our_style_and_script_only(tmp_path):
+    page = Page(text := write(tmp_path))
+    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL).group(1)
+    for content in (style, page.scripts[1]):
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert not [a for _, a in page.elements if "style" in a]
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path):
+    page = Page(write(tmp_path))
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+
+
+def test_two_hundred_candidates_fit_in_a_megabyte(tmp_path):
+    path = rs.write_report(
+        made_up.study(200), tmp_path / "r.html", statistics=made_up.statistics(),
+        reports={"best": made_up.report()},
+    )  # fmt: skip
+    assert 100_000 < path.stat().st_size < 1_000_000
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_sections_say_what_is_missing(tmp_path):
+    few = write(tmp_path)
+    assert "There are no statistics:" in few
+    assert "No robustness report was given" in few
+    assert "1 failed, 1 running" in few
+    assert "OutOfMemoryError: CUDA out of memory" in few
+    empty = write(tmp_path, SearchResult("empty", (), ()))
+    assert "No candidate has been evaluated with success yet." in empty
+    assert "Nobody measured how long" in empty
+    assert "carries no settings" in empty
+
+
+def test_nothing_feasible_is_said(tmp_path):
+    fitness = rs.Fitness({"accuracy": 1.0}, constraints={"accuracy": (0.99, None)})
+    text = write(tmp_path, made_up.study(12, fitness))
+    assert "No candidate meets the constraints; this one breaks them least" in text
+
+
+def test_stopped_candidates_are_told_apart(tmp_path):
+    search = made_up.study(12)
+    chosen = {t.number for t in (search.best, *search.front)}
+    k = next(t.number for t in search.trials if t.score and t.number not in chosen)
+    trials = [replace(t, rung=1 if t.score else None) for t in search.trials]
+    trials[k] = replace(trials[k], state="stopped", rung=0)
+    search = replace(search, trials=tuple(trials))
+    text = write(tmp_path, search)
+    assert "1 stopped early, after rung 0" in text
+    assert text.count('class="point stopped"') == 3  # front, history, seconds
+
+
+def test_statistics_and_sentences(tmp_path):
+    text = write(tmp_path, statistics=made_up.statistics(), reports=made_up.report(), examples=3)
+    assert "Finding 7." in text
+    assert "2 more findings" in text
+    assert "1.50 to ∞" in text
+    assert text.count("<del>") >= 3
+    assert text.count('class="text"') == 3
+    assert "a &lt;b&gt;dull&lt;/b&gt;" in text
+    assert "(95 %: 28.7 to 72.0)" not in text
+    low, high = made_up.report().accuracy_under_attack_interval
+    assert f"(95 %: {100 * low:.1f} to {100 * high:.1f})" in text
+
+
+def test_reports_take_the_place_of_the_searchs_figures(tmp_path):
+    search = made_up.study(12)
+    text = write(
+        tmp_path, search, reports={"best": made_up.report(), "elsewhere": made_up.report()},
+        compared={"TextCNN": search.trials[2]},
+    )  # fmt: skip
+    table = text[text.index("Figures of the best student") :]
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", table)[:3]
+    assert rows[0].startswith(f"Best found (candidate {search.best.number})")
+    assert "afresh, n = 15" in rows[0]
+    assert "46.7 (24.8 to 69.9)" in rows[0]
+    assert "in the search, n = 100" in rows[1]
+    assert rows[2].startswith("elsewhere")
+
+
+def test_several_objectives_have_a_history_each(tmp_path):
+    text = write(tmp_path, made_up.study(12, made_up.PARETO))
+    assert [f'id="history-{k}"' in text for k in (1, 2, 3, 4)] == [True, True, True, False]
+
+
+def test_without_matplotlib_the_graph_is_in_words(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    text = write(tmp_path)
+    assert "<img" not in text
+    assert "A picture of the graph needs matplotlib" in text
+    assert "<details open>" in text
+
+
+def test_the_code_that_loads_the_best_student(tmp_path):
+    import html
+
+    search = made_up.study(12)
+    text = write(tmp_path, search)
+    code = html.unescape(re.search(r'id="load-code"[^>]*>(.*?)</pre>', text, re.DOTALL).group(1))
+
+    class Distiller:
+        def distill(self, genome, *, seed):
+            self.asked = genome.key, seed
+            return self
+
+        @property
+        def student(self):
+            return self
+
+        def save_pretrained(self, folder):
+            self.saved = folder
+
+    distiller = Distiller()
+    exec(code, {"distiller": distiller})
+    assert distiller.asked == (search.best.key, search.best.seed)
+    assert distiller.saved == "best"
+    assert "from_pretrained(&#39;runs/best&#39;)" in write(tmp_path, search, student="runs/best")
+
+
+def test_what_is_no_search_or_report_is_refused(tmp_path):
+    with pytest.raises(DataError, match="Expected a SearchResult"):
+        rs.write_report([], tmp_path / "r.html")
+    with pytest.raises(DataError, match="Expected a RobustnessReport for 'best'"):
+        write(tmp_path, reports={"best": {"accuracy": 1.0}})
+    with pytest.raises(OSError, match="nowhere"):
+        rs.write_report(made_up.study(12), tmp_path / "nowhere" / "r.html")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 4e6), (0.81, 0.8101), (5, 5), (0, 0)])
+def test_ticks_are_round_and_inside(low, high):
+    axis = Axis.of("x", [low, high], 50, 400)
+    places = [tick.at for tick in axis.ticks]
+    assert 2 <= len(places) <= 10
+    assert places == sorted(places)
+    assert all(50 <= at <= 400 for at in places)
+    for tick in axis.ticks:
+        value = float(tick.text.replace(",", ""))
+        assert axis.place(value) == pytest.approx(tick.at, abs=0.2)
+
+
+def test_charts_have_room_for_intervals():
+    nan = float("nan")
+    points = [Point(1, 2, "best", "", low=-5, high=9), Point(nan, nan, "other", "")]
+    chart = point_chart("t", "x", "y", points, steps=[(1, 2), (3, 4)])
+    assert chart.y.low < -5 < 9 < chart.y.high
+    assert chart.line.startswith("M")
+    ranges = range_chart("t", "x", [Range("a" * 99, 0.5, None, None, "")], reference=0.0)
+    assert ranges.zero is not None
+    assert len(ranges.rows[0][1].name) < 40
+
+
+def test_metrics_in_words():
+    assert metric("accuracy").spoken(0.8766) == "87.7 %"
+    assert metric("parameters").text(4_560_000) == "4.56"
+    assert metric("my_own").label == "My own"
+    assert Metric("x", "X").text(float("nan")) == MISSING
+    assert Metric("x", "X").text(123456.0) == "123,456"
+    assert [duration(s) for s in (12.34, 250, 12000)] == ["12.3 s", "4 min 10 s", "3 h 20 min"]
+
+
+def test_intervals_need_the_number_of_examples():
+    assert attacked_examples(made_up.settings(examples=50)) == 50
+    assert attacked_examples({"evaluate": {"callable": "f"}}) is None
+    found = estimates({"accuracy_under_attack": 0.5, "accuracy": 0.8}, 100)
+    assert found["accuracy_under_attack"].low == pytest.approx(0.404, abs=1e-3)
+    assert found["accuracy"].low is None
+    assert estimates({"accuracy_under_attack": 0.5}, None)["accuracy_under_attack"].low is None

@@ -1,0 +1,179 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import rosearch as rs
+from rosearch import cli
+from tests.evolve.evaluations import FITNESS, SPACE, synthetic
+
+CSV = 'text,label\n"a fine, moving film",1\na dull film,0\n"a ""great"" film",1\n'
+
+
+@pytest.fixture
+def study(tmp_path):
+    """An SQLite file with a finished study."""
+    file = tmp_path / "search.db"
+    evolver = rs.Evolver(
+        SPACE, synthetic, FITNESS, storage=f"sqlite:///{file}", study="films", population=4
+    )
+    evolver.run(candidates=6, progress=False)
+    return file
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A folder with a tiny classifier and its tokenizer."""
+    from transformers import (
+        BertConfig,
+        BertForSequenceClassification,
+        BertTokenizerFast,
+    )
+
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] a film fine dull great moving ##s".split()
+    letters = [c for k in range(26) for c in (chr(97 + k), f"##{chr(97 + k)}")]
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join([*words, *letters, ",", '"']))
+    config = BertConfig(
+        vocab_size=len(words) + len(letters) + 2, hidden_size=16, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=16, id2label={0: "bad", 1: "good"},
+        label2id={"bad": 0, "good": 1},
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+def test_attack_writes_the_report(model, tmp_path, capsys):
+    data, out, page = (tmp_path / name for name in ("data.csv", "out.json", "out.html"))
+    data.write_text(CSV)
+    line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug"]
+    assert cli.main([*line, "--json", str(out), "--html", str(page)]) == 0
+    report = rs.RobustnessReport.from_json(out.read_text())
+    assert report.n == 3
+    assert sorted(r.label for r in report.examples) == [0, 1, 1]
+    assert capsys.readouterr().out == f"deepwordbug: {report.attacks['deepwordbug']}\n"
+    assert "<!doctype html>" in page.read_text()
+    assert cli.main([*line, "--examples", "2"]) == 0
+    assert "n = 2" in capsys.readouterr().out
+
+
+def test_attack_with_several_recipes(model, tmp_path, capsys):
+    data = tmp_path / "data.csv"
+    data.write_text(CSV)
+    line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug", "pruthi"]
+    assert cli.main(line) == 0
+    out = capsys.readouterr().out
+    assert [row.split(":")[0] for row in out.splitlines()] == [
+        "deepwordbug", "pruthi", "all together",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'x,y,c\n"a, b",c d,good\nq,r,0\n'),
+        ("a.tsv", "x\ty\tc\na, b\tc d\tgood\nq\tr\t0\n"),
+        (
+            "a.jsonl",
+            '{"x": "a, b", "y": "c d", "c": "good"}\n\n{"x": "q", "y": "r", "c": 0}\n',
+        ),
+    ],
+)
+def test_files_of_texts_and_of_pairs(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    pairs = cli._from_file(path, ("x", "y"), "c", ["bad", "good"])
+    assert pairs.texts == (("a, b", "c d"), ("q", "r"))
+    assert np.array_equal(pairs.labels, [1, 0])
+    assert pairs.classes == ("bad", "good")
+    assert cli._from_file(path, ("y",), "c", ["bad", "good"]).texts == ("c d", "r")
+
+
+def test_quotes_in_a_tsv_are_quotes(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('text\tlabel\n"odd\t1\nsay "so"\t0\n')
+    assert cli._from_file(path, ("text",), "label", ["0", "1"]).texts == ('"odd', 'say "so"')
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "sentence,label\nx,1\n", "line 2 has no column 'text', only sentence, label"),
+        ("a.csv", "text,label\nx,fine\n", "line 2: the label 'fine' is neither"),
+        ("a.csv", "text,label\n", "has no examples"),
+        ("a.csv", "text,label\nonly\n", "has no column 'label'"),
+        ("a.jsonl", "{x}\n", "line 1 is no JSON"),
+        ("a.jsonl", "[1]\n", "line 1: expected a JSON object"),
+        ("a.csv", "text,label\nx,7\n", "Label 7 of example 0 is outside"),
+    ],
+)
+def test_bad_data_is_named(model, tmp_path, capsys, name, content, said):
+    path = tmp_path / name
+    path.write_text(content)
+    line = ["attack", str(model), "--data", str(path), "--recipe", "deepwordbug"]
+    assert cli.main(line) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("rosearch attack: error: ")
+    assert said in error
+
+
+def test_an_unknown_recipe_is_named(model, tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text(CSV)
+    assert cli.main(["attack", str(model), "--data", str(path), "--recipe", "nothing"]) == 1
+    assert "deepwordbug" in capsys.readouterr().err
+
+
+def test_report_of_a_study(study, model, tmp_path, capsys):
+    data, found = tmp_path / "data.csv", tmp_path / "best.json"
+    data.write_text(CSV)
+    attack = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug"]
+    assert cli.main([*attack, "--json", str(found)]) == 0
+    out = tmp_path / "report.html"
+    line = ["report", str(study), "--out", str(out), "--robustness", f"best={found}"]
+    assert cli.main([*line, "--title", "Films & more"]) == 0
+    text = out.read_text()
+    assert "<h1>Films &amp; more</h1>" in text
+    assert "afresh, n = 3" in text
+    assert f"written: {out}" in capsys.readouterr().out
+    assert cli.main(["report", f"sqlite:///{study}", "films", "--out", str(out)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.db"], "there is no file"),
+        (["{study}", "other"], "no study 'other' is there. Studies: 'films'"),
+        (["{study}", "--robustness", "best.json"], "Expected --robustness NAME=FILE"),
+        (["{study}", "--robustness", "best=none.json"], "none.json"),
+        (["{study}", "--import", "no_such_module"], "no_such_module"),
+    ],
+)
+def test_report_says_what_is_wrong(study, capsys, arguments, said):
+    line = [a.replace("{study}", str(study)) for a in arguments]
+    assert cli.main(["report", *line]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_resources(capsys):
+    assert cli.main(["resources"]) == 0
+    assert "WordNet" in capsys.readouterr().out
+
+
+def test_help_needs_neither_torch_nor_transformers():
+    code = (
+        "import json, sys\nfrom rosearch.cli import main\n"
+        "try:\n    main(['attack', '--help'])\nexcept SystemExit as end:\n    status = end.code\n"
+        "print(json.dumps([status, [m for m in ('torch', 'transformers') if m in sys.modules]]))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(ran.stdout.splitlines()[-1]) == [0, []]
+    assert "--recipe" in ran.stdout
