@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -191,7 +192,9 @@ class Distiller:
             if not hasattr(callback, "on_train_begin"):
                 raise TypeError(f"Expected a transformers.TrainerCallback, got {callback!r}.")
         check_hardening(augmentation, adversary, needs=mix.needs, epochs=epochs)
-        check_perturbation(perturbation, needs=mix.needs, compiled=optimization.get("compile"))
+        check_perturbation(
+            perturbation, needs=mix.needs, compiled=optimization.get("compile"), epochs=epochs
+        )
         self.teacher = teacher
         self.train = train
         self.dev = dev
@@ -238,6 +241,14 @@ class Distiller:
             if part is not None:
                 settings[name] = dict(part.settings)
         return settings
+
+    @property
+    def first_counted(self) -> int:
+        """The first epoch, from 1, that can be the best: where robust training has set in."""
+        first = 1 if self.adversary is None else self.adversary.first
+        if isinstance(self.perturbation, WordPerturbation):
+            first = max(first, math.ceil(self.perturbation.ramp * self.optimization.epochs) + 1)
+        return first
 
     def config(self, genome: Genome) -> StudentConfig:
         """The configuration of the genome's student."""

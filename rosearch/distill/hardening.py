@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -324,17 +325,21 @@ def check_hardening(
         )
 
 
-def check_perturbation(perturbation: Any, *, needs: frozenset[str], compiled: Any) -> None:
+def check_perturbation(
+    perturbation: Any, *, needs: frozenset[str], compiled: Any, epochs: int
+) -> None:
     """Refuse a perturbation that cannot be trained by.
 
     Args:
         perturbation: The perturbation, if any.
         needs: What the losses read of the teacher.
         compiled: How students are compiled, if at all.
+        epochs: Of the whole training.
 
     Raises:
         TypeError: It is none.
-        ValueError: Students are compiled; or words are replaced, and a loss compares tokens.
+        ValueError: Students are compiled; or words are replaced, and a loss compares tokens, or no
+            epoch begins at full weight.
     """
     if perturbation is None:
         return
@@ -348,8 +353,16 @@ def check_perturbation(perturbation: Any, *, needs: frozenset[str], compiled: An
             "A perturbation changes the embedding in every pass, and a compiled student is "
             "fixed. Leave out compile=, or the perturbation."
         )
+    if not isinstance(perturbation, WordPerturbation):
+        return
+    if perturbation.ramp > (epochs - 1) / epochs:
+        raise ValueError(
+            f"ramp={perturbation.ramp}: the weight is full after {perturbation.ramp * epochs:.1f} "
+            f"of {epochs} epochs, so none begins with it, and only such can be the best. Train "
+            f"longer, or lower the ramp to {math.floor(100 * (epochs - 1) / epochs) / 100} at most."
+        )
     compared = sorted(needs & {"hidden_states", "values"})
-    if compared and isinstance(perturbation, WordPerturbation):
+    if compared:
         raise ValueError(
             f"A WordPerturbation trains changed texts to the teacher's answer to the text as it "
             f"was, and a loss compares {compared[0]} token by token, which the two do not share. "

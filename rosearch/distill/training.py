@@ -318,9 +318,11 @@ class _Fit:
 
     def _patience_is_over(self) -> bool:
         patience = self.optimization.patience
-        if patience is None or not self.history:
+        # Before the first epoch that counts, robust training has only begun.
+        counted = [epoch for epoch in self.history if epoch.counted]
+        if patience is None or not counted:
             return False
-        return self.history[-1].number - best_epoch(self.history).number >= patience
+        return counted[-1].number - best_epoch(counted).number >= patience
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(

@@ -140,6 +140,26 @@ class TestTraining:
         result = make(teacher, parts, ramp=0.5, epochs=4).distill(templates.bag_of_words(**SMALL))
         assert [epoch.counted for epoch in result.history] == [False, False, True, True]
 
+    def test_patience_begins_with_the_first_epoch_that_counts(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        distiller = make(teacher, parts, ramp=0.75, epochs=8, learning_rate=1e-9, patience=1)
+        # It learns nothing, so that no epoch is better than the one before.
+        history = distiller.distill(templates.bag_of_words(**SMALL)).history
+        assert distiller.first_counted == 7
+        assert [epoch.counted for epoch in history] == [False] * 6 + [True] * 2
+
+    @pytest.mark.parametrize(("ramp", "epochs"), [(0.8, 4), (1.0, 9), (0.5, 1)])
+    def test_a_ramp_that_leaves_no_epoch(
+        self,
+        teacher: Teacher,
+        parts: tuple[TextDataset, TextDataset],
+        ramp: float,
+        epochs: int,
+    ) -> None:
+        with pytest.raises(ValueError, match=r"none begins with it.*Train longer"):
+            make(teacher, parts, ramp=ramp, epochs=epochs)
+
     @pytest.mark.parametrize(
         "settings",
         [{"precision": "bfloat16"}, {"micro_batch_size": 8}, {"embedding_updates": "lazy"}],
