@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import importlib
 import json
@@ -68,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     attack.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
     attack.add_argument("--split", default="test", help="of a data set of the Hub; default: test")
+    attack.add_argument(
+        "--device", metavar="NAME",
+        help="where the model runs, such as cpu or cuda:0; default: the GPU where there is one",
+    )  # fmt: skip
     attack.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there")
     attack.add_argument("--html", type=Path, metavar="FILE", help="write a page for people there")
     attack.set_defaults(run=_attack)
@@ -87,6 +92,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a report that `rosearch attack --json` wrote; the best student's is named best",
     )  # fmt: skip
     report.add_argument("--student", metavar="FOLDER", help="where the best student is saved")
+    report.add_argument(
+        "--majority", default="0.5", metavar="SHARE",
+        help="share of the most frequent class: statistics leave out students that are no better; "
+        "none keeps all; default: 0.5",
+    )  # fmt: skip
+    report.add_argument(
+        "--accuracy-examples", type=int, default=200, metavar="N",
+        help="examples that accuracy was measured on, to tell who is no better; default: 200",
+    )  # fmt: skip
     report.add_argument("--title", help="heading; default: the study's name")
     report.set_defaults(run=_report)
 
@@ -110,6 +124,7 @@ def _attack(options: argparse.Namespace) -> None:
 
     with quiet_transformers():
         model: Any = AutoModelForSequenceClassification.from_pretrained(options.model).eval()
+        _move(model, options.device)
         tokenizer: Any = AutoTokenizer.from_pretrained(options.model)
     names = {int(k): str(v) for k, v in model.config.id2label.items()}
     data = _data(options, [names[k] for k in sorted(names)])
@@ -126,8 +141,22 @@ def _attack(options: argparse.Namespace) -> None:
         options.html.write_text(_page(options.model, report.to_html()), encoding="utf-8")
 
 
+def _move(model: Any, device: str | None) -> None:
+    from rosearch import encoding
+
+    place = device or str(encoding.default_device())
+    try:
+        model.to(place)
+    except (RuntimeError, AssertionError) as error:  # PyTorch's for names and for what is not there
+        raise ValueError(
+            f"Expected --device cpu, cuda or cuda:0; {place} cannot be used: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
 def _report(options: argparse.Namespace) -> None:
     _import(options.imports)
+    majority = _share(options.majority)
     reports = {}
     for given in options.robustness:
         name, equals, file = given.partition("=")
@@ -136,9 +165,24 @@ def _report(options: argparse.Namespace) -> None:
         reports[name] = rosearch.RobustnessReport.from_json(Path(file).read_text(encoding="utf-8"))
     search = rosearch.load_search(options.storage, options.study)
     path = rosearch.write_report(
-        search, options.out, reports=reports, student=options.student, title=options.title
+        search,
+        options.out,
+        reports=reports,
+        student=options.student,
+        title=options.title,
+        majority=majority,
+        accuracy_examples=options.accuracy_examples,
     )
     sys.stdout.write(f"{search}\nwritten: {path}\n")
+
+
+def _share(given: str) -> float | None:
+    if given == "none":
+        return None
+    with contextlib.suppress(ValueError):
+        if 0 < float(given) < 1:
+            return float(given)
+    raise ValueError(f"Expected --majority SHARE, from 0 to 1, or none; got {given!r}.")
 
 
 def _resources(_: argparse.Namespace) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +21,17 @@ from rosearch.caching import share
 from rosearch.distill import Distiller
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
-from rosearch.rungs import Rung, ScratchFolder, Work, checked
+from rosearch.rungs import Rung, Work, checked
+from rosearch.scratch import ScratchFolder, remove_old
 from rosearch.space import Genome, LatencyTable
 from rosearch.space.costs import parts
 from rosearch.student import StudentForSequenceClassification, latency, student_cost
 
 if TYPE_CHECKING:
     from rosearch.evolve import Parent
+
+_SAVING = ".student-"
+"""How the names of folders begin in which students are while they are saved."""
 
 
 class Pipeline:
@@ -93,6 +100,16 @@ class Pipeline:
         self.keep_all = keep_all
         self.length = length
         self._scratch = ScratchFolder() if self.plan or self.inherits else None
+        for place, rung in enumerate(self.plan):
+            if (rung.epochs or 0) < distiller.first_counted:
+                warnings.warn(
+                    f"rungs[{place}] ends after epochs={rung.epochs}, and robust training has set "
+                    f"in from epoch {distiller.first_counted} on (Distiller.first_counted): its "
+                    f"students are judged before they are hardened. Train longer there, or let "
+                    f"robust training begin earlier.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
 
     @property
     def rungs(self) -> int:
@@ -126,8 +143,8 @@ class Pipeline:
                 its own, so that all candidates face the same one.
             rung: How far, from 0; ``None`` for the whole evaluation. :meth:`finish` removes what is
                 kept for the next rung.
-            parent: The candidate whose weights it inherits, which is trained again if its student
-                is not kept.
+            parent: The candidate whose weights it inherits, which is trained again, and kept, if
+                its student is not.
 
         Returns:
             ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack``,
@@ -141,24 +158,21 @@ class Pipeline:
             ValueError: There is no such rung.
         """
         start = time.perf_counter()
-        origin = None if parent is None else self.load(parent.genome, **parent.arguments)
+        origin = self._origin(parent)
         if rung is None:
             result = self.distiller.distill(genome, seed=seed, parent=origin)
             report = self.attacker.evaluate(result.student)
-            before = 0.0
         else:
             step = self._step(rung)
             work = self._work(genome, seed, parent)
-            before = work.seconds
             result = self.distiller.distill(
                 genome,
                 seed=seed,
                 epochs=step.epochs,
-                checkpoint=work.checkpoint(rung),
+                checkpoint=work.checkpoint(rung, origin),
                 parent=origin,
             )
             report, reports = work.attack(result.student, step)
-        del origin
         student = result.student
         metrics = {
             "accuracy": result.accuracy,
@@ -173,9 +187,9 @@ class Pipeline:
             metrics["latency"] = latency(student, length=self.length)
         if self.students is not None or self.inherits:
             self._keep(student, self._folder(genome, seed, rung, parent))
-        seconds = before + time.perf_counter() - start
+        seconds = time.perf_counter() - start
         if rung is not None:
-            work.store(student, reports, rung=rung, seconds=seconds)
+            seconds = work.store(student, reports, rung=rung, seconds=seconds, parent=origin)
             if rung > 0:
                 shutil.rmtree(self._folder(genome, seed, rung - 1, parent), ignore_errors=True)
         return {**metrics, "seconds": seconds}
@@ -226,7 +240,8 @@ class Pipeline:
             genome: The architecture.
             seed: Of its evaluation.
             rung: How far it was evaluated.
-            parent: The candidate whose weights it inherited; trained again, too, if need be.
+            parent: The candidate whose weights it inherited; trained again, too, if need be, and
+                then kept, as it may have more children.
         """
         if self.students is not None or self.inherits:
             folder = self._folder(genome, seed, rung, parent)
@@ -234,9 +249,19 @@ class Pipeline:
                 with quiet_transformers():
                     student: Any = StudentForSequenceClassification.from_pretrained(folder)
                 return student.to(self.distiller.device).eval()  # type: ignore[no-any-return]
-        origin = None if parent is None else self.load(parent.genome, **parent.arguments)
+        origin = self._origin(parent)
         epochs = None if rung is None else self._step(rung).epochs
         return self.distiller.distill(genome, seed=seed, epochs=epochs, parent=origin).student
+
+    def _origin(self, parent: Parent | None) -> StudentForSequenceClassification | None:
+        if parent is None:
+            return None
+        student = self.load(parent.genome, **parent.arguments)
+        if self.inherits:
+            folder = self._folder(parent.genome, **parent.arguments)
+            if not folder.is_dir():
+                self._keep(student, folder, replace=False)  # others may have begun to read one
+        return student
 
     def discard(
         self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
@@ -269,7 +294,9 @@ class Pipeline:
     def _work(self, genome: Genome, seed: int, parent: Parent | None) -> Work:
         return Work(self._home / ".work" / self._name(genome, seed, parent), self.attacker)
 
-    def _folder(self, genome: Genome, seed: int, rung: int | None, parent: Parent | None) -> Path:
+    def _folder(
+        self, genome: Genome, seed: int, rung: int | None = None, parent: Parent | None = None
+    ) -> Path:
         name = self._name(genome, seed, parent)
         is_whole = rung is None or rung == len(self.plan) - 1
         return self._home / (name if is_whole else f"{name}-{rung}")
@@ -286,16 +313,24 @@ class Pipeline:
         digest = hashlib.blake2b(made_by.encode(), digest_size=4).hexdigest()
         return f"{genome.key}-{seed}-{digest}"
 
-    def _keep(self, student: StudentForSequenceClassification, folder: Path) -> None:
+    def _keep(
+        self, student: StudentForSequenceClassification, folder: Path, *, replace: bool = True
+    ) -> None:
         # Saved beside its place and moved there, so that a killed process leaves no half student.
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".student-"))
+        remove_old(folder.parent, _SAVING)
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_SAVING))
         try:
             with quiet_transformers():
-                student.save_pretrained(scratch)
-            share(scratch)
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.rename(folder)
-        except BaseException:
+                student.save_pretrained(scratch / "new")
+            share(scratch / "new")
+            if replace:
+                with contextlib.suppress(OSError):  # mostly there is none
+                    folder.rename(scratch / "old")
+            (scratch / "new").rename(folder)
+        except OSError as error:
+            # Another process has put the same student there meanwhile.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            raise

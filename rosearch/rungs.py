@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,12 +106,17 @@ class Work:
         self.folder = folder
         self._attacker = attacker
 
-    def checkpoint(self, rung: int) -> Path:
+    def checkpoint(self, rung: int, parent: StudentForSequenceClassification | None = None) -> Path:
         """Where training up to ``rung`` puts its state; that of the rung below to begin with.
 
         Each rung has its own file, so that a rung can be repeated while a higher one is under way.
+
+        Args:
+            rung: The rung.
+            parent: Whose weights are inherited. A file belongs to these very weights: on another
+                machine the parent may have come out differently in the last bits.
         """
-        own, below = self._training(rung), self._training(rung - 1)
+        own, below = self._training(rung, parent), self._training(rung - 1, parent)
         if not own.exists() and below.exists():
             scratch = own.with_suffix(f".{os.getpid()}.tmp")
             shutil.copyfile(below, scratch)
@@ -159,24 +162,35 @@ class Work:
         *,
         rung: int,
         seconds: float,
-    ) -> None:
-        """Keep the reports for the next rung, and drop the training of the rung below."""
+        parent: StudentForSequenceClassification | None = None,
+    ) -> float:
+        """Keep the reports for the next rung, and drop the training of the rung below.
+
+        Args:
+            student: As it is after the rung.
+            reports: From :meth:`attack`.
+            rung: The rung that is done.
+            seconds: Time that it took.
+            parent: As for :meth:`checkpoint`.
+
+        Returns:
+            Time that this rung and those below took, as far as their files are here. Of a rung that
+            was repeated the longest time counts, as the others found its files.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        taken = self._read().get("rung_seconds", {})
+        taken[str(rung)] = max(seconds, taken.get(str(rung), 0.0))
         data = {
             "student": weights_digest(student.state_dict()),
-            "seconds": seconds,
+            "rung_seconds": taken,
             "reports": {name: report.to_json() for name, report in reports.items()},
         }
         scratch = self._results.with_suffix(f".{os.getpid()}.tmp")
         scratch.write_text(json.dumps(data), encoding="utf-8")
         share(scratch)
         scratch.replace(self._results)
-        self._training(rung - 1).unlink(missing_ok=True)
-
-    @property
-    def seconds(self) -> float:
-        """Time that the rungs below took, as far as their files are here."""
-        return float(self._read().get("seconds", 0.0))
+        self._training(rung - 1, parent).unlink(missing_ok=True)
+        return float(sum(taken.get(str(below), 0.0) for below in range(rung + 1)))
 
     def remove(self) -> None:
         """Delete the files, if there are any."""
@@ -188,8 +202,9 @@ class Work:
     def _results(self) -> Path:
         return self.folder / "attacks.json"
 
-    def _training(self, rung: int) -> Path:
-        return self.folder / f"training-{rung}.safetensors"
+    def _training(self, rung: int, parent: StudentForSequenceClassification | None) -> Path:
+        weights = "" if parent is None else f"-{weights_digest(parent.state_dict())}"
+        return self.folder / f"training-{rung}{weights}.safetensors"
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -214,29 +229,3 @@ def _first(report: RobustnessReport, count: int) -> RobustnessReport:
         seconds=report.seconds,
         settings=report.settings,
     )
-
-
-class ScratchFolder:
-    """A temporary folder that the processes of one machine share, made when it is first needed.
-
-    It is removed with the process that made it.
-    """
-
-    def __init__(self) -> None:
-        self._path: Path | None = None
-
-    @property
-    def path(self) -> Path:
-        """The folder; another one on a machine that does not have it."""
-        if self._path is None or not self._path.is_dir():
-            self._path = Path(tempfile.mkdtemp(prefix="rosearch-"))
-            weakref.finalize(self, _remove, self._path, os.getpid())
-        return self._path
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_path": self.path}  # copies in other processes are to find the same one
-
-
-def _remove(path: Path, pid: int) -> None:
-    if os.getpid() == pid:  # a forked child must not take it from its parent
-        shutil.rmtree(path, ignore_errors=True)

@@ -8,10 +8,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import rosearch as rs
 from rosearch import cli
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
+from tests.report import made_up
 
 CSV = 'text,label\n"a fine, moving film",1\na dull film,0\n"a ""great"" film",1\n'
 
@@ -125,6 +127,36 @@ def test_bad_data_is_named(model, tmp_path, capsys, name, content, said):
     assert said in error
 
 
+def attacked_on(model, tmp_path, monkeypatch, *options):
+    """The device that the model is on when it is attacked."""
+    data, devices = tmp_path / "data.csv", []
+    data.write_text(CSV)
+
+    def evaluate(self, victim, tokenizer):
+        devices.extend({str(tensor.device) for tensor in victim.state_dict().values()})
+        return made_up.report()
+
+    monkeypatch.setattr(rs.RobustnessEvaluator, "evaluate", evaluate)
+    line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug", *options]
+    assert cli.main(line) == 0
+    return devices
+
+
+def test_attack_runs_on_the_device_there_is(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("rosearch.encoding.default_device", lambda: torch.device("meta"))
+    assert attacked_on(model, tmp_path, monkeypatch) == ["meta"]
+    assert attacked_on(model, tmp_path, monkeypatch, "--device", "cpu") == ["cpu"]
+
+
+@pytest.mark.parametrize("name", ["nowhere", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(model, tmp_path, capsys, name):
+    data = tmp_path / "data.csv"
+    data.write_text(CSV)
+    line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug"]
+    assert cli.main([*line, "--device", name]) == 1
+    assert f"Expected --device cpu, cuda or cuda:0; {name} cannot" in capsys.readouterr().err
+
+
 def test_an_unknown_recipe_is_named(model, tmp_path, capsys):
     path = tmp_path / "a.csv"
     path.write_text(CSV)
@@ -148,6 +180,27 @@ def test_report_of_a_study(study, model, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (0.5, 200)),
+        (["--majority", "0.6", "--accuracy-examples", "872"], (0.6, 872)),
+        (["--majority", "none"], (None, 200)),
+    ],
+)
+def test_report_takes_what_near_chance_means(study, tmp_path, monkeypatch, arguments, expected):
+    asked = []
+
+    def compute(search, *, majority, examples):
+        asked.append((majority, examples))
+        return made_up.statistics()
+
+    monkeypatch.setattr("rosearch.report.html_statistics.compute", compute)
+    out = tmp_path / "report.html"
+    assert cli.main(["report", str(study), "--out", str(out), *arguments]) == 0
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["nowhere.db"], "there is no file"),
@@ -155,6 +208,7 @@ def test_report_of_a_study(study, model, tmp_path, capsys):
         (["{study}", "--robustness", "best.json"], "Expected --robustness NAME=FILE"),
         (["{study}", "--robustness", "best=none.json"], "none.json"),
         (["{study}", "--import", "no_such_module"], "no_such_module"),
+        (["{study}", "--majority", "half"], "Expected --majority SHARE, from 0 to 1, or none"),
     ],
 )
 def test_report_says_what_is_wrong(study, capsys, arguments, said):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,48 @@ def test_kept_student_is_the_evaluated_one(pipeline: rs.Pipeline) -> None:
         torch.equal(a, b) for a, b in zip(kept.parameters(), again.parameters(), strict=True)
     )
     assert not list(folder.parent.glob(".student-*"))
+
+
+def test_a_student_that_another_process_keeps_meanwhile_is_accepted(
+    pipeline: rs.Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path)
+    student = pipeline.distiller.distill(genome, seed=0).student
+    folder = keeping.folder(genome, seed=0)
+    rename = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        if target == folder and not folder.exists():
+            student.save_pretrained(folder)  # the other process is quicker
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    for _ in range(2):  # anew, and where there is one
+        keeping._keep(student, folder)
+        kept = keeping.load(genome, seed=0)
+        assert all(
+            torch.equal(a, b) for a, b in zip(kept.parameters(), student.parameters(), strict=True)
+        )
+        assert list(tmp_path.iterdir()) == [folder]
+    made = (folder / "config.json").stat().st_ino
+    keeping._keep(student, folder, replace=False)
+    assert (folder / "config.json").stat().st_ino == made
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_killed_processes_left_while_they_saved_is_swept(
+    pipeline: rs.Pipeline, tmp_path: Path
+) -> None:
+    now = time.time()
+    for name, age in {".student-old": 25, ".student-new": 23, "other-old": 25}.items():
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (now - age * 3600,) * 2)
+    keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path)
+    genome = rs.templates.bag_of_words(**SMALL)
+    keeping(genome, seed=0)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {".student-new", "other-old", keeping.folder(genome, seed=0).name}
 
 
 def test_all_students_stay_where_asked(pipeline: rs.Pipeline, tmp_path: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 import rosearch as rs
+from rosearch.attack import AdversarialTexts
 from rosearch.evolve import Parent
 from rosearch.space import LatencyTable
 
@@ -133,6 +137,78 @@ def test_a_broken_file_of_results_is_made_again(parts: Any, tmp_path: Path) -> N
     (file,) = (tmp_path / ".work").glob("*/attacks.json")
     file.write_text(file.read_text()[:50])
     assert exact(pipeline(genome, seed=1, rung=1)) == exact(rs.Pipeline(*parts)(genome, seed=1))
+
+
+def test_a_rung_that_is_repeated_does_not_take_longer(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()  # every evaluation takes one second
+    monkeypatch.setattr("rosearch.pipeline.time", SimpleNamespace(perf_counter=clock.__next__))
+    genome = rs.templates.bag_of_words(**SMALL)
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=RUNGS)
+    told = [pipeline(genome, seed=0, rung=rung)["seconds"] for rung in (0, 0, 0, 1, 1, 0, 2)]
+    assert told == [1, 1, 1, 2, 2, 1, 3]
+
+
+def test_a_parent_that_differs_in_one_bit_is_another_parent(parts: Any, tmp_path: Path) -> None:
+    rungs = [RUNGS[0], RUNGS[2]]
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=rungs, inherit=True)
+    genome = rs.templates.bag_of_words(**SMALL)
+    parent = Parent(0, rs.templates.text_cnn(**SMALL), 0, rung=1)
+    pipeline(genome, seed=1, rung=0, parent=parent)
+    # On another machine the parent has been trained again.
+    origin = pipeline.load(parent.genome, **parent.arguments)
+    with torch.no_grad():
+        next(origin.parameters()).flatten()[0].add_(1e-6)
+    folder = pipeline.folder(parent.genome, **parent.arguments)
+    shutil.rmtree(folder)
+    origin.save_pretrained(folder)
+    metrics = pipeline(genome, seed=1, rung=1, parent=parent)
+    result = parts[0].distill(genome, seed=1, parent=origin)
+    assert metrics["accuracy"] == result.accuracy
+    assert same(pipeline.load(genome, seed=1, rung=1, parent=parent), result.student)
+
+
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_a_line_of_parents_is_trained_again_once(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_folder: bool
+) -> None:
+    trained: list[int] = []
+    distill = rs.Distiller.distill
+
+    def counted(self: Any, genome: Any, *, seed: int, **kwargs: Any) -> Any:
+        trained.append(seed)
+        return distill(self, genome, seed=seed, **kwargs)
+
+    monkeypatch.setattr(rs.Distiller, "distill", counted)
+    pipeline = rs.Pipeline(*parts, students=tmp_path if has_folder else None, inherit=True)
+    genome = rs.templates.bag_of_words(**SMALL)
+    line = Parent(0, genome, 10)
+    for number in (1, 2):
+        line = Parent(number, genome, 10 + number, parent=line)
+    for seed in (20, 21):
+        pipeline(genome, seed=seed, parent=line)
+    assert trained == [10, 11, 12, 20, 21]
+
+
+def test_rungs_that_end_before_robust_training_sets_in_are_warned_of(parts: Any) -> None:
+    distiller, attacker = parts
+    adversary = AdversarialTexts("deepwordbug", first=3)
+    hardened = rs.Distiller(
+        distiller.teacher, distiller.train, distiller.dev, epochs=3, adversary=adversary,
+        progress=False,
+    )  # fmt: skip
+    with pytest.warns(RuntimeWarning, match=r"first_counted") as caught:
+        rs.Pipeline(hardened, attacker, rungs=RUNGS)
+    told = [str(warning.message) for warning in caught]
+    assert len(told) == 2
+    for place, epochs in enumerate((1, 2)):
+        assert f"rungs[{place}] ends after epochs={epochs}" in told[place]
+        assert "from epoch 3 on" in told[place]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rs.Pipeline(hardened, attacker, rungs=[rs.Rung(examples=4), rs.Rung()])
+        rs.Pipeline(distiller, attacker, rungs=RUNGS)
 
 
 def test_copies_in_other_processes_share_the_temporary_folder(parts: Any) -> None:

@@ -19,16 +19,20 @@ _STATES: dict[TrialState, _State] = {
 }
 
 
-def identity(genome: Genome, seed: int, parent: int | None) -> dict[str, Any]:
+def identity(
+    genome: Genome, seed: int, parent: int | None, planned_for: int | None
+) -> dict[str, Any]:
     """What is known before the evaluation.
 
     Args:
         genome: The architecture.
         seed: Of its evaluation.
         parent: Number of the trial whose weights it inherits.
+        planned_for: Number of the trial that the genome was proposed for, if known.
     """
-    known = {"genome": genome.to_json(), "key": genome.key, "seed": int(seed)}
-    return known if parent is None else {**known, "parent": parent}
+    known = {"genome": genome.to_json(), "key": genome.key, "seed": int(seed), "parent": parent}
+    # The last: a killed process has written all of it or is seen not to have.
+    return known | {"planned_for": planned_for}
 
 
 def finished_rungs(trial: FrozenTrial) -> list[dict[str, Any]]:
@@ -93,4 +97,5 @@ def record(
         weights=attributes.get("weights"),
         line=parent,
         loader=loader,
+        planned_for=attributes.get("planned_for"),
     )

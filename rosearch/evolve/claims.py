@@ -6,9 +6,12 @@ evaluated afresh, several times each, on text that the search has not seen.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
+from concurrent.futures import wait as wait_for
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +19,17 @@ from tqdm.auto import tqdm
 
 from rosearch.errors import DataError, EvaluationError
 from rosearch.evolve.confirmation import Confirmation, ConfirmationFile, Confirmed, ConfirmedRun
-from rosearch.evolve.executors import process_pool
-from rosearch.evolve.processes import Outcome, Shared, evaluate_candidate, evaluate_shared
-from rosearch.evolve.records import Candidate, Failure, TrialRecord
+from rosearch.evolve.executors import Workers
+from rosearch.evolve.processes import Outcome, WorkerStartError, lost
+from rosearch.evolve.records import Candidate, TrialRecord
 from rosearch.evolve.result import SearchResult
 from rosearch.evolve.settings import describe, plain
 from rosearch.fitness import rank_order
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
+
+_POLL_SECONDS = 1.0
+"""How long to wait at a time; on Windows, Ctrl-C is noticed only in between."""
 
 
 def confirm(
@@ -41,7 +47,9 @@ def confirm(
     """Evaluate the best candidates of a search again, and say how sure their figures are.
 
     Each is trained from scratch with several seeds that the search did not use. An evaluation that
-    fails is recorded, and the others go on. Every candidate gets the same seeds.
+    fails is recorded, and the others go on. One whose process dies is tried once more by itself,
+    then recorded as ``"WorkerLost"``. Every candidate gets the same seeds. Ctrl-C ends the
+    processes at once and keeps what is finished in ``storage``.
 
     Args:
         search: What ``Evolver.run`` or ``load_search`` gave.
@@ -56,8 +64,8 @@ def confirm(
         seed: Root of the seeds of training, where ``seeds`` is a number.
         storage: A file (JSON) that keeps what is finished, for the same call to go on from
             there; with other ``top``, ``seeds`` or ``genomes`` it adds to it.
-        executor: ``None`` evaluates here, one after the other; a number makes a pool of so many
-            processes; or any :class:`concurrent.futures.Executor`, which stays yours.
+        executor: ``None`` evaluates here, one after the other; a number in so many processes; or
+            any :class:`concurrent.futures.Executor`, which stays yours.
         progress: Whether to show a bar after two seconds.
 
     Returns:
@@ -67,9 +75,12 @@ def confirm(
         DataError: The attacker of ``pipeline`` attacks examples that the search's attacker
             attacked, as far as the settings of both tell.
         EvaluationError: The search has no candidate that was evaluated in full, and no
-            ``genomes`` are given; or ``pipeline`` cannot be sent to worker processes.
+            ``genomes`` are given; ``pipeline`` cannot be sent to worker processes; a process
+            died at its start; or an executor of yours is broken.
         StudyMismatchError: The file ``storage`` was made with another pipeline.
-        ValueError: ``top`` or ``seeds`` is out of range, or a name stands for two candidates.
+        TypeError: ``executor`` is none of these.
+        ValueError: ``top``, ``seeds`` or ``executor`` is out of range, or a name stands for two
+            candidates.
     """
     refuse_seen_examples(search.settings.get("evaluate", {}), describe(pipeline))
     chosen = {**_best(search, top), **_named(genomes or {})}
@@ -87,12 +98,13 @@ def confirm(
         for genome, _ in chosen.values():
             check(genome)
     keyed = {genome.key: genome for genome, _ in chosen.values()}
-    jobs = [
-        Candidate(place, genome, number)
-        for place, genome in enumerate(keyed.values())
+    missing = [
+        (genome, number)
+        for genome in keyed.values()
         for number in numbers
         if (genome.key, number) not in file.runs
     ]
+    jobs = [Candidate(i, genome, number) for i, (genome, number) in enumerate(missing)]
     bar = tqdm(
         total=len(keyed) * len(numbers),
         initial=len(keyed) * len(numbers) - len(jobs),
@@ -101,12 +113,18 @@ def confirm(
         delay=2,
         disable=not progress,
     )
+
+    def record(job: Candidate, outcome: Outcome) -> None:
+        metrics = outcome.metrics or {}
+        run = ConfirmedRun(job.seed, metrics, outcome.failure, outcome.seconds)
+        file.add(job.genome.key, run)
+        bar.update()
+
     with bar:
-        for job, outcome in _evaluated(pipeline, jobs, executor):
-            metrics = outcome.metrics or {}
-            run = ConfirmedRun(job.seed, metrics, outcome.failure, outcome.seconds)
-            file.add(job.genome.key, run)
-            bar.update()
+        if jobs:
+            # Of a caller's executor all is asked at once: not every one tells how much it takes.
+            with Workers(pipeline, executor, workers=len(jobs)) as workers:
+                _Round(workers, record).run(jobs)
     return Confirmation(
         search.study,
         tuple(
@@ -189,36 +207,70 @@ def _seeds(seeds: int | Sequence[int], root: int, used: set[int]) -> list[int]:
     return numbers
 
 
-def _evaluated(
-    evaluate: Callable[..., Mapping[str, float]],
-    jobs: Sequence[Candidate],
-    executor: Executor | int | None,
-) -> Iterator[tuple[Candidate, Outcome]]:
-    """The jobs and what came of them, as they finish."""
-    if executor is None:
-        for candidate in jobs:
-            yield candidate, evaluate_candidate(evaluate, candidate)
-        return
-    if isinstance(executor, int):
-        with process_pool(executor) as pool:
-            yield from _evaluated(evaluate, jobs, pool)
-        return
-    # A pool of processes is sent the evaluation once a process; others have ways of their own.
-    shared = Shared.of(evaluate) if isinstance(executor, ProcessPoolExecutor) else None
-    waiting: dict[Future[Outcome], Candidate] = {}
-    try:
-        for candidate in jobs:
-            if shared is not None:
-                future = executor.submit(evaluate_shared, shared, candidate)
-            else:
-                future = executor.submit(evaluate_candidate, evaluate, candidate)
-            waiting[future] = candidate
-        for future in as_completed(waiting):
+class _Round:
+    """Evaluates jobs, as many at a time as the workers take.
+
+    Args:
+        workers: Where.
+        record: Called with every job and what came of it, as they finish.
+    """
+
+    def __init__(self, workers: Workers, record: Callable[[Candidate, Outcome], None]) -> None:
+        self._workers = workers
+        self._record = record
+        self._open: dict[Future[Outcome], Candidate] = {}
+        self._alone: deque[Candidate] = deque()
+        self._tried: set[int] = set()
+
+    def run(self, jobs: Sequence[Candidate]) -> None:
+        """Evaluate all of them; an interrupt leaves those recorded that are finished."""
+        waiting = deque(jobs)
+        try:
+            while waiting or self._open or self._alone:
+                while waiting and len(self._open) < self._workers.count:
+                    if self._submit(waiting.popleft()).done():
+                        break  # some executors evaluate at once: record it before the next
+                if self._alone and not self._open:
+                    self._submit(self._alone.popleft())
+                self._collect()
+        except BaseException:
+            self._keep_finished()
+            raise
+
+    def _submit(self, job: Candidate) -> Future[Outcome]:
+        try:
+            future = self._workers.submit(job)
+        except BrokenExecutor as error:
+            raise EvaluationError(
+                f"The executor takes no more work ({error}). What is finished is in the file "
+                f"storage=, if there is one: call confirm again with a new executor, or with "
+                f"executor=1, which replaces a process that dies."
+            ) from error
+        self._open[future] = job
+        return future
+
+    def _collect(self) -> None:
+        done, _ = wait_for(self._open, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            job = self._open[future]
             try:
                 outcome = future.result()
-            except Exception as error:  # noqa: BLE001 - a worker that died is that run's failure
-                outcome = Outcome(None, Failure.from_exception(error), 0.0)
-            yield waiting[future], outcome
-    finally:
-        for future in waiting:
+            except WorkerStartError:
+                raise
+            except Exception as error:  # noqa: BLE001 - of the worker, not of the candidate
+                # Dask has itself tried several times before it gives up.
+                if job.number not in self._tried and type(error).__name__ != "KilledWorker":
+                    self._tried.add(job.number)
+                    self._alone.append(job)
+                    del self._open[future]
+                    continue
+                outcome = lost(error)
+            self._record(job, outcome)
+            del self._open[future]
+
+    def _keep_finished(self) -> None:
+        for future, job in self._open.items():
             future.cancel()
+            if future.done() and not future.cancelled() and future.exception() is None:
+                with contextlib.suppress(Exception):  # the error that ended it is the one to show
+                    self._record(job, future.result())

@@ -22,6 +22,8 @@ Values = npt.NDArray[np.float64]
 
 _POINTS = 200
 """Places at which curves over seconds are drawn."""
+_FEWEST = 6
+"""The median is between the extremes of n runs with 1 - 2 / 2^n, which is 0.94 for 5."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,22 @@ class SimulatedRun:
 
 @dataclass(frozen=True)
 class Summary:
-    """How one strategy did; medians over its runs, with 95 % intervals.
+    """How one strategy did; medians over its runs, with intervals of at least 95 %.
+
+    A median is the mean of the two in the middle where the number of runs is even, so that it is
+    infinite where only half of them came near the best known fitness.
 
     Attributes:
         strategy: Its name.
         runs: Number of searches.
         reached: Share of them that came within the share of the best known fitness.
         evaluations: Median number of candidates until then; infinite where most did not.
-        evaluations_interval: Its interval, by order statistics.
+        evaluations_interval: Its interval, by order statistics; NaN with fewer than 6 runs, whose
+            extremes hold the median less often.
         seconds: Median simulated time until then.
         seconds_interval: Its interval.
-        speedup: The baseline's median seconds over this one's; NaN where both are infinite.
+        speedup: The baseline's median seconds over this one's; NaN where both are infinite
+            or both 0.
         p_value: Of the two-sided Mann-Whitney test of the seconds against the baseline's; NaN for
             the baseline itself.
         final: Median fitness at the end.
@@ -110,16 +117,18 @@ class Comparison:
     ) -> tuple[Values, Values, Values, Values]:
         """The best fitness so far: places, median, lower and upper quartile over the runs.
 
-        NaN where the runs had found nothing yet. A run that ended earlier keeps its last value.
+        A quartile between two runs is the outer one. NaN where the runs had found nothing yet. A
+        run that ended earlier keeps its last value.
         """
         runs = self._runs(strategy)
         if by == "evaluations":
             places = np.arange(1.0, max(len(run.best) for run in runs) + 1)
         else:
             places = np.linspace(0, max(float(run.seconds[-1]) for run in runs), _POINTS)
-        rows = [_at(run, places, by) for run in runs]
-        low, median, high = np.quantile(np.array(rows), [0.25, 0.5, 0.75], axis=0, method="lower")
-        return places, _finite(median), _finite(low), _finite(high)
+        rows = np.array([_at(run, places, by) for run in runs])
+        low = np.quantile(rows, 0.25, axis=0, method="lower")
+        high = np.quantile(rows, 0.75, axis=0, method="higher")
+        return places, _finite(np.median(rows, axis=0)), _finite(low), _finite(high)
 
     def summary(self, *, share: float = 0.01, baseline: str | None = None) -> tuple[Summary, ...]:
         """One record a strategy.
@@ -140,18 +149,17 @@ class Comparison:
         runs = self._runs(name)
         evaluations = self.reached(name, share=share)
         seconds = self.reached(name, share=share, by="seconds")
-        median = _median(seconds)
-        theirs = _median(against)
+        median, theirs = float(np.median(seconds)), float(np.median(against))
         decided = sum(len(run.best) for run in runs)
         return Summary(
             name,
             len(runs),
             float(np.isfinite(seconds).mean()),
-            _median(evaluations),
+            float(np.median(evaluations)),
             _interval(evaluations),
             median,
             _interval(seconds),
-            math.nan if math.isinf(median) and math.isinf(theirs) else theirs / median,
+            _ratio(theirs, median),
             math.nan if name == baseline else _rank_test(seconds, against),
             float(np.median([run.best[-1] for run in runs])),
             1000 * sum(run.deciding for run in runs) / decided,
@@ -190,9 +198,9 @@ class Comparison:
                 s.strategy,
                 f"{s.reached:.0%}",
                 f"{s.evaluations:.4g}",
-                "{:.4g} to {:.4g}".format(*s.evaluations_interval),
+                _span(s.evaluations_interval),
                 f"{s.seconds:.4g}",
-                "{:.4g} to {:.4g}".format(*s.seconds_interval),
+                _span(s.seconds_interval),
                 "-" if math.isnan(s.speedup) else f"{s.speedup:.2f}",
                 "-" if math.isnan(s.p_value) else f"{s.p_value:.1g}",
                 f"{s.final:.4f}",
@@ -256,13 +264,20 @@ def _finite(values: Values) -> Values:
     return np.where(np.isinf(values), np.nan, values)
 
 
-def _median(values: Values) -> float:
-    """The median; of an even number the upper of the two in the middle, which may be infinite."""
-    return float(np.sort(values)[len(values) // 2])
+def _ratio(a: float, b: float) -> float:
+    if a == b and (a == 0 or math.isinf(a)):
+        return math.nan
+    return math.inf if b == 0 else a / b
+
+
+def _span(interval: tuple[float, float]) -> str:
+    return "-" if math.isnan(interval[0]) else "{:.4g} to {:.4g}".format(*interval)
 
 
 def _interval(values: Values) -> tuple[float, float]:
     """A 95 % interval of the median by order statistics, with the normal approximation."""
+    if len(values) < _FEWEST:
+        return math.nan, math.nan
     half = 1.96 * math.sqrt(len(values)) / 2
     low = max(0, math.floor(len(values) / 2 - half))
     high = min(len(values) - 1, math.ceil(len(values) / 2 + half))

@@ -181,10 +181,14 @@ class ConfirmationFile:
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(dir=self._path.parent, prefix=".confirm-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1)
-        share(Path(scratch))
-        Path(scratch).replace(self._path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(data, file, indent=1)
+            share(Path(scratch))
+            Path(scratch).replace(self._path)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
 
     def _read(self, path: Path) -> None:
         try:

@@ -129,7 +129,7 @@ class Evolver:
         self.overlap = overlap
         self.fidelity = chosen(fidelity, evaluate)
         self._rungs = rungs_of(evaluate)
-        self._students = Students(evaluate, keep=keep)
+        self._students = Students(evaluate, fitness, keep=keep)
         self._ledger = self._open_ledger(storage, study)
         self._proposals = Proposals(
             space,
@@ -201,8 +201,8 @@ class Evolver:
         if candidates < 1:
             raise ValueError(f"candidates is a number of at least 1, got {candidates!r}.")
         if sum(t.state != "running" for t in self._ledger.trials()[:candidates]) < candidates:
-            self._students.tidy(lambda: self.result, search_is_over=False)
-            runner = Runner(self.evaluate, self._proposals, self._ledger, self.tell)
+            self._students.tidy(self._ledger.trials(), search_is_over=False)
+            runner = Runner(self.evaluate, self._proposals, self._ledger, self._record)
             runner.run(
                 candidates,
                 executor=executor,
@@ -210,7 +210,7 @@ class Evolver:
                 time_limit=time_limit,
                 progress=progress,
             )
-            self._students.tidy(lambda: self.result, search_is_over=True)
+            self._students.tidy(self._ledger.trials(), search_is_over=True)
         return self.result
 
     @property
@@ -242,7 +242,13 @@ class Evolver:
                 finished.
         """
         candidate = self._proposals.take_up(ASKED_LEASE_SECONDS, own=False)
-        return candidate or self._proposals.propose(ASKED_LEASE_SECONDS)
+        candidate = candidate or self._proposals.propose(ASKED_LEASE_SECONDS)
+        if candidate is None:
+            raise EvaluationError(
+                f"The next candidate waits until those up to overlap={self.overlap} before it "
+                f"are finished. Tell their outcome first."
+            )
+        return candidate
 
     def tell(
         self,
@@ -263,15 +269,44 @@ class Evolver:
             raises; ``"running"`` where it goes on to its next rung.
 
         Raises:
-            EvaluationError: The candidate, or this rung of it, is finished already.
+            EvaluationError: The candidate, or this rung of it, is finished already, or it is not of
+                this study.
         """
         if (candidate.rung is None) != (self.fidelity is None):
             raise EvaluationError(
                 f"Candidate {candidate.number} has rung={candidate.rung}, and the study has "
                 f"{self._rungs} rungs. Tell what ask() gave."
             )
-        before = self._students.kept(lambda: self.result)
-        recorded = not candidate.is_settled(self._ledger.trials()[candidate.number])
+        trials = self._ledger.trials()
+        if candidate.number >= len(trials) or not candidate.is_of(trials[candidate.number]):
+            raise EvaluationError(
+                f"Candidate {candidate.number} with the genome {candidate.genome.key} and the seed "
+                f"{candidate.seed} is not of the study {self._ledger.study!r}. Tell what ask() of "
+                f"this study gave."
+            )
+        trial = self._record(candidate, outcome, seconds, trials)
+        if trial is None:
+            trial = self._ledger.trials()[candidate.number]
+            what = f"is {trial.state}" if trial.state != "running" else f"has rung {trial.rung}"
+            raise EvaluationError(
+                f"Candidate {candidate.number} {what} already; nothing was recorded."
+            )
+        if trial.state == "running":
+            self._ledger.release(candidate.number)  # for whoever asks next
+        return trial
+
+    def _record(
+        self,
+        candidate: Candidate,
+        outcome: Mapping[str, float] | BaseException | Failure,
+        seconds: float | None,
+        trials: Sequence[TrialRecord] | None = None,
+    ) -> TrialRecord | None:
+        """As :meth:`tell`; ``None`` where another process was faster, and nothing was recorded."""
+        trials = trials or self._ledger.trials()
+        trial = trials[candidate.number]
+        recorded = candidate.is_of(trial) and not candidate.is_settled(trial)
+        self._students.learn(trials)
         if isinstance(outcome, BaseException):
             outcome = Failure.from_exception(outcome)
         if recorded and not isinstance(outcome, Failure):
@@ -281,17 +316,15 @@ class Evolver:
             except Exception as error:  # noqa: BLE001 - a term is anyone's code
                 outcome = Failure.from_exception(error)
             else:
-                recorded = self._evaluated(candidate, metrics, score, seconds)
+                recorded = self._evaluated(candidate, metrics, score, seconds, trials)
         if recorded and isinstance(outcome, Failure):
             recorded = self._ledger.fail(candidate.number, outcome, seconds)
-        trial = self._ledger.trials()[candidate.number]
         if not recorded:
-            what = f"is {trial.state}" if trial.state != "running" else f"has rung {trial.rung}"
-            raise EvaluationError(
-                f"Candidate {candidate.number} {what} already; nothing was recorded."
-            )
+            return None
+        trials = self._ledger.trials()
+        trial = trials[candidate.number]
         if trial.state != "running":
-            self._students.ended(trial, before, lambda: self.result)
+            self._students.ended(trial, trials)
         return trial
 
     def _evaluated(
@@ -300,6 +333,7 @@ class Evolver:
         metrics: Mapping[str, float],
         score: Score,
         seconds: float | None,
+        trials: Sequence[TrialRecord],
     ) -> bool:
         """Record what a candidate came to, and what follows from it; whether it was recorded."""
         number, rung, weights = candidate.number, candidate.rung, self._students.where(candidate)
@@ -307,7 +341,7 @@ class Evolver:
             return self._ledger.complete(number, metrics, score, seconds, weights=weights)
         state: Literal["running", "stopped", "complete"] = "complete"
         if rung < self._rungs - 1:
-            known = [t for t in self._proposals.known_to(number) if t.number != number]
+            known = [t for t in self._proposals.known_to(number, trials) if t.number != number]
             others = [t.scores[rung] for t in known if len(t.scores) > rung]
             state = "running" if self.fidelity.goes_on(score, others, rung=rung) else "stopped"
         return self._ledger.rung(

@@ -44,7 +44,9 @@ class SuccessiveHalving(Fidelity):
     decision made once, when the candidate has finished the rung, as Optuna and Syne Tune do: it
     goes on if it is among the best ``1 / reduction`` of all that have finished the rung, itself
     counted. While these are fewer than ``reduction`` it goes on. Best means best by fitness, with
-    constraints first, or by Pareto rank and then crowding distance; of equals all go on.
+    constraints first, or by Pareto rank and then crowding distance; of equals all go on. So with
+    several objectives, where the best third all lie on one front, those at its ends and those far
+    from others go on.
 
     Args:
         reduction: One in so many goes on; 1 lets all go on.

@@ -12,18 +12,19 @@ stopped below the last rung is pruned in Optuna's terms.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import DuplicatedStudyError
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from rosearch.errors import GenomeError, StorageError, StudyMismatchError
 from rosearch.evolve import attributes
-from rosearch.evolve.ownership import Owner
+from rosearch.evolve.ownership import Owner, describe_owner
 from rosearch.evolve.parameters import parameters
 from rosearch.evolve.records import Failure, Parent, TrialRecord
 from rosearch.evolve.settings import differences, plain, versions
@@ -35,6 +36,10 @@ from rosearch.space.descriptors import descriptors
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+_T = TypeVar("_T")
+_TRIES = 3
+_TAKEN_OVER_SECONDS = 0.1
+"""How long to wait for others who claim the same trial."""
 _SETTINGS = "rosearch.settings"
 _VERSIONS = "rosearch.versions"
 _LAST_OPENED = "rosearch.last_opened_with"
@@ -143,7 +148,15 @@ class Ledger:
         self._first = first + tuple(rest[:over])
         return first + tuple(rest)
 
-    def add(self, genome: Genome, seed: int, *, lease: float, parent: int | None = None) -> int:
+    def add(
+        self,
+        genome: Genome,
+        seed: int,
+        *,
+        lease: float,
+        parent: int | None = None,
+        planned_for: int | None = None,
+    ) -> int:
         """Store a new running trial of this process and return its number.
 
         Args:
@@ -151,8 +164,10 @@ class Ledger:
             seed: Of its evaluation.
             lease: Seconds for which the trial counts as being evaluated.
             parent: Number of the trial whose weights it inherits.
+            planned_for: Number that it is to have; it gets a higher one if other processes add
+                trials at the same moment, and then waits to be reassigned.
         """
-        identity = attributes.identity(genome, seed, parent)
+        identity = attributes.identity(genome, seed, parent, planned_for)
         described, values, distributions = self._described(genome)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -165,7 +180,10 @@ class Ledger:
                 "versions": versions(),
             },
         )
-        trial_id = self._storage.create_new_trial(self._id, template_trial=template)
+        trial_id = self._try(
+            lambda: self._storage.create_new_trial(self._id, template_trial=template),
+            tries=1,  # Optuna itself tries several times
+        )
         return int(self._storage.get_trial_number_from_id(trial_id))
 
     def reassign(self, number: int, genome: Genome, seed: int, parent: int | None = None) -> None:
@@ -176,7 +194,7 @@ class Ledger:
         of a trial, so its parameters stay those of the first genome; its descriptors are right.
         """
         described, _, _ = self._described(genome)
-        self._write(number, attributes.identity(genome, seed, parent) | described)
+        self._write(number, described | attributes.identity(genome, seed, parent, number))
 
     def _described(
         self, genome: Genome
@@ -192,12 +210,23 @@ class Ledger:
         return self.owner.judge(self._trial(number).user_attrs.get("owner"))
 
     def claim(self, number: int, *, lease: float) -> None:
-        """Make this process the owner of a running trial, or say that it still is.
-
-        Two processes that claim one trial in the same instant both evaluate it; the first to
-        finish counts.
-        """
+        """Say that this process still is the owner of a running trial."""
         self._write(number, {"owner": self.owner.leased(lease)})
+
+    def take_over(self, number: int, *, lease: float) -> bool:
+        """Claim a running trial that nobody owns; whether it is this process's then.
+
+        Of several that claim it at once the last one has it. Should two still believe to have it,
+        as where one stands still in between, both evaluate it, and the first to finish counts.
+        """
+        self.claim(number, lease=lease)
+        if self.is_shared:
+            time.sleep(_TAKEN_OVER_SECONDS)
+        return self.judge(number) == "mine"
+
+    def owner_of(self, number: int) -> str:
+        """Who has a running trial and until when, in words."""
+        return describe_owner(self._trial(number).user_attrs.get("owner"))
 
     def release(self, number: int) -> None:
         """Give a running trial back, for anyone to take up."""
@@ -270,7 +299,7 @@ class Ledger:
             metrics: By name.
             score: Their fitness.
             seconds: Time that the rung took, if known.
-            state: ``"running"``: it goes on, and is free for anyone to take up.
+            state: ``"running"``: it goes on, and stays this process's.
             weights: Where the student is kept.
 
         Returns:
@@ -294,10 +323,7 @@ class Ledger:
         }
         if not self._write(number, {f"rung_{rung}": record}):
             return False
-        if state == "running":
-            self.release(number)
-            return True
-        return self._end(number)
+        return state == "running" or self._end(number)
 
     def _end(self, number: int) -> bool:
         """Finish a trial as its last rung says."""
@@ -394,8 +420,27 @@ class Ledger:
     def _unless_finished(self, trial_id: int, change: Callable[[], object]) -> bool:
         """Whether a trial could be changed; not when another process has finished it."""
         try:
-            return change() is not False
+            return self._try(change) is not False
         except RuntimeError:  # what Optuna raises for a finished trial
             if self._storage.get_trial(trial_id).state.is_finished():
                 return False
             raise
+
+    def _try(self, change: Callable[[], _T], *, tries: int = _TRIES) -> _T:
+        """Change the storage, more than once if need be: what an evaluation gave is dear.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        for left in reversed(range(tries)):
+            try:
+                return change()
+            except StorageInternalError as error:  # noqa: PERF203 - it is tried again
+                if not left:
+                    raise StorageError(
+                        f"The study {self.study!r} could not be written: "
+                        f"{root_cause(error)}. Is another program holding the database's lock, the "
+                        f"disk full or the server away? What is recorded stays; call run again."
+                    ) from error
+                time.sleep(1.0)
+        raise AssertionError("unreachable")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosearch.errors import RegistryError, StorageError
+from rosearch.errors import RegistryError
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.result import SearchResult
+from rosearch.evolve.storage import open_storage
 from rosearch.fitness import Fitness
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def load_search(storage: str | Path | BaseStorage, study: str | None = None) -> 
         RegistryError: The study's fitness has a term that is not registered here: import the
             module that defines it first.
     """
-    ledger = Ledger.existing(_url(storage), study)
+    ledger = Ledger.existing(open_storage(_url(storage), existing=True), study)
     settings = ledger.settings
     try:
         fitness = Fitness.from_settings(settings["fitness"])
@@ -45,22 +46,8 @@ def load_search(storage: str | Path | BaseStorage, study: str | None = None) -> 
 
 
 def _url(storage: str | Path | BaseStorage) -> str | BaseStorage:
-    """``storage``, where a path became a URL and a file that is not there an error."""
+    """``storage``, where a path became a URL."""
     if not isinstance(storage, (str, Path)):
         return storage
     text = str(storage)
-    if "://" not in text:
-        text = f"sqlite:///{Path(text).resolve()}"
-    file = _file(text)
-    if file is not None and not file.is_file():  # opening would make an empty one
-        raise StorageError(f"Expected the storage of a study; there is no file {file}.")
-    return text
-
-
-def _file(url: str) -> Path | None:
-    """The file that ``url`` names, if it names one."""
-    if url.startswith("journal:///"):
-        return Path(url[len("journal:///") :])
-    if not url.startswith("sqlite:///") or url.startswith("sqlite:///file:"):
-        return None
-    return Path(url[len("sqlite:///") :].partition("?")[0])
+    return text if "://" in text else f"sqlite:///{Path(text).resolve()}"

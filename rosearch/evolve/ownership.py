@@ -76,6 +76,20 @@ class Owner:
         return "alive" if started == other["started"] else "gone"
 
 
+def describe_owner(owner: Mapping[str, Any] | None) -> str:
+    """Who has a trial and until when, in words.
+
+    Args:
+        owner: What :meth:`Owner.leased` wrote; ``None`` for a trial that was given back.
+    """
+    if not owner:
+        return "nobody"
+    until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["until"]))
+    machine = owner["host"].split(" ")[0]
+    here = ", which is this one," if owner["pid"] == os.getpid() else ""
+    return f"process {owner['pid']}{here} on {machine}, until {until} or its end"
+
+
 def _host() -> str:
     # Containers may share a host name but not a process table: the numbers of one mean nothing
     # in the other. A boot starts the numbers anew.

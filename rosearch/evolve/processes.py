@@ -11,19 +11,18 @@ import contextlib
 import faulthandler
 import functools
 import hashlib
+import math
 import multiprocessing
 import os
 import pickle
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
-from pathlib import Path
 from typing import Any
 
 from rosearch.errors import EvaluationError
@@ -34,6 +33,8 @@ _GRACE_SECONDS = 1.0
 """How long a process that is past its limit has to write down where it hangs."""
 _TRACEBACK_LIMIT = 20_000
 """Characters of such a note that are kept."""
+_LOOK_SECONDS = 0.5
+"""How often a child is looked for that the pipes do not tell to be gone."""
 
 
 class WorkerLostError(RuntimeError):
@@ -138,6 +139,16 @@ def _children() -> Children:
     return Children()
 
 
+def lost(error: BaseException) -> Outcome:
+    """What came of a candidate whose worker died with ``error``, for the second time."""
+    message = (
+        f"Its worker died again ({type(error).__name__}: {error}). Out of memory is the usual "
+        f"cause."
+    )
+    traceback = Failure.from_exception(error).traceback
+    return Outcome(None, Failure("WorkerLost", message, traceback), 0.0)
+
+
 def plain_metrics(metrics: Any) -> dict[str, float]:
     """``metrics`` as plain floats by name.
 
@@ -215,24 +226,23 @@ class Children:
 
 
 class _Child:
-    """One child process and the pipe to it."""
+    """One child process, which leads a group of its own, and the pipes to it."""
 
     def __init__(self, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")  # forked copies of PyTorch's threads hang
-        descriptor, note = tempfile.mkstemp(prefix="rosearch-hang-")
-        os.close(descriptor)
-        self._note = Path(note)
         self._pipe, end = context.Pipe()
+        self._note, note = context.Pipe(duplex=False)  # no file, which kill -9 would leave
         self._process = context.Process(
             target=_serve, args=(end, threads, note), name="rosearch-candidate"
         )
         with _leave_to_have_children():
             self._process.start()
         end.close()  # so that the pipe breaks when the child is gone
+        note.close()
         self._is_ready = False
         self._has: str | None = None
         # Before multiprocessing waits for its children at the end of this process.
-        self._finalize = Finalize(self, _end, (self._process, self._note), exitpriority=10)
+        self._finalize = Finalize(self, _end, (self._process,), exitpriority=10)
 
     def is_alive(self) -> bool:
         return self._process.is_alive()
@@ -247,12 +257,13 @@ class _Child:
             if error is not None:
                 self._has = None
                 return Outcome(None, error, 0.0)
+        self._noted()  # of a candidate that was done in the last moment
         start = time.monotonic()
         self._send((candidate, limit))
         outcome = self._receive(limit)
         if isinstance(outcome, Outcome):
             return outcome
-        note = self._note.read_text(encoding="utf-8", errors="replace")
+        note = self._noted()
         self.end()
         seconds = time.monotonic() - start
         message = f"It was not done after {limit:g} seconds, so its process was ended."
@@ -277,21 +288,35 @@ class _Child:
 
     def _receive(self, limit: float | None) -> Any:
         """What the child sends; ``None`` too when it sends nothing for ``limit`` seconds."""
-        patience = None if limit is None else limit + _GRACE_SECONDS
-        if not wait([self._pipe, self._process.sentinel], patience):
-            return None
-        try:
-            return self._pipe.recv()
-        except (EOFError, OSError):
-            self._process.join()
-            code = self._process.exitcode
-            raise WorkerLostError(f"its process ended with exit code {code}") from None
+        end = math.inf if limit is None else time.monotonic() + limit + _GRACE_SECONDS
+        is_alive = True
+        with contextlib.suppress(EOFError, OSError):
+            while is_alive:
+                left = end - time.monotonic()
+                if left <= 0:
+                    return None
+                # Processes that a dead child has forked hold the pipes open.
+                is_alive = self._process.is_alive()
+                if wait([self._pipe], min(left, _LOOK_SECONDS) if is_alive else 0):
+                    return self._pipe.recv()
+        self._process.join()
+        code = self._process.exitcode
+        raise WorkerLostError(f"its process ended with exit code {code}")
+
+    def _noted(self) -> str:
+        """What the child has written about where it hangs since the last call."""
+        parts = []
+        with contextlib.suppress(OSError):
+            while self._note.poll() and (part := os.read(self._note.fileno(), _TRACEBACK_LIMIT)):
+                parts.append(part)
+        return b"".join(parts).decode(errors="replace")
 
 
-def _end(process: Any, note: Path) -> None:
+def _end(process: Any) -> None:
+    with contextlib.suppress(OSError):  # it has not come so far as to lead a group, or all is over
+        os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.join()
-    note.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -313,8 +338,9 @@ def _leave_to_have_children() -> Iterator[None]:
 _starting = threading.Lock()
 
 
-def _serve(pipe: Connection, threads: int | None, note: str) -> None:
+def _serve(pipe: Connection, threads: int | None, note: Connection) -> None:
     """What a child does: take an evaluation and then candidates, until its parent is gone."""
+    os.setsid()  # whatever it starts ends with it
     start_worker(threads)
     pipe.send(True)
     evaluate: Any = None
@@ -332,12 +358,11 @@ def _serve(pipe: Connection, threads: int | None, note: str) -> None:
                 pipe.send(Failure.from_exception(error))
             continue
         candidate, limit = message
-        with Path(note).open("w", encoding="utf-8") as file:
-            if limit is not None:
-                # A watchdog in C, which writes even while no Python code can run.
-                faulthandler.dump_traceback_later(limit, file=file)
-            outcome = evaluate_candidate(evaluate, candidate)
-            faulthandler.cancel_dump_traceback_later()
+        if limit is not None:
+            # A watchdog in C, which writes even while no Python code can run.
+            faulthandler.dump_traceback_later(limit, file=note.fileno())
+        outcome = evaluate_candidate(evaluate, candidate)
+        faulthandler.cancel_dump_traceback_later()
         pipe.send(outcome)
 
 
@@ -363,6 +388,8 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
 

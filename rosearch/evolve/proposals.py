@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from rosearch.errors import EvaluationError, SpaceError
+from rosearch.errors import SpaceError
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.records import Candidate, Parent, TrialRecord, comparable
 from rosearch.evolve.strategies import Strategy
@@ -57,38 +57,38 @@ class Proposals:
         self._excess = excess
         self._rungs = rungs
         self._inherits = inherits
+        self._past = _Past()
+        self.reserved: set[int] = set()
+        """Trials of this process that wait for others before their genome is known."""
 
-    def is_ready(self) -> bool:
-        """Whether all trials that the next new one waits for are finished."""
-        trials = self._ledger.trials()
-        if self._overlap is None or len(trials) < len(self._seeds):
-            return True
-        return all(trial.state != "running" for trial in self._known(len(trials), trials))
-
-    def propose(self, lease: float) -> Candidate:
+    def propose(self, lease: float) -> Candidate | None:
         """Store the next new trial as running, for ``lease`` seconds, and return it.
+
+        Returns:
+            ``None`` if trials that it waits for are not finished. If other processes added trials
+            meanwhile, a number is reserved then, which :meth:`take_up` returns when it is time.
 
         Raises:
             SpaceError: The space has no genome that the study does not have.
-            EvaluationError: A trial that this one waits for is not finished.
         """
-        if not self.is_ready():
-            raise EvaluationError(
-                f"The next candidate waits until those up to overlap={self._overlap} before it "
-                f"are finished. Tell their outcome first."
-            )
         trials = self._ledger.trials()
+        if not self._is_ready(len(trials), trials):
+            return None
         planned = self._plan(len(trials), trials)
-        number = self._ledger.add(planned.genome, planned.seed, lease=lease, parent=_of(planned))
-        if number != len(trials):
-            # Another process added a trial meanwhile, so this one is not what was planned for.
-            planned = self._plan(number, self._ledger.trials()[:number])
-            self._ledger.reassign(number, planned.genome, planned.seed, _of(planned))
-        return planned
+        number = self._ledger.add(
+            planned.genome, planned.seed, lease=lease, parent=_of(planned), planned_for=len(trials)
+        )
+        if number == planned.number:
+            return planned
+        self.reserved.add(number)
+        return self._planned_anew(number, self._ledger.trials())
 
-    def known_to(self, number: int) -> Sequence[TrialRecord]:
-        """The trials that trial ``number`` may know; itself may be among them."""
-        return self._known(number, self._ledger.trials())
+    def known_to(self, number: int, trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
+        """Those of ``trials`` that the verdict on trial ``number`` may know; all if no one waits.
+
+        Itself may be among them.
+        """
+        return trials if self._overlap is None else self._known(number, trials)
 
     def take_up(
         self,
@@ -100,21 +100,36 @@ class Proposals:
     ) -> Candidate | None:
         """Claim the first running trial that nobody evaluates: abandoned, or up for its next rung.
 
+        One that got its number in place of another is planned for its own number first.
+
         Args:
             lease: Seconds for which it then counts as alive.
             own: Whether trials that this evolver handed out are among those to take up.
             busy: Numbers of trials that are being evaluated here.
-            below: Look only at trials with smaller numbers.
+            below: Look only at trials with smaller numbers, and at those reserved here.
         """
-        for trial in self._ledger.trials()[:below]:
-            if trial.state != "running" or trial.number in busy:
+        trials = self._ledger.trials()
+        for trial in self._past.running(trials):
+            number = trial.number
+            reserved = number in self.reserved
+            if number in busy or (below is not None and number >= below and not reserved):
                 continue
-            owner = self._ledger.judge(trial.number)
-            if owner == "alive" or (owner == "mine" and not own):
+            if not trial.is_planned and not self._is_ready(number, trials):
                 continue
-            if not self._ledger.settle(trial.number):
-                self._ledger.claim(trial.number, lease=lease)
-                return self._candidate(trial.number, trial.genome, len(trial.scores), trial.line)
+            owner = self._ledger.judge(number)
+            if owner == "alive" or (owner == "mine" and not (own or reserved)):
+                continue
+            if self._ledger.settle(number):
+                continue
+            if owner == "mine":
+                self._ledger.claim(number, lease=lease)
+            elif not self._ledger.take_over(number, lease=lease):
+                continue
+            if trial.is_planned:
+                return self._candidate(number, trial.genome, len(trial.scores), trial.line)
+            planned = self._planned_anew(number, self._ledger.trials())
+            if planned is not None:
+                return planned
         return None
 
     def upcoming(self) -> list[Genome]:
@@ -129,6 +144,28 @@ class Proposals:
     def _known(self, number: int, trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
         end = number if self._overlap is None else number - self._overlap + 1
         return trials[: max(0, end)]
+
+    def _is_ready(self, number: int, trials: Sequence[TrialRecord]) -> bool:
+        """Whether all that the genome of trial ``number`` depends on is there."""
+        if self._overlap is None or number < len(self._seeds):
+            return True
+        known = len(self._known(number, trials))
+        return all(
+            trial.is_planned and trial.number >= known
+            for trial in self._past.running(trials)
+            if trial.number < number
+        )
+
+    def _planned_anew(self, number: int, trials: Sequence[TrialRecord]) -> Candidate | None:
+        """Plan a stored trial for its own number; ``None`` if that has to wait."""
+        if not self._is_ready(number, trials):
+            return None
+        # With overlap the trials above must not matter; else none of them may be repeated.
+        others = trials[:number] if self._overlap else [t for t in trials if t.number != number]
+        planned = self._plan(number, others)
+        self._ledger.reassign(number, planned.genome, planned.seed, _of(planned))
+        self.reserved.discard(number)
+        return planned
 
     def _plan(self, number: int, trials: Sequence[TrialRecord]) -> Candidate:
         """What trial ``number`` is to be."""
@@ -145,8 +182,8 @@ class Proposals:
     def _genome(self, number: int, trials: Sequence[TrialRecord]) -> Genome:
         if number < len(self._seeds):
             return self._seeds[number]
-        finished = [t for t in self._known(number, trials) if t.state != "running"]
-        taken = {t.key for t in trials}
+        finished = self._past.finished(self._known(number, trials))
+        taken = self._past.keys(trials)
         rng = generator(self._seed, "proposal", number)
         outside: list[tuple[float, Genome]] = []
         while len(outside) < _DRAWS:
@@ -168,6 +205,36 @@ class Proposals:
     def _seed_of(self, genome: Genome) -> int:
         # Not from the number: a genome means one training run, whoever runs it and whenever.
         return child_seed(self._seed, "candidate", genome.key)
+
+
+class _Past:
+    """What the finished trials at the start of a study come to: they stay as they are."""
+
+    def __init__(self) -> None:
+        self._finished: list[TrialRecord] = []
+        self._keys: set[str] = set()
+
+    def running(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The running ones of all trials."""
+        return [t for t in trials[self._update(trials) :] if t.state == "running"]
+
+    def finished(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The finished ones of the first trials of the study."""
+        end = self._update(trials)
+        return self._finished[:end] + [t for t in trials[end:] if t.state != "running"]
+
+    def keys(self, trials: Sequence[TrialRecord]) -> set[str]:
+        """Keys of the genomes of trials that begin with all those of the past."""
+        return self._keys | {t.key for t in trials[self._update(trials) :]}
+
+    def _update(self, trials: Sequence[TrialRecord]) -> int:
+        """Add what has come to the past; how many of ``trials`` are in it."""
+        for trial in trials[len(self._finished) :]:
+            if trial.state == "running" or trial.number != len(self._finished):
+                break
+            self._finished.append(trial)
+            self._keys.add(trial.key)
+        return min(len(trials), len(self._finished))
 
 
 def parent_of(genome: Genome, trials: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -63,6 +63,10 @@ class Candidate:
         """Keyword arguments of the evaluation; ``rung`` and ``parent`` only if not ``None``."""
         return _arguments(self.seed, self.rung, self.parent)
 
+    def is_of(self, trial: TrialRecord) -> bool:
+        """Whether ``trial`` is the one that this candidate was handed out for."""
+        return (trial.number, trial.key, trial.seed) == (self.number, self.genome.key, self.seed)
+
     def is_settled(self, trial: TrialRecord) -> bool:
         """Whether the outcome is known already: its trial has ended or finished this rung."""
         return trial.state != "running" or (self.rung is not None and len(trial.scores) > self.rung)
@@ -116,6 +120,7 @@ class TrialRecord:
         weights: Folder where its student was put; only students on the front, and the best, stay
             there.
         line: The parent with its own line of parents.
+        planned_for: Number that the genome was proposed for; ``None`` where it is the trial's.
     """
 
     number: int
@@ -134,6 +139,12 @@ class TrialRecord:
     weights: str | None = field(default=None, compare=False)
     line: Parent | None = field(default=None, repr=False, compare=False)
     loader: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
+    planned_for: int | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the genome was proposed for this number; else another takes its place."""
+        return self.planned_for is None or self.planned_for == self.number
 
     @property
     def arguments(self) -> dict[str, Any]:

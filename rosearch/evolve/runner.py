@@ -6,6 +6,7 @@ import contextlib
 import re
 import threading
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
@@ -17,12 +18,14 @@ from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.executors import Workers
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import LEASE_SECONDS, RENEW_SECONDS
-from rosearch.evolve.processes import Outcome, WorkerStartError
+from rosearch.evolve.processes import Outcome, WorkerStartError, lost
 from rosearch.evolve.proposals import Proposals
 from rosearch.evolve.records import Candidate, Failure, TrialRecord
 
 _POLL_SECONDS = 1.0
 """How often to look for news of other processes while there is nothing to do here."""
+_SILENT_POLLS = 5
+"""After so many of these in a row a warning says what is waited for."""
 _HOPELESS = 3
 """This many equal failures, and nothing else, end a run."""
 
@@ -34,7 +37,8 @@ class Runner:
         evaluate: The evaluation.
         proposals: Says what comes next.
         ledger: The study's trials.
-        tell: Records what came of a candidate, as ``Evolver.tell`` does.
+        record: Records what came of a candidate, as ``Evolver.tell`` does; ``None`` if it is known
+            already.
     """
 
     def __init__(
@@ -42,13 +46,15 @@ class Runner:
         evaluate: Callable[..., Mapping[str, float]],
         proposals: Proposals,
         ledger: Ledger,
-        tell: Callable[..., TrialRecord],
+        record: Callable[..., TrialRecord | None],
     ) -> None:
         self._evaluate = evaluate
         self._proposals = proposals
         self._ledger = ledger
-        self._tell = tell
+        self._tell = record
         self._held: dict[int, Candidate] = {}
+        self._claimed: set[int] = set()  # those held, and those between two rungs
+        self._idle = 0
         self._open: dict[Future[Outcome], Candidate] = {}
         self._alone: deque[Candidate] = deque()
         self._losses: Counter[int] = Counter()
@@ -80,9 +86,8 @@ class Runner:
                 try:
                     with self._signs_of_life():
                         self._loop(candidates, pool, bar)
-                except BaseException:
+                finally:
                     self._give_back()
-                    raise
 
     def _loop(self, candidates: int, pool: Workers, bar: tqdm[None]) -> None:
         while True:
@@ -92,10 +97,29 @@ class Runner:
             elif self._exhausted is not None and not self._alone:
                 raise self._exhausted
             elif not self._alone and self._finished(candidates) < candidates:
-                time.sleep(_POLL_SECONDS)  # the rest is under way in other processes
+                self._wait(candidates)
             finished = self._finished(candidates)
             bar.update(finished - bar.n)
             if finished == candidates and not self._held:
+                self._fill(candidates, pool)  # what is reserved here, above the others' last
+                if not self._open:
+                    return
+
+    def _wait(self, candidates: int) -> None:
+        """Wait for other processes, which have the rest under way."""
+        time.sleep(_POLL_SECONDS)
+        self._idle += 1
+        if self._idle != _SILENT_POLLS:
+            return
+        for trial in self._ledger.trials()[:candidates]:
+            if trial.state == "running":
+                warnings.warn(
+                    f"Waiting for candidate {trial.number}, which belongs to "
+                    f"{self._ledger.owner_of(trial.number)}. If it came from an ask() whose "
+                    f"outcome is never told, restart that process (of a notebook: its kernel).",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
                 return
 
     def _fill(self, candidates: int, pool: Workers) -> None:
@@ -109,18 +133,20 @@ class Runner:
             candidate = self._next(candidates)
             if candidate is None:
                 return
+            self._idle = 0
             self._held[candidate.number] = candidate
+            self._claimed.add(candidate.number)
             self._submit(candidate, pool)
 
     def _next(self, candidates: int) -> Candidate | None:
-        candidate = self._proposals.take_up(
-            LEASE_SECONDS, own=True, busy=self._held, below=candidates
-        )
-        if candidate is not None or self._exhausted is not None:
-            return candidate
-        if len(self._ledger.trials()) >= candidates or not self._proposals.is_ready():
-            return None
         try:
+            candidate = self._proposals.take_up(
+                LEASE_SECONDS, own=True, busy=self._held, below=candidates
+            )
+            if candidate is not None or self._exhausted is not None:
+                return candidate
+            if len(self._ledger.trials()) >= candidates:
+                return None
             return self._proposals.propose(LEASE_SECONDS)
         except SpaceError as error:
             self._exhausted = error  # raised once what is under way is recorded
@@ -158,23 +184,18 @@ class Runner:
         if self._losses[candidate.number] < 2 and type(error).__name__ != "KilledWorker":
             self._alone.append(candidate)
             return
-        message = (
-            f"Its worker died again ({type(error).__name__}: {error}). Out of memory is the usual "
-            f"cause."
-        )
-        failure = Failure.from_exception(error)
-        self._record(
-            candidate, Outcome(None, Failure("WorkerLost", message, failure.traceback), 0.0)
-        )
+        self._record(candidate, lost(error))
 
     def _record(self, candidate: Candidate, outcome: Outcome) -> None:
         told = outcome.failure if outcome.metrics is None else outcome.metrics
         if told is None:
             raise EvaluationError(f"Candidate {candidate.number} came back without an outcome.")
+        trial = self._tell(candidate, told, outcome.seconds)
         del self._held[candidate.number]
-        if candidate.is_settled(self._ledger.trials()[candidate.number]):
+        if trial is None or trial.state != "running":
+            self._claimed.discard(candidate.number)
+        if trial is None:
             return  # another process took it for abandoned and was faster
-        trial = self._tell(candidate, told, seconds=outcome.seconds)
         if trial.failure is None:
             self._succeeded = True
             return
@@ -200,8 +221,8 @@ class Runner:
     def _give_back(self) -> None:
         for future in self._open:
             future.cancel()
-        for number in self._held:
-            with contextlib.suppress(Exception):  # the error that ended the run is the one to show
+        with contextlib.suppress(Exception):  # the error that ended the run is the one to show
+            for number in self._claimed | self._proposals.reserved:
                 self._ledger.release(number)
 
     @contextlib.contextmanager
@@ -214,7 +235,7 @@ class Runner:
 
         def renew() -> None:
             while not over.wait(RENEW_SECONDS):
-                for number in list(self._held):
+                for number in list(self._claimed | self._proposals.reserved):
                     with contextlib.suppress(Exception):  # the next sign comes in a minute
                         self._ledger.claim(number, lease=LEASE_SECONDS)
 

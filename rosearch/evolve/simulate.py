@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import replace
@@ -55,7 +57,15 @@ class MemoryLedger(Ledger):
         """All trials in order of their numbers."""
         return tuple(self._records)
 
-    def add(self, genome: Genome, seed: int, *, lease: float, parent: int | None = None) -> int:
+    def add(
+        self,
+        genome: Genome,
+        seed: int,
+        *,
+        lease: float,
+        parent: int | None = None,
+        planned_for: int | None = None,
+    ) -> int:
         """Note a new running trial and return its number."""
         number = len(self._records)
         line = None if parent is None else self._records[parent].as_parent()
@@ -69,6 +79,9 @@ class MemoryLedger(Ledger):
 
     def claim(self, number: int, *, lease: float) -> None:
         """Nothing to do: no other process knows of the trial."""
+
+    def release(self, number: int) -> None:
+        """Nothing to do, as for a claim."""
 
     def settle(self, number: int) -> bool:
         """Whether the trial is finished."""
@@ -139,6 +152,10 @@ class Simulation(Evolver):
 
     deciding = 0.0
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._known: defaultdict[int | None, list[float]] = defaultdict(list)
+
     def _open_ledger(self, storage: str | BaseStorage | None, study: str) -> Ledger:
         return MemoryLedger(study)
 
@@ -151,13 +168,14 @@ class Simulation(Evolver):
             self.deciding += time.perf_counter() - start
             if candidate is None:
                 break
-            took = 0.0
             outcome: Mapping[str, float] | Failure
             try:
                 outcome = self.evaluate(candidate.genome, **candidate.arguments)
                 took = self._took(candidate, outcome)
+                self._known[candidate.rung].append(took)
             except Exception as error:  # noqa: BLE001 - whatever it raises is the candidate's own
                 outcome = Failure.from_exception(error)
+                took = self._typical(candidate.rung)
             self.tell(candidate, outcome, seconds=took)
             passed += took
         return self._ledger.trials()
@@ -168,6 +186,11 @@ class Simulation(Evolver):
             return 1.0
         before = self._ledger.trials()[candidate.number].rungs[-1:]
         return float(metrics["seconds"]) - sum(row["seconds"] for row in before)
+
+    def _typical(self, rung: int | None) -> float:
+        """Seconds that an evaluation without metrics is taken to have needed."""
+        known = self._known[rung] or [took for rows in self._known.values() for took in rows]
+        return statistics.median(known) if known else 1.0
 
     def _next(self, candidates: int) -> Candidate | None:
         candidate = self._proposals.take_up(math.inf, own=True, below=candidates)
@@ -208,7 +231,9 @@ def simulate(
     """The trials of one search, in order; it runs here, one evaluation after the other.
 
     The metric ``seconds`` of each evaluation counts as the time that it took, at a rung together
-    with those below, as :class:`~rosearch.Pipeline` gives it; without it each takes one second.
+    with those below, as :class:`~rosearch.Pipeline` gives it; without it each takes one second. One
+    that raises takes as long as the others: the median of those before it that did not raise, of
+    its rung where there are some, and one second before the first.
 
     Args:
         space: Where genomes come from.
@@ -239,8 +264,8 @@ def compare(
 
     Meant for evaluations that look figures up or compute them at once, such as
     :class:`~rosearch.evolve.tabular.TabularEvaluation`. The metric ``seconds`` of an evaluation
-    counts as the time that it took, at a rung together with those below; without it each takes one
-    second.
+    counts as the time that it took, as in :func:`simulate`; one that raises takes the median of
+    those before it.
 
     Args:
         strategies: The strategies by name; the first is what the others are compared with.
@@ -260,15 +285,16 @@ def compare(
         progress: Whether to show a bar after two seconds.
 
     Raises:
-        ValueError: There is no strategy or no seed, the fitness is a Pareto fitness, ``fidelity``
-            names an unknown strategy, or nothing was evaluated in full and ``best`` is not known.
+        ValueError: There is no strategy, no seed or no budget, the fitness is a Pareto fitness,
+            ``fidelity`` names an unknown strategy, or nothing was evaluated in full and ``best``
+            is not known.
         EvaluationError: The evaluation cannot be sent to processes.
     """
     numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not strategies or not numbers or candidates < 1:
+    if not strategies or not numbers or candidates < 1 or not seconds > 0:
         raise ValueError(
-            f"Expected at least one strategy, one seed and one candidate; got {len(strategies)}, "
-            f"{len(numbers)} and {candidates!r}."
+            f"Expected at least one strategy, one seed and one candidate, and a positive number of "
+            f"seconds; got {len(strategies)}, {len(numbers)}, {candidates!r} and {seconds!r}."
         )
     if fitness.is_pareto:
         raise ValueError("compare needs one number a candidate: a weighted Fitness({...}).")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sqlite3
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 _JOURNAL = "journal:///"
+_TABLES = {"studies", "trials", "version_info"}
+"""Some of those that Optuna makes."""
 _RETRIES = 5
+_LOCK_SECONDS = 60.0
+"""How long to wait for a database that another process is writing to; SQLite's own is 5."""
 _MADE_MEANWHILE = ("UNIQUE constraint failed", "already exists", "UniqueViolation", "Duplicate")
 _EXAMPLES = (
     '"sqlite:///search.db" (a file on a local disk), "journal:////shared/search.log" (a file on a '
@@ -26,12 +31,14 @@ _EXAMPLES = (
 )
 
 
-def open_storage(storage: str | BaseStorage | None) -> BaseStorage:
+def open_storage(storage: str | BaseStorage | None, *, existing: bool = False) -> BaseStorage:
     """The Optuna storage that ``storage`` stands for.
 
     Args:
         storage: A database URL as SQLAlchemy reads it, ``"journal:///"`` and the path of a
             journal file, an Optuna storage, or ``None`` for one in memory.
+        existing: Refuse a URL without Optuna's studies. Else a new database gets Optuna's tables,
+            and a new journal its file.
 
     Raises:
         StorageError: It cannot be opened; the message says why and what to do.
@@ -44,10 +51,21 @@ def open_storage(storage: str | BaseStorage | None) -> BaseStorage:
         raise StorageError(f"Expected a storage URL, got {storage!r}. A storage is {_EXAMPLES}.")
     try:
         with quiet_optuna():
-            if storage.startswith(_JOURNAL):
-                return _open_journal(storage[len(_JOURNAL) :])
-            _check_sqlite_folder(storage)
-            return _open_database(_with_driver(storage))
+            is_journal = storage.startswith(_JOURNAL)
+            file = Path(storage[len(_JOURNAL) :]) if is_journal else _sqlite_file(storage)
+            if existing and file is not None and not file.is_file():
+                raise StorageError(f"Expected the storage of a study; there is no file {file}.")
+            if file is not None and is_journal:
+                return _open_journal(file)
+            if file is not None:
+                _check_sqlite_file(storage, file)
+            url = _with_driver(storage)
+            if existing and not _has_studies(url, file):
+                raise StorageError(
+                    f"The database {_redacted(storage)} holds no studies of Optuna, which rosearch "
+                    f"keeps its own as. Check the path or URL; nothing was written there."
+                )
+            return _open_database(url)
     except StorageError:
         raise
     except Exception as error:
@@ -76,25 +94,53 @@ def _redacted(url: str) -> str:
         return url.split("://", maxsplit=1)[0] + "://..."
 
 
-def _open_journal(path: str) -> BaseStorage:
+def _open_journal(file: Path) -> BaseStorage:
     from optuna.storages.journal import JournalFileBackend
 
-    file = Path(path)
     if not file.parent.is_dir():
         raise StorageError(f"The folder {file.parent} is not there. Make it, or use another path.")
     return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
 
 
+def _has_studies(url: str, file: Path | None) -> bool:
+    """Whether a database, of which ``file`` is the SQLite file, has Optuna's tables; only reads."""
+    from sqlalchemy import create_engine, inspect
+
+    if file is None:
+        engine = create_engine(url)
+    else:
+        place = f"{file.resolve().as_uri()}?mode=ro"
+        engine = create_engine(url, creator=lambda: sqlite3.connect(place, uri=True))
+    try:
+        return set(inspect(engine).get_table_names()) >= _TABLES
+    except Exception as error:
+        # A killed writer's half-written change can be seen only by who may undo it, as Optuna does.
+        if "readonly" in root_cause(error):
+            return True
+        raise
+    finally:
+        engine.dispose()
+
+
 def _open_database(url: str) -> BaseStorage:
     for _ in range(_RETRIES):
         try:
-            return optuna.storages.get_storage(url)
+            return optuna.storages.get_storage(_database(url))
         except Exception as error:  # noqa: PERF203 - it is tried again
             # Several processes that open a new database at once all want to make its tables.
             if not any(sign in root_cause(error) for sign in _MADE_MEANWHILE):
                 raise
             time.sleep(0.5)
-    return optuna.storages.get_storage(url)
+    return optuna.storages.get_storage(_database(url))
+
+
+def _database(url: str) -> BaseStorage:
+    """Optuna's storage; of an SQLite file one that waits long for its lock."""
+    if _sqlite_file(url) is None:
+        return optuna.storages.RDBStorage(url)
+    return optuna.storages.RDBStorage(
+        url, engine_kwargs={"connect_args": {"timeout": _LOCK_SECONDS}}
+    )
 
 
 def _with_driver(url: str) -> str:
@@ -108,16 +154,18 @@ def _with_driver(url: str) -> str:
     return scheme + separator + rest
 
 
-def _check_sqlite_folder(url: str) -> None:
+def _sqlite_file(url: str) -> Path | None:
+    """The file that ``url`` names, if it names an SQLite file by its path."""
     from sqlalchemy.engine import make_url
 
     parsed = make_url(url)
     database = parsed.database
     if parsed.get_backend_name() != "sqlite" or not database or database.startswith("file:"):
-        return
-    if database == ":memory:":
-        return
-    path = Path(database)
+        return None
+    return None if database == ":memory:" else Path(database)
+
+
+def _check_sqlite_file(url: str, path: Path) -> None:
     if not path.parent.is_dir():
         raise StorageError(
             f"Cannot open the storage {url}: the folder {path.parent} is not there. Make it, or "

@@ -77,7 +77,8 @@ def statistics(
         majority: Share of the most frequent class among the examples that accuracy is measured on.
             A student counts only if its accuracy's Wilson interval lies above it. Two classes of
             equal size by default; ``None`` keeps all.
-        examples: Examples that accuracy is measured on, for that interval.
+        examples: Examples that accuracy is measured on, for that interval; with a
+            :class:`rosearch.Pipeline` those of the distiller's ``dev``.
         rung: Fidelity to compare at, from 0; all candidates that finished it count. By default the
             highest, which only candidates have that were not stopped.
         correction: ``"holm"`` holds the chance of one false finding or more of a table below one
@@ -91,7 +92,7 @@ def statistics(
         StatisticsError: Too few architectures, an unknown metric, or a value out of range.
         MissingResourceError: scipy, scikit-learn or pandas is not installed.
     """
-    _check(majority, examples, correction, confidence, resamples, trees)
+    _check(majority, examples, rung, correction, confidence, resamples, trees)
     table = tabulate(
         search,
         robustness=robustness,
@@ -158,6 +159,8 @@ def statistics(
         ),
         confidence=confidence,
         correction=correction,
+        majority=majority,
+        examples=examples,
         seed=seed,
         correlations=correlations,
         partial=partial,
@@ -167,13 +170,17 @@ def statistics(
         groups=tuple(group for group in groups if len(group) > 1),
         unused=unused,
         findings=tuple(sentences),
-        notes=tuple(_notes(table, groups, unused, robustness, accuracy)),
+        notes=(
+            _near_chance(majority, examples, confidence),
+            *_notes(table, groups, unused, robustness, accuracy),
+        ),
     )
 
 
 def _check(
     majority: float | None,
     examples: int,
+    rung: int | None,
     correction: str,
     confidence: float,
     resamples: int,
@@ -184,6 +191,8 @@ def _check(
         wrong.append(f"majority={majority!r}: expected a share between 0 and 1, or None")
     if examples < 1:
         wrong.append(f"examples={examples!r}: expected 1 or more")
+    if rung is not None and rung < 0:
+        wrong.append(f"rung={rung!r}: expected 0 or more, or None for the highest")
     if correction not in ("holm", "fdr"):
         wrong.append(f"correction={correction!r}: expected 'holm' or 'fdr'")
     if not 0.5 <= confidence < 1:
@@ -272,6 +281,16 @@ def _front(
     signs = np.array([-1.0 if name in _MINIMISED else 1.0 for name in objectives])
     points = np.stack([table.metrics[name] for name in objectives], axis=1)
     return objectives, pareto_front(points * signs)
+
+
+def _near_chance(majority: float | None, examples: int, confidence: float) -> str:
+    if majority is None:
+        return "Students near chance count too (majority=None)."
+    return (
+        f"Students near chance are left out, where the majority class is taken to have a share of "
+        f"{majority:g} and accuracy to be measured over {examples} examples ({confidence:.0%} "
+        f"Wilson interval). A study holds neither number: check both."
+    ).replace("%", " %")
 
 
 def _notes(

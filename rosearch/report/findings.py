@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rosearch.report.records import RELATIVE_ROBUSTNESS, Enrichment, Forest, Importance, Relation
+from rosearch.report.records import (
+    RELATIVE_ROBUSTNESS,
+    Enrichment,
+    Forest,
+    Importance,
+    Relation,
+    is_shown,
+)
 from rosearch.report.table import load
 
 _TOLD = 5
@@ -44,7 +51,7 @@ def of_relations(
     if first.measure == RELATIVE_ROBUSTNESS and len(given) == 1:
         given = ()  # the measure's name says it
     held = f"With {' and '.join(given)} held fixed, " if given else ""
-    shown = [r for r in relations if r.p_corrected < 1 - confidence and r.excludes_zero]
+    shown = [r for r in relations if is_shown(r, confidence)]
     sentences = []
     if not shown:
         n, k = first.n, len(first.given)
@@ -86,7 +93,7 @@ def of_forest(forest: Forest, found: Sequence[Importance], confidence: float) ->
         start = f"A forest does not predict {target} from the descriptors: {figures}"
         return [f"{start}; so its importances are left out."]
     sentences = [f"A forest predicts {target} from the descriptors: {figures}."]
-    shown = [i for i in found if i.p_corrected < 1 - confidence and i.excludes_zero]
+    shown = [i for i in found if is_shown(i, confidence)]
     sentences += [
         f"The forest needs {i.name} to predict {target}: R2 falls by {i.estimate:.2f} when it "
         f"is shuffled ({_interval(i, confidence)}, n = {i.n}, corrected p = {i.p_corrected:.2g})."
@@ -105,7 +112,7 @@ def of_enrichment(
             f"it, and no operator or edge is in some and lacking in others often enough."
         )
         return [sentence]
-    shown = [e for e in records if e.p_corrected < 1 - confidence and e.excludes_one]
+    shown = [e for e in records if is_shown(e, confidence)]
     if not shown:
         sentence = (
             f"No operator or edge is shown to be more or less frequent in the front ({front} of "

@@ -39,6 +39,8 @@ def write_report(
     compared: Mapping[str, Compared] | None = None,
     reports: RobustnessReport | Mapping[str, RobustnessReport] | None = None,
     statistics: Statistics | None = None,
+    majority: float | None = 0.5,
+    accuracy_examples: int = 200,
     student: str | os.PathLike[str] | None = None,
     examples: int = 12,
     title: str | None = None,
@@ -58,6 +60,10 @@ def write_report(
             those of ``compared`` or stand for themselves. Their rates and intervals take the place
             of those of the search, and their sentences are shown. One report alone is the best's.
         statistics: What :func:`rosearch.statistics` gave. Default: computed here.
+        majority: Share of the most frequent class, for statistics that are computed here: students
+            near chance are left out. ``None`` keeps all.
+        accuracy_examples: Examples that accuracy is measured on, for the same; ``examples`` of
+            :func:`rosearch.statistics`.
         student: Folder or Hub name of the saved best student, for the code that loads it.
         examples: Most attacked sentences to show of each report and attack.
         title: Heading of the report. Default: the study's name.
@@ -96,7 +102,7 @@ def write_report(
             columns=html_compare.columns(rows),
             row_charts=html_compare.charts(rows),
             picture=_picture(view.best),
-            statistics=section(search, statistics),
+            statistics=section(search, statistics, majority=majority, examples=accuracy_examples),
             attacked=[(name, *part) for name, r in named.items() for part in _parts(r, examples)],
             settings=flattened(search.settings),
             seconds=[t.seconds for t in search.trials if t.seconds is not None],

@@ -12,7 +12,7 @@ from rosearch.evolve import SearchResult
 from rosearch.report.analysis import statistics as compute
 from rosearch.report.html_charts import Range, RangeChart, range_chart
 from rosearch.report.html_metrics import metric
-from rosearch.report.records import Enrichment, Importance, Relation, Statistics
+from rosearch.report.records import Enrichment, Importance, Relation, Statistics, is_shown
 
 _SHOWN = 10
 """Rows of a chart; the table below it has all."""
@@ -52,18 +52,27 @@ class Section:
     tables: Sequence[Table] = ()
 
 
-def section(search: SearchResult, given: Statistics | None) -> Section:
-    """The statistics that are ``given``, or those of ``search``; or why there are none."""
+def section(
+    search: SearchResult,
+    given: Statistics | None,
+    *,
+    majority: float | None = 0.5,
+    examples: int = 200,
+) -> Section:
+    """The statistics that are ``given``, or those of ``search``; or why there are none.
+
+    ``majority`` and ``examples`` are those of :func:`rosearch.statistics`.
+    """
     if given is None:
         try:
-            given = compute(search)
+            given = compute(search, majority=majority, examples=examples)
         except RosearchError as error:
             return Section(reason=str(error))
     tables = [
-        *_relations("Rank correlation with", given.correlations),
-        *_relations("Partial rank correlation with", given.partial),
+        *_relations("Rank correlation with", given.correlations, given.confidence),
+        *_relations("Partial rank correlation with", given.partial, given.confidence),
         *_importances(given),
-        *_enrichment(given.enrichment),
+        *_enrichment(given.enrichment, given.confidence),
     ]
     return Section(found=given, tables=tables)
 
@@ -74,7 +83,7 @@ def measure(name: str) -> str:
     return label[:1].lower() + label[1:]
 
 
-def _relations(what: str, relations: Sequence[Relation]) -> list[Table]:
+def _relations(what: str, relations: Sequence[Relation], confidence: float) -> list[Table]:
     tables = []
     for key in dict.fromkeys((r.measure, r.given) for r in relations):
         rows = sorted(
@@ -83,7 +92,7 @@ def _relations(what: str, relations: Sequence[Relation]) -> list[Table]:
         )
         held = f", given {' and '.join(measure(g) for g in key[1])}" if key[1] else ""
         title = f"{what} {measure(key[0])}{held}"
-        ranges = [_range(r, r.excludes_zero) for r in rows[:_SHOWN]]
+        ranges = [_range(r, is_shown(r, confidence)) for r in rows[:_SHOWN]]
         chart = range_chart(title, "Correlation of the ranks (-1 to 1)", ranges, reference=0.0)
         tables.append(Table(title, chart, _HEAD, [_cells(r) for r in rows]))
     return tables
@@ -96,13 +105,13 @@ def _importances(found: Statistics) -> list[Table]:
             (i for i in found.importances if i.measure == name), key=lambda i: -i.estimate
         )
         title = f"Importance in a forest that predicts {measure(name)}"
-        ranges = [_range(i, i.excludes_zero) for i in rows[:_SHOWN]]
+        ranges = [_range(i, is_shown(i, found.confidence)) for i in rows[:_SHOWN]]
         chart = range_chart(title, "Fall of R² when shuffled", ranges, reference=0.0)
         tables.append(Table(title, chart, _HEAD, [_cells(i) for i in rows]))
     return tables
 
 
-def _enrichment(rows: Sequence[Enrichment]) -> list[Table]:
+def _enrichment(rows: Sequence[Enrichment], confidence: float) -> list[Table]:
     if not rows:
         return []
     ordered = sorted(rows, key=lambda e: (e.p_corrected, e.p))
@@ -111,7 +120,7 @@ def _enrichment(rows: Sequence[Enrichment]) -> list[Table]:
             e.name, _log(e.estimate), _log(e.low), _log(e.high),
             f"{e.name}\nOdds ratio {_number(e.estimate)} ({_number(e.low)} to {_number(e.high)})\n"
             f"On the front: {e.front_with} of {e.front}; others: {e.others_with} of {e.others}",
-            e.excludes_one,
+            is_shown(e, confidence),
         )
         for e in ordered[:_SHOWN]
     ]  # fmt: skip

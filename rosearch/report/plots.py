@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rosearch.errors import MissingResourceError, StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.evolve.records import TrialRecord
-from rosearch.report.records import Forest, Statistics
+from rosearch.report.records import Forest, Statistics, is_shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,7 +168,7 @@ def correlations(statistics: Statistics, *, partial: bool = False, most: int = 2
     for axes, (measure, given) in zip(grid, panels, strict=True):
         for r in records:
             if (r.measure, r.given) == (measure, given) and r.name in names:
-                shown = r.excludes_zero and r.p_corrected < 1 - statistics.confidence
+                shown = is_shown(r, statistics.confidence)
                 _row(axes, names.index(r.name), r.estimate, r.low, r.high, filled=shown)
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
         held = f"\ngiven {', '.join(_words(g) for g in given)}" if given else ""
@@ -207,7 +207,7 @@ def importances(statistics: Statistics, *, most: int = 15) -> Figure:
             continue
         for i in statistics.importances:
             if i.measure == forest.measure and i.name in names:
-                shown = i.excludes_zero and i.p_corrected < 1 - statistics.confidence
+                shown = is_shown(i, statistics.confidence)
                 _row(axes, names.index(i.name), i.estimate, i.low, i.high, filled=shown)
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     figure.supxlabel(_told("fall of R2 when shuffled", statistics), fontsize=_FONT)
@@ -232,7 +232,7 @@ def enrichment(statistics: Statistics, *, most: int = 20) -> Figure:
     low, high = min([*finite, 0.1]) / 2, max([*finite, 10.0]) * 2
     for place, e in enumerate(records):
         ends = [min(max(value, low), high) for value in (e.estimate, e.low, e.high)]
-        shown = e.excludes_one and e.p_corrected < 1 - statistics.confidence
+        shown = is_shown(e, statistics.confidence)
         _row(axes, place, *ends, filled=shown)
     axes.axvline(1, color=GREY, linewidth=0.8, zorder=0)
     axes.set_xscale("log")

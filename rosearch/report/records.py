@@ -145,6 +145,12 @@ class Enrichment:
         return self.low > 1 or self.high < 1
 
 
+def is_shown(record: Relation | Importance | Enrichment, confidence: float) -> bool:
+    """Whether a row counts as a finding: by its corrected p-value and by its interval, both."""
+    apart = record.excludes_one if isinstance(record, Enrichment) else record.excludes_zero
+    return apart and record.p_corrected < 1 - confidence
+
+
 @dataclass(frozen=True)
 class Statistics:
     """How the architectures of a study relate to their accuracy and robustness.
@@ -160,6 +166,9 @@ class Statistics:
         front: Numbers of the trials that are on the front.
         confidence: Of all intervals, such as 0.95.
         correction: How p-values are corrected for many tests: ``"holm"`` or ``"fdr"``.
+        majority: Share of the majority class, by which students near chance were left out; ``None``
+            where they count too.
+        examples: Examples that accuracy is taken to be measured on, for the same.
         seed: Of the bootstrap and the forest.
         correlations: A Spearman correlation for each descriptor and measure; for
             :data:`RELATIVE_ROBUSTNESS` given accuracy.
@@ -182,6 +191,8 @@ class Statistics:
     front: tuple[int, ...]
     confidence: float
     correction: str
+    majority: float | None
+    examples: int
     seed: int
     correlations: tuple[Relation, ...]
     partial: tuple[Relation, ...]

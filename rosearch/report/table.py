@@ -102,7 +102,7 @@ def tabulate(
     counts = {reason: left_out[reason] for reason in _REASONS if left_out[reason]}
     keys = {row["key"] for row in rows}
     if len(keys) < MINIMUM:
-        raise StatisticsError(_too_few(search, len(keys), counts, majority))
+        raise StatisticsError(_too_few(search, len(keys), counts, majority, examples))
     # A genome that was evaluated several times is one architecture, not several that agree.
     frame = pd.DataFrame(rows)
     metrics = frame.drop(columns="number").groupby("key", sort=False).mean(numeric_only=True)
@@ -193,7 +193,11 @@ def _described(
 
 
 def _too_few(
-    search: SearchResult, found: int, left_out: Mapping[str, int], majority: float | None
+    search: SearchResult,
+    found: int,
+    left_out: Mapping[str, int],
+    majority: float | None,
+    examples: int,
 ) -> str:
     text = (
         f"The study {search.study!r} has {found} architectures to compare, at least {MINIMUM} are "
@@ -202,8 +206,9 @@ def _too_few(
     text += f" these do not count: {in_words(left_out)}." if left_out else " none was left out."
     if left_out.get("near_chance"):
         text += (
-            f" The majority class was taken to have a share of {majority:g}; give "
-            f"majority= and examples= of your data, or majority=None to keep all."
+            f" The majority class was taken to have a share of {majority:g}, and accuracy to be "
+            f"measured over {examples} examples; give those of your data, or majority=None to "
+            f"keep all."
         )
     if left_out.get("stopped"):
         text += " rung=0 compares all candidates by their first measurement."

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import statistics
-from concurrent.futures import ThreadPoolExecutor
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 
 import pytest
 
 from rosearch.errors import DataError, EvaluationError, StorageError, StudyMismatchError
 from rosearch.evolve import Evolver
 from rosearch.evolve.claims import confirm
+from rosearch.evolve.executors import SerialExecutor
 from rosearch.fitness import Fitness, rank_order
 from rosearch.space import templates
-from tests.evolve.evaluations import FITNESS, SPACE, Log, synthetic
+from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, Log, Waits, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +214,138 @@ def test_threads_give_the_same(search):
 @pytest.mark.slow
 def test_processes_give_the_same(search):
     assert figures(quiet(search, synthetic, executor=2)) == figures(quiet(search, synthetic))
+
+
+def in_file(path):
+    return [(row["seed"], (row["failure"] or {}).get("kind")) for row in stored(path)]
+
+
+def stored(path):
+    return json.loads(path.read_text())["runs"] if path.exists() else []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_process_that_dies_costs_its_run_only(tmp_path, search):
+    file = tmp_path / "confirm.json"
+    seeds = [7, 8, 9, 10]
+    found = quiet(search, KillsItself({7}), top=2, seeds=seeds, executor=1, storage=file)
+    expected = quiet(search, synthetic, top=2, seeds=seeds)
+    for candidate, alike in zip(found.candidates, expected.candidates, strict=True):
+        assert [failure.kind for failure in candidate.failures] == ["WorkerLost"]
+        assert "exit code -9" in candidate.failures[0].message
+        assert candidate.runs[1:] == tuple(
+            type(run)(run.seed, run.metrics, None, candidate.runs[i].seconds)
+            for i, run in enumerate(alike.runs[1:], start=1)
+        )
+    assert sorted(in_file(file)) == sorted(
+        2 * [(7, "WorkerLost"), (8, None), (9, None), (10, None)]
+    )
+
+
+class Loses(SerialExecutor):
+    """Loses the runs of these seeds, each so many times; notes what it was given."""
+
+    def __init__(self, times):
+        self.times = dict(times)
+        self.given = []
+
+    def submit(self, fn, evaluate, candidate):
+        self.given.append(candidate.seed)
+        if not self.times.get(candidate.seed):
+            return super().submit(fn, evaluate, candidate)
+        self.times[candidate.seed] -= 1
+        future = Future()
+        future.set_exception(BrokenExecutor("terminated abruptly"))
+        return future
+
+
+def test_a_lost_run_is_tried_once_more(tmp_path, search):
+    file = tmp_path / "confirm.json"
+    executor = Loses({6: 1, 7: 2})
+    found = quiet(search, synthetic, top=1, seeds=[5, 6, 7, 8], executor=executor, storage=file)
+    assert sorted(executor.given) == [5, 6, 6, 7, 7, 8]
+    kinds = [run.failure and run.failure.kind for run in found.candidates[0].runs]
+    assert kinds == [None, None, "WorkerLost", None]
+    assert "BrokenExecutor: terminated abruptly" in found.candidates[0].failures[0].message
+    assert dict(in_file(file)) == {5: None, 6: None, 7: "WorkerLost", 8: None}
+
+
+class Breaks(Loses):
+    """Takes nothing more once it has lost a run, as a pool of processes does."""
+
+    def submit(self, fn, evaluate, candidate):
+        if any(self.times.get(seed) == 0 for seed in self.given):
+            raise BrokenExecutor("not usable anymore")
+        return super().submit(fn, evaluate, candidate)
+
+
+def test_a_broken_executor_is_no_failure_of_the_runs(tmp_path, search):
+    file = tmp_path / "confirm.json"
+    with pytest.raises(EvaluationError, match=r"not usable anymore.*new executor"):
+        quiet(search, synthetic, top=1, seeds=[5, 6, 7], executor=Breaks({6: 1}), storage=file)
+    assert in_file(file) == [(5, None)]
+    found = quiet(search, synthetic, top=1, seeds=[5, 6, 7], storage=file)
+    assert figures(found) == figures(quiet(search, synthetic, top=1, seeds=[5, 6, 7]))
+
+
+class InterruptedLate(SerialExecutor):
+    """All that it was given is finished when Ctrl-C comes, which is with the fourth."""
+
+    def __init__(self):
+        self.given = []
+
+    def submit(self, fn, evaluate, candidate):
+        if len(self.given) == 3:
+            for future, work in self.given[:2]:
+                future.set_result(work())
+            raise KeyboardInterrupt
+        self.given.append((Future(), lambda: fn(evaluate, candidate)))
+        return self.given[-1][0]
+
+
+def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(tmp_path, search):
+    file = tmp_path / "confirm.json"
+    executor = InterruptedLate()
+    with pytest.raises(KeyboardInterrupt):
+        quiet(search, synthetic, top=1, seeds=[5, 6, 7, 8], executor=executor, storage=file)
+    assert in_file(file) == [(5, None), (6, None)]
+    assert executor.given[2][0].cancelled()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT to a thread")
+def test_ctrl_c_ends_the_processes_at_once(tmp_path, search):
+    file, process = tmp_path / "confirm.json", tmp_path / "process"
+    main, sent = threading.get_ident(), []
+
+    def interrupt():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (process.exists() and len(stored(file)) == 2):
+            time.sleep(0.05)
+        sent.append(time.monotonic())
+        signal.pthread_kill(main, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            quiet(search, Waits(7, tmp_path), top=1, seeds=[7, 8, 9], executor=2, storage=file)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - sent[0] < 10
+    assert sorted(in_file(file)) == [(8, None), (9, None)]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(process.read_text()), 0)
+
+
+def test_what_is_no_executor_is_refused(search):
+    with pytest.raises(TypeError, match="executor is None, a number"):
+        quiet(search, synthetic, executor="two")
+    with pytest.raises(ValueError, match="at least 1"):
+        quiet(search, synthetic, executor=0)
 
 
 def test_what_no_process_can_be_sent_is_refused(search):

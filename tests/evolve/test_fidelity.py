@@ -192,13 +192,12 @@ MOMENTS = [
     ("rung", 1, False, 1),
     ("rung", 9, False, 1),
     ("rung", 9, True, 0),
-    ("release", 1, False, 0),  # going on is recorded, not yet free for others
-    ("release", 3, True, 0),
     ("_end", 1, False, 0),  # the last rung is recorded, the trial is not finished
     ("_end", 6, False, 0),
     ("_finish", 1, False, 0),
     ("_finish", CANDIDATES, False, 0),
     ("claim", 1, True, 0),  # taken up for the next rung
+    ("claim", 3, False, 0),
     *[("_write", call, after, None) for call in (2, 7) for after in (False, True)],
 ]
 

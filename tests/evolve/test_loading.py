@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 
 import optuna
 import pytest
+from sqlalchemy import create_engine, inspect, text
 
 import rosearch as rs
 from rosearch.errors import EvaluationError, RegistryError, StorageError
@@ -45,6 +49,75 @@ def test_reading_writes_nothing(url, tmp_path):
     rs.load_search(path, "films")  # a path will do
     with sqlite3.connect(path) as database:
         assert list(database.iterdump()) == before
+
+
+@pytest.mark.parametrize("tail", ["{}", "file:{}?mode=rwc&uri=true"])
+def test_a_database_of_something_else_stays_as_it_is(tmp_path, tail):
+    path = tmp_path / "photos #1.db" if tail == "{}" else tmp_path / "photos.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE studies (name TEXT)")
+    before = path.read_bytes()
+    storage = path if tail == "{}" else "sqlite:///" + tail.format(path)
+    with pytest.raises(StorageError, match="holds no studies of Optuna"):
+        rs.load_search(storage)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_file_stays_empty(tmp_path):
+    path = tmp_path / "empty.db"
+    path.touch()
+    with pytest.raises(StorageError, match="holds no studies of Optuna"):
+        rs.load_search(path)
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "sqlite+pysqlite"])
+def test_a_file_that_is_not_there_is_not_made(tmp_path, driver):
+    with pytest.raises(StorageError, match="there is no file"):
+        rs.load_search(f"{driver}:///{tmp_path}/nothing.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    path = tmp_path / "notes.db"
+    path.write_text("not a database " * 100)
+    with pytest.raises(StorageError, match="is no SQLite database"):
+        rs.load_search(path)
+
+
+def test_a_study_reads_after_its_writer_was_killed(url, tmp_path):
+    search = made(url)
+    path = tmp_path / "search.db"
+    code = (
+        "import os, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1])\n"
+        "database.execute('PRAGMA cache_size = 1')\n"
+        "database.execute('CREATE TABLE large (x)')\n"
+        "database.executemany('INSERT INTO large VALUES (?)', [('x' * 5000,)] * 200)\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert (tmp_path / "search.db-journal").stat().st_size > 0  # what is to be rolled back
+    assert rs.load_search(path) == search
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_a_server_without_studies_stays_without():
+    """Needs a database, as the tests of storages do, of which it uses a schema of its own."""
+    server = os.environ["ROSEARCH_TEST_POSTGRES"]
+    engine = create_engine(server.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA IF EXISTS reading CASCADE"))
+        connection.execute(text("CREATE SCHEMA reading"))
+    url = f"{server}?options=-csearch_path%3Dreading"
+    with pytest.raises(StorageError, match="holds no studies of Optuna"):
+        rs.load_search(url)
+    assert inspect(engine).get_table_names("reading") == []
+    search = made(url)
+    assert rs.load_search(url) == search
+    engine.dispose()
 
 
 def test_a_journal_file(tmp_path):

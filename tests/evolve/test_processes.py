@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -99,14 +102,115 @@ def test_after_the_end_nothing_is_evaluated_and_no_process_or_file_is_left(tmp_p
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     children = Children()
     outcome = children.evaluate(Shared.of(functools.partial(process, tmp_path)), candidate(), None)
-    assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())  # while it is at work too: it may be killed
     children.end()
-    assert not list(tmp_path.iterdir())
     with pytest.raises(ProcessLookupError):
         os.kill(int(outcome.metrics["process"]), 0)
     with pytest.raises(WorkerLostError, match="ended"):
         children.evaluate(Shared.of(synthetic), candidate(), None)
     assert not list(tmp_path.iterdir())
+
+
+def is_there(pid):
+    """Whether the process runs; a zombie, which nobody here may wait for, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for_end(pid, seconds=10):
+    deadline = time.monotonic() + seconds
+    while is_there(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not is_there(pid)
+
+
+class Forks:
+    """Starts a process that sleeps, as a DataLoader does, and then dies, hangs or returns.
+
+    Args:
+        path: The number of the process is written there.
+        then: What it does.
+    """
+
+    def __init__(self, path, then):
+        self.path = Path(path)
+        self.then = then
+
+    def __call__(self, genome, *, seed):
+        pid = os.fork()  # it inherits the pipes
+        if pid == 0:
+            time.sleep(60)
+            os._exit(0)
+        self.path.write_text(str(pid))
+        if self.then == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.then == "hang":
+            time.sleep(60)
+        return {"process": os.getpid()}
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+
+
+@needs_proc
+def test_a_child_that_dies_is_noticed_while_what_it_forked_lives(children, tmp_path):
+    start = time.monotonic()
+    with pytest.raises(WorkerLostError, match="exit code -9"):
+        children.evaluate(Shared.of(Forks(tmp_path / "pid", "die")), candidate(), None)
+    assert time.monotonic() - start < 30
+    assert wait_for_end(int((tmp_path / "pid").read_text()))
+
+
+@needs_proc
+def test_what_a_candidate_started_ends_with_its_time(children, tmp_path):
+    shared = Shared.of(Forks(tmp_path / "pid", "hang"))
+    assert children.evaluate(shared, candidate(), 0.3).failure.kind == "TimeLimit"
+    assert wait_for_end(int((tmp_path / "pid").read_text()))
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from rosearch.evolve.processes import Children, Shared
+from tests.evolve.test_processes import Forks, candidate
+
+if __name__ == "__main__":
+    Children(1).evaluate(Shared.of(Forks(Path(sys.argv[1]), "hang")), candidate(), None)
+"""
+
+
+@needs_proc
+def test_what_a_candidate_started_ends_with_a_search_that_is_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(PARENT)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    search = subprocess.Popen([sys.executable, script, tmp_path / "pid"], env=environment)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)  # the number is written
+    search.kill()
+    search.wait()
+    assert wait_for_end(int((tmp_path / "pid").read_text()))
+
+
+def test_what_was_noted_late_is_not_told_of_the_next_candidate(children):
+    late = children.evaluate(Shared.of(Naps(0.5)), candidate(), 0.2)
+    assert late.failure is None  # done in the time that it has to write down where it hangs
+    outcome = children.evaluate(Shared.of(TROUBLED), candidate(1), 0.2)
+    assert "evaluations.py" in outcome.failure.traceback
+    assert "test_processes.py" not in outcome.failure.traceback
+
+
+class Naps:
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __call__(self, genome, *, seed):
+        time.sleep(self.seconds)
+        return {}
 
 
 def test_what_cannot_be_pickled_is_refused():

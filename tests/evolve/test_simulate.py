@@ -106,6 +106,42 @@ def test_the_metric_seconds_is_the_time():
     assert all(t.seconds == 1.0 for t in simulate(SPACE, synthetic, FITNESS, candidates=5))
 
 
+class Fails:
+    """Fails with the first and every third evaluation; number ``n`` takes ``10 n`` seconds."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, genome, *, seed):
+        self.calls += 1
+        if self.calls == 1 or self.calls % 3 == 0:
+            raise RuntimeError("no luck")
+        return synthetic(genome, seed=seed) | {"seconds": 10.0 * self.calls}
+
+
+def test_a_failed_evaluation_takes_as_long_as_the_others():
+    trials = simulate(SPACE, Fails(), FITNESS, candidates=9)
+    assert [t.state == "failed" for t in trials] == [c == 1 or c % 3 == 0 for c in range(1, 10)]
+    # 1 second where nothing is known; then the medians of 20, of 20 40 50, of 20 40 50 70 80.
+    assert [t.seconds for t in trials] == [1, 20, 20, 40, 50, 40, 70, 80, 50]
+
+
+def test_a_budget_of_seconds_ends_a_search_that_fails():
+    trials = simulate(SPACE, Fails(), FITNESS, candidates=9, seconds=70.0)
+    assert len(trials) == 4
+
+
+def test_a_failed_rung_takes_as_long_as_others_of_that_rung():
+    trials = simulate(TABULAR, FailsLater(), FITNESS, candidates=25)
+    spent = [t.metrics["seconds"] - t.rungs[0]["seconds"] for t in trials if len(t.rungs) == 2]
+    first = next(t.number for t in trials if len(t.rungs) == 2)
+    failed = [t for t in trials if t.state == "failed" and t.number > first]
+    assert failed
+    assert min(spent) > max(t.rungs[0]["seconds"] for t in trials)
+    for trial in failed:
+        assert min(spent) <= trial.seconds - trial.rungs[0]["seconds"] <= max(spent)
+
+
 def test_a_budget_of_seconds_ends_the_search():
     trials = simulate(TABULAR, FIGURES, FITNESS, candidates=50, seconds=60.0)
     whole = simulate(TABULAR, FIGURES, FITNESS, candidates=50)
@@ -205,7 +241,7 @@ def test_the_infeasible_do_not_count():
 
 
 def test_arguments_that_make_no_comparison():
-    for settings in ({"seeds": 0}, {"candidates": 0}):
+    for settings in ({"seeds": 0}, {"candidates": 0}, {"seconds": 0.0}, {"seconds": NAN}):
         with pytest.raises(ValueError, match="at least one"):
             compared(**settings)
     with pytest.raises(ValueError, match="at least one"):
@@ -276,6 +312,46 @@ def test_intervals_hold_the_median_as_often_as_they_say():
         low, high = Comparison({"one": runs}, best=1.0).summary()[0].seconds_interval
         inside += low <= math.log(2) <= high
     assert 0.93 < inside / 400 <= 0.99
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 9])
+def test_few_runs_have_no_interval(count):
+    # From 6 runs on the extremes hold the median with 1 - 2 / 2**6 = 0.97.
+    runs = tuple(run(i, [1.0], [i + 1.0]) for i in range(count))
+    found = Comparison({"one": runs}, best=1.0)
+    (one,) = found.summary()
+    for interval in (one.seconds_interval, one.evaluations_interval):
+        assert all(math.isnan(end) for end in interval) == (count < 6)
+    assert ("nan" in str(found), " to " in str(found)) == (False, count >= 6)
+    if count >= 6:
+        low, high = one.seconds_interval
+        held = sum(math.comb(count, k) for k in range(int(low), int(high))) / 2**count
+        assert 0.95 <= held < 1
+
+
+def test_every_median_of_an_even_number_is_the_mean_of_the_two_in_the_middle():
+    four = [run(i, [0.1 * i, 1 - 0.001 * i], [1.0, 2.0 + i]) for i in range(4)]
+    (one,) = Comparison({"one": tuple(four)}, best=1.0).summary()
+    assert (one.seconds, one.final) == (3.5, pytest.approx(0.9985))
+    _, median, low, high = Comparison({"one": tuple(four)}, best=1.0).curve("one")
+    assert median.tolist() == pytest.approx([0.15, 0.9985])
+    assert (low < median).all()
+    assert (high > median).all()
+    half = (*four[:2], run(2, [0.1]), run(3, [0.1]))
+    (one,) = Comparison({"one": half}, best=1.0).summary()
+    assert (one.reached, one.evaluations, one.seconds) == (0.5, math.inf, math.inf)
+
+
+def test_searches_that_take_no_time_have_a_table():
+    free = tuple(run(i, [1.0], [0.0]) for i in range(6))
+    other = tuple(run(i, [1.0], [5.0]) for i in range(6))
+    first, second = Comparison({"free": free, "also free": free}, best=1.0).summary()
+    assert math.isnan(first.speedup)
+    assert math.isnan(second.speedup)
+    found = Comparison({"other": other, "free": free}, best=1.0)
+    assert [s.speedup for s in found.summary()] == [1, math.inf]
+    assert found.summary(baseline="free")[0].speedup == 0
+    assert "inf" in str(found)
 
 
 def test_curves_are_steps():

@@ -148,6 +148,29 @@ def test_a_replay_that_goes_on_is_one_from_the_start():
     assert replay.population(trials, number=8) == Replay(2, survive).population(trials, number=8)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_trial_that_finishes_late_plays_only_what_comes_after_it_again(size):
+    calls = []
+
+    def survive(trials):
+        calls.append(len(trials))
+        return trials[-5:]
+
+    trials = [trial(k, 1.0) for k in range(60)]
+    order = np.random.default_rng(0).permutation(8)
+    replay = Replay(size, survive)
+    done = []
+    for block in range(0, 48, 8):  # eight at a time, in an order of their own
+        for place in order:
+            done = sorted([*done, trials[block + place]], key=lambda t: t.number)
+            again = replay.population(done, number=60)
+            assert again == Replay(size, lambda t: t[-5:]).population(done, number=60)
+    assert len(calls) <= 48 * (8 // size + 2)
+    assert replay.population(done[:20], number=60) == done[15:20]
+    other = [trial(0, 2.0), *done[1:]]  # another record of the first trial
+    assert replay.population(other, number=4 * size) == other[: 4 * size][-5:]
+
+
 def counted(genome, *, seed):
     """Two objectives that compete for eight nodes."""
     operators = [node.operator for node in genome.nodes]

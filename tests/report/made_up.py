@@ -97,7 +97,8 @@ def statistics():
     partial = replace(relation, name="depth", given=("parameters", "accuracy"), low=-0.2)
     return Statistics(
         study="movie reviews", n=58, left_out={"failed": 1}, measures=("accuracy_under_attack",),
-        objectives=("accuracy",), front=(1, 2), confidence=0.95, correction="holm", seed=0,
+        objectives=("accuracy",), front=(1, 2), confidence=0.95, correction="holm", majority=0.5,
+        examples=200, seed=0,
         correlations=(relation,), partial=(partial,),
         forests=(Forest("accuracy_under_attack", 0.5, 0.3, 0.7, 58),),
         importances=(Importance("depth", "accuracy_under_attack", 0.2, 0.1, 0.3, 0, 0, 58),),

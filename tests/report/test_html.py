@@ -18,6 +18,7 @@ from rosearch.evolve import SearchResult
 from rosearch.report.html_charts import Axis, Point, Range, point_chart, range_chart
 from rosearch.report.html_compare import attacked_examples, estimates
 from rosearch.report.html_metrics import MISSING, Metric, duration, metric
+from rosearch.report.html_statistics import section
 from tests.report import made_up
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -132,6 +133,35 @@ def test_statistics_and_sentences(tmp_path):
     assert "(95 %: 28.7 to 72.0)" not in text
     low, high = made_up.report().accuracy_under_attack_interval
     assert f"(95 %: {100 * low:.1f} to {100 * high:.1f})" in text
+
+
+def test_what_statistics_assume_is_an_option_and_told(tmp_path):
+    search = made_up.study(30)
+    text = write(tmp_path, search, majority=0.6, accuracy_examples=1000)
+    assert "a share of 0.6" in text
+    assert "over 1000 examples" in text
+    assert "no better than the majority class" not in text
+    assert "There are no statistics:" in write(tmp_path, search, majority=0.9)
+    assert "near chance count too" in write(tmp_path, search, majority=None)
+
+
+def test_marks_stand_out_that_the_findings_tell_of():
+    told = made_up.statistics()
+    doubtful = replace(
+        told,
+        **{
+            name: tuple(replace(record, p_corrected=0.2) for record in getattr(told, name))
+            for name in ("correlations", "partial", "importances", "enrichment")
+        },
+    )
+
+    def strong(found):
+        tables = section(made_up.study(12), found).tables
+        return [row.strong for table in tables for _, row in table.chart.rows]
+
+    # The interval of the partial correlation holds 0.
+    assert strong(told) == [True, False, True, True]
+    assert strong(doubtful) == [False] * 4
 
 
 def test_reports_take_the_place_of_the_searchs_figures(tmp_path):

@@ -155,6 +155,20 @@ def test_students_that_answer_by_chance_are_left_out():
     assert quick(search, majority=0.4, examples=50).n == 48
 
 
+def test_what_near_chance_means_is_told():
+    search = study(*noise(0, 40))
+    report = quick(search, majority=0.6, examples=300)
+    assert (report.majority, report.examples) == (0.6, 300)
+    data = report.to_dict()
+    assert (data["majority"], data["examples"]) == (0.6, 300)
+    assert any("share of 0.6" in note and "300 examples" in note for note in report.notes)
+    every = quick(search, majority=None)
+    assert every.majority is None
+    assert any("near chance count too" in note for note in every.notes)
+    with pytest.raises(StatisticsError, match=r"share of 0\.9, .* 300 examples"):
+        quick(search, majority=0.9, examples=300)
+
+
 def test_an_accuracy_that_is_no_share_is_not_compared_with_chance():
     robustness, accuracy = noise(0, 40)
     with pytest.raises(StatisticsError, match="majority=None"):
@@ -317,6 +331,7 @@ def test_the_front_is_that_of_the_chosen_metrics():
         {"confidence": 95},
         {"resamples": 10},
         {"trees": -1},
+        {"rung": -1},
     ],
 )
 def test_settings_out_of_range_are_named(settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +73,9 @@ Survive = Callable[[list[TrialRecord]], list[TrialRecord]]
 class Replay:
     """Generations played again from the finished trials, so that no state has to be stored.
 
-    Trials are children of generation ``number // size``. What was computed for the first
-    generations is kept as long as the trials are the very same records.
+    Trials are children of generation ``number // size``. The population after each generation is
+    kept as long as the trials up to there are the very same records, so that a trial that finishes
+    late is all that is played again, with those after it.
 
     Args:
         size: Children a generation.
@@ -84,7 +86,8 @@ class Replay:
         self._size = size
         self._survive = survive
         self._seen: list[TrialRecord] = []
-        self._population: list[TrialRecord] = []
+        self._after: list[tuple[int, list[TrialRecord]]] = []
+        """After each generation: how many trials there were, and the population."""
 
     def population(self, trials: Sequence[TrialRecord], *, number: int) -> list[TrialRecord]:
         """The population that trial ``number`` is a child of.
@@ -94,26 +97,27 @@ class Replay:
             number: Trials of its own generation, and later ones, do not count.
         """
         end = number // self._size
-        known = [t for t in trials if t.score is not None and t.number // self._size < end]
-        if not self._continues(known):
-            self._seen, self._population = [], []
-        start = len(self._seen)
-        while start < len(known):
-            generation = known[start].number // self._size
-            stop = start
-            while stop < len(known) and known[stop].number // self._size == generation:
-                stop += 1
-            self._population = self._survive([*self._population, *known[start:stop]])
-            start = stop
+        known = [t for t in trials if t.score is not None and self._generation(t) < end]
+        pairs = enumerate(zip(self._seen, known, strict=False))
+        alike = next((k for k, (a, b) in pairs if a is not b), min(len(self._seen), len(known)))
+        while self._after and not self._holds(self._after[-1][0], known, alike):
+            self._after.pop()
+        start, population = self._after[-1] if self._after else (0, [])
+        for _, children in groupby(known[start:], key=self._generation):
+            joined = list(children)
+            population = self._survive([*population, *joined])
+            start += len(joined)
+            self._after.append((start, population))
         self._seen = known
-        return self._population
+        return population
 
-    def _continues(self, known: list[TrialRecord]) -> bool:
-        """Whether only later generations have joined since the last call."""
-        seen = self._seen
-        count = len(seen)
-        if not same(seen, known[:count]):
+    def _generation(self, trial: TrialRecord) -> int:
+        return trial.number // self._size
+
+    def _holds(self, count: int, known: list[TrialRecord], alike: int) -> bool:
+        """Whether the first ``count`` trials are the same still, and whole generations."""
+        if count > alike:
             return False
-        return count in (0, len(known)) or (
-            known[count].number // self._size != seen[-1].number // self._size
+        return count == len(known) or (
+            self._generation(known[count]) != self._generation(known[count - 1])
         )

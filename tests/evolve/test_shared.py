@@ -1,0 +1,272 @@
+"""Several processes on one study, in the moments in which they get into each other's way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from rosearch.errors import EvaluationError, StorageError
+from rosearch.evolve import Evolver, SuccessiveHalving
+from rosearch.evolve.ledger import Ledger
+from rosearch.evolve.records import comparable
+from rosearch.evolve.result import SearchResult
+from rosearch.evolve.retention import Students
+from rosearch.fitness import Fitness
+from rosearch.seeding import generator
+from tests.evolve.evaluations import FITNESS, SPACE, Runged, synthetic
+from tests.evolve.test_resume import dies, in_a_fork, sequence
+
+
+def evolver(evaluate=synthetic, fitness=FITNESS, **settings):
+    return Evolver(SPACE, evaluate, fitness, **({"population": 5} | settings))
+
+
+def tell(search, candidate):
+    return search.tell(candidate, search.evaluate(candidate.genome, **candidate.arguments))
+
+
+def test_a_rung_that_another_process_finished_meanwhile_does_not_end_a_run(url, monkeypatch):
+    search = evolver(Runged(os.devnull), storage=url)
+    rung = Ledger.rung
+    raced = []
+
+    def both(self, number, level, *given, **named):
+        if self is search._ledger and level == 1 and not raced:
+            raced.append(number)
+            assert rung(self, number, level, *given, **named)  # the other process is faster
+        return rung(self, number, level, *given, **named)
+
+    monkeypatch.setattr(Ledger, "rung", both)
+    result = search.run(6, progress=False)
+    assert raced
+    assert {t.state for t in result.trials} <= {"complete", "stopped"}
+    assert sequence(result) == sequence(evolver(Runged(os.devnull)).run(6, progress=False))
+
+
+def test_a_run_keeps_a_candidate_from_rung_to_rung(url):
+    other = evolver(Runged(os.devnull), storage=url)
+    stolen = []
+
+    class Watched(Runged):
+        def __call__(self, genome, *, seed, rung):
+            stolen.append(other._proposals.take_up(60, own=False))
+            return super().__call__(genome, seed=seed, rung=rung)
+
+    Watched.__qualname__, Watched.__module__ = Runged.__qualname__, Runged.__module__
+    search = evolver(Watched(os.devnull), storage=url)
+    release, released = search._ledger.release, []
+    search._ledger.release = lambda number: released.append(number) or release(number)
+    search.run(4, progress=False)
+    assert len(stolen) > 4
+    assert not any(stolen)
+    assert not released
+
+
+def test_of_two_that_claim_a_trial_at_once_one_has_it(url):
+    first, second = (evolver(storage=url) for _ in range(2))
+    first._ledger.release(first.ask().number)
+    judge, barrier = Ledger.judge, threading.Barrier(2)
+    waited = set()
+
+    def together(self, number):
+        verdict = judge(self, number)
+        if self not in waited:
+            waited.add(self)
+            barrier.wait(10)
+        return verdict
+
+    Ledger.judge = together
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            taken = list(pool.map(lambda s: s._proposals.take_up(60, own=False), (first, second)))
+    finally:
+        Ledger.judge = judge
+    assert sum(candidate is not None for candidate in taken) == 1
+
+
+def raced(search, other, monkeypatch):
+    """Let ``other`` ask in the moment between what ``search`` plans and what it adds."""
+    add, asked = search._ledger.add, []
+
+    def add_later(genome, seed, **given):
+        if not asked:
+            asked.append(other.ask())
+        return add(genome, seed, **given)
+
+    monkeypatch.setattr(search._ledger, "add", add_later)
+    return asked
+
+
+def test_overlap_holds_for_a_number_that_came_out_higher(url, monkeypatch):
+    serial = evolver(overlap=1).run(8, progress=False)
+    first, second = (evolver(storage=url, overlap=1) for _ in range(2))
+    for _ in range(6):
+        tell(first, first.ask())
+    asked = raced(first, second, monkeypatch)
+    with pytest.raises(EvaluationError, match="waits"):
+        first.ask()
+    assert len(first.result.trials) == 8  # number 7 is reserved
+    with pytest.raises(EvaluationError, match="waits"):
+        first.ask()
+    with pytest.raises(EvaluationError, match="waits"):
+        second.ask()
+    tell(second, asked[0])
+    candidate = first.ask()
+    assert candidate.number == 7
+    tell(first, candidate)
+    assert sequence(first.result) == sequence(serial)
+
+
+def test_a_run_finishes_what_it_has_reserved(url, monkeypatch):
+    serial = evolver(overlap=1).run(7, progress=False)
+    first, second = (evolver(storage=url, overlap=1) for _ in range(2))
+    first.run(5, progress=False)
+    asked = raced(first, second, monkeypatch)
+    timer = threading.Timer(0.5, lambda: tell(second, asked[0]))
+    timer.start()
+    result = first.run(6, progress=False)
+    timer.join()
+    assert sequence(result) == sequence(serial)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+@pytest.mark.parametrize("write", [0, 1, 2, 3, 4, 5])
+def test_killed_before_a_trial_has_the_genome_of_its_number(url, write):
+    serial = evolver().run(5, progress=False)
+
+    def search():
+        doomed, other = (evolver(storage=url) for _ in range(2))
+        add, storage = doomed._ledger.add, doomed._ledger._storage
+
+        def add_later(genome, seed, **given):
+            tell(other, other.ask())
+            number = add(genome, seed, **given)
+            storage.set_trial_user_attr = dies(storage.set_trial_user_attr, write + 1, after=False)
+            return number
+
+        doomed._ledger.add = add_later
+        doomed.ask()
+
+    assert in_a_fork(search) == -signal.SIGKILL
+    result = evolver(storage=url).run(5, progress=False)
+    assert sequence(result) == sequence(serial)
+
+
+def test_the_verdict_compares_with_all_that_have_finished_the_rung():
+    search = evolver(Runged(os.devnull), fidelity=SuccessiveHalving(2))
+    candidates = [search.ask() for _ in range(4)]
+
+    def metrics(value):
+        return {"accuracy": value, "accuracy_under_attack": value, "compression": 1.0}
+
+    for candidate in candidates[1:]:
+        search.tell(candidate, metrics(0.8))
+    assert search.tell(candidates[0], metrics(0.2)).state == "stopped"
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+@pytest.mark.parametrize(
+    "fitness",
+    [
+        FITNESS,
+        Fitness({"accuracy": 1.0}, constraints={"compression": (8.0, None)}),
+        Fitness.pareto(["robustness", "compression"], constraints={"accuracy": (0.7, None)}),
+        Fitness.pareto(["robustness", "accuracy", "compression"]),
+        Fitness({"accuracy": 1.0}, constraints={"compression": (1000.0, None)}),
+    ],
+)
+@pytest.mark.parametrize("runged", [False, True])
+def test_what_is_kept_is_what_the_whole_study_asks_for(fitness, keep, runged):
+    class Kept(Runged):
+        def discard(self, genome, **arguments):
+            pass
+
+    evaluate = Kept(os.devnull) if runged else synthetic
+    trials = evolver(evaluate, fitness, seed=2).run(40, progress=False).trials
+    order = generator(1, "order").permutation(len(trials))
+    students = Students(Kept(os.devnull), fitness, keep=keep)
+    for count in range(1, len(trials) + 1):
+        if count % 3 == 0:
+            continue  # two at a time now and then
+        ended = set(order[:count])
+        known = [
+            t if t.number in ended else replace(t, state="running", score=None) for t in trials
+        ]
+        students.learn(known)
+        result = SearchResult.from_trials("", known, fitness)
+        expected = [*result.front, *comparable(known)[:keep], result.best]
+        assert set(students.kept) == {t.number for t in expected}
+
+
+def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch):
+    monkeypatch.setattr("rosearch.evolve.storage._LOCK_SECONDS", 0.2)
+    search = evolver(storage=url)
+    candidate = search.ask()
+    lock = sqlite3.connect(url.removeprefix("sqlite:///"), check_same_thread=False)
+    lock.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(1.0, lock.rollback)
+    timer.start()
+    assert tell(search, candidate).state == "complete"
+    timer.join()
+    candidate = search.ask()
+    lock.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match=r"could not be written.*database is locked"):
+        tell(search, candidate)
+    lock.rollback()
+    lock.close()
+    assert len(search.run(3, progress=False).trials) == 3
+
+
+def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch):
+    monkeypatch.setattr("rosearch.evolve.runner._POLL_SECONDS", 0.02)
+    forgotten = evolver(storage=url)
+    candidate = forgotten.ask()
+    search = evolver(storage=url)
+    timer = threading.Timer(1.0, lambda: tell(forgotten, candidate))
+    timer.start()
+    with pytest.warns(RuntimeWarning, match=rf"candidate 0, .* process {os.getpid()}, .* until 20"):
+        search.run(2, progress=False)
+    timer.join()
+
+
+def test_a_candidate_of_another_study_is_not_told():
+    search, other = evolver(), evolver(seed=1)
+    search.ask()
+    foreign = other.ask()
+    with pytest.raises(EvaluationError, match="not of the study"):
+        tell(search, foreign)
+    tell(other, foreign)
+    with pytest.raises(EvaluationError, match=r"Candidate 1 .* not of the study"):
+        tell(search, other.ask())
+    assert [t.state for t in search.result.trials] == ["running"]
+
+
+def test_a_round_does_not_look_at_the_whole_study(monkeypatch):
+    class Kept(Runged):
+        rungs = 1
+
+        def __call__(self, genome, *, seed):
+            return synthetic(genome, seed=seed)
+
+        def discard(self, genome, *, seed):
+            pass
+
+    search = evolver(Kept(os.devnull), Fitness.pareto(["robustness", "compression"]))
+    sizes = []
+    from_trials = SearchResult.from_trials.__func__
+
+    def counted(cls, study, trials, *given, **named):
+        sizes.append(len(trials))
+        return from_trials(cls, study, trials, *given, **named)
+
+    monkeypatch.setattr(SearchResult, "from_trials", classmethod(counted))
+    for _ in range(120):
+        tell(search, search.ask())
+    assert len(sizes) == 120
+    assert max(sizes) < 60
