@@ -5,6 +5,7 @@ python small_quickstart.py TEACHER_FOLDER TSV_OF_LABEL_AND_TEXT [arguments of th
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
@@ -16,9 +17,11 @@ import rosearch
 distill = rosearch.Distiller.distill
 
 
-def noted(self: rosearch.Distiller, genome: rosearch.Genome, *, seed: int = 0) -> object:
+def noted(
+    self: rosearch.Distiller, genome: rosearch.Genome, *, seed: int = 0, **more: Any
+) -> object:
     """Write down every student that has been trained."""
-    result = distill(self, genome, seed=seed)
+    result = distill(self, genome, seed=seed, **more)
     with Path(table).with_name("trained.txt").open("a", encoding="utf-8") as log:
         log.write(f"{genome.key} {seed}\n")
     return result
