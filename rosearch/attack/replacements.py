@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,12 @@ from rosearch.attack.settings import check_whole, public_settings
 from rosearch.attack.sources import Source, answered, settings_of, swaps_of
 from rosearch.attack.text import AttackedInput, check_side
 from rosearch.attack.tokenization import IncrementalTokenizer
+from rosearch.choices import Choices
 from rosearch.data import TextDataset
 from rosearch.encoding import Encoding
 from rosearch.seeding import generator
 
 _AT_ONCE = 512
-
-
-@dataclass(frozen=True)
-class TokenChoices:
-    """What may stand in place of words; read as :class:`rosearch.distill.Choices` says."""
-
-    first_slots: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-    first_choices: np.ndarray
-    first_ids: np.ndarray
-    ids: np.ndarray
 
 
 class WordReplacements:
@@ -69,7 +57,7 @@ class WordReplacements:
         """Every argument, as JSON has it; substitutions and constraints in full."""
         return {"sources": settings_of(self._sources), **public_settings(self)}
 
-    def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> TokenChoices:
+    def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> Choices:
         """The replacements of all words.
 
         Words that truncation cuts have none, nor have texts that are as long as rows may be.
@@ -190,7 +178,7 @@ class _Flat:
             self.first_choices.append(len(self.first_ids) - 1)
         self.first_slots.append(len(self.starts))
 
-    def arrays(self) -> TokenChoices:
+    def arrays(self) -> Choices:
         names = ("first_slots", "starts", "ends", "first_choices", "first_ids")
         arrays = {name: np.array(getattr(self, name), dtype=np.int64) for name in names}
-        return TokenChoices(**arrays, ids=np.array(self.ids, dtype=np.int32))
+        return Choices(**arrays, ids=np.array(self.ids, dtype=np.int32))

@@ -1,5 +1,6 @@
 """Teacher to student: cached outputs, losses, and the training loop."""
 
+from rosearch.choices import Choices
 from rosearch.distill.checkpoints import Epoch
 from rosearch.distill.distiller import DistillationResult, Distiller
 from rosearch.distill.hardening import Adversary, Augmentation
@@ -14,7 +15,7 @@ from rosearch.distill.losses import (
 from rosearch.distill.optimization import Optimization
 from rosearch.distill.outputs import TeacherOutputs, Wanted
 from rosearch.distill.perturbation import EmbeddingPerturbation
-from rosearch.distill.substitution import Choices, Replacements, WordPerturbation
+from rosearch.distill.substitution import Replacements, WordPerturbation
 from rosearch.distill.teacher import Teacher
 from rosearch.distill.training import fit
 
