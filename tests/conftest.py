@@ -219,6 +219,41 @@ def teacher_folder(_trained: Any, tokenizer: Any, tmp_path_factory: pytest.TempP
     return folder
 
 
+@pytest.fixture(scope="session")
+def large_teacher(
+    dataset: TextDataset, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Folder of a classifier so large (400,000 parameters) that students are smaller by far."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=512,
+            max_position_embeddings=64,
+            pad_token_id=tokenizer.pad_token_id,
+            id2label=dict(enumerate(dataset.classes)),
+            label2id={name: k for k, name in enumerate(dataset.classes)},
+        )
+        model = BertForSequenceClassification(config).eval()
+    inputs = tokenizer(list(dataset.texts), padding=True, return_tensors="pt")
+    labels = torch.tensor(dataset.labels)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for _ in range(10):
+        optimiser.zero_grad()
+        model(**inputs, labels=labels).loss.backward()
+        optimiser.step()
+    folder = tmp_path_factory.mktemp("large-teacher")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def _devices() -> list[str]:
     import torch
 
