@@ -4,7 +4,8 @@
 
 The evaluation returns constants at once, so what is left is the search itself. The first line is a
 study in memory from its start; the second a study in a database that has the trials already, filled
-through Optuna, of which only the rounds on top of them are measured.
+through Optuna, of which only the rounds on top of them are measured. Their SQL statements, and the
+commits among them that wrote something and so wait for the disk, are counted, too.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ import argparse
 import os
 import tempfile
 import time
+from typing import Any
 
 import optuna
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 import rosearch as rs
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import Owner
 from rosearch.evolve.parameters import parameters
+from rosearch.evolve.records import Candidate
 from rosearch.seeding import child_seed
 from rosearch.space.descriptors import descriptors
 
+ROUNDS = 50
+"""Of which those on a database are measured."""
 FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0})
 
 
@@ -40,9 +47,26 @@ def rounds(evolver: rs.Evolver, count: int) -> tuple[float, float]:
     return (time.perf_counter() - start) / count, (time.process_time() - processor) / count
 
 
-def _told(evolver: rs.Evolver) -> tuple[object, dict[str, float]]:
+def _told(evolver: rs.Evolver) -> tuple[Candidate, dict[str, float]]:
     candidate = evolver.ask()
     return candidate, evaluate(candidate.genome, seed=candidate.seed)
+
+
+class Counts:
+    """SQL statements of this process, and commits of what they wrote."""
+
+    def __init__(self) -> None:
+        self.statements = self.commits = 0
+        event.listen(Engine, "before_cursor_execute", self._executed)
+        event.listen(Engine, "commit", self._committed)
+
+    def _executed(self, connection: Any, _: object, statement: str, *others: object) -> None:
+        self.statements += 1
+        if statement.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE"):
+            connection.info["written"] = True
+
+    def _committed(self, connection: Any) -> None:
+        self.commits += connection.info.pop("written", False)
 
 
 def fill(evolver: rs.Evolver, url: str, count: int) -> None:
@@ -50,7 +74,7 @@ def fill(evolver: rs.Evolver, url: str, count: int) -> None:
     study = optuna.load_study(study_name="rosearch", storage=url)
     ledger: Ledger = evolver._ledger
     keys: set[str] = set()
-    trials = []
+    trials: list[optuna.trial.FrozenTrial] = []
     number = 0
     while len(trials) < count:
         genome = evolver.space.sample(seed=number)
@@ -108,13 +132,18 @@ def main() -> None:
         evolver = rs.Evolver(space, evaluate, FITNESS, storage=url)
         evolver.tell(*_told(evolver))
         first = time.perf_counter() - start
-        seconds, processor = rounds(evolver, 50)
+        counts = Counts()
+        seconds, processor = rounds(evolver, ROUNDS)
     name = f"{url.split(':')[0]}, on {arguments.trials} trials"
     print(
         f"{name:28} {seconds * 1e3:8.1f} ms a round, {processor * 1e3:.1f} of the processor; "
         f"{first:.1f} s to open it"
     )
     print(f"{'':28} {seconds / 10:8.2%} of a candidate of 10 seconds")
+    print(
+        f"{'':28} {counts.statements / (ROUNDS + 1):8.1f} statements and "
+        f"{counts.commits / (ROUNDS + 1):.1f} commits a round"
+    )
 
 
 if __name__ == "__main__":

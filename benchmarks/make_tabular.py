@@ -82,6 +82,11 @@ class EveryRung:
         return {**metrics, **found}
 
 
+def is_random(number: int) -> bool:
+    """Whether a candidate of this number is a sample of the space."""
+    return number % 3 != 2
+
+
 class TwoThirdsRandom(Strategy):
     """Two samples, then a mutant of one of the best so far."""
 
@@ -97,7 +102,7 @@ class TwoThirdsRandom(Strategy):
         rng: np.random.Generator,
     ) -> rs.Genome:
         scored = [(t.genome, t.score) for t in trials if t.score is not None]
-        if number % 3 != 2 or not scored:
+        if is_random(number) or not scored:
             return space.sample(seed=rng)
         best = rank_order([score for _, score in scored])[: self.elite]
         return space.mutate(scored[best[rng.integers(len(best))]][0], seed=rng)
@@ -139,6 +144,7 @@ def export(options: argparse.Namespace) -> None:
             "settings": search.settings,
             "versions": search.versions,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread a candidate",
+            "random": [i for i, trial in enumerate(trials) if is_random(trial.number)],
             "failed": sum(t.state == "failed" for t in search.trials),
         },
     )

@@ -61,8 +61,12 @@ class WordPerturbation:
     """Share of the loss that comes from changed texts, above 0, below 1."""
 
     ramp: float = 0.5
-    """Share of the training, 0 to 1, in which the weight rises from 0. With full weight from the
-    start, students learn to give one answer to everything."""
+    """Share of the training, 0 to 1, after which the weight has risen from 0 to its full height.
+    With full weight from the start, students learn to give one answer to everything."""
+
+    begin: float = 0.0
+    """Share of the training, 0 to ``ramp``, in which no text is changed; then the weight begins to
+    rise. Deep students need it to learn anything in a short training."""
 
     share: float = 1.0
     """Share of the words that each choice is made for, above 0, at most 1; drawn anew each time.
@@ -81,6 +85,10 @@ class WordPerturbation:
         for name in ("ramp", "start"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a number from 0 to 1.")
+        if not 0 <= self.begin <= self.ramp:
+            raise ValueError(
+                f"begin={self.begin!r}: expected a number from 0 to ramp, which is {self.ramp!r}."
+            )
         if not 0 < self.share <= 1:
             raise ValueError(f"share={self.share!r}: expected a number above 0, at most 1.")
         if self.steps != int(self.steps) or self.steps < 1:
@@ -117,8 +125,12 @@ class WordPerturber:
         Args:
             progress: Share of the training that is done, 0 to 1.
         """
-        full, ramp = self.perturbation.weight, self.perturbation.ramp
-        return full if progress >= ramp else full * progress / ramp
+        begin, ramp = self.perturbation.begin, self.perturbation.ramp
+        if self.is_full(progress):
+            return self.perturbation.weight
+        if progress <= begin:
+            return 0.0
+        return self.perturbation.weight * (progress - begin) / (ramp - begin)
 
     def is_full(self, progress: float) -> bool:
         """Whether the weight has risen as far as it will."""

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from rosearch.errors import DataError, EvaluationError
 from rosearch.evolve.confirmation import Confirmation, ConfirmationFile, Confirmed, ConfirmedRun
 from rosearch.evolve.executors import Workers
+from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.processes import Outcome, WorkerStartError, lost
 from rosearch.evolve.records import Candidate, TrialRecord
 from rosearch.evolve.result import SearchResult
@@ -123,8 +124,11 @@ def confirm(
     with bar:
         if jobs:
             # Of a caller's executor all is asked at once: not every one tells how much it takes.
-            with Workers(pipeline, executor, workers=len(jobs)) as workers:
-                _Round(workers, record).run(jobs)
+            with (
+                Interrupts() as interrupts,
+                Workers(pipeline, executor, workers=len(jobs)) as workers,
+            ):
+                _Round(workers, record, interrupts).run(jobs)
     return Confirmation(
         search.study,
         tuple(
@@ -213,11 +217,18 @@ class _Round:
     Args:
         workers: Where.
         record: Called with every job and what came of it, as they finish.
+        interrupts: Let through while there is nothing to do but wait.
     """
 
-    def __init__(self, workers: Workers, record: Callable[[Candidate, Outcome], None]) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        record: Callable[[Candidate, Outcome], None],
+        interrupts: Interrupts,
+    ) -> None:
         self._workers = workers
         self._record = record
+        self._interrupts = interrupts
         self._open: dict[Future[Outcome], Candidate] = {}
         self._alone: deque[Candidate] = deque()
         self._tried: set[int] = set()
@@ -239,7 +250,8 @@ class _Round:
 
     def _submit(self, job: Candidate) -> Future[Outcome]:
         try:
-            future = self._workers.submit(job)
+            with self._interrupts.let_through():  # some executors evaluate at once
+                future = self._workers.submit(job)
         except BrokenExecutor as error:
             raise EvaluationError(
                 f"The executor takes no more work ({error}). What is finished is in the file "
@@ -250,7 +262,8 @@ class _Round:
         return future
 
     def _collect(self) -> None:
-        done, _ = wait_for(self._open, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        with self._interrupts.let_through():
+            done, _ = wait_for(self._open, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             job = self._open[future]
             try:

@@ -277,8 +277,11 @@ class Evolver:
                 f"Candidate {candidate.number} has rung={candidate.rung}, and the study has "
                 f"{self._rungs} rungs. Tell what ask() gave."
             )
-        trials = self._ledger.trials()
-        if candidate.number >= len(trials) or not candidate.is_of(trials[candidate.number]):
+        # A rule of fidelity compares with all that there is; else the write shows what is new.
+        trials = self._ledger.seen() if self.fidelity is None else self._ledger.trials()
+        if not _has(trials, candidate):
+            trials = self._ledger.trials()
+        if not _has(trials, candidate):
             raise EvaluationError(
                 f"Candidate {candidate.number} with the genome {candidate.genome.key} and the seed "
                 f"{candidate.seed} is not of the study {self._ledger.study!r}. Tell what ask() of "
@@ -378,3 +381,7 @@ class Evolver:
 
     def __repr__(self) -> str:
         return f"Evolver({self._ledger.study!r}, {self.fitness!r}, {self.strategy!r})"
+
+
+def _has(trials: Sequence[TrialRecord], candidate: Candidate) -> bool:
+    return candidate.number < len(trials) and candidate.is_of(trials[candidate.number])

@@ -5,24 +5,18 @@ Everything that runs in parallel comes down to a :class:`concurrent.futures.Exec
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from typing_extensions import Self
 
-from rosearch.evolve.processes import (
-    Children,
-    Outcome,
-    Shared,
-    evaluate_apart,
-    evaluate_candidate,
-    evaluate_shared,
-    start_worker,
-)
+from rosearch.evolve.children import Children, evaluate_apart, start_worker
+from rosearch.evolve.processes import Outcome, Shared, evaluate_candidate, evaluate_shared
 from rosearch.evolve.ray import RayExecutor
 from rosearch.evolve.records import Candidate
 
@@ -64,6 +58,28 @@ def process_pool(workers: int) -> ProcessPoolExecutor:
         initializer=start_worker,
         initargs=(_threads(workers),),
     )
+
+
+@contextlib.contextmanager
+def crew(
+    function: Callable[[Any, Any], R], workers: int
+) -> Iterator[Callable[[Shared, object], Future[R]]]:
+    """Child processes that are ended at once when the block is left, whatever they are doing.
+
+    Args:
+        function: What they do; of the top level of a module, and it must not raise.
+        workers: Number of processes, at least 1.
+
+    Yields:
+        A function that takes what is shared, which each process loads once, and another argument,
+        and hands both to ``function`` in a process.
+    """
+    children = Children(_threads(_positive(workers)))
+    threads = ThreadPoolExecutor(workers, "rosearch-worker")
+    try:
+        yield lambda shared, argument: threads.submit(children.call, function, shared, argument)
+    finally:
+        _end_at_once(threads, children)
 
 
 class Workers:
@@ -183,12 +199,17 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         # An interrupted or failed run does not wait for candidates that take minutes.
-        if self._own_pool is not None:
-            self._own_pool.shutdown(wait=False, cancel_futures=True)
-        if self._children is not None:
-            self._children.end()
-        if self._own_pool is not None:
-            self._own_pool.shutdown(wait=True)
+        _end_at_once(self._own_pool, self._children)
+
+
+def _end_at_once(threads: ThreadPoolExecutor | None, children: Children | None) -> None:
+    """End children and the threads that wait for them."""
+    if threads is not None:
+        threads.shutdown(wait=False, cancel_futures=True)
+    if children is not None:
+        children.end()
+    if threads is not None:
+        threads.shutdown(wait=True)
 
 
 def _itself(shared: Shared) -> Shared:

@@ -7,7 +7,8 @@ A candidate is a trial. Its user attributes, readable in Optuna's dashboard, are
 parameters descriptors too (see :mod:`rosearch.evolve.parameters`). A trial is stored with its
 genome and seed in one step, before its evaluation starts. With fidelity each finished rung is one
 attribute, ``rung_0`` and so on, and an intermediate value, the first objective; a trial that is
-stopped below the last rung is pruned in Optuna's terms.
+stopped below the last rung is pruned in Optuna's terms. What an evaluation gave is written in one
+transaction where the storage is a database, in an order that makes up for it where it is none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ from rosearch.evolve.ownership import Owner, describe_owner
 from rosearch.evolve.parameters import parameters
 from rosearch.evolve.records import Failure, Parent, TrialRecord
 from rosearch.evolve.settings import differences, plain, versions
-from rosearch.evolve.storage import open_storage, quiet_optuna, root_cause
+from rosearch.evolve.storage import (
+    add_trial,
+    one_transaction,
+    open_storage,
+    quiet_optuna,
+    root_cause,
+)
 from rosearch.fitness import Score
 from rosearch.space import Genome
 from rosearch.space.descriptors import descriptors
@@ -124,6 +131,7 @@ class Ledger:
         self._loader = loader
         self._finished: dict[int, TrialRecord] = {}
         self._first: tuple[TrialRecord, ...] = ()  # without a running one: they stay as they are
+        self._seen: tuple[TrialRecord, ...] = ()
         self._storage = open_storage(storage)
 
     @property
@@ -146,7 +154,15 @@ class Ledger:
         rest = [self._record(trial) for trial in frozen[known:]]
         over = next((i for i, t in enumerate(rest) if t.state == "running"), len(rest))
         self._first = first + tuple(rest[:over])
-        return first + tuple(rest)
+        self._seen = first + tuple(rest)
+        return self._seen
+
+    def seen(self) -> tuple[TrialRecord, ...]:
+        """The trials as this ledger last saw them, with those that it has added since.
+
+        They are read anew if this ledger has changed one since. Another process may have done so.
+        """
+        return self._seen or self.trials()
 
     def add(
         self,
@@ -181,10 +197,15 @@ class Ledger:
             },
         )
         trial_id = self._try(
-            lambda: self._storage.create_new_trial(self._id, template_trial=template),
+            lambda: add_trial(self._storage, self._id, template),
             tries=1,  # Optuna itself tries several times
         )
-        return int(self._storage.get_trial_number_from_id(trial_id))
+        number = int(self._storage.get_trial_number_from_id(trial_id))
+        seen = self._seen  # another thread's sign of life may empty it
+        if number == len(seen):
+            template.number = number
+            self._seen = (*seen, self._record(template))
+        return number
 
     def reassign(self, number: int, genome: Genome, seed: int, parent: int | None = None) -> None:
         """Give a running trial another genome and parent.
@@ -194,7 +215,8 @@ class Ledger:
         of a trial, so its parameters stay those of the first genome; its descriptors are right.
         """
         described, _, _ = self._described(genome)
-        self._write(number, described | attributes.identity(genome, seed, parent, number))
+        written = described | attributes.identity(genome, seed, parent, number)
+        self._at_once(number, lambda: self._write(number, written))
 
     def _described(
         self, genome: Genome
@@ -211,7 +233,7 @@ class Ledger:
 
     def claim(self, number: int, *, lease: float) -> None:
         """Say that this process still is the owner of a running trial."""
-        self._write(number, {"owner": self.owner.leased(lease)})
+        self._at_once(number, lambda: self._write(number, {"owner": self.owner.leased(lease)}))
 
     def take_over(self, number: int, *, lease: float) -> bool:
         """Claim a running trial that nobody owns; whether it is this process's then.
@@ -230,22 +252,25 @@ class Ledger:
 
     def release(self, number: int) -> None:
         """Give a running trial back, for anyone to take up."""
-        self._write(number, {"owner": None})
+        self._at_once(number, lambda: self._write(number, {"owner": None}))
 
     def settle(self, number: int) -> bool:
         """Finish a trial whose owner died between its last attribute and its change of state.
+
+        In a database of today these are one transaction; in a journal file they are not.
 
         Returns:
             Whether the trial is finished now.
         """
         trial = self._trial(number)
-        last = attributes.finished_rungs(trial)[-1:]
+        rungs = attributes.finished_rungs(trial)
         if "failure" in trial.user_attrs:
-            self._finish(number, TrialState.FAIL, None)
-        elif "score" in trial.user_attrs and not last:
-            self._finish(number, TrialState.COMPLETE, trial.user_attrs["score"]["values"])
-        elif last and last[0]["state"] != "running":
-            self._end(number)
+            self._at_once(number, lambda: self._finish(number, TrialState.FAIL, None))
+        elif "score" in trial.user_attrs and not rungs:
+            values = trial.user_attrs["score"]["values"]
+            self._at_once(number, lambda: self._finish(number, TrialState.COMPLETE, values))
+        elif rungs and rungs[-1]["state"] != "running":
+            self._at_once(number, lambda: self._end(number, rungs))
         return self._trial(number).state.is_finished()
 
     def complete(
@@ -276,9 +301,12 @@ class Ledger:
             "metrics": dict(metrics),
             "score": score.to_dict(),
         }
-        return self._write(number, written) and self._finish(
-            number, TrialState.COMPLETE, list(score.values)
-        )
+
+        def change() -> None:
+            self._write(number, written)
+            self._finish(number, TrialState.COMPLETE, list(score.values))
+
+        return self._at_once(number, change)
 
     def rung(
         self,
@@ -306,12 +334,8 @@ class Ledger:
             Whether it was recorded; not when another process has recorded that rung.
         """
         trial = self._trial(number)
-        if trial.state.is_finished() or len(attributes.finished_rungs(trial)) != rung:
-            return False
-        value, trial_id = score.values[0], self._trial_id(number)
-        if not self._unless_finished(
-            trial_id, lambda: self._storage.set_trial_intermediate_value(trial_id, rung, value)
-        ):
+        rungs = attributes.finished_rungs(trial)
+        if trial.state.is_finished() or len(rungs) != rung:
             return False
         # One attribute, so that a process which is killed leaves the whole rung or none of it.
         record = {
@@ -321,18 +345,16 @@ class Ledger:
             "state": state,
             "weights": weights,
         }
-        if not self._write(number, {f"rung_{rung}": record}):
-            return False
-        return state == "running" or self._end(number)
 
-    def _end(self, number: int) -> bool:
-        """Finish a trial as its last rung says."""
-        rungs = attributes.finished_rungs(self._trial(number))
-        last = rungs[-1]
-        state = TrialState.COMPLETE if last["state"] == "complete" else TrialState.PRUNED
-        return self._write(number, attributes.ending(rungs)) and self._finish(
-            number, state, last["score"]["values"]
-        )
+        def change() -> None:
+            self._storage.set_trial_intermediate_value(
+                self._trial_id(number), rung, score.values[0]
+            )
+            self._write(number, {f"rung_{rung}": record})
+            if state != "running":
+                self._end(number, [*rungs, record])
+
+        return self._at_once(number, change)
 
     def fail(self, number: int, failure: Failure, seconds: float | None) -> bool:
         """Record why an evaluation failed; returns as :meth:`complete` does."""
@@ -341,7 +363,12 @@ class Ledger:
             "seconds": attributes.total([*before, seconds]),
             "failure": vars(failure).copy(),
         }
-        return self._write(number, written) and self._finish(number, TrialState.FAIL, None)
+
+        def change() -> None:
+            self._write(number, written)
+            self._finish(number, TrialState.FAIL, None)
+
+        return self._at_once(number, change)
 
     def _open(self, study: str, settings: dict[str, Any], directions: list[str]) -> int:
         wanted = [StudyDirection[d.upper()] for d in directions]
@@ -402,29 +429,40 @@ class Ledger:
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))
 
-    def _write(self, number: int, values: Mapping[str, Any]) -> bool:
+    def _write(self, number: int, values: Mapping[str, Any]) -> None:
         trial_id = self._trial_id(number)
+        for key, value in values.items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
 
-        def write() -> None:
-            for key, value in values.items():
-                self._storage.set_trial_user_attr(trial_id, key, value)
+    def _finish(self, number: int, state: TrialState, values: list[float] | None) -> None:
+        self._storage.set_trial_state_values(self._trial_id(number), state, values)
 
-        return self._unless_finished(trial_id, write)
+    def _end(self, number: int, rungs: list[dict[str, Any]]) -> None:
+        """Finish a trial as the last of its rungs says."""
+        last = rungs[-1]
+        state = TrialState.COMPLETE if last["state"] == "complete" else TrialState.PRUNED
+        self._write(number, attributes.ending(rungs))
+        self._finish(number, state, last["score"]["values"])
 
-    def _finish(self, number: int, state: TrialState, values: list[float] | None) -> bool:
-        trial_id = self._trial_id(number)
-        return self._unless_finished(
-            trial_id, lambda: self._storage.set_trial_state_values(trial_id, state, values)
-        )
+    def _at_once(self, number: int, change: Callable[[], object]) -> bool:
+        """Make changes to a trial, all or none; not when another process has finished it.
 
-    def _unless_finished(self, trial_id: int, change: Callable[[], object]) -> bool:
-        """Whether a trial could be changed; not when another process has finished it."""
+        Returns:
+            Whether they were made.
+        """
+
+        def all_of_it() -> None:
+            with one_transaction(self._storage):
+                change()
+
+        self._seen = ()
         try:
-            return self._try(change) is not False
+            self._try(all_of_it)
         except RuntimeError:  # what Optuna raises for a finished trial
-            if self._storage.get_trial(trial_id).state.is_finished():
+            if self._trial(number).state.is_finished():
                 return False
             raise
+        return True
 
     def _try(self, change: Callable[[], _T], *, tries: int = _TRIES) -> _T:
         """Change the storage, more than once if need be: what an evaluation gave is dear.

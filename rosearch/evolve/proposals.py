@@ -64,6 +64,8 @@ class Proposals:
     def propose(self, lease: float) -> Candidate | None:
         """Store the next new trial as running, for ``lease`` seconds, and return it.
 
+        It is planned for the study as it was last read, by :meth:`take_up` for example.
+
         Returns:
             ``None`` if trials that it waits for are not finished. If other processes added trials
             meanwhile, a number is reserved then, which :meth:`take_up` returns when it is time.
@@ -71,7 +73,7 @@ class Proposals:
         Raises:
             SpaceError: The space has no genome that the study does not have.
         """
-        trials = self._ledger.trials()
+        trials = self._ledger.seen()
         if not self._is_ready(len(trials), trials):
             return None
         planned = self._plan(len(trials), trials)

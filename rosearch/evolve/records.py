@@ -6,6 +6,7 @@ import functools
 import traceback as tracebacks
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from textwrap import shorten
 from typing import Any, Literal
 
 from rosearch.errors import EvaluationError
@@ -140,6 +141,19 @@ class TrialRecord:
     line: Parent | None = field(default=None, repr=False, compare=False)
     loader: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     planned_for: int | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        # The genome by its key: written out it would fill a screen, in a list of trials many.
+        parts = [f"number={self.number}", f"state={self.state!r}", f"key={self.key!r}"]
+        parts += [f"nodes={len(self.genome.nodes)}", f"seed={self.seed}"]
+        parts += [f"{name}={value:.4g}" for name, value in self.metrics.items()]
+        if self.rung is not None:
+            parts.append(f"rung={self.rung}")
+        if self.parent is not None:
+            parts.append(f"parent={self.parent}")
+        if self.failure is not None:
+            parts.append(f"failure={shorten(str(self.failure), 80, placeholder=' ...')!r}")
+        return f"TrialRecord({', '.join(parts)})"
 
     @property
     def is_planned(self) -> bool:

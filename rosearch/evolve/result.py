@@ -11,6 +11,11 @@ from rosearch.errors import EvaluationError, MissingResourceError
 from rosearch.evolve.records import TrialRecord
 from rosearch.fitness import Fitness, best_index
 
+_GENOME_LINES = 8
+"""Lines of the best genome that the text of a result shows."""
+_FIGURES = 6
+"""Metrics that it shows."""
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -118,10 +123,20 @@ class SearchResult:
                 f"none feasible: best is candidate {self.best.number}, which violates the "
                 f"constraints least, by {least:.3g}"
             )
-        return (
+        head = (
             f"SearchResult({self.study!r}: {states.count('complete')} complete, {stopped}"
             f"{states.count('failed')} failed, {found})"
         )
+        return "\n  ".join([head, *self._best_in_words()]) if scores else head
+
+    def _best_in_words(self) -> list[str]:
+        best = self.best
+        figures = [f"{name} {value:.4g}" for name, value in best.metrics.items()]
+        lines = str(best.genome).splitlines()
+        if len(lines) > _GENOME_LINES:
+            left = len(lines) - _GENOME_LINES
+            lines = [*lines[:_GENOME_LINES], f"  ... ({left} more: print(best.genome))"]
+        return [f"best: candidate {best.number}, {', '.join(figures[:_FIGURES])}", *lines]
 
 
 def _furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:

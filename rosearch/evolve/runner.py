@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.executors import Workers
+from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import LEASE_SECONDS, RENEW_SECONDS
 from rosearch.evolve.processes import Outcome, WorkerStartError, lost
@@ -60,6 +61,7 @@ class Runner:
         self._losses: Counter[int] = Counter()
         self._failures: list[Failure] = []
         self._exhausted: SpaceError | None = None
+        self._interrupts = Interrupts()
         self._succeeded = any(trial.state == "complete" for trial in ledger.trials())
 
     def run(
@@ -72,7 +74,10 @@ class Runner:
         progress: bool,
     ) -> None:
         """Go on until the study has ``candidates`` finished trials; see ``Evolver.run``."""
-        with Workers(self._evaluate, executor, workers=workers, time_limit=time_limit) as pool:
+        with (
+            self._interrupts,
+            Workers(self._evaluate, executor, workers=workers, time_limit=time_limit) as pool,
+        ):
             self._check_early()
             bar = tqdm(
                 total=candidates,
@@ -107,7 +112,8 @@ class Runner:
 
     def _wait(self, candidates: int) -> None:
         """Wait for other processes, which have the rest under way."""
-        time.sleep(_POLL_SECONDS)
+        with self._interrupts.let_through():
+            time.sleep(_POLL_SECONDS)
         self._idle += 1
         if self._idle != _SILENT_POLLS:
             return
@@ -154,7 +160,8 @@ class Runner:
 
     def _submit(self, candidate: Candidate, pool: Workers) -> None:
         try:
-            future = pool.submit(candidate)
+            with self._interrupts.let_through():  # some executors evaluate at once
+                future = pool.submit(candidate)
         except BrokenExecutor as error:
             raise EvaluationError(
                 f"The executor takes no more work ({error}). Nothing is lost: make a new "
@@ -164,7 +171,8 @@ class Runner:
 
     def _collect(self) -> None:
         """Record what has finished, in order of the trials' numbers."""
-        done, _ = wait_for(self._open, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        with self._interrupts.let_through():
+            done, _ = wait_for(self._open, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in sorted(done, key=lambda f: self._open[f].number):
             candidate = self._open.pop(future)
             try:
@@ -213,7 +221,8 @@ class Runner:
         check = getattr(self._evaluate, "check", None)
         if check is not None:
             for genome in self._proposals.upcoming():
-                check(genome)
+                with self._interrupts.let_through():
+                    check(genome)
 
     def _finished(self, candidates: int) -> int:
         return sum(t.state != "running" for t in self._ledger.trials()[:candidates])
@@ -221,6 +230,8 @@ class Runner:
     def _give_back(self) -> None:
         for future in self._open:
             future.cancel()
+        if self._interrupts.is_forced:
+            return  # out of the middle of a transaction, whose lock the next would wait for
         with contextlib.suppress(Exception):  # the error that ended the run is the one to show
             for number in self._claimed | self._proposals.reserved:
                 self._ledger.release(number)

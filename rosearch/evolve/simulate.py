@@ -6,26 +6,29 @@ code that proposes and judges them is the same, only what remembers the trials d
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED
+from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from rosearch.errors import SpaceError
+from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.comparison import Comparison, SimulatedRun
 from rosearch.evolve.evolver import Evolver
-from rosearch.evolve.executors import process_pool
+from rosearch.evolve.executors import crew
 from rosearch.evolve.fidelity import Fidelity
+from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.processes import Shared
+from rosearch.evolve.processes import Shared, WorkerLostError
 from rosearch.evolve.records import Candidate, Failure, TrialRecord
 from rosearch.evolve.strategies import Strategy
 from rosearch.fitness import Fitness, Score
@@ -56,6 +59,10 @@ class MemoryLedger(Ledger):
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials in order of their numbers."""
         return tuple(self._records)
+
+    def seen(self) -> tuple[TrialRecord, ...]:
+        """All trials: nobody else changes them."""
+        return self.trials()
 
     def add(
         self,
@@ -281,14 +288,15 @@ def compare(
             candidate is evaluated in full.
         best: The best fitness there is, where it is known, such as
             ``table.best(fitness)[1]``. Default: the best that any of the searches finds.
-        workers: Number of processes; ``None`` runs all here.
+        workers: Number of processes, which Ctrl-C ends at once; ``None`` runs all here.
         progress: Whether to show a bar after two seconds.
 
     Raises:
         ValueError: There is no strategy, no seed or no budget, the fitness is a Pareto fitness,
             ``fidelity`` names an unknown strategy, or nothing was evaluated in full and ``best``
             is not known.
-        EvaluationError: The evaluation cannot be sent to processes.
+        EvaluationError: The evaluation cannot be sent to processes, a search raises an error
+            in one, or a process dies.
     """
     numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     if not strategies or not numbers or candidates < 1 or not seconds > 0:
@@ -323,8 +331,8 @@ def compare(
         disable=not progress,
     )
     runs: dict[str, list[SimulatedRun]] = {name: [] for name in jobs}
-    with bar:
-        for name, found in _all(jobs, numbers, workers):
+    with bar, contextlib.closing(_all(jobs, numbers, workers)) as all_found:
+        for name, found in all_found:
             runs[name] += found
             bar.update(len(found))
     if best is None:
@@ -339,12 +347,14 @@ def compare(
     )
 
 
+_POLL_SECONDS = 1.0
+"""How long to wait at a time; on Windows, Ctrl-C is noticed only in between."""
 _Job: TypeAlias = "Callable[[Sequence[int]], list[SimulatedRun]]"
 
 
 def _all(
     jobs: Mapping[str, _Job], seeds: Sequence[int], workers: int | None
-) -> Iterator[tuple[str, list[SimulatedRun]]]:
+) -> Generator[tuple[str, list[SimulatedRun]], None, None]:
     """Searches of every job, as they finish."""
     if workers is None:
         for name, job in jobs.items():
@@ -354,23 +364,33 @@ def _all(
     size = max(1, len(seeds) // (4 * workers))
     parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
     shared = {name: Shared.of(job) for name, job in jobs.items()}
-    with process_pool(workers) as pool:
-        waiting = {
-            pool.submit(_shared_searches, shared[name], part): name
-            for name in jobs
-            for part in parts
-        }
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    with Interrupts() as interrupts, crew(_caught, workers) as submit:
+        waiting = {submit(shared[name], part): name for name in jobs for part in parts}
+        while waiting:
+            with interrupts.let_through():
+                done, _ = wait_for(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                name = waiting.pop(future)
+                try:
+                    found = future.result()
+                except WorkerLostError as error:
+                    raise EvaluationError(
+                        f"A process with searches of {name!r} died ({error}). Out of memory is "
+                        f"the usual cause: try fewer workers."
+                    ) from error
+                if isinstance(found, Failure):
+                    raise EvaluationError(
+                        f"A search of {name!r} failed: {found}\n{found.traceback}"
+                    )
+                yield name, found
 
 
-def _shared_searches(shared: Shared, seeds: Sequence[int]) -> list[SimulatedRun]:
-    found: list[SimulatedRun] = shared.load()(seeds)
-    return found
+def _caught(job: _Job, seeds: Any) -> list[SimulatedRun] | Failure:
+    """The searches of a job, or what it raises as text: an exception may not be picklable."""
+    try:
+        return job(seeds)
+    except Exception as error:  # noqa: BLE001 - it is raised where the searches were asked for
+        return Failure.from_exception(error)
 
 
 def _searches(

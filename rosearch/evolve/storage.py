@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import sqlite3
 import time
@@ -10,17 +11,25 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import optuna
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError
 
 from rosearch.errors import StorageError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+    from sqlalchemy.engine import Connection, Engine
 
 _JOURNAL = "journal:///"
 _TABLES = {"studies", "trials", "version_info"}
 """Some of those that Optuna makes."""
+_PARAMETER_COLUMNS = {"param_id", "trial_id", "param_name", "param_value", "distribution_json"}
+_KNOWN: WeakKeyDictionary[Engine, bool] = WeakKeyDictionary()
+"""Whether the database has that table; asked once."""
 _RETRIES = 5
 _LOCK_SECONDS = 60.0
 """How long to wait for a database that another process is writing to; SQLite's own is 5."""
@@ -70,6 +79,92 @@ def open_storage(storage: str | BaseStorage | None, *, existing: bool = False) -
         raise
     except Exception as error:
         raise StorageError(_explain(storage, error)) from error
+
+
+@contextlib.contextmanager
+def one_transaction(storage: BaseStorage) -> Iterator[Connection | None]:
+    """Let all that this thread writes to a database within the block be one transaction.
+
+    Optuna commits every value by itself, and on a disk a commit costs many times what the value
+    does. A process that is killed within the block leaves nothing of it. Storages that are no
+    database write each value by itself.
+
+    Args:
+        storage: What :func:`open_storage` returned.
+
+    Yields:
+        The connection, of a database; else ``None``.
+
+    Raises:
+        StorageInternalError: The database cannot be written.
+    """
+    # Behind the one that remembers finished trials.
+    database = getattr(storage, "_backend", None)
+    if not isinstance(database, optuna.storages.RDBStorage):
+        yield None
+        return
+    from sqlalchemy.exc import SQLAlchemyError
+
+    sessions = database.scoped_session
+    sessions.remove()
+    try:
+        with database.engine.connect() as connection:
+            connection.begin()
+            # The sessions' commits wait for the connection's. If one of them is undone, and Optuna
+            # then tries again by itself, that and what follows is committed as without this.
+            sessions(bind=connection, join_transaction_mode="rollback_only")
+            yield connection
+            connection.commit()
+    except SQLAlchemyError as error:
+        raise StorageInternalError("The transaction failed.") from error
+    finally:
+        sessions.remove()
+
+
+def add_trial(storage: BaseStorage, study_id: int, trial: FrozenTrial) -> int:
+    """Store a new trial in one step and return its id.
+
+    Optuna needs three statements for each parameter that it writes to a database. Here it is one
+    for all of them, into Optuna's table; where that is another than is known here, Optuna does it.
+
+    Args:
+        storage: What :func:`open_storage` returned.
+        study_id: The study.
+        trial: With all that is known of it.
+
+    Raises:
+        StorageInternalError: The storage cannot be written.
+    """
+    with one_transaction(storage) as connection:
+        if connection is None or not (trial.params and _knows_parameters(connection)):
+            return int(storage.create_new_trial(study_id, template_trial=trial))
+        from sqlalchemy import column, insert, table
+
+        bare = copy.copy(trial)
+        bare.params, bare.distributions = {}, {}
+        trial_id = int(storage.create_new_trial(study_id, template_trial=bare))
+        rows = [
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": kind.to_internal_repr(trial.params[name]),
+                "distribution_json": distribution_to_json(kind),
+            }
+            for name, kind in trial.distributions.items()
+        ]
+        connection.execute(insert(table("trial_params", *map(column, rows[0]))), rows)
+    return trial_id
+
+
+def _knows_parameters(connection: Connection) -> bool:
+    """Whether Optuna's table of parameters is the one that :func:`add_trial` writes."""
+    from sqlalchemy import inspect
+
+    known = _KNOWN.get(connection.engine)
+    if known is None:
+        there = {c["name"] for c in inspect(connection).get_columns("trial_params")}
+        known = _KNOWN[connection.engine] = there == _PARAMETER_COLUMNS
+    return known
 
 
 @contextlib.contextmanager

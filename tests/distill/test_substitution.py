@@ -174,6 +174,18 @@ def test_the_weight_rises_and_at_0_there_is_one_pass() -> None:
     assert [one["share"] for one in passes] == [1.0]
 
 
+def test_the_weight_may_begin_to_rise_later_or_all_at_once() -> None:
+    def weights(begin: float, ramp: float) -> list[float]:
+        perturbation = WordPerturbation(Source(), weight=0.8, begin=begin, ramp=ramp)
+        made = WordPerturber(perturbation, flat([], []), pad_id=0, max_length=9)
+        return [round(made.weight(p), 9) for p in (0, 0.2, 0.3, 0.4, 1)]
+
+    assert weights(0.2, 0.4) == [0, 0, 0.4, 0.8, 0.8]
+    assert weights(0.3, 0.3) == [0, 0, 0.8, 0.8, 0.8]
+    with pytest.raises(ValueError, match=r"begin=0.4: expected a number from 0 to ramp.*0.3"):
+        weights(0.4, 0.3)
+
+
 def test_replacements_of_other_lengths_and_a_row_that_is_full() -> None:
     slots: list[Slots] = [[(1, 3, [(20,), (21, 22, 23)]), (3, 4, [(24, 25, 26)])], []]
     seen = set()
@@ -239,6 +251,7 @@ def test_no_replacement_at_all() -> None:
         ("weight", 1.0),
         ("ramp", -0.1),
         ("ramp", 1.5),
+        ("begin", -0.1),
         ("share", 0.0),
         ("start", 2),
         ("steps", 0),

@@ -217,6 +217,24 @@ def test_nothing_feasible_gives_the_least_violating():
     )
 
 
+def test_a_result_and_its_trials_are_readable_however_large_the_genomes():
+    genome = max((SPACE.sample(seed=s) for s in range(30)), key=lambda g: len(g.nodes))
+    assert len(genome.nodes) == 8
+    result = evolver(seeds=[genome]).run(1, progress=False)
+    lines = repr(result).splitlines()
+    assert lines[1].startswith("  best: candidate 0, accuracy 0.")
+    assert f"Genome {genome.key}" in lines[2]
+    assert len(lines) <= 11
+    assert max(map(len, lines)) <= 120
+    assert "more: print(best.genome)" in lines[-1]
+    assert len(repr(result.best)) < 250
+    assert repr(result.best).startswith(
+        f"TrialRecord(number=0, state='complete', key='{genome.key}'"
+    )
+    failed = evolver(failing).run(1, progress=False).trials[0]
+    assert "failure='RuntimeError: no luck with" in repr(failed)
+
+
 def test_a_pareto_search_has_a_front_and_its_best_is_on_it():
     fitness = Fitness.pareto(["robustness", "compression"])
     result = evolver(fitness=fitness).run(15, progress=False)

@@ -192,10 +192,10 @@ MOMENTS = [
     ("rung", 1, False, 1),
     ("rung", 9, False, 1),
     ("rung", 9, True, 0),
-    ("_end", 1, False, 0),  # the last rung is recorded, the trial is not finished
-    ("_end", 6, False, 0),
-    ("_finish", 1, False, 0),
-    ("_finish", CANDIDATES, False, 0),
+    ("_end", 1, False, 1),  # a last rung and its trial's end are one transaction
+    ("_end", 6, False, 1),
+    ("_finish", 1, False, 1),
+    ("_finish", CANDIDATES, False, 1),
     ("claim", 1, True, 0),  # taken up for the next rung
     ("claim", 3, False, 0),
     *[("_write", call, after, None) for call in (2, 7) for after in (False, True)],
@@ -218,12 +218,27 @@ def work(tmp_path_factory, uninterrupted):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize(("name", "call", "after", "twice"), MOMENTS)
 def test_killed_at_any_step(tmp_path, uninterrupted, work, name, call, after, twice):
+    check_killed(tmp_path, uninterrupted, work, name, call, after, twice)
+
+
+# A journal file has no transactions, and studies of old were written without.
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+@pytest.mark.parametrize(("name", "call"), [("_end", 1), ("_end", 6), ("_finish", CANDIDATES)])
+def test_a_last_rung_without_the_trials_end_is_not_evaluated_again(
+    tmp_path, uninterrupted, work, name, call
+):
+    storage = f"journal:///{tmp_path}/search.log"
+    check_killed(tmp_path, uninterrupted, work, name, call, False, 0, storage=storage)
+
+
+def check_killed(tmp_path, uninterrupted, work, name, call, after, twice, **settings):
     def search():
         setattr(Ledger, name, dies(getattr(Ledger, name), call, after=after))
-        evolver(tmp_path).run(CANDIDATES, progress=False)
+        evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
 
     assert in_a_fork(search) == -signal.SIGKILL
-    assert sequence(evolver(tmp_path).run(CANDIDATES, progress=False)) == uninterrupted
+    result = evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
+    assert sequence(result) == uninterrupted
     lines = Log(tmp_path / "log").lines()
     assert list(dict.fromkeys(lines)) == work
     repeated = len(lines) - len(work)

@@ -12,10 +12,14 @@ import time
 
 import optuna
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 
 from rosearch.errors import StorageError, StudyMismatchError
 from rosearch.evolve import Evolver, RandomSearch
 from rosearch.evolve.ownership import Owner
+from rosearch.evolve.parameters import DISTRIBUTIONS
 from rosearch.evolve.settings import describe, differences
 from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
@@ -65,6 +69,95 @@ def test_a_journal_file_serves_as_well(tmp_path):
 def test_an_optuna_storage_serves_as_well(url):
     result = evolver(storage=optuna.storages.RDBStorage(url)).run(3, progress=False)
     assert evolver(storage=url).run(3, progress=False).trials == result.trials
+
+
+@pytest.fixture
+def executed():
+    """What is called with the connection and text of each SQL statement, and at each commit."""
+    listeners = {"before_cursor_execute": [], "commit": []}
+
+    def statement(connection, _, text, *others):
+        for listener in listeners["before_cursor_execute"]:
+            listener(connection, text)
+
+    def commit(connection):
+        for listener in listeners["commit"]:
+            listener(connection)
+
+    event.listen(Engine, "before_cursor_execute", statement)
+    event.listen(Engine, "commit", commit)
+    yield lambda name, listener: listeners[name].append(listener)
+    event.remove(Engine, "before_cursor_execute", statement)
+    event.remove(Engine, "commit", commit)
+
+
+def test_a_round_is_few_statements_and_two_commits(url, executed):
+    search = evolver(storage=url)
+    statements, commits = [], []
+    for _ in range(3):
+        candidate = search.ask()
+        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
+
+    def write(connection, text):
+        statements.append(text)
+        if not text.startswith("SELECT"):
+            connection.info["written"] = True
+
+    executed("before_cursor_execute", write)
+    executed("commit", lambda c: c.info.pop("written", False) and commits.append(len(statements)))
+    rounds = 4
+    for _ in range(rounds):
+        candidate = search.ask()
+        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
+    assert len(commits) == 2 * rounds, "a commit for what is asked and one for what is told"
+    assert len(statements) <= 64 * rounds  # of parameters alone there would be 72
+    statements.clear()
+    commits.clear()
+    search.tell(search.ask(), ValueError("odd"))
+    assert len(commits) == 2
+
+
+def test_a_trial_that_optuna_adds_at_its_second_try_is_whole(url, executed, monkeypatch):
+    search = evolver(storage=url)
+    tries = []
+
+    def fail(connection, text):
+        if text.startswith("INSERT INTO trials"):
+            tries.append(text)
+            if len(tries) == 1:
+                raise OperationalError(text, {}, Exception("deadlock"))
+
+    executed("before_cursor_execute", fail)
+    monkeypatch.setattr("random.random", lambda: 0.0)  # how long Optuna waits
+    candidate = search.ask()
+    search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
+    (trial,) = optuna.load_study(study_name="rosearch", storage=url).trials
+    assert len(tries) == 2
+    assert list(trial.params) == list(DISTRIBUTIONS)
+    assert trial.user_attrs["key"] == candidate.genome.key
+    assert trial.state.name == "COMPLETE"
+
+
+def test_an_outcome_that_cannot_be_written_in_full_is_not_written(url, executed, monkeypatch):
+    monkeypatch.setattr("rosearch.evolve.ledger._TRIES", 1)
+    search = evolver(storage=url)
+    candidate = search.ask()
+    broken = [True]
+
+    def fail(connection, text):
+        if broken and text.startswith("UPDATE trials"):
+            raise OperationalError(text, {}, Exception("disk full"))
+
+    executed("before_cursor_execute", fail)
+    with pytest.raises(StorageError, match="disk full"):
+        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
+    (trial,) = optuna.load_study(study_name="rosearch", storage=url).trials
+    assert "score" not in trial.user_attrs
+    assert trial.state.name == "RUNNING"
+    broken.clear()
+    assert (
+        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed)).state == "complete"
+    )
 
 
 def test_optuna_reads_the_study(url):

@@ -91,6 +91,29 @@ def test_plots_and_names_of_the_objectives(search):
     assert len(study.best_trials) >= 1
 
 
+def test_a_database_holds_the_parameters_that_optuna_would_have_written(url):
+    search = Evolver(SPACE, wide, FITNESS, storage=url)
+    search.run(2, progress=False)
+    first, second = optuna.load_study(study_name="rosearch", storage=url).trials
+    genome = search.result.trials[1].genome
+    assert second.params == parameters(genome, descriptors(genome))[0]
+    assert list(second.params) == list(first.params) == list(DISTRIBUTIONS)
+    assert second.distributions == DISTRIBUTIONS
+    copy = optuna.create_study(storage=url, study_name="copy", direction="maximize")
+    copy.add_trial(second)
+    assert copy.trials[0].params == second.params
+    assert copy.trials[0].distributions == second.distributions
+
+
+def test_a_table_of_parameters_that_is_not_known_is_left_to_optuna(url, monkeypatch):
+    monkeypatch.setattr("rosearch.evolve.storage._PARAMETER_COLUMNS", {"another"})
+    search = Evolver(SPACE, wide, FITNESS, storage=url)
+    search.run(1, progress=False)
+    (trial,) = optuna.load_study(study_name="rosearch", storage=url).trials
+    genome = search.result.trials[0].genome
+    assert trial.params == parameters(genome, descriptors(genome))[0]
+
+
 def test_a_trial_that_gets_another_genome_is_described_anew(url):
     ledger = Ledger(url, "study", settings={}, directions=["maximize"])
     first, second = SPACE.sample(seed=1), SPACE.sample(seed=2)

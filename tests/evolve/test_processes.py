@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from rosearch.errors import EvaluationError
-from rosearch.evolve.processes import Children, Shared, WorkerLostError, evaluate_shared
+from rosearch.evolve.children import Children, evaluate_apart
+from rosearch.evolve.processes import Shared, WorkerLostError, WorkerStartError, evaluate_shared
 from rosearch.evolve.records import Candidate
 from tests.evolve.evaluations import SPACE, Troubled, synthetic
 
@@ -61,16 +63,47 @@ def test_a_child_stays_and_loads_an_evaluation_once(children, tmp_path):
     assert other.metrics == synthetic(candidate().genome, seed=4)
 
 
-def test_an_evaluation_that_cannot_be_loaded_is_the_candidates_failure(children, tmp_path):
+def test_an_evaluation_that_no_child_can_load_is_refused(children, tmp_path):
     shared = Shared.of(Loaded(tmp_path, fails=True))
-    for outcome in (
-        children.evaluate(shared, candidate(), 5),
-        evaluate_shared(shared, candidate()),
-    ):
-        assert outcome.metrics is None
-        assert str(outcome.failure) == "FileNotFoundError: the teacher is gone"
+    with pytest.raises(WorkerStartError, match=r"cannot load .*the teacher is gone") as caught:
+        children.evaluate(shared, candidate(), 5)
+    assert str(caught.value.failure) == "FileNotFoundError: the teacher is gone"
+    copy = pickle.loads(pickle.dumps(caught.value))  # as it comes from a cluster
+    assert (str(copy), copy.failure) == (str(caught.value), caught.value.failure)
     fine = children.evaluate(Shared.of(TROUBLED), candidate(), 5)
     assert fine.failure is None
+
+
+class LoadedOnce(Loaded):
+    """As ``Loaded``, for the first process that unpickles it alone."""
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        mine = self.folder / str(os.getpid())
+        if any(self.folder.iterdir()) and not mine.exists():
+            raise MemoryError("no room for the teacher")
+        mine.touch()
+
+
+def test_an_evaluation_that_another_child_has_loaded_is_the_candidates_failure(tmp_path):
+    children = Children(1)
+    shared = Shared.of(LoadedOnce(tmp_path))
+    first = children.evaluate(shared, candidate(), 5)
+    os.kill(int(first.metrics["process"]), signal.SIGKILL)
+    assert wait_for_end(int(first.metrics["process"]))
+    outcome = children.evaluate(shared, candidate(), 5)
+    children.end()
+    assert str(outcome.failure) == "MemoryError: no room for the teacher"
+
+
+def test_elsewhere_an_evaluation_that_cannot_be_loaded_is_the_candidates_failure(
+    children, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("rosearch.evolve.children._children", lambda: children)
+    shared = Shared.of(Loaded(tmp_path, fails=True))
+    for outcome in (evaluate_apart(shared, candidate(), 5), evaluate_shared(shared, candidate())):
+        assert outcome.metrics is None
+        assert str(outcome.failure) == "FileNotFoundError: the teacher is gone"
 
 
 def test_what_hangs_in_c_is_ended_and_says_where(children):
@@ -173,7 +206,8 @@ def test_what_a_candidate_started_ends_with_its_time(children, tmp_path):
 PARENT = """
 import sys
 from pathlib import Path
-from rosearch.evolve.processes import Children, Shared
+from rosearch.evolve.children import Children
+from rosearch.evolve.processes import Shared
 from tests.evolve.test_processes import Forks, candidate
 
 if __name__ == "__main__":

@@ -73,20 +73,38 @@ MOMENTS = [
     ("add", 1, True, 0),  # the first trial is stored, its evaluation has not begun
     ("add", 9, True, 0),
     ("complete", 8, False, 1),  # evaluated, nothing recorded
-    ("_write", 8, True, 0),  # everything recorded except that the trial is finished
-    ("_finish", 8, True, 0),
-    ("_finish", CANDIDATES, False, 0),
+    ("_write", 8, True, 1),  # an outcome is one transaction: nothing is recorded until its end
+    ("_finish", 8, True, 1),
+    ("_finish", CANDIDATES, False, 1),
+    ("_at_once", 8, True, 0),
 ]
 
 
 @pytest.mark.parametrize(("name", "call", "after", "twice"), MOMENTS)
 def test_killed_at_any_step_of_the_ledger(tmp_path, uninterrupted, name, call, after, twice):
+    check_killed(tmp_path, uninterrupted, name, call, after, twice)
+
+
+# A journal file has no transactions, and studies of old were written without.
+@pytest.mark.parametrize(
+    ("name", "call", "after"),
+    [("_write", 8, True), ("_finish", 8, True), ("_finish", CANDIDATES, False)],
+)
+def test_an_outcome_without_its_last_step_is_not_evaluated_again(
+    tmp_path, uninterrupted, name, call, after
+):
+    storage = f"journal:///{tmp_path}/search.log"
+    check_killed(tmp_path, uninterrupted, name, call, after, 0, storage=storage)
+
+
+def check_killed(tmp_path, uninterrupted, name, call, after, twice, **settings):
     def search():
         setattr(Ledger, name, dies(getattr(Ledger, name), call, after=after))
-        evolver(tmp_path).run(CANDIDATES, progress=False)
+        evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
 
     assert in_a_fork(search) == -signal.SIGKILL
-    assert sequence(evolver(tmp_path).run(CANDIDATES, progress=False)) == uninterrupted
+    result = evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
+    assert sequence(result) == uninterrupted
     lines = Log(tmp_path / "log").lines()
     assert len(set(lines)) == CANDIDATES
     assert len(lines) == CANDIDATES + twice

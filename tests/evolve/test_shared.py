@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import optuna
 import pytest
 
 from rosearch.errors import EvaluationError, StorageError
@@ -233,6 +234,31 @@ def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch
     with pytest.warns(RuntimeWarning, match=rf"candidate 0, .* process {os.getpid()}, .* until 20"):
         search.run(2, progress=False)
     timer.join()
+
+
+@pytest.mark.parametrize("late", [{"accuracy": 0.1}, ValueError("late")])
+def test_what_another_process_has_recorded_stays(url, late):
+    first, second = evolver(storage=url), evolver(storage=url)
+    candidate = first.ask()
+    recorded = tell(second, candidate)
+    if not isinstance(late, Exception):
+        late = synthetic(candidate.genome, seed=candidate.seed) | late
+    with pytest.raises(EvaluationError, match="complete already; nothing was recorded"):
+        first.tell(candidate, late)
+    assert first.result.trials == (recorded,)
+    trial = optuna.load_study(study_name="rosearch", storage=url).trials[0]
+    assert trial.user_attrs["metrics"] == dict(recorded.metrics)
+    assert "failure" not in trial.user_attrs
+
+
+def test_a_candidate_is_bred_from_what_other_processes_have_told_meanwhile(url):
+    first, second = (evolver(storage=url, population=2, seed=3) for _ in range(2))
+    alone = evolver(population=2, seed=3)
+    for number in range(12):
+        tell(alone, alone.ask())
+        search = (first, second)[number % 2]
+        tell(search, search.ask())
+    assert sequence(second.result) == sequence(alone.result)
 
 
 def test_a_candidate_of_another_study_is_not_told():

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from rosearch.evolve.tabular import TabularEvaluation, TabularSpace
 from rosearch.fitness import Fitness
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 from tests.evolve.tables import small_table
+from tests.evolve.test_processes import needs_proc, wait_for_end
 
 TABLE = small_table()
 TABULAR = TabularSpace(TABLE)
@@ -217,6 +222,66 @@ def test_processes_give_the_same():
         ]
 
     assert figures(compared(workers=2, seeds=9)) == figures(compared(seeds=9))
+
+
+class Waiting:
+    """Searches that never end, in processes that leave their numbers in a folder."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def __call__(self, genome, *, seed):
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(600)
+
+
+@pytest.mark.slow
+@needs_proc
+def test_ctrl_c_ends_the_processes_at_once(tmp_path):
+    main, sent = threading.get_ident(), []
+
+    def interrupt():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.05)
+        sent.append(time.monotonic())
+        signal.pthread_kill(main, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compare(STRATEGIES, Waiting(tmp_path), SPACE, FITNESS, seeds=8, workers=2)
+    finally:
+        thread.join()
+        assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+    assert time.monotonic() - sent[0] < 10
+    processes = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(processes) == 2
+    assert all(wait_for_end(number) for number in processes)
+
+
+class Dies:
+    """Ends its process, as the kernel does when memory is short."""
+
+    def __call__(self, genome, *, seed):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hopeless(RandomSearch):
+    """A strategy with a mistake in it."""
+
+    def propose(self, *args, **settings):
+        raise ZeroDivisionError("a mistake")
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_a_process_is_told():
+    with pytest.raises(EvaluationError, match=r"searches of 'random' died .*fewer workers"):
+        compare({"random": RandomSearch()}, Dies(), SPACE, FITNESS, seeds=1, workers=1)
+    with pytest.raises(EvaluationError, match=r"search of 'wrong' failed: ZeroDivisionError: a"):
+        compare({"wrong": Hopeless()}, synthetic, SPACE, FITNESS, seeds=1, workers=1)
 
 
 def test_the_infeasible_do_not_count():

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from rosearch.evolve import NSGA2, SMSEMOA, Evolver, RandomSearch
+from rosearch.evolve import NSGA2, SMSEMOA, Evolver, RandomSearch, SurrogateEvolution
 from rosearch.evolve.strategies.ordering import Replay, levels
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Fitness, dominates, hypervolume
@@ -180,7 +180,9 @@ def counted(genome, *, seed):
     }
 
 
-@pytest.mark.parametrize("strategy", [NSGA2(population=10), SMSEMOA(population=10)])
+@pytest.mark.parametrize(
+    "strategy", [NSGA2(population=10), SMSEMOA(population=10), SurrogateEvolution(pool=40)]
+)
 def test_fronts_cover_more_than_those_of_random_search(strategy):
     fitness = Fitness.pareto(["robustness", "accuracy"])
 

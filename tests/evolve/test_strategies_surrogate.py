@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from rosearch.evolve import Evolver, RegularizedEvolution, SurrogateEvolution
+from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution, SurrogateEvolution
 from rosearch.evolve.strategies.gaussian import (
     Features,
     GaussianProcess,
@@ -17,7 +17,7 @@ from rosearch.evolve.strategies.gaussian import (
 )
 from rosearch.evolve.strategies.prediction import Predictor
 from rosearch.evolve.testing import make_trial
-from rosearch.fitness import Score
+from rosearch.fitness import Fitness, Score
 from rosearch.seeding import generator
 from rosearch.space.encodings import encoding
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
@@ -182,6 +182,20 @@ def test_it_beats_regularized_evolution_at_equal_budget():
     )
     # The mean gain is at least two standard errors above nothing.
     assert gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains)), gains
+
+
+def test_it_learns_what_the_constraints_allow():
+    fitness = Fitness({"accuracy": 1.0}, constraints={"robustness": (0.3, None)})
+
+    def feasible(strategy, seed):
+        search = Evolver(SPACE, synthetic, fitness, strategy=strategy, seed=seed)
+        trials = search.run(30, progress=False).trials
+        return np.mean([t.score.feasible for t in trials[10:]])
+
+    model = [feasible(SurrogateEvolution(pool=40), seed) for seed in range(3)]
+    chance = [feasible(RandomSearch(), seed) for seed in range(3)]
+    assert min(model) > max(chance)
+    assert np.mean(model) > np.mean(chance) + 0.2, (model, chance)
 
 
 @pytest.mark.parametrize(

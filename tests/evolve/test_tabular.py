@@ -117,6 +117,20 @@ def test_the_best_of_a_table_is_found_by_looking_at_all():
     assert genome is table.genomes[int(np.argmax(values))]
 
 
+def test_a_table_is_read_as_a_search_of_all_its_genomes():
+    table = small_table()
+    search = table.as_search(FITNESS)
+    assert [t.genome for t in search.trials] == list(table.genomes)
+    assert search.best.genome == table.best(FITNESS)[0]
+    trial = search.trials[3]
+    assert (trial.metrics, trial.rungs) == (
+        table.rungs[1][3],
+        (table.rungs[0][3], table.rungs[1][3]),
+    )
+    assert trial.scores == tuple(FITNESS.score(rung[3]) for rung in table.rungs)
+    assert (trial.state, trial.rung, trial.seconds) == ("complete", 1, trial.metrics["seconds"])
+
+
 def test_a_table_as_data_frame():
     frame = small_table().to_pandas()
     assert len(frame) == 120

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rosearch.errors import DataError, MissingResourceError
+from rosearch.evolve.records import TrialRecord
+from rosearch.evolve.result import SearchResult
 from rosearch.fitness import Fitness, best_index
 from rosearch.space import Genome
 
@@ -96,6 +98,42 @@ class Table:
         scores = [fitness.score(row) for row in self.rungs[-1]]
         place = best_index(scores)
         return self.genomes[place], scores[place].values[0]
+
+    def as_search(self, fitness: Fitness, *, study: str = "table") -> SearchResult:
+        """Every genome as a candidate that was evaluated in full, in the order of the table.
+
+        So that :func:`rosearch.statistics` and the pictures of :mod:`rosearch.report` read it as
+        they read a search.
+
+        Args:
+            fitness: Gives the candidates their scores.
+            study: Name of the result.
+        """
+        trials = []
+        for number, genome in enumerate(self.genomes):
+            rows = tuple(rung[number] for rung in self.rungs)
+            scores = tuple(fitness.score(row) for row in rows)
+            trials.append(
+                TrialRecord(
+                    number=number,
+                    genome=genome,
+                    key=genome.key,
+                    seed=0,
+                    state="complete",
+                    metrics=rows[-1],
+                    score=scores[-1],
+                    seconds=rows[-1]["seconds"],
+                    failure=None,
+                    rung=len(rows) - 1,
+                    rungs=rows,
+                    scores=scores,
+                )
+            )
+        settings = {"table": self.fingerprint, "fitness": fitness.settings}
+        versions = self.made.get("versions", {})
+        return SearchResult.from_trials(
+            study, trials, fitness, settings=settings, versions=versions
+        )
 
     def to_pandas(self) -> Any:
         """One row a genome and rung as a ``pandas.DataFrame``.

@@ -1,0 +1,177 @@
+"""The tables and pictures of docs/results.md, from the committed ledgers.
+
+    python benchmarks/reproduce_results.py            # prints them
+    python benchmarks/reproduce_results.py --write    # puts them into the page
+    python benchmarks/reproduce_results.py --check    # fails if the page has others
+
+Nothing is trained here: ``make_tabular.py`` and ``first_search.py`` made the ledgers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+from first_search import DATA, JOURNAL, STUDY, SUMMARY
+from movie_search import FITNESS
+
+import rosearch as rs
+from rosearch.evolve.tabular import Table, load
+from rosearch.report import plots
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+PICTURES = PAGE.parent / "_static"
+COLUMNS = {
+    "compression": "compression",
+    "accuracy": "accuracy",
+    "under_searched": "under both",
+    "under_pwws": "PWWS",
+    "under_deepwordbug": "DeepWordBug",
+    "under_unseen": "under both unseen",
+    "under_textfooler": "TextFooler",
+    "under_textbugger": "TextBugger",
+}
+
+
+@cache
+def table() -> Table:
+    """The table of genomes that the package ships."""
+    return load()
+
+
+@cache
+def search() -> rs.SearchResult:
+    """The first search."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "journal"
+        journal.write_bytes(gzip.decompress((DATA / JOURNAL).read_bytes()))
+        backend = optuna.storages.journal.JournalFileBackend(str(journal))
+        return rs.load_search(optuna.storages.JournalStorage(backend), STUDY)
+
+
+def genomes() -> str:
+    """What there is in the table."""
+    found = table().as_search(FITNESS)
+    feasible = [t for t in found.trials if t.score is not None and t.score.feasible]
+    random = set(table().made["random"])
+    rows = [
+        [
+            "candidates",
+            "number",
+            "above 60 % accuracy",
+            "best fitness",
+            "its accuracy",
+            "under attack",
+        ]
+    ]
+    groups = {
+        "random": [t for t in found.trials if t.number in random],
+        "mutants of the best so far": [t for t in found.trials if t.number not in random],
+    }
+    for name, trials in groups.items():
+        kept = [t for t in trials if t in feasible]
+        best = max(kept, key=lambda t: t.score.values[0] if t.score else 0.0)
+        rows.append(
+            [
+                name,
+                str(len(trials)),
+                str(len(kept)),
+                f"{best.score.values[0]:.3f}" if best.score else "",
+                percent([best.metrics["accuracy"]]),
+                percent([best.metrics["accuracy_under_attack"]]),
+            ]
+        )
+    return markdown(rows)
+
+
+def findings() -> str:
+    """What the statistics say of the table's genomes."""
+    found = rs.statistics(table().as_search(FITNESS), examples=500)
+    left_out = sum(found.left_out.values())
+    head = f"{found.n} architectures; {left_out} that are no better than chance are left out."
+    return "\n".join([head, "", *(f"- {sentence}" for sentence in found.findings)])
+
+
+def confirmed(training: str) -> str:
+    """What was trained and attacked afresh."""
+    data: dict[str, Any] = json.loads((DATA / SUMMARY).read_text(encoding="utf-8"))[training]
+    rows = [["student", *COLUMNS.values()]]
+    for name, one in data.items():
+        cells = []
+        for metric in COLUMNS:
+            values = [run[metric] for run in one["runs"]]
+            is_share = metric != "compression"
+            cells.append(percent(values) if is_share else f"{statistics.fmean(values):.2f}")
+        rows.append([name, *cells])
+    return markdown(rows)
+
+
+def drawn() -> str:
+    """The front of the search beside the table's random candidates."""
+    PICTURES.mkdir(exist_ok=True)
+    plots.save(plots.front(search()), PICTURES / "first_search.svg")
+    plots.save(plots.front(table().as_search(FITNESS)), PICTURES / "table.svg")
+    return "![Front of the search](_static/first_search.svg)"
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "genomes": genomes,
+    "findings": findings,
+    "confirmed-robust": lambda: confirmed("robust"),
+    "confirmed-plain": lambda: confirmed("plain"),
+}
+
+
+def percent(values: list[float]) -> str:
+    """Mean and standard deviation of shares, in per cent."""
+    mean = f"{100 * statistics.fmean(values):.1f}"
+    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """A table with its heads in the first row, numbers to the right."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
+
+
+def filled(page: str, make: Callable[[str], str]) -> str:
+    """The page with each marked part replaced."""
+    return re.sub(
+        r"(<!-- made: ([\w-]+) -->\n).*?(\n<!-- end -->)",
+        lambda found: f"{found[1]}\n{make(found[2])}\n{found[3]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def main() -> None:
+    """Print, write or check."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/results.md")
+    parser.add_argument("--check", action="store_true", help="fail if the page has others")
+    options = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    new = filled(page, lambda name: PARTS[name]())
+    if options.write:
+        PAGE.write_text(new, encoding="utf-8")
+        drawn()
+    elif options.check:
+        if new != page:
+            sys.exit("docs/results.md is not what the ledgers give; run this with --write.")
+    else:
+        for name in re.findall(r"<!-- made: ([\w-]+) -->", page):
+            print(f"{name}\n\n{PARTS[name]()}\n")
+
+
+if __name__ == "__main__":
+    main()
