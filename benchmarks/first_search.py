@@ -19,17 +19,15 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # one process a core is faster than one process with all
 
 import argparse
-import gzip
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import material
 import movie_search
-import optuna
+from journals import DATA, pack
 from make_tabular import is_random
 from materials import movie_reviews
 from movie_search import ATTACKS, FITNESS
@@ -40,7 +38,6 @@ from rosearch.evolve import SuccessiveHalving
 UNSEEN = ("textfooler", "textbugger")
 """Attacks that the search never saw."""
 STUDY = "search"
-DATA = Path(__file__).parent / "data"
 JOURNAL = "first_search.journal.gz"
 SUMMARY = "first_search.json"
 
@@ -176,17 +173,7 @@ def confirm(options: argparse.Namespace, teacher: rs.Teacher) -> None:
 
 def export(options: argparse.Namespace, _: rs.Teacher) -> None:
     """Write the study and what was confirmed as small files."""
-    DATA.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Path(folder) / "journal"
-        optuna.copy_study(
-            from_study_name=STUDY,
-            from_storage=storage(options.out),
-            to_storage=optuna.storages.JournalStorage(
-                optuna.storages.journal.JournalFileBackend(str(journal))
-            ),
-        )
-        (DATA / JOURNAL).write_bytes(gzip.compress(journal.read_bytes(), mtime=0))
+    pack(storage(options.out), STUDY, DATA / JOURNAL)
     if (options.out / SUMMARY).exists():
         shutil.copy(options.out / SUMMARY, DATA / SUMMARY)
 

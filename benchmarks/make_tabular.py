@@ -3,7 +3,7 @@
 Two of three genomes are random samples of the default space between 4.6 and 6.5 times smaller than
 the teacher, within the FLOPs of movie_search.py; the third is a mutant of one of the best so far,
 so that good regions are dense. Every step is kept in a study on disk: kill it whenever you like,
-the same command goes on.
+the same command goes on. Without a study it goes on from the one that is committed.
 
     python benchmarks/make_tabular.py --candidates 400          # after make demo, one core each
     python benchmarks/make_tabular.py --export                  # at any time: the package's file
@@ -26,6 +26,8 @@ from typing import Any
 
 import material
 import numpy as np
+import optuna
+from journals import DATA, pack, packed
 from movie_search import FITNESS, pipeline, space, splits
 
 import rosearch as rs
@@ -35,6 +37,7 @@ from rosearch.fitness import rank_order
 from rosearch.space import Embedding
 
 STUDY = "tabular"
+JOURNAL = DATA / "tabular.journal.gz"
 METRICS = (
     "accuracy", "accuracy_under_attack", "attack_success_rate", "mean_queries",
     "parameters", "compression", "flops", "latency", "seconds",
@@ -111,6 +114,11 @@ class TwoThirdsRandom(Strategy):
 def make(options: argparse.Namespace) -> None:
     """Go on until the study has its candidates."""
     options.out.mkdir(parents=True, exist_ok=True)
+    if JOURNAL.exists() and not (options.out / "study.db").exists():
+        with packed(JOURNAL) as committed:
+            optuna.copy_study(
+                from_study_name=STUDY, from_storage=committed, to_storage=storage(options)
+            )
     teacher = rs.Teacher.from_pretrained(options.teacher or material.cached_teacher())
     train, dev, _ = splits()
     teacher.logits(train)  # computed here once, so that no candidate's seconds include it
@@ -149,6 +157,8 @@ def export(options: argparse.Namespace) -> None:
         },
     )
     table.save(options.export)
+    if options.export == FILE:
+        pack(storage(options), STUDY, JOURNAL)
     genome, value = table.best(FITNESS)
     print(
         f"{len(table)} genomes with {len(rungs)} rungs in {options.export} "

@@ -10,19 +10,17 @@ Nothing is trained here: ``make_tabular.py`` and ``first_search.py`` made the le
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import re
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import optuna
-from first_search import DATA, JOURNAL, STUDY, SUMMARY
+from first_search import JOURNAL, STUDY, SUMMARY
+from journals import DATA, packed
 from movie_search import FITNESS
 
 import rosearch as rs
@@ -52,11 +50,8 @@ def table() -> Table:
 @cache
 def search() -> rs.SearchResult:
     """The first search."""
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Path(folder) / "journal"
-        journal.write_bytes(gzip.decompress((DATA / JOURNAL).read_bytes()))
-        backend = optuna.storages.journal.JournalFileBackend(str(journal))
-        return rs.load_search(optuna.storages.JournalStorage(backend), STUDY)
+    with packed(DATA / JOURNAL) as storage:
+        return rs.load_search(storage, STUDY)
 
 
 def genomes() -> str:
