@@ -1,15 +1,16 @@
 """A search on movie reviews, beside random search and hand-designed students, attacked afresh.
 
-Three steps, each kept on disk and taken up again by the same command, and what they need:
+Four steps, each kept on disk and taken up again by the same command, and what they need:
 
-    python benchmarks/make_tabular.py           # two of three candidates are random
-    python benchmarks/first_search.py search    # 150 candidates: model, halving
-    python benchmarks/first_search.py confirm   # the best three of each, three trainings each
-    python benchmarks/first_search.py export    # the files that reproduce_results.py reads
+    python benchmarks/make_tabular.py             # 150 of its candidates are random
+    python benchmarks/first_search.py search      # 150 candidates, chosen by a model
+    python benchmarks/first_search.py confirm     # the best three of each, three trainings each
+    python benchmarks/first_search.py textattack  # the best one again, by TextAttack itself
+    python benchmarks/first_search.py export      # the files that reproduce_results.py reads
 
-``confirm`` trains on the whole training split, and attacks sentences that no search has seen by the
-two attacks that were searched for and by two that were not. It needs word vectors: without
-TextAttack's, run ``python -m rosearch.attack.counterfitting MODEL`` first.
+``confirm`` attacks sentences that no search has seen, by the two attacks that were searched for and
+by two that were not. It needs word vectors: without TextAttack's, run
+``python -m rosearch.attack.counterfitting MODEL`` first. ``textattack`` needs rosearch[textattack].
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import material
 import movie_search
-from journals import DATA, pack
-from make_tabular import is_random
-from materials import movie_reviews
+from journals import DATA, pack, restore
+from make_tabular import JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, EveryRung, is_random
 from movie_search import ATTACKS, FITNESS
 
 import rosearch as rs
-from rosearch.evolve import SuccessiveHalving
+from rosearch.attack.textattack import load_textattack, wrapper
 
 UNSEEN = ("textfooler", "textbugger")
 """Attacks that the search never saw."""
-STUDY = "search"
-JOURNAL = "first_search.journal.gz"
+RECIPES = {"pwws": "PWWSRen2019", "deepwordbug": "DeepWordBugGao2018"}
+"""Those that it saw, by their names in TextAttack."""
 SUMMARY = "first_search.json"
 
 
@@ -48,13 +49,18 @@ class Afresh:
     Args:
         distiller: Trains it.
         attackers: By the name of the group. A text stands if no attack of its group changes it.
+        students: Folder that keeps the students.
     """
 
     def __init__(
-        self, distiller: rs.Distiller, attackers: Mapping[str, rs.RobustnessEvaluator]
+        self,
+        distiller: rs.Distiller,
+        attackers: Mapping[str, rs.RobustnessEvaluator],
+        students: Path,
     ) -> None:
         self.distiller = distiller
         self.attackers = dict(attackers)
+        self.students = students
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -63,12 +69,17 @@ class Afresh:
 
     def __call__(self, genome: rs.Genome, *, seed: int) -> dict[str, float]:
         result = self.distiller.distill(genome, seed=seed)
+        result.student.save_pretrained(self.where(genome, seed))
         cost = result.student.num_parameters()
         found = {
             "dev_accuracy": result.accuracy,
             "compression": self.distiller.teacher.parameters / cost,
         }
         return found | attacked(self.attackers, result.student)
+
+    def where(self, genome: rs.Genome, seed: int) -> Path:
+        """Folder of a student."""
+        return self.students / f"{genome.key}-{seed}"
 
 
 def attacked(attackers: Mapping[str, rs.RobustnessEvaluator], *victim: Any) -> dict[str, float]:
@@ -91,30 +102,39 @@ def attackers(test: rs.TextDataset) -> dict[str, rs.RobustnessEvaluator]:
     }
 
 
-def random_pool(search: rs.SearchResult, count: int) -> rs.SearchResult:
-    """The first random samples among the candidates of make_tabular.py, two of three."""
-    samples = [t for t in search.trials if is_random(t.number)][:count]
+def random_pool(search: rs.SearchResult, options: argparse.Namespace) -> rs.SearchResult:
+    """As many random samples as the search has candidates, the first of make_tabular.py."""
+    samples = [t for t in search.trials if is_random(t.number)][: options.candidates]
     return rs.SearchResult.from_trials("random", samples, FITNESS, settings=search.settings)
 
 
-def hand_designed(space: rs.SearchSpace) -> dict[str, rs.Genome]:
-    """The templates that the space holds, by their names."""
-    operators = {name: _operators(make()) for name, make in rs.templates.ALL.items()}
-    return {
-        next(name for name, own in operators.items() if own == _operators(genome)): genome
-        for genome in rs.templates.fitting(space)
-    }
-
-
-def _operators(genome: rs.Genome) -> list[str]:
-    return [node.operator for node in genome.nodes]
-
-
-def best(search: rs.SearchResult, count: int) -> list[rs.Genome]:
-    """The best candidates that were evaluated in full."""
+def best(search: rs.SearchResult) -> list[rs.Genome]:
+    """The best three that were evaluated in full."""
     whole = [t for t in search.trials if t.state == "complete" and t.score is not None]
     order = rs.fitness.rank_order([t.score for t in whole if t.score is not None])
-    return [whole[place].genome for place in order[:count]]
+    return [whole[place].genome for place in order[:3]]
+
+
+def best_by_hand(teacher: rs.Teacher, options: argparse.Namespace) -> dict[str, rs.Genome]:
+    """The best three templates of those that the space holds, by their names."""
+    train, dev, _ = movie_search.splits()
+    space = movie_search.space(teacher)
+    genomes = rs.templates.fitting(space)
+    evolver = rs.Evolver(
+        space,
+        EveryRung(movie_search.pipeline(teacher, train, dev)),
+        FITNESS,
+        storage=f"sqlite:///{options.out.resolve()}/templates.db",
+        seeds=genomes,
+    )
+    result = evolver.run(len(genomes), executor=workers(options))
+    names = {operators(make()): name for name, make in rs.templates.ALL.items()}
+    return {names[operators(genome)]: genome for genome in best(result)}
+
+
+def operators(genome: rs.Genome) -> tuple[str, ...]:
+    """What tells templates apart."""
+    return tuple(node.operator for node in genome.nodes)
 
 
 def search(options: argparse.Namespace, teacher: rs.Teacher) -> None:
@@ -123,44 +143,44 @@ def search(options: argparse.Namespace, teacher: rs.Teacher) -> None:
     teacher.logits(train)  # once, for all workers
     evolver = rs.Evolver(
         movie_search.space(teacher),
-        movie_search.pipeline(teacher, train, dev),
+        # All of it for every candidate, so that they can join the table.
+        EveryRung(movie_search.pipeline(teacher, train, dev)),
         FITNESS,
-        storage=storage(options.out),
-        study=STUDY,
+        storage=study(options),
+        study=SEARCH,
         strategy="surrogate",
-        fidelity=SuccessiveHalving(),
         seed=1,  # another than the table's, whose first samples it would repeat
     )
-    print(evolver.run(options.candidates, executor=options.workers))
+    print(evolver.run(options.candidates, executor=workers(options)))
 
 
 def confirm(options: argparse.Namespace, teacher: rs.Teacher) -> None:
     """Train the best again, with robust training and plainly, and attack them afresh."""
-    found = rs.load_search(storage(options.out), STUDY)
-    pool = random_pool(rs.load_search(storage(options.table), "tabular"), options.candidates)
-    _, dev, test = movie_search.splits()
-    train = movie_reviews().split(0.7, 0.15, 0.15, seed=0)[0]
-    robust = movie_search.distiller(teacher, train, dev)
-    plain = rs.Distiller(teacher, train, dev, epochs=5, batch_size=16, progress=False)
-    names = {f"random {i + 1}": genome for i, genome in enumerate(best(pool, 3))}
-    by_hand = hand_designed(movie_search.space(teacher))
-    top = {f"search {i + 1}": genome for i, genome in enumerate(best(found, 3))}
-    jobs = {
-        "robust": (robust, {**top, **names, **by_hand}),
-        "plain": (plain, {"search 1": top["search 1"], **by_hand}),
+    found = rs.load_search(study(options), SEARCH)
+    pool = random_pool(rs.load_search(restore(JOURNAL, STUDY, options.table), STUDY), options)
+    train, dev, test = movie_search.splits()
+    robust = {
+        **{f"search {i + 1}": genome for i, genome in enumerate(best(found))},
+        **{f"random {i + 1}": genome for i, genome in enumerate(best(pool))},
+        **best_by_hand(teacher, options),
     }
-    summary: dict[str, Any] = {}
-    for name, (distiller, genomes) in jobs.items():
+    plain = {name: genome for name, genome in robust.items() if not name.endswith((" 2", " 3"))}
+    summary: dict[str, Any] = {
+        "teacher": attacked(attackers(test), teacher.model, teacher.tokenizer)
+    }
+    for name, genomes in {"robust": robust, "plain": plain}.items():
+        distiller = movie_search.distiller(teacher, train, dev, robust=name == "robust")
+        afresh = Afresh(distiller, attackers(test), options.out / f"students-{name}")
         confirmation = rs.confirm(
             found,
-            Afresh(distiller, attackers(test)),
+            afresh,
             top=0,
             seeds=3,
             genomes=genomes,
             storage=options.out / f"confirmed-{name}.json",
-            executor=options.workers,
+            executor=workers(options),
         )
-        print(name, confirmation)
+        print(name, confirmation, flush=True)
         summary[name] = {
             c.name: {
                 "genome": c.genome.to_dict(),
@@ -171,17 +191,48 @@ def confirm(options: argparse.Namespace, teacher: rs.Teacher) -> None:
     (options.out / SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
+def textattack(options: argparse.Namespace, _: rs.Teacher) -> None:
+    """Attack one student of the search's best by TextAttack's own recipes."""
+    summary = json.loads((options.out / SUMMARY).read_text(encoding="utf-8"))
+    one = summary["robust"]["search 1"]
+    run = one["runs"][0]
+    key = rs.Genome.from_dict(one["genome"]).key
+    student = rs.StudentForSequenceClassification.from_pretrained(
+        options.out / "students-robust" / f"{key}-{run['seed']}"
+    )
+    test = movie_search.splits()[2]
+    library = load_textattack()
+    library.shared.logger.setLevel("ERROR")
+    found: dict[str, float] = {}
+    for name, recipe in RECIPES.items():
+        attack = getattr(library.attack_recipes, recipe).build(wrapper(student.eval()))
+        kinds = [
+            type(attack.attack(text, label)).__name__
+            for text, label in zip(test.texts, test.labels, strict=True)
+        ]
+        found[f"under_{name}"] = kinds.count("FailedAttackResult") / len(kinds)
+        found["accuracy"] = 1 - kinds.count("SkippedAttackResult") / len(kinds)
+        ours = run[f"under_{name}"]
+        print(f"{name}: TextAttack {found[f'under_{name}']:.3f}, rosearch {ours:.3f}", flush=True)
+    summary["textattack"] = {"seed": run["seed"], "version": version("textattack"), **found}
+    (options.out / SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
 def export(options: argparse.Namespace, _: rs.Teacher) -> None:
     """Write the study and what was confirmed as small files."""
-    pack(storage(options.out), STUDY, DATA / JOURNAL)
+    pack(study(options), SEARCH, SEARCH_JOURNAL)
     if (options.out / SUMMARY).exists():
         shutil.copy(options.out / SUMMARY, DATA / SUMMARY)
 
 
-def storage(folder: Path) -> str:
-    """URL of the study in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder.resolve()}/study.db"
+def workers(options: argparse.Namespace) -> int | None:
+    """The executor: one candidate at a time needs no other process."""
+    return options.workers if options.workers > 1 else None
+
+
+def study(options: argparse.Namespace) -> str:
+    """URL of the search."""
+    return restore(SEARCH_JOURNAL, SEARCH, options.out)
 
 
 def main() -> None:
@@ -190,6 +241,7 @@ def main() -> None:
     steps: dict[str, Callable[[argparse.Namespace, rs.Teacher], None]] = {
         "search": search,
         "confirm": confirm,
+        "textattack": textattack,
         "export": export,
     }
     parser.add_argument("step", choices=steps)

@@ -33,3 +33,17 @@ def packed(file: Path) -> Iterator[JournalStorage]:
         journal = Path(folder) / "journal"
         journal.write_bytes(gzip.decompress(file.read_bytes()))
         yield JournalStorage(JournalFileBackend(str(journal)))
+
+
+def restore(file: Path, study: str, folder: Path) -> str:
+    """URL of the study in a folder, which goes on from the committed one if there is none yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = folder.resolve() / "study.db"
+    if file.exists() and not database.exists():
+        with packed(file) as committed:
+            optuna.copy_study(
+                from_study_name=study,
+                from_storage=committed,
+                to_storage=f"sqlite:///{database}",
+            )
+    return f"sqlite:///{database}"

@@ -1,11 +1,13 @@
 """Makes the table of rosearch.evolve.tabular: genomes, distilled and attacked at two fidelities.
 
-Two of three genomes are random samples of the default space between 4.6 and 6.5 times smaller than
-the teacher, within the FLOPs of movie_search.py; the third is a mutant of one of the best so far,
-so that good regions are dense. Every step is kept in a study on disk: kill it whenever you like,
-the same command goes on. Without a study it goes on from the one that is committed.
+The genomes are random samples of the default space between 4.6 and 6.5 times smaller than the
+teacher, within the FLOPs of movie_search.py. So that good regions are dense, too, as tables for
+search research have them (Zela et al. 2022, "Surrogate NAS Benchmarks"), every third of the first
+120 is a mutant of one of the best so far, and the candidates of first_search.py, which are measured
+in the same way, join them. Every step is kept in a study on disk: kill it whenever you like, the
+same command goes on. Without a study it goes on from the one that is committed.
 
-    python benchmarks/make_tabular.py --candidates 400          # after make demo, one core each
+    python benchmarks/make_tabular.py --candidates 190          # after make demo, one core each
     python benchmarks/make_tabular.py --export                  # at any time: the package's file
     python benchmarks/make_tabular.py --export elsewhere.json.gz
 """
@@ -17,6 +19,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # one process a core is faster than one process with all
 
 import argparse
+import contextlib
 import platform
 import sys
 import time
@@ -26,11 +29,11 @@ from typing import Any
 
 import material
 import numpy as np
-import optuna
-from journals import DATA, pack, packed
+from journals import DATA, pack, restore
 from movie_search import FITNESS, pipeline, space, splits
 
 import rosearch as rs
+from rosearch.errors import StorageError
 from rosearch.evolve import Strategy, TrialRecord
 from rosearch.evolve.tabular import Table
 from rosearch.fitness import rank_order
@@ -38,12 +41,17 @@ from rosearch.space import Embedding
 
 STUDY = "tabular"
 JOURNAL = DATA / "tabular.journal.gz"
+SEARCH = "search"
+"""The study of first_search.py."""
+SEARCH_JOURNAL = DATA / "first_search.journal.gz"
 METRICS = (
     "accuracy", "accuracy_under_attack", "attack_success_rate", "mean_queries",
     "parameters", "compression", "flops", "latency", "seconds",
 )  # fmt: skip
 ELITE = 20
 """How many of the best so far have mutants."""
+MUTANTS_UNTIL = 120
+"""From this candidate on there are samples only: a search looks closer at good regions."""
 WARMING = rs.Genome(
     width=64, embedding_width=128, embedding=Embedding("synonym_code_embedding"), pooling="mean"
 )
@@ -87,11 +95,11 @@ class EveryRung:
 
 def is_random(number: int) -> bool:
     """Whether a candidate of this number is a sample of the space."""
-    return number % 3 != 2
+    return number % 3 != 2 or number >= MUTANTS_UNTIL
 
 
 class TwoThirdsRandom(Strategy):
-    """Two samples, then a mutant of one of the best so far."""
+    """Two samples, then a mutant of one of the best so far; in the end samples only."""
 
     def __init__(self, *, elite: int = ELITE) -> None:
         self.elite = elite
@@ -113,12 +121,6 @@ class TwoThirdsRandom(Strategy):
 
 def make(options: argparse.Namespace) -> None:
     """Go on until the study has its candidates."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    if JOURNAL.exists() and not (options.out / "study.db").exists():
-        with packed(JOURNAL) as committed:
-            optuna.copy_study(
-                from_study_name=STUDY, from_storage=committed, to_storage=storage(options)
-            )
     teacher = rs.Teacher.from_pretrained(options.teacher or material.cached_teacher())
     train, dev, _ = splits()
     teacher.logits(train)  # computed here once, so that no candidate's seconds include it
@@ -126,7 +128,7 @@ def make(options: argparse.Namespace) -> None:
         space(teacher),
         EveryRung(pipeline(teacher, train, dev)),
         FITNESS,
-        storage=storage(options),
+        storage=restore(JOURNAL, STUDY, options.out),
         study=STUDY,
         strategy=TwoThirdsRandom(),
     )
@@ -135,11 +137,20 @@ def make(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write what is finished to one file."""
-    search = rs.load_search(storage(options), STUDY)
-    trials = [t for t in search.trials if t.state == "complete"]
-    if not trials:
+    """Write what is finished, of the table's own study and of the search, to one file."""
+    url = restore(JOURNAL, STUDY, options.out)
+    own = rs.load_search(url, STUDY)
+    candidates = [("random" if is_random(t.number) else "mutants", t) for t in own.trials]
+    with contextlib.suppress(StorageError):  # no search has begun
+        search = rs.load_search(restore(SEARCH_JOURNAL, SEARCH, options.search), SEARCH)
+        candidates += [("searched", trial) for trial in search.trials]
+    found: dict[str, tuple[str, TrialRecord]] = {}
+    for source, trial in candidates:
+        if trial.state == "complete":
+            found.setdefault(trial.key, (source, trial))
+    if not found:
         sys.exit(f"The study in {options.out} has no finished candidate yet.")
+    trials = [trial for _, trial in found.values()]
     rungs = range(sum(name.endswith("_seconds") for name in trials[0].metrics))
     table = Table(
         tuple(trial.genome for trial in trials),
@@ -149,16 +160,16 @@ def export(options: argparse.Namespace) -> None:
         ),
         {
             "data": "movie-review sentences, Hutto and Gilbert (ICWSM 2014); see splits()",
-            "settings": search.settings,
-            "versions": search.versions,
+            "settings": own.settings,
+            "versions": own.versions,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread a candidate",
-            "random": [i for i, trial in enumerate(trials) if is_random(trial.number)],
-            "failed": sum(t.state == "failed" for t in search.trials),
+            "sources": [source for source, _ in found.values()],
+            "failed": sum(trial.state == "failed" for _, trial in candidates),
         },
     )
     table.save(options.export)
     if options.export == FILE:
-        pack(storage(options), STUDY, JOURNAL)
+        pack(url, STUDY, JOURNAL)
     genome, value = table.best(FITNESS)
     print(
         f"{len(table)} genomes with {len(rungs)} rungs in {options.export} "
@@ -166,17 +177,13 @@ def export(options: argparse.Namespace) -> None:
     )
 
 
-def storage(options: argparse.Namespace) -> str:
-    """URL of the study."""
-    return f"sqlite:///{options.out.resolve()}/study.db"
-
-
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--candidates", type=int, default=400, help="total of the study")
+    parser.add_argument("--candidates", type=int, default=190, help="total of the study")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, default=Path("runs/tabular"), help="the study's folder")
+    parser.add_argument("--search", type=Path, default=Path("runs/first_search"), help="its folder")
     parser.add_argument("--teacher", help="a fine-tuned classifier; default: that of make demo")
     parser.add_argument(
         "--export", type=Path, nargs="?", const=FILE, help="only write the table to this file"

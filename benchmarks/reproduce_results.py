@@ -14,16 +14,18 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from first_search import JOURNAL, STUDY, SUMMARY
+from first_search import SUMMARY
 from journals import DATA, packed
+from make_tabular import SEARCH, SEARCH_JOURNAL
 from movie_search import FITNESS
 
 import rosearch as rs
+from rosearch.evolve import TrialRecord
 from rosearch.evolve.tabular import Table, load
 from rosearch.report import plots
 
@@ -50,42 +52,25 @@ def table() -> Table:
 @cache
 def search() -> rs.SearchResult:
     """The first search."""
-    with packed(DATA / JOURNAL) as storage:
-        return rs.load_search(storage, STUDY)
+    with packed(SEARCH_JOURNAL) as storage:
+        return rs.load_search(storage, SEARCH)
 
 
 def genomes() -> str:
     """What there is in the table."""
-    found = table().as_search(FITNESS)
-    feasible = [t for t in found.trials if t.score is not None and t.score.feasible]
-    random = set(table().made["random"])
-    rows = [
-        [
-            "candidates",
-            "number",
-            "above 60 % accuracy",
-            "best fitness",
-            "its accuracy",
-            "under attack",
-        ]
-    ]
-    groups = {
-        "random": [t for t in found.trials if t.number in random],
-        "mutants of the best so far": [t for t in found.trials if t.number not in random],
-    }
+    groups: dict[str, list[TrialRecord]] = {}
+    for source, trial in zip(
+        table().made["sources"], table().as_search(FITNESS).trials, strict=True
+    ):
+        groups.setdefault(source, []).append(trial)
+    heads = "candidates, number, feasible, best fitness, its accuracy, under attack"
+    rows = [heads.split(", ")]
     for name, trials in groups.items():
-        kept = [t for t in trials if t in feasible]
-        best = max(kept, key=lambda t: t.score.values[0] if t.score else 0.0)
-        rows.append(
-            [
-                name,
-                str(len(trials)),
-                str(len(kept)),
-                f"{best.score.values[0]:.3f}" if best.score else "",
-                percent([best.metrics["accuracy"]]),
-                percent([best.metrics["accuracy_under_attack"]]),
-            ]
-        )
+        feasible = [(t.score.values[0], t) for t in trials if t.score and t.score.feasible]
+        value, best = max(feasible, key=lambda pair: pair[0])
+        shares = [best.metrics["accuracy"], best.metrics["accuracy_under_attack"]]
+        figures = [str(len(trials)), str(len(feasible)), f"{value:.3f}"]
+        rows.append([name, *figures, *(percent([share]) for share in shares)])
     return markdown(rows)
 
 
@@ -111,12 +96,11 @@ def confirmed(training: str) -> str:
     return markdown(rows)
 
 
-def drawn() -> str:
-    """The front of the search beside the table's random candidates."""
+def draw() -> None:
+    """The front of the search, and that of the table."""
     PICTURES.mkdir(exist_ok=True)
     plots.save(plots.front(search()), PICTURES / "first_search.svg")
     plots.save(plots.front(table().as_search(FITNESS)), PICTURES / "table.svg")
-    return "![Front of the search](_static/first_search.svg)"
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
@@ -142,24 +126,24 @@ def markdown(rows: list[list[str]]) -> str:
 def filled(page: str, make: Callable[[str], str]) -> str:
     """The page with each marked part replaced."""
     return re.sub(
-        r"(<!-- made: ([\w-]+) -->\n).*?(\n<!-- end -->)",
-        lambda found: f"{found[1]}\n{make(found[2])}\n{found[3]}",
+        r"(<!-- made: ([\w-]+) -->).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n\n{make(found[2])}\n\n{found[3]}",
         page,
         flags=re.DOTALL,
     )
 
 
-def main() -> None:
+def main(line: Sequence[str] | None = None) -> None:
     """Print, write or check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--write", action="store_true", help="put the tables into docs/results.md")
     parser.add_argument("--check", action="store_true", help="fail if the page has others")
-    options = parser.parse_args()
+    options = parser.parse_args(line)
     page = PAGE.read_text(encoding="utf-8")
     new = filled(page, lambda name: PARTS[name]())
     if options.write:
         PAGE.write_text(new, encoding="utf-8")
-        drawn()
+        draw()
     elif options.check:
         if new != page:
             sys.exit("docs/results.md is not what the ledgers give; run this with --write.")

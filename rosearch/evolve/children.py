@@ -105,7 +105,7 @@ class Children:
         """``function(what is shared, argument)`` in a child, as :meth:`evaluate` does.
 
         Args:
-            function: Of the top level of a module; it must not raise.
+            function: Of the top level of a module; it must not raise, nor return ``None``.
             shared: Its first argument, which the child loads once.
             argument: Its second one.
             limit: Seconds, after which an :class:`Outcome` that says so is the result.
