@@ -41,6 +41,7 @@ COLUMNS = {
     "under_textfooler": "TextFooler",
     "under_textbugger": "TextBugger",
 }
+CANDIDATES = ("feasible", "best fitness", "third best", "accuracy of the best", "under attack")
 
 
 @cache
@@ -58,20 +59,40 @@ def search() -> rs.SearchResult:
 
 def genomes() -> str:
     """What there is in the table."""
-    groups: dict[str, list[TrialRecord]] = {}
-    for source, trial in zip(
-        table().made["sources"], table().as_search(FITNESS).trials, strict=True
-    ):
-        groups.setdefault(source, []).append(trial)
-    heads = "candidates, number, feasible, best fitness, its accuracy, under attack"
-    rows = [heads.split(", ")]
-    for name, trials in groups.items():
-        feasible = [(t.score.values[0], t) for t in trials if t.score and t.score.feasible]
-        value, best = max(feasible, key=lambda pair: pair[0])
-        shares = [best.metrics["accuracy"], best.metrics["accuracy_under_attack"]]
-        figures = [str(len(trials)), str(len(feasible)), f"{value:.3f}"]
-        rows.append([name, *figures, *(percent([share]) for share in shares)])
+    sources = {"random": "random samples", "mutants": "mutants of the best so far"}
+    sources["searched"] = "proposed by the search below"
+    rows = [["genomes", "number", *CANDIDATES]]
+    for source, name in sources.items():
+        trials = of_table(source)
+        rows.append([name, str(len(trials)), *figures(trials)])
     return markdown(rows)
+
+
+def searches() -> str:
+    """The search beside as many random samples."""
+    found = search().trials
+    rows = [["search", "candidates", "hours", *CANDIDATES]]
+    for name, trials in {"by a model": found, "random": of_table("random")[: len(found)]}.items():
+        hours = sum(t.metrics.get("seconds", 0.0) for t in trials) / 3600
+        rows.append([name, str(len(trials)), f"{hours:.2f}", *figures(trials)])
+    return markdown(rows)
+
+
+def of_table(source: str) -> list[TrialRecord]:
+    """The genomes of the table that come from there."""
+    trials = table().as_search(FITNESS).trials
+    return [t for t, of in zip(trials, table().made["sources"], strict=True) if of == source]
+
+
+def figures(trials: Sequence[TrialRecord]) -> list[str]:
+    """How many are feasible, and the best of them: the columns of ``CANDIDATES``."""
+    feasible = [(t.score.values[0], t) for t in trials if t.score and t.score.feasible]
+    feasible.sort(key=lambda pair: pair[0], reverse=True)
+    value, best = feasible[0]
+    third = feasible[min(2, len(feasible) - 1)][0]
+    shares = (best.metrics["accuracy"], best.metrics["accuracy_under_attack"])
+    numbers = [str(len(feasible)), f"{value:.3f}", f"{third:.3f}"]
+    return [*numbers, *(percent([share]) for share in shares)]
 
 
 def findings() -> str:
@@ -83,17 +104,40 @@ def findings() -> str:
 
 
 def confirmed(training: str) -> str:
-    """What was trained and attacked afresh."""
-    data: dict[str, Any] = json.loads((DATA / SUMMARY).read_text(encoding="utf-8"))[training]
+    """What was trained and attacked afresh, and the teacher."""
+    data = summary()
     rows = [["student", *COLUMNS.values()]]
-    for name, one in data.items():
+    teacher = {"compression": 1.0, **data["teacher"]}
+    for name, runs in {
+        "teacher": [teacher],
+        **{name: one["runs"] for name, one in data[training].items()},
+    }.items():
         cells = []
         for metric in COLUMNS:
-            values = [run[metric] for run in one["runs"]]
+            values = [run[metric] for run in runs]
             is_share = metric != "compression"
             cells.append(percent(values) if is_share else f"{statistics.fmean(values):.2f}")
         rows.append([name, *cells])
     return markdown(rows)
+
+
+def textattack() -> str:
+    """One student under TextAttack's recipes and under ours."""
+    data = summary()
+    theirs = data["textattack"]
+    ours = next(r for r in data["robust"]["search 1"]["runs"] if r["seed"] == theirs["seed"])
+    metrics = [name for name in COLUMNS if name in theirs]
+    rows = [["attacked by", *(COLUMNS[name] for name in metrics)]]
+    for name, one in {f"TextAttack {theirs['version']}": theirs, "rosearch": ours}.items():
+        rows.append([name, *(percent([one[metric]]) for metric in metrics)])
+    return markdown(rows)
+
+
+@cache
+def summary() -> dict[str, Any]:
+    """What first_search.py confirmed."""
+    found: dict[str, Any] = json.loads((DATA / SUMMARY).read_text(encoding="utf-8"))
+    return found
 
 
 def draw() -> None:
@@ -105,9 +149,11 @@ def draw() -> None:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "genomes": genomes,
+    "searches": searches,
     "findings": findings,
     "confirmed-robust": lambda: confirmed("robust"),
     "confirmed-plain": lambda: confirmed("plain"),
+    "textattack": textattack,
 }
 
 

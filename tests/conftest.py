@@ -130,20 +130,22 @@ def tokenizer() -> Any:
 
 @pytest.fixture(scope="session")
 def tiny_bert(tokenizer: Any) -> Callable[..., Any]:
-    """``tiny_bert(num_labels=2, seed=0)``: a new 2-layer BERT classifier, in eval mode."""
+    """``tiny_bert(num_labels=2, seed=0, width=32)``: a new 2-layer BERT classifier, in eval mode.
+
+    Further settings are those of its configuration.
+    """
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    def make(num_labels: int = 2, *, seed: int = 0) -> Any:
+    def make(num_labels: int = 2, *, seed: int = 0, width: int = 32, **settings: Any) -> Any:
         config = BertConfig(
             vocab_size=len(tokenizer),
-            hidden_size=32,
+            hidden_size=width,
             num_hidden_layers=2,
             num_attention_heads=2,
-            intermediate_size=64,
             max_position_embeddings=64,
             pad_token_id=tokenizer.pad_token_id,
-            num_labels=num_labels,
+            **{"num_labels": num_labels, "intermediate_size": 64, **settings},
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -152,21 +154,24 @@ def tiny_bert(tokenizer: Any) -> Callable[..., Any]:
     return make
 
 
-@pytest.fixture(scope="session")
-def _trained(tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset) -> Any:
+def _fit(model: Any, tokenizer: Any, data: TextDataset, *, steps: int, rate: float) -> Any:
+    """The model after some steps of all of ``data``, without dropout: no generator counts."""
     import torch
 
-    model = tiny_bert()
-    inputs = tokenizer(list(dataset.texts), padding=True, return_tensors="pt")
-    labels = torch.tensor(dataset.labels)
-    # No dropout: the fixture shall not depend on a generator.
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(30):
+    inputs = tokenizer(list(data.texts), padding=True, return_tensors="pt")
+    labels = torch.tensor(data.labels)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
+    for _ in range(steps):
         optimiser.zero_grad()
         model(**inputs, labels=labels).loss.backward()
         optimiser.step()
     optimiser.zero_grad()
     return model
+
+
+@pytest.fixture(scope="session")
+def _trained(tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset) -> Any:
+    return _fit(tiny_bert(), tokenizer, dataset, steps=30, rate=3e-3)
 
 
 @pytest.fixture(scope="session")
@@ -221,37 +226,43 @@ def teacher_folder(_trained: Any, tokenizer: Any, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="session")
 def large_teacher(
-    dataset: TextDataset, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
+    dataset: TextDataset,
+    tokenizer: Any,
+    tiny_bert: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Folder of a classifier so large (400,000 parameters) that students are smaller by far."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=512,
-            max_position_embeddings=64,
-            pad_token_id=tokenizer.pad_token_id,
-            id2label=dict(enumerate(dataset.classes)),
-            label2id={name: k for k, name in enumerate(dataset.classes)},
-        )
-        model = BertForSequenceClassification(config).eval()
-    inputs = tokenizer(list(dataset.texts), padding=True, return_tensors="pt")
-    labels = torch.tensor(dataset.labels)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for _ in range(10):
-        optimiser.zero_grad()
-        model(**inputs, labels=labels).loss.backward()
-        optimiser.step()
+    names = dict(enumerate(dataset.classes))
+    labels = {"id2label": names, "label2id": {name: k for k, name in names.items()}}
+    model = tiny_bert(len(names), width=128, intermediate_size=512, **labels)
     folder = tmp_path_factory.mktemp("large-teacher")
-    model.save_pretrained(folder)
+    _fit(model, tokenizer, dataset, steps=10, rate=1e-3).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def fine_tuned(
+    dataset: TextDataset,
+    tokenizer: Any,
+    tiny_bert: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[int], Any]:
+    """``fine_tuned(epochs)``: a teacher of so many epochs, its train and its held-out text."""
+    import rosearch as rs
+
+    def make(epochs: int) -> Any:
+        root = tmp_path_factory.mktemp("fine-tuned")
+        tiny_bert().save_pretrained(root / "base")
+        tokenizer.save_pretrained(root / "base")
+        train, held_out = dataset.split(120, 40, seed=0)
+        teacher = rs.Teacher.fine_tune(
+            root / "base", train, held_out, save_to=root / "tuned", epochs=epochs, batch_size=16,
+            learning_rate=3e-3, progress=False, cache_dir=root / "cache",
+        )  # fmt: skip
+        return teacher, train, held_out
+
+    return make
 
 
 def _devices() -> list[str]:

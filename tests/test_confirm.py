@@ -27,20 +27,10 @@ SPACE = rs.SearchSpace(
 
 @pytest.fixture(scope="module")
 def parts(
-    dataset: rs.TextDataset,
-    tokenizer: Any,
-    tiny_bert: Callable[..., Any],
-    tmp_path_factory: pytest.TempPathFactory,
+    fine_tuned: Callable[[int], Any],
 ) -> tuple[rs.Distiller, rs.TextDataset, rs.TextDataset]:
     """What distils, text for the search's attacker, and text that it does not see."""
-    root = tmp_path_factory.mktemp("confirm")
-    tiny_bert().save_pretrained(root / "base")
-    tokenizer.save_pretrained(root / "base")
-    train, held_out = dataset.split(120, 40, seed=0)
-    teacher = rs.Teacher.fine_tune(
-        root / "base", train, held_out, save_to=root / "tuned", epochs=2, batch_size=16,
-        learning_rate=3e-3, progress=False, cache_dir=root / "cache",
-    )  # fmt: skip
+    teacher, train, held_out = fine_tuned(2)
     dev, test = held_out.split(20, 20, seed=0)
     distiller = rs.Distiller(teacher, train, dev, epochs=1, learning_rate=1e-2, progress=False)
     return distiller, dev, test

@@ -17,6 +17,7 @@ FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0})
 PAGE = """# Results
 
 <!-- made: genomes --><!-- end -->
+<!-- made: searches --><!-- end -->
 Words between.
 <!-- made: confirmed-robust -->
 old
@@ -83,6 +84,7 @@ def scripts(
     monkeypatch.setattr(reproduce_results, "PICTURES", tmp_path / "docs" / "_static")
     reproduce_results.table.cache_clear()
     reproduce_results.search.cache_clear()
+    reproduce_results.summary.cache_clear()
     return make_tabular, first_search, reproduce_results
 
 
@@ -139,6 +141,8 @@ def test_from_the_table_to_the_page(scripts: Any, large_teacher: Path, tmp_path:
     text = page.read_text()
     assert "\nWords between.\n" in text
     assert "\nold\n" not in text
-    assert "| random | 4 |" in text
-    assert text.count("| bag of words |") == 2
+    assert "| random samples | 4 |" in text
+    assert "| proposed by the search below | 4 |" in text
+    assert "| by a model | 4 |" in text
+    assert text.count("| bag of words |") == text.count("| teacher | 1.00 |") == 2
     assert (page.parent / "_static" / "first_search.svg").stat().st_size > 1000

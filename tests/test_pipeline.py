@@ -30,22 +30,12 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def pipeline(
-    dataset: rs.TextDataset,
-    tokenizer: Any,
-    tiny_bert: Callable[..., Any],
-    tmp_path_factory: pytest.TempPathFactory,
+    fine_tuned: Callable[[int], Any], tmp_path_factory: pytest.TempPathFactory
 ) -> rs.Pipeline:
-    root = tmp_path_factory.mktemp("pipeline")
-    tiny_bert().save_pretrained(root / "base")
-    tokenizer.save_pretrained(root / "base")
-    train, dev = dataset.split(120, 40, seed=0)
-    teacher = rs.Teacher.fine_tune(
-        root / "base", train, dev, save_to=root / "tuned", epochs=12, batch_size=16,
-        learning_rate=3e-3, progress=False, cache_dir=root / "cache",
-    )  # fmt: skip
+    teacher, train, dev = fine_tuned(12)
     distiller = rs.Distiller(teacher, train, dev, epochs=2, learning_rate=1e-2, progress=False)
     attacker = rs.RobustnessEvaluator(["deepwordbug"], dev, examples=20, progress=False)
-    return rs.Pipeline(distiller, attacker, students=root / "students")
+    return rs.Pipeline(distiller, attacker, students=tmp_path_factory.mktemp("students"))
 
 
 def test_measures_what_the_parts_measure(pipeline: rs.Pipeline) -> None:

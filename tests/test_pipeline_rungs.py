@@ -25,20 +25,8 @@ MEASURED = {"seconds", "latency"}
 
 
 @pytest.fixture(scope="module")
-def parts(
-    dataset: rs.TextDataset,
-    tokenizer: Any,
-    tiny_bert: Callable[..., Any],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[rs.Distiller, rs.RobustnessEvaluator]:
-    root = tmp_path_factory.mktemp("rungs")
-    tiny_bert().save_pretrained(root / "base")
-    tokenizer.save_pretrained(root / "base")
-    train, dev = dataset.split(120, 40, seed=0)
-    teacher = rs.Teacher.fine_tune(
-        root / "base", train, dev, save_to=root / "tuned", epochs=4, batch_size=16,
-        learning_rate=3e-3, progress=False, cache_dir=root / "cache",
-    )  # fmt: skip
+def parts(fine_tuned: Callable[[int], Any]) -> tuple[rs.Distiller, rs.RobustnessEvaluator]:
+    teacher, train, dev = fine_tuned(4)
     distiller = rs.Distiller(teacher, train, dev, epochs=3, learning_rate=1e-2, progress=False)
     attacks = ["deepwordbug", "pruthi"]
     return distiller, rs.RobustnessEvaluator(attacks, dev, examples=12, progress=False)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import statistics
 import sys
-import threading
-import time
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 
 import pytest
@@ -21,6 +18,7 @@ from rosearch.evolve.executors import SerialExecutor
 from rosearch.fitness import Fitness, rank_order
 from rosearch.space import templates
 from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, Log, Waits, synthetic
+from tests.evolve.keyboard import interrupted_when
 
 
 @pytest.fixture(scope="module")
@@ -317,25 +315,8 @@ def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(tmp_path, sear
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT to a thread")
 def test_ctrl_c_ends_the_processes_at_once(tmp_path, search):
     file, process = tmp_path / "confirm.json", tmp_path / "process"
-    main, sent = threading.get_ident(), []
-
-    def interrupt():
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (process.exists() and len(stored(file)) == 2):
-            time.sleep(0.05)
-        sent.append(time.monotonic())
-        signal.pthread_kill(main, signal.SIGINT)
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            quiet(search, Waits(7, tmp_path), top=1, seeds=[7, 8, 9], executor=2, storage=file)
-    finally:
-        thread.join()
-        signal.signal(signal.SIGINT, before)
-    assert time.monotonic() - sent[0] < 10
+    with interrupted_when(lambda: process.exists() and len(stored(file)) == 2):
+        quiet(search, Waits(7, tmp_path), top=1, seeds=[7, 8, 9], executor=2, storage=file)
     assert sorted(in_file(file)) == [(8, None), (9, None)]
     with pytest.raises(ProcessLookupError):
         os.kill(int(process.read_text()), 0)

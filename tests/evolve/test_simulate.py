@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from rosearch.evolve.simulate import InFull, compare, simulate
 from rosearch.evolve.tabular import TabularEvaluation, TabularSpace
 from rosearch.fitness import Fitness
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
+from tests.evolve.keyboard import interrupted_when
 from tests.evolve.tables import small_table
 from tests.evolve.test_processes import needs_proc, wait_for_end
 
@@ -238,25 +238,8 @@ class Waiting:
 @pytest.mark.slow
 @needs_proc
 def test_ctrl_c_ends_the_processes_at_once(tmp_path):
-    main, sent = threading.get_ident(), []
-
-    def interrupt():
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and len(list(tmp_path.iterdir())) < 2:
-            time.sleep(0.05)
-        sent.append(time.monotonic())
-        signal.pthread_kill(main, signal.SIGINT)
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            compare(STRATEGIES, Waiting(tmp_path), SPACE, FITNESS, seeds=8, workers=2)
-    finally:
-        thread.join()
-        assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
-    assert time.monotonic() - sent[0] < 10
+    with interrupted_when(lambda: len(list(tmp_path.iterdir())) == 2):
+        compare(STRATEGIES, Waiting(tmp_path), SPACE, FITNESS, seeds=8, workers=2)
     processes = [int(path.name) for path in tmp_path.iterdir()]
     assert len(processes) == 2
     assert all(wait_for_end(number) for number in processes)
