@@ -96,9 +96,10 @@ def attacked(attackers: Mapping[str, rs.RobustnessEvaluator], *victim: Any) -> d
 
 def attackers(test: rs.TextDataset) -> dict[str, rs.RobustnessEvaluator]:
     """The attacks of the search, and others, on all of ``test``."""
+    groups = {"searched": list(ATTACKS), "unseen": [rs.attacks.get(n)().lazily() for n in UNSEEN]}
     return {
         name: rs.RobustnessEvaluator(group, test, examples=None, progress=False)
-        for name, group in {"searched": ATTACKS, "unseen": UNSEEN}.items()
+        for name, group in groups.items()
     }
 
 

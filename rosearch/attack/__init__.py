@@ -56,6 +56,7 @@ from rosearch.attack.searches import (
     BeamSearch,
     GeneticSearch,
     GreedyWordSwap,
+    LazyGreedyWordSwap,
     SearchMethod,
 )
 from rosearch.attack.substitutions import (
@@ -105,6 +106,7 @@ __all__ = [
     "GeneticSearch",
     "Goal",
     "GreedyWordSwap",
+    "LazyGreedyWordSwap",
     "Homoglyphs",
     "Interval",
     "KeyboardNeighbours",

@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from rosearch.attack.base import Attack, Search, SearchContext
 from rosearch.attack.constraints import Constraint
-from rosearch.attack.searches import GreedyWordSwap, SearchMethod
+from rosearch.attack.searches import GreedyWordSwap, LazyGreedyWordSwap, SearchMethod
 from rosearch.attack.substitutions import Substitution
 from rosearch.attack.swaps import WordSwaps
 from rosearch.attack.text import Words
@@ -83,6 +83,27 @@ class WordSwapAttack(Attack):
         twin.constraints = (*self.constraints, *constraints)
         if name is not None:
             twin.name = name  # type: ignore[misc]
+        return twin
+
+    def lazily(self) -> Self:
+        """A copy that asks dear constraints, those that run a model, after the victim.
+
+        Verdicts and perturbed texts stay the same, the queries are more: see
+        :class:`~rosearch.attack.searches.LazyGreedyWordSwap`. Where the victim is a small student
+        and a sentence encoder takes most of the time, this takes a fraction of it::
+
+            RobustnessEvaluator([TextFooler().lazily(), TextBugger().lazily()], test)
+
+        Raises:
+            DataError: The search method is none of :class:`GreedyWordSwap`.
+        """
+        if type(self.search_method) not in (GreedyWordSwap, LazyGreedyWordSwap):
+            raise DataError(
+                f"Only greedy word swaps can wait with constraints, and {self.name!r} searches by "
+                f"{type(self.search_method).__name__}."
+            )
+        twin = copy.copy(self)
+        twin.search_method = LazyGreedyWordSwap(self.search_method.ranking)  # type: ignore[attr-defined]
         return twin
 
     def prepare(self, texts: Sequence[Words]) -> None:

@@ -76,7 +76,8 @@ class _ScreenedSwaps(TextSwaps):
     keep: int = 1
     gradients: TokenGradients | None = None
 
-    def candidates(self, current: Words, index: int) -> Asking[Candidates]:
+    def candidates(self, current: Words, index: int, *, lazily: bool = False) -> Asking[Candidates]:
+        # Never lazily: those that are kept are chosen among the allowed.
         found = yield from super().candidates(current, index)
         if self.gradients is None or len(found.texts) <= self.keep:
             return found

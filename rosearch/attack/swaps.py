@@ -72,8 +72,11 @@ class TextSwaps:
             return False
         return all(c.allows_word(current, index) for c in self.swaps.constraints)
 
-    def candidates(self, current: Words, index: int) -> Asking[Candidates]:
-        """Texts with the word at ``index`` of ``current`` replaced; may ask oracles."""
+    def candidates(self, current: Words, index: int, *, lazily: bool = False) -> Asking[Candidates]:
+        """Texts with the word at ``index`` of ``current`` replaced; may ask oracles.
+
+        ``lazily`` leaves the dear constraints to :meth:`examine`.
+        """
         if not self.allows_word(current, index):
             return Candidates()
         numbers = self._drawn(index)
@@ -81,24 +84,39 @@ class TextSwaps:
         proposed = yield from self.swaps.substitution.propose_in(current, index, numbers)
         put = current.resegment if self.swaps.resegment else current.replace
         texts: list[Words] = [put(index, new) for new in proposed if new != word]
+        asked = [c for c in self.swaps.constraints if not (lazily and c.dear)]
+        kept, similarities = yield from self._allowed(current, index, texts, asked)
+        # The words alone may sort otherwise than the texts: what follows the word counts too.
+        order = sorted(range(len(kept)), key=[str(texts[i]) for i in kept].__getitem__)
+        return Candidates(
+            [texts[kept[i]] for i in order],
+            None if similarities is None else [similarities[i] for i in order],
+        )
+
+    def examine(
+        self, current: Words, index: int, texts: Sequence[Words]
+    ) -> Asking[tuple[list[int], Sequence[float] | None]]:
+        """Which of ``texts`` the dear constraints allow, by position, and how close each is."""
+        dear = [constraint for constraint in self.swaps.constraints if constraint.dear]
+        return (yield from self._allowed(current, index, texts, dear))
+
+    def _allowed(
+        self, current: Words, index: int, texts: Sequence[Words], constraints: Sequence[Constraint]
+    ) -> Asking[tuple[list[int], Sequence[float] | None]]:
+        places = list(range(len(texts)))
         similarities: Sequence[float] | None = None
-        for constraint in self.swaps.constraints:
-            if not texts:
-                return Candidates()
-            change = Change(self.original, current, index, texts)
+        for constraint in constraints:
+            if not places:
+                break
+            change = Change(self.original, current, index, [texts[i] for i in places])
             examined = yield from constraint.examine(change)
             kept = [i for i, allowed in enumerate(examined.allowed) if allowed]
             if examined.similarities is not None:
                 similarities = examined.similarities
-            texts = [texts[i] for i in kept]
+            places = [places[i] for i in kept]
             if similarities is not None:
                 similarities = [similarities[i] for i in kept]
-        # The words alone may sort otherwise than the texts: what follows the word counts too.
-        order = sorted(range(len(texts)), key=[str(text) for text in texts].__getitem__)
-        return Candidates(
-            [texts[i] for i in order],
-            None if similarities is None else [similarities[i] for i in order],
-        )
+        return places, similarities
 
     def _drawn(self, index: int) -> Sequence[float]:
         draws = self.swaps.substitution.draws

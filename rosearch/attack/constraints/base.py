@@ -42,9 +42,15 @@ class Constraint(Part, ABC):
 
     Authors give :meth:`allows_word`, :meth:`allows_text`, or, where an oracle is asked or the
     previous step matters, :meth:`examine`. Public attributes are settings.
+
+    Attributes:
+        dear: Whether asking costs more than asking the victim: a model is run for each candidate.
+            Each candidate is then judged by itself, whatever the others are, and
+            :class:`~rosearch.attack.searches.LazyGreedyWordSwap` asks after the victim.
     """
 
     name: ClassVar[str]
+    dear: ClassVar[bool] = False
 
     def allows_word(self, text: Words, index: int) -> bool:
         """Whether the word at ``index`` of ``text`` may be replaced."""

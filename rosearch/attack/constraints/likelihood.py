@@ -125,6 +125,7 @@ class MaxLikelihoodDrop(Constraint):
     """
 
     name = "max-likelihood-drop"
+    dear = True
 
     def __init__(self, model: Any, *, limit: float = 5.0, window: int = 6) -> None:
         self.limit = check_number("limit", limit, least=0)

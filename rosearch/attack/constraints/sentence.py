@@ -35,6 +35,7 @@ class SentenceSimilarity(Constraint):
     """
 
     name = "sentence-similarity"
+    dear = True
 
     def __init__(
         self,
