@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import material  # noqa: F401 - makes the examples importable
 from materials import movie_reviews
 
 import rosearch as rs

@@ -20,12 +20,13 @@ import argparse
 import time
 from pathlib import Path
 
+from movie_search import FITNESS
+
 import rosearch as rs
 from rosearch.evolve import Strategy, strategies
 from rosearch.evolve.fidelity import SuccessiveHalving
 from rosearch.evolve.tabular import Table, TabularEvaluation, TabularSpace, load
 
-FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0, "compression": 0.1})
 BASELINES = ("random", "regularized_evolution")
 HALVING = "halving"
 

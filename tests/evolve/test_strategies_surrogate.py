@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,28 @@ def test_violations_are_predicted():
     wanted = np.array([violation(g) > 0 for g in TEST])
     assert (found == wanted).mean() > 0.85
     assert not expected([make_trial(0, GENOMES[0], [1.0])] * 3).violation.any()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_infeasible_trials_reach_is_not_believed(late):
+    def broken(genome):
+        return float(genome.pooling == "max")
+
+    def trial(k, genome):
+        made = make_trial(
+            k, genome, [worth(genome) + 5 * broken(genome)], violation=broken(genome), rung=1
+        )
+        first = replace(made.score, feasible=True, violation=0.0) if late else made.score
+        return replace(made, scores=(first, made.score))
+
+    bad = np.array([broken(g) > 0 for g in TEST])
+    mean = expected([trial(k, g) for k, g in enumerate(GENOMES)]).mean[:, 0]
+    assert mean[bad].mean() < mean[~bad].mean()
+
+
+def test_where_all_are_infeasible_what_they_reach_counts():
+    trials = [make_trial(k, g, [worth(g)], violation=1.0) for k, g in enumerate(GENOMES)]
+    assert correlation(expected(trials).mean[:, 0], [worth(g) for g in TEST]) > 0.5
 
 
 def test_many_trials_are_no_burden():

@@ -88,6 +88,9 @@ class _Observations:
         violations = _violations([score for _, _, score in rows])
         top = int(rung.max())
         values = _shifted(values, [trial.number for trial, _, _ in rows], rung, top)
+        # The last rung decides, not one at which a student was hardly trained.
+        feasible = [trial.score is not None and trial.score.feasible for trial, _, _ in rows]
+        values = _without_infeasible(values, feasible, rung)
         middle, high = np.median(values, axis=0), values.max(axis=0)
         # Those that failed to learn anything would be most of the variance otherwise.
         values = np.maximum(values, middle - 2 * (high - middle))
@@ -121,9 +124,11 @@ class Predictor:
     """A Gaussian process of the finished trials.
 
     Failed trials count as the worst seen, so that what cannot be trained is not proposed again and
-    again. Scores of a lower rung are moved by the mean difference of those trials that have both,
-    and then count as observations of a related function: the covariance of two rungs is smaller by
-    a fifth for every rung between them. Of more than 250 trials the best and the latest 125 count.
+    again, and infeasible ones as the worst feasible one: what they reach may mean nothing, as the
+    robustness of a student that gives one answer to everything. Scores of a lower rung are moved by
+    the mean difference of those trials that have both, and then count as observations of a related
+    function: the covariance of two rungs is smaller by a fifth for every rung between them. Of more
+    than 250 trials the best and the latest 125 count.
 
     What it computed is kept for the next call with the very same records; it changes no result.
     """
@@ -191,6 +196,19 @@ def _shifted(values: Array, numbers: list[int], rung: npt.NDArray[np.int64], top
             above, under = map(list, zip(*pairs, strict=True))
             shifted[rows] += (values[above] - values[under]).mean(axis=0)
     return shifted
+
+
+def _without_infeasible(
+    values: Array, feasible: Sequence[bool], rung: npt.NDArray[np.int64]
+) -> Array:
+    """Objectives, those of infeasible trials the lowest of a feasible one at the same rung."""
+    mended: Array = values.copy()
+    good = np.array(feasible)
+    for place in np.unique(rung):
+        there = rung == place
+        if (there & good).any():
+            mended[there & ~good] = values[there & good].min(axis=0)
+    return mended
 
 
 def _violations(scores: Sequence[Score]) -> Array:

@@ -53,11 +53,11 @@ class SurrogateEvolution(Strategy):
         self,
         *,
         initial: int = 10,
-        pool: int = 100,
+        pool: int = 200,
         parents: int = 10,
         samples: float = 0.3,
         crossover: float = 0.3,
-        exploration: float = 2.0,
+        exploration: float = 1.0,
     ) -> None:
         self.initial = check_size("initial", initial, 2)
         self.pool = check_size("pool", pool, 2)
