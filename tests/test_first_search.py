@@ -66,7 +66,7 @@ def scripts(
     monkeypatch.setattr(make_tabular, "pipeline", pipeline)
     monkeypatch.setattr(make_tabular, "splits", lambda: splits)
     monkeypatch.setattr(first_search, "ATTACKS", attack)
-    monkeypatch.setattr(first_search, "UNSEEN", ("pruthi",))
+    monkeypatch.setattr(first_search, "UNSEEN", ("deepwordbug",))
     for module in (make_tabular, first_search, reproduce_results):
         monkeypatch.setattr(module, "FITNESS", FITNESS)
     data = tmp_path / "data"
@@ -78,7 +78,7 @@ def scripts(
     monkeypatch.setattr(first_search, "DATA", data)
     monkeypatch.setattr(reproduce_results, "DATA", data)
     columns = {"compression": "compression", "accuracy": "accuracy", "under_searched": "under"}
-    monkeypatch.setattr(reproduce_results, "COLUMNS", columns | {"under_pruthi": "unseen"})
+    monkeypatch.setattr(reproduce_results, "COLUMNS", columns | {"under_unseen": "unseen"})
     monkeypatch.setattr(reproduce_results, "load", lambda: Table.read(tmp_path / "table.json.gz"))
     monkeypatch.setattr(reproduce_results, "PAGE", tmp_path / "docs" / "results.md")
     monkeypatch.setattr(reproduce_results, "PICTURES", tmp_path / "docs" / "_static")
