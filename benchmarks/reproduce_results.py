@@ -36,6 +36,7 @@ COLUMNS = {
     "compression": "compression",
     "accuracy": "accuracy",
     "under_searched": "under both",
+    "worst_class_under_searched": "its worse class",
     "under_pwws": "PWWS",
     "under_deepwordbug": "DeepWordBug",
     "under_unseen": "under both unseen",
@@ -129,9 +130,11 @@ def confirmed(training: str) -> str:
     }.items():
         cells = []
         for metric in COLUMNS:
-            values = [run[metric] for run in runs]
-            is_share = metric != "compression"
-            cells.append(percent(values) if is_share else f"{statistics.fmean(values):.2f}")
+            values = [run[metric] for run in runs if metric in run]
+            if metric == "compression":
+                cells.append(f"{statistics.fmean(values):.2f}")
+            else:
+                cells.append(percent(values) if values else "-")
         rows.append([name, *cells])
     return markdown(rows)
 

@@ -147,9 +147,10 @@ class Pipeline:
                 its student is not.
 
         Returns:
-            ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack``,
-            ``attack_success_rate`` and ``mean_queries`` on the attacker's examples, where an
-            example that ends in an error counts as broken; the three of :meth:`cost`; ``latency``
+            ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack``, the same of the
+            class that fares worst as ``worst_class_under_attack``, ``attack_success_rate`` and
+            ``mean_queries`` on the attacker's examples, where an example that ends in an error
+            counts as broken; the three of :meth:`cost`; ``latency``
             of one forward pass over one text of ``length`` tokens in seconds, the median of 20 or
             the estimate of ``latencies``; ``seconds`` for all of this, the rungs below included.
 
@@ -178,6 +179,9 @@ class Pipeline:
             "accuracy": result.accuracy,
             # The worse bound: a student must not gain by failing when it is attacked.
             "accuracy_under_attack": report.accuracy_under_attack_bounds.low,
+            "worst_class_under_attack": min(
+                rates.accuracy_under_attack for rates in report.by_class.values()
+            ),
             "attack_success_rate": report.attack_success_rate_bounds.high,
             "mean_queries": report.mean_queries,
             "latency": 0.0,

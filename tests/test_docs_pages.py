@@ -162,7 +162,7 @@ def test_the_defaults_that_the_page_on_the_paper_names() -> None:
     inputs = default(rs.SearchSpace, "max_inputs")
     assert f"{low} to {high} nodes, at most {inputs} inputs" in text
     assert f"temperature {default(rs.Distiller, 'temperature'):.0f}" in text
-    assert f"population {default(rs.Evolver, 'population')}" in text
+    assert f"{default(rs.Evolver, 'population')} samples first" in text
     for owner, names in re.findall(r"`(\w+)\(((?:\w+=(?:, )?)+)\)`", text):
         for name in re.findall(r"\w+", names):
             assert name in inspect.signature(getattr(rs, owner)).parameters

@@ -18,6 +18,7 @@ SMALL = {"width": 16, "embedding_width": 16}
 KEYS = {
     "accuracy",
     "accuracy_under_attack",
+    "worst_class_under_attack",
     "attack_success_rate",
     "mean_queries",
     "parameters",
@@ -48,6 +49,8 @@ def test_measures_what_the_parts_measure(pipeline: rs.Pipeline) -> None:
     assert metrics["accuracy"] == result.accuracy
     assert metrics["accuracy_under_attack"] == report.accuracy_under_attack
     assert metrics["attack_success_rate"] == report.attack_success_rate
+    classes = [rates.accuracy_under_attack for rates in report.by_class.values()]
+    assert metrics["worst_class_under_attack"] == min(classes)
     own = sum(p.numel() for p in result.student.parameters())
     assert metrics["parameters"] == own
     assert metrics["compression"] == pytest.approx(pipeline.distiller.teacher.parameters / own)

@@ -102,6 +102,17 @@ class Interval(NamedTuple):
     high: float
 
 
+class ClassRates(NamedTuple):
+    """How a victim stands up to attacks on the examples of one class."""
+
+    n: int
+    """Examples of the class."""
+    accuracy: float
+    """Share that is right before the attack."""
+    accuracy_under_attack: float
+    """Share that is right before and after it; an example in error counts as broken."""
+
+
 @dataclass(frozen=True)
 class RobustnessReport:
     """How a victim stands up to attacks.
@@ -158,6 +169,22 @@ class RobustnessReport:
     """One record an example, in the order of the evaluator's indices."""
     attacks: Mapping[str, RobustnessReport] = field(default_factory=dict, repr=False)
     """One report an attack, by name; empty in these themselves."""
+
+    @property
+    def by_class(self) -> dict[int, ClassRates]:
+        """The rates of each true class, by its number.
+
+        They tell apart a robust victim and one that hardly looks at its input: who gives one answer
+        to everything is right about all of that class, whatever is done to it, and about none of
+        the others.
+        """
+        rates = {}
+        for label in sorted({result.label for result in self.examples}):
+            own = [result for result in self.examples if result.label == label]
+            right = [result for result in own if result.predicted == label]
+            stand = sum(not result.broken and result.status != "error" for result in right)
+            rates[label] = ClassRates(len(own), len(right) / len(own), stand / len(own))
+        return rates
 
     def to_json(self) -> str:
         """Everything, as a JSON object; :meth:`from_json` reads it."""

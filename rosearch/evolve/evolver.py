@@ -18,7 +18,7 @@ from rosearch.evolve.result import SearchResult
 from rosearch.evolve.retention import Students
 from rosearch.evolve.runner import Runner
 from rosearch.evolve.settings import describe
-from rosearch.evolve.strategies import RegularizedEvolution, Strategy, make
+from rosearch.evolve.strategies import Strategy, SurrogateEvolution, make
 from rosearch.fitness import Fitness, Score
 from rosearch.space import Genome, SearchSpace
 
@@ -76,8 +76,9 @@ class Evolver:
             server there. ``None`` keeps the study in memory.
         study: Name of the study in the storage.
         strategy: Rule for the next genome, or its registered name, such as ``"nsga2"``, for its
-            default settings. Default: ``RegularizedEvolution``.
-        population: Population of the default strategy; not used with ``strategy``.
+            default settings. Default: ``SurrogateEvolution``.
+        population: Candidates that the default strategy samples before it asks its model; not used
+            with ``strategy``.
         seeds: Genomes to evaluate first, such as hand-designed ones.
         seed: Root of all randomness.
         overlap: How many candidates in a row may be under way at once. Candidate ``n`` is then
@@ -122,7 +123,7 @@ class Evolver:
         self.evaluate = evaluate
         self.fitness = fitness
         if strategy is None:
-            strategy = RegularizedEvolution(population=population, tournament=min(4, population))
+            strategy = SurrogateEvolution(initial=population)
         self.strategy = make(strategy)
         self.seeds = check_seeds(seeds, space)
         self.seed = int(seed)

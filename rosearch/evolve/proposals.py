@@ -11,7 +11,7 @@ from rosearch.evolve.strategies import Strategy
 from rosearch.seeding import child_seed, generator
 from rosearch.space import Genome, SearchSpace
 
-_DRAWS = 64
+_DRAWS = 256
 """Genomes that are drawn for one candidate before one outside the limits is taken."""
 
 
@@ -188,20 +188,19 @@ class Proposals:
         taken = self._past.keys(trials)
         rng = generator(self._seed, "proposal", number)
         outside: list[tuple[float, Genome]] = []
-        while len(outside) < _DRAWS:
-            try:
-                genome = self._strategy.next_genome(
-                    self._space, finished, taken=taken, number=number, rng=rng
-                )
-            except SpaceError:
-                if not outside:
-                    raise
-                break  # all that is new is outside the limits
-            excess = 0.0 if self._excess is None else self._excess(genome)
-            if excess == 0:
-                return genome
-            outside.append((excess, genome))
-            taken.add(genome.key)
+        try:
+            for genome in self._strategy.new_genomes(
+                self._space, finished, taken=taken, number=number, rng=rng
+            ):
+                excess = 0.0 if self._excess is None else self._excess(genome)
+                if excess == 0:
+                    return genome
+                outside.append((excess, genome))
+                if len(outside) == _DRAWS:
+                    break
+        except SpaceError:
+            if not outside:
+                raise
         return min(outside, key=lambda drawn: drawn[0])[1]
 
     def _seed_of(self, genome: Genome) -> int:

@@ -88,6 +88,20 @@ class Robustness(FitnessTerm):
     direction = "maximize"
 
 
+@fitness_terms.register("worst_class")
+class WorstClass(FitnessTerm):
+    """Accuracy under attack on the class that fares worst, a share from 0 to 1, as it is.
+
+    No attack changes the answer of a student that hardly looks at its input, so half of the
+    examples of a balanced task stand for it. This term is 0 there, and so tells both apart; as a
+    constraint, ``constraints={"worst_class": (0.2, None)}``, it keeps such students out of a
+    search.
+    """
+
+    metric = "worst_class_under_attack"
+    direction = "maximize"
+
+
 @fitness_terms.register("accuracy")
 class Accuracy(FitnessTerm):
     """Accuracy on clean texts, a share from 0 to 1; enters a weighted sum as it is."""

@@ -64,6 +64,7 @@ _KNOWN = {
         Metric(FITNESS, "Fitness", better="higher"),
         Metric("accuracy_under_attack", "Accuracy under attack", "%", 100, 1, "higher"),
         Metric("accuracy", "Clean accuracy", "%", 100, 1, "higher"),
+        Metric("worst_class_under_attack", "Worst class under attack", "%", 100, 1, "higher"),
         Metric("attack_success_rate", "Attack success rate", "%", 100, 1, "lower"),
         Metric("compression", "Compression", "times", 1, 2, "higher"),
         Metric("parameters", "Parameters", "millions", 1e-6, 2, "lower"),

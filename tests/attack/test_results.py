@@ -66,6 +66,35 @@ def test_by_hand() -> None:
 KINDS = ["skipped", "succeeded", "failed", "error", "unseen", "met but right", "missed but wrong"]
 
 
+def test_rates_by_class() -> None:
+    results = [record("failed"), record("succeeded"), record("error"), record("skipped")]
+    # Always answers class 0, so that nothing of class 1 is right and nothing of class 0 falls.
+    results += [record("skipped", label=1, predicted=0)] * 2 + [record("failed", label=0)]
+    found = summarise(results, forward_rows=5, seconds=1.0, settings={}).by_class
+    assert found == {0: (5, 4 / 5, 2 / 5), 1: (2, 0.0, 0.0)}
+    assert found[0].accuracy_under_attack == 2 / 5
+    assert list(found) == [0, 1]
+    assert report().by_class == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["skipped", "succeeded", "failed", "error", "unseen"]),
+                          st.integers(0, 3)), min_size=1))  # fmt: skip
+def test_classes_add_up_to_the_rates(outcomes: list[tuple[str, int]]) -> None:
+    results = [
+        record(status, label=label, predicted=label + 1 if status == "skipped" else label)
+        if status != "unseen"
+        else record(status, label=label)
+        for status, label in outcomes
+    ]
+    whole = summarise(results, forward_rows=5, seconds=1.0, settings={})
+    classes = whole.by_class.values()
+    assert sum(c.n for c in classes) == whole.n
+    right = sum(c.n * c.accuracy for c in classes)
+    assert right == pytest.approx(whole.correct)
+    stand = sum(c.n * c.accuracy_under_attack for c in classes) / whole.n
+    assert stand == pytest.approx(whole.accuracy_under_attack_bounds.low)
+
+
 @given(st.lists(st.sampled_from(KINDS), min_size=1))
 def test_invariants(statuses: list[str]) -> None:
     r = report(*statuses)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import rosearch as rs
 from rosearch.errors import StudyMismatchError
 from rosearch.evolve import Evolver
 from rosearch.fitness import Fitness
@@ -34,6 +35,31 @@ def test_a_genome_outside_the_limits_is_not_trained(tmp_path):
     assert min(compressions(limited)) >= LIMIT
     assert len(Costed(tmp_path / "with").lines()) == len(limited.trials) == 14
     assert [t.number for t in limited.trials] == list(range(14))
+
+
+@pytest.mark.parametrize("strategy", ["random", "regularized_evolution", "surrogate"])
+def test_every_strategy_stays_inside_the_limits_and_searches_there(strategy):
+    best = []
+    for seed in range(3):
+        result = evolver(Costed(os.devnull), strategy=strategy, seed=seed).run(40, progress=False)
+        assert min(compressions(result)) >= LIMIT
+        best.append(result.best.metrics["accuracy"])
+    # Students inside are an empty graph or one node; only attention gives more than 0.64.
+    assert sorted(best)[1] > 0.64
+
+
+def test_a_strategy_with_an_order_is_asked_once_for_what_is_inside():
+    class Ordered(rs.RandomSearch):
+        asked = 0
+
+        def proposals(self, space, trials, *, number, rng):
+            Ordered.asked += 1
+            drawn = [space.sample(seed=rng) for _ in range(100)]
+            yield from sorted(drawn, key=lambda genome: -len(genome.nodes))
+
+    result = evolver(Costed(os.devnull), strategy=Ordered()).run(10, progress=False)
+    assert min(compressions(result)) >= LIMIT
+    assert Ordered.asked == 10
 
 
 def test_given_genomes_are_trained_whatever_they_cost():

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -129,10 +130,17 @@ def test_a_run_finishes_what_it_has_reserved(url, monkeypatch):
     first, second = (evolver(storage=url, overlap=1) for _ in range(2))
     first.run(5, progress=False)
     asked = raced(first, second, monkeypatch)
-    timer = threading.Timer(0.5, lambda: tell(second, asked[0]))
-    timer.start()
-    result = first.run(6, progress=False)
-    timer.join()
+
+    def later():
+        while not asked:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        tell(second, asked[0])
+
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(later)
+        result = first.run(6, progress=False)
+        told.result(10)
     assert sequence(result) == sequence(serial)
 
 

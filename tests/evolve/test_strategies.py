@@ -108,6 +108,23 @@ def test_no_genome_comes_twice():
     assert other.key != first.key
 
 
+def test_a_strategy_that_orders_genomes_is_followed():
+    order = [SPACE.sample(seed=k) for k in range(3)]
+
+    class Ordered(RandomSearch):
+        def proposals(self, space, trials, *, number, rng):
+            yield from order
+
+    asked = {"number": 1, "rng": rng()}
+    taken = {order[0].key}
+    assert Ordered().next_genome(SPACE, [], taken=taken, **asked) == order[1]
+    found = Ordered().new_genomes(SPACE, [], taken=taken, **asked)
+    keys = [next(found).key for _ in range(20)]
+    assert keys[:2] == [order[1].key, order[2].key]  # then samples, each once
+    assert len(set(keys)) == 20
+    assert order[0].key not in keys
+
+
 def test_a_parent_without_neighbours_is_replaced_by_a_sample():
     class Stuck(Strategy):
         def propose(self, space, trials, *, number, rng):

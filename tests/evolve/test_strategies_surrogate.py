@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution, SurrogateEvolution
+from rosearch.evolve.strategies import prediction
 from rosearch.evolve.strategies.gaussian import (
     Features,
     GaussianProcess,
@@ -20,7 +21,7 @@ from rosearch.evolve.strategies.prediction import Predictor
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Fitness, Score
 from rosearch.seeding import generator
-from rosearch.space.encodings import encoding
+from rosearch.space.encodings import encoded, encoding
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 
 PRIOR = Hyperparameters((-1.0, -1.0, -1.0), linear=-1.0, noise=-2.0)
@@ -105,6 +106,39 @@ def test_it_ranks_genomes_that_it_has_not_seen():
     assert correlation(expected(trials).mean[:, 0], wanted) > 0.75
     few = correlation(expected(trials[:20]).mean[:, 0], wanted)
     assert 0.2 < few < correlation(expected(trials).mean[:, 0], wanted)
+
+
+def test_of_what_no_trial_had_less_is_known():
+    known = [g for g in GENOMES if all(n.operator != "attention" for n in g.nodes)]
+    trials = [make_trial(k, g, [worth(g)]) for k, g in enumerate(known)]
+    before = next(g for g in known if any(n.operator == "feed_forward" for n in g.nodes))
+    unknown = replace(
+        before,
+        nodes=tuple(
+            replace(node, operator="attention", parameters={"heads": 4})
+            if node.operator == "feed_forward"
+            else node
+            for node in before.nodes
+        ),
+    )
+    found = expected(trials, [before, unknown])
+    assert found.deviation[1, 0] > 1.3 * found.deviation[0, 0]
+    # As much as where the model has all columns and none of the observations has the operator.
+    process = Predictor()
+    process.predict(trials, [encoding(before)])
+    observations, gp, names = process._known(trials)
+    columns = tuple(names) + tuple(sorted(set(encoding(unknown)) - set(names)))
+    wide, _ = encoded(observations.encodings, columns)
+    groups = np.array([prediction._group(name) for name in columns])
+    whole = GaussianProcess(
+        Features(wide, groups, len(prediction._GROUPS)),
+        np.column_stack([observations.values, observations.violations]),
+        prior=prediction._PRIOR,
+        values=gp.values,
+    )
+    mean, deviation = whole.predict(encoded([encoding(unknown)], columns)[0])
+    np.testing.assert_allclose(found.mean[1], mean[0, :-1], rtol=1e-9)
+    np.testing.assert_allclose(found.deviation[1], deviation[0, :-1], rtol=1e-9)
 
 
 def test_lower_rungs_help():

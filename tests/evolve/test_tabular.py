@@ -6,6 +6,7 @@ import gzip
 import json
 import pickle
 from collections import Counter
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -176,6 +177,26 @@ def test_samples_are_of_the_table_and_alike_often():
     assert set(counts) == set(small_table().index)
     assert max(counts.values()) < 2 * min(counts.values())
     assert space.sample(seed=5) == space.sample(seed=5)
+
+
+def test_what_was_chosen_is_no_sample_but_within_reach():
+    table = small_table()
+    sources = ["searched" if i % 3 else "random" for i in range(len(table))]
+    space = TabularSpace(replace(table, made={**table.made, "sources": sources}))
+    rng = np.random.default_rng(0)
+    samples = {table.index[space.sample(seed=rng).key] for _ in range(1000)}
+    assert samples == set(range(0, len(table), 3)) == set(space.table.samples)
+    mutants = {table.index[space.mutate(table.genomes[0], seed=rng).key] for _ in range(200)}
+    assert mutants - samples
+    assert all(space.complaint(genome) is None for genome in table.genomes)
+
+
+def test_sources_that_do_not_fit_are_refused():
+    table = small_table()
+    with pytest.raises(DataError, match=r"60 genomes, and made\['sources'\] 2"):
+        replace(table, made={"sources": ["random"] * 2})
+    with pytest.raises(SpaceError, match="none of its genomes is a random sample"):
+        TabularSpace(replace(table, made={"sources": ["searched"] * len(table)}))
 
 
 def test_mutants_are_the_nearest():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -58,8 +58,31 @@ class Strategy(ABC):
         public = {k: v for k, v in sorted(vars(self).items()) if not k.startswith("_")}
         return {"name": type(self).__qualname__, **public}
 
+    def proposals(
+        self,
+        space: SearchSpace,
+        trials: Sequence[TrialRecord],
+        *,
+        number: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Genome]:
+        """Genomes for trial ``number``, of which the search takes the first that it can use.
+
+        It cannot use one that the study has, or one outside the limits that are known before
+        training. By default :meth:`propose` is called again and again. A strategy that has
+        ordered many genomes yields them in its order.
+
+        Args:
+            space: As for :meth:`propose`.
+            trials: As for :meth:`propose`.
+            number: As for :meth:`propose`.
+            rng: As for :meth:`propose`.
+        """
+        for _ in range(_PROPOSALS):
+            yield self.propose(space, trials, number=number, rng=rng)
+
     @final
-    def next_genome(
+    def new_genomes(
         self,
         space: SearchSpace,
         trials: Sequence[TrialRecord],
@@ -67,8 +90,8 @@ class Strategy(ABC):
         taken: Collection[str],
         number: int,
         rng: np.random.Generator,
-    ) -> Genome:
-        """A genome whose key is not in ``taken``.
+    ) -> Iterator[Genome]:
+        """Genomes whose keys are not in ``taken``, each once: proposals, then fresh samples.
 
         Args:
             space: As for :meth:`propose`.
@@ -80,20 +103,37 @@ class Strategy(ABC):
         Raises:
             SpaceError: Neither proposals nor fresh samples gave a genome that is new.
         """
+        given = set(taken)
         with contextlib.suppress(SpaceError):  # a parent without neighbours; samples may do
-            for _ in range(_PROPOSALS):
-                genome = self.propose(space, trials, number=number, rng=rng)
-                if genome.key not in taken:
-                    return genome
+            for genome in self.proposals(space, trials, number=number, rng=rng):
+                if genome.key not in given:
+                    given.add(genome.key)
+                    yield genome
         for _ in range(_SAMPLES):
             genome = space.sample(seed=rng)
-            if genome.key not in taken:
-                return genome
-        raise SpaceError(
-            f"No new architecture for candidate {number}: {_PROPOSALS} proposals of "
-            f"{type(self).__name__} and {_SAMPLES} samples of the space were all among the "
-            f"{len(taken)} that the study has. Widen the search space or ask for fewer candidates."
-        )
+            if genome.key not in given:
+                given.add(genome.key)
+                yield genome
+        if len(given) == len(taken):
+            raise SpaceError(
+                f"No new architecture for candidate {number}: the proposals of "
+                f"{type(self).__name__} and {_SAMPLES} samples of the space were all among the "
+                f"{len(taken)} that the study has. Widen the search space or ask for fewer "
+                f"candidates."
+            )
+
+    @final
+    def next_genome(
+        self,
+        space: SearchSpace,
+        trials: Sequence[TrialRecord],
+        *,
+        taken: Collection[str],
+        number: int,
+        rng: np.random.Generator,
+    ) -> Genome:
+        """The first of :meth:`new_genomes`, which see."""
+        return next(self.new_genomes(space, trials, taken=taken, number=number, rng=rng))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self.settings.items() if k != "name")

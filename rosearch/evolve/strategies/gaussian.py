@@ -64,6 +64,11 @@ class Features:
         centred = matrix - self._middle
         return [centred[:, m] * s for m, s in zip(self._members, self._scale, strict=True)]
 
+    def scaled(self, squares: Array) -> Array:
+        """Sums of squares by group, shape ``(rows, groups)``, as if of scaled features."""
+        result: Array = squares * np.square(self._scale)
+        return result
+
 
 def products(a: list[Array], b: list[Array]) -> tuple[Array, Array]:
     """Inner products and halved squared distances by group, both (groups, rows of a, rows of b)."""
@@ -128,28 +133,34 @@ class GaussianProcess:
         # The scale of the covariance that is likeliest, one a target.
         self._scale = (self._targets * self._weights).sum(axis=0) / count
 
-    def predict(self, matrix: Array, between: Array | None = None) -> tuple[Array, Array]:
+    def predict(
+        self, matrix: Array, between: Array | None = None, unseen: Array | None = None
+    ) -> tuple[Array, Array]:
         """Mean and standard deviation of the function, without noise.
 
         Args:
             matrix: Features of shape ``(rows, columns)``.
             between: Factor on the covariance of each row with each observation, shape
                 ``(observations,)`` as it is the same for all rows.
+            unseen: Sums of the squares of further features, which are 0 in all observations, by
+                group, shape ``(rows, groups)``: they set a row apart from all of them.
 
         Returns:
             Both of shape ``(rows, targets)``.
         """
         blocks = self.features.blocks(matrix)
         inner, apart = products(blocks, self.features.rows)
+        squares = np.stack([(block**2).sum(axis=1) for block in blocks], axis=1)
+        if unseen is not None:
+            more = self.features.scaled(unseen)
+            squares += more
+            apart += more.T[:, :, None] / 2
         cross = covariance(inner, apart, self.values)
         if between is not None:
             cross = cross * between
         mean = cross @ self._weights * self._spread + self._middle
         weights = np.exp(self.values.weights)
-        own = sum(
-            w * (block**2).sum(axis=1)
-            for w, block in zip(weights / weights.sum(), blocks, strict=True)
-        )
+        own = squares @ (weights / weights.sum())
         prior = 1 + np.exp(self.values.linear) * own
         known = ((self._inverse @ cross.T) ** 2).sum(axis=0)
         deviation = np.sqrt(np.maximum(prior - known, 1e-9))

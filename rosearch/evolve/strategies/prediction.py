@@ -32,6 +32,8 @@ _GROUPS = {
 """Groups of features by how much they are expected to matter: few describe the input, and it is one
 part of every student; many describe paths, and most are those of one student alone."""
 
+_PLACES = {group: place for place, group in enumerate(_GROUPS)}
+
 _PRIOR = Hyperparameters(
     tuple(float(np.log(w / sum(_GROUPS.values()))) for w in _GROUPS.values()),
     linear=float(np.log(0.3)),
@@ -107,8 +109,7 @@ class _Observations:
     def process(self, values: Hyperparameters | None) -> tuple[GaussianProcess, tuple[str, ...]]:
         """The model, and the names of the features that it knows."""
         matrix, names = encoded(self.encodings)
-        place = {group: k for k, group in enumerate(_GROUPS)}
-        groups = np.array([place[name.split(":")[0]] for name in names])
+        groups = np.array([_group(name) for name in names])
         apart = np.abs(self.below[:, None] - self.below[None, :])
         process = GaussianProcess(
             Features(matrix, groups, len(_GROUPS)),
@@ -150,7 +151,7 @@ class Predictor:
         related: Array | None = None
         if found.below.any():
             related = np.asarray(np.power(_RELATION, found.below), dtype=np.float64)
-        mean, deviation = process.predict(matrix, related)
+        mean, deviation = process.predict(matrix, related, _unseen(encodings, names))
         return Prediction(
             mean[:, :-1],
             deviation[:, :-1],
@@ -176,6 +177,25 @@ class Predictor:
             process, _ = _Observations.of(_window(first)).process(None)
             self._fitted = first, process.values
         return self._fitted[1]
+
+
+def _group(name: str) -> int:
+    """Number of a feature's group."""
+    return _PLACES[name.split(":", maxsplit=1)[0]]
+
+
+def _unseen(encodings: Sequence[Encoding], names: Sequence[str]) -> Array:
+    """Sums of the squares of the features that are not among ``names``, by group.
+
+    Without them a genome with an operator that no trial has would be the same to the model as one
+    that lacks it, and would never be tried for what is not known of it.
+    """
+    known = set(names)
+    squares = np.zeros((len(encodings), len(_GROUPS)))
+    for row, features in zip(squares, encodings, strict=True):
+        for name in features.keys() - known:
+            row[_group(name)] += features[name] ** 2
+    return squares
 
 
 def _window(trials: list[TrialRecord]) -> list[TrialRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -78,16 +78,25 @@ class SurrogateEvolution(Strategy):
         rng: np.random.Generator,
     ) -> Genome:
         """A sample at first, then the most promising genome of a pool."""
+        return next(self.proposals(space, trials, number=number, rng=rng))
+
+    def proposals(
+        self,
+        space: SearchSpace,
+        trials: Sequence[TrialRecord],
+        *,
+        number: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Genome]:
+        """A sample at first, then a pool from the most promising genome to the least."""
         known = scored(trials)
-        if number < self.initial or len(known) < _LEAST:
-            return space.sample(seed=rng)
-        pool = self._pool(space, comparable(known)[: self.parents], rng)
-        prediction = self._predictor.predict(trials, [encoding(genome) for genome in pool])
-        tried = {trial.key for trial in trials}
-        for place in self._order(prediction, rng):
-            if pool[place].key not in tried:
-                return pool[place]
-        return space.sample(seed=rng)
+        if number >= self.initial and len(known) >= _LEAST:
+            pool = self._pool(space, comparable(known)[: self.parents], rng)
+            prediction = self._predictor.predict(trials, [encoding(genome) for genome in pool])
+            tried = {trial.key for trial in trials}
+            ordered = (pool[place] for place in self._order(prediction, rng))
+            yield from (genome for genome in ordered if genome.key not in tried)
+        yield space.sample(seed=rng)
 
     def _pool(
         self, space: SearchSpace, best: Sequence[TrialRecord], rng: np.random.Generator

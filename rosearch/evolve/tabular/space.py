@@ -19,8 +19,10 @@ from rosearch.space import Genome, SearchSpace
 class TabularSpace(SearchSpace):
     """Samples, mutants and children are genomes of the table, near their parents.
 
-    A sample is drawn with equal chances. A mutant is one of the ``neighbours`` nearest genomes,
-    drawn with equal chances; a child is one of the ``neighbours`` for which the larger of the two
+    A sample is drawn with equal chances from those that were samples when the table was made
+    (:attr:`Table.samples`): drawn from genomes that a search had chosen, random search would be as
+    good as that search. Mutants and children may be any. A mutant is one of the ``neighbours``
+    nearest genomes, drawn with equal chances; a child is one of the ``neighbours`` for which the larger of the two
     distances to the parents is least. Near is by :func:`distances`; of genomes equally far the
     one first in the table counts as nearer.
 
@@ -29,7 +31,8 @@ class TabularSpace(SearchSpace):
         neighbours: How many genomes a mutation chooses among.
 
     Raises:
-        SpaceError: The table has fewer than three genomes, or ``neighbours`` is below 1.
+        SpaceError: The table has fewer than three genomes or no sample, or ``neighbours`` is below
+            1.
     """
 
     def __init__(self, table: Table, *, neighbours: int = 10) -> None:
@@ -38,6 +41,8 @@ class TabularSpace(SearchSpace):
                 f"Expected a table of at least 3 genomes and neighbours of at least 1, got "
                 f"{len(table)} and {neighbours!r}."
             )
+        if not table.samples:
+            raise SpaceError("The table says that none of its genomes is a random sample.")
         super().__init__()
         self.table = table
         self.count = min(int(neighbours), len(table) - 1)
@@ -54,9 +59,9 @@ class TabularSpace(SearchSpace):
         return np.argsort(apart, axis=1, kind="stable")[:, : self.count]
 
     def sample(self, *, seed: Seed) -> Genome:
-        """Any genome of the table, with equal chances."""
-        rng = generator(seed, "sample")
-        return self.table.genomes[int(rng.integers(len(self.table)))]
+        """Any genome of the table that was a sample, with equal chances."""
+        places = self.table.samples
+        return self.table.genomes[places[int(generator(seed, "sample").integers(len(places)))]]
 
     def mutate(self, genome: Genome, *, seed: Seed, kind: str | None = None) -> Genome:
         """One of the nearest genomes.

@@ -22,6 +22,8 @@ from rosearch.fitness import Fitness, best_index
 from rosearch.space import Genome
 
 _FORMAT = 1
+_SAMPLE = "random"
+"""Source of a genome that nothing but chance has chosen."""
 _DIGITS = 6
 """Significant digits of a stored figure; each is a mean over a few hundred examples or a time."""
 
@@ -34,10 +36,13 @@ class Table:
         genomes: The architectures, each once.
         rungs: One entry a rung, from the cheapest: the metrics of every genome in the order of
             ``genomes``. ``seconds`` is what that rung and those below took.
-        made: How the table was made, as plain data.
+        made: How the table was made, as plain data. ``sources``, if it is there, says of each
+            genome where it comes from: ``"random"`` for a sample of the space, anything else for
+            one that was chosen.
 
     Raises:
-        DataError: A genome is there twice, or a rung lacks a genome, a metric or ``seconds``.
+        DataError: A genome is there twice, a rung lacks a genome, a metric or ``seconds``, or
+            ``sources`` has not one entry a genome.
     """
 
     genomes: tuple[Genome, ...] = field(repr=False)
@@ -61,11 +66,22 @@ class Table:
                 )
         if "seconds" not in names:
             raise DataError(f"The table has no metric 'seconds', only {sorted(names)}.")
+        sources = self.made.get("sources")
+        if sources is not None and len(sources) != len(self.genomes):
+            raise DataError(
+                f"The table has {len(self.genomes)} genomes, and made['sources'] {len(sources)}."
+            )
 
     @cached_property
     def index(self) -> dict[str, int]:
         """Position of each genome by its key."""
         return {genome.key: i for i, genome in enumerate(self.genomes)}
+
+    @cached_property
+    def samples(self) -> tuple[int, ...]:
+        """Positions of the genomes that are samples of their space; all if nothing is known."""
+        sources = self.made.get("sources") or [_SAMPLE] * len(self)
+        return tuple(i for i, source in enumerate(sources) if source == _SAMPLE)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,0 +1,41 @@
+"""docs/results.md says what the committed studies say."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+PARTS = dict(re.findall(r"<!-- made: ([\w-]+) -->(.*?)<!-- end -->", PAGE, re.DOTALL))
+
+
+@pytest.fixture
+def reproduce_results(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the scripts add a folder
+    import reproduce_results
+
+    return reproduce_results
+
+
+def test_the_page_has_the_parts(reproduce_results: Any) -> None:
+    assert set(PARTS) == set(reproduce_results.PARTS)
+
+
+@pytest.mark.parametrize("name", sorted(set(PARTS) - {"findings"}))
+def test_the_tables_are_those_of_the_ledgers(name: str, reproduce_results: Any) -> None:
+    assert reproduce_results.PARTS[name]() == PARTS[name].strip()
+
+
+@pytest.mark.slow
+def test_the_findings_are_those_of_the_table(reproduce_results: Any) -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    for package in ("numpy", "scipy", "scikit-learn"):
+        if f"{package}=={version(package)}" not in lock.split():
+            pytest.skip(f"another {package} than the lock's may round its last digits otherwise")
+    assert reproduce_results.findings() == PARTS["findings"].strip()
