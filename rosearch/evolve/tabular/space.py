@@ -23,8 +23,8 @@ class TabularSpace(SearchSpace):
     (:attr:`Table.samples`): drawn from genomes that a search had chosen, random search would be as
     good as that search. Mutants and children may be any. A mutant is one of the ``neighbours``
     nearest genomes, drawn with equal chances; a child is one of the ``neighbours`` for which the
-    larger of the two distances to the parents is least. Near is by :func:`distances`; of genomes equally far the
-    one first in the table counts as nearer.
+    larger of the two distances to the parents is least. Near is by :func:`distances`; of genomes
+    equally far the one first in the table counts as nearer.
 
     Args:
         table: The table.
