@@ -83,9 +83,7 @@ class Afresh:
 
 
 def attacked(attackers: Mapping[str, rs.RobustnessEvaluator], *victim: Any) -> dict[str, float]:
-    """Accuracy, accuracy under each attack, under those of each group together, and of that the
-    class that fares worst.
-    """
+    """Accuracy; under each attack and those of each group together; the latter's worst class."""
     found: dict[str, float] = {}
     for group, attacker in attackers.items():
         report = attacker.evaluate(*victim)
@@ -153,7 +151,8 @@ def search(options: argparse.Namespace, teacher: rs.Teacher) -> None:
         FITNESS,
         storage=study(options),
         study=SEARCH,
-        strategy="surrogate",
+        # What was the default of strategy="surrogate" when it began.
+        strategy=rs.SurrogateEvolution(pool=100, exploration=2.0),
         seed=1,  # another than the table's, whose first samples it would repeat
     )
     print(evolver.run(options.candidates, executor=workers(options)))
@@ -200,10 +199,14 @@ def confirm(options: argparse.Namespace, teacher: rs.Teacher) -> None:
 
 
 def textattack(options: argparse.Namespace, _: rs.Teacher) -> None:
-    """Attack one student of the search's best by TextAttack's own recipes."""
+    """Attack the first student of the search's best that falls at all, by TextAttack itself."""
     summary = json.loads((options.out / SUMMARY).read_text(encoding="utf-8"))
-    one = summary["robust"]["search 1"]
-    run = one["runs"][0]
+    name, one, run = next(
+        (name, one, run)
+        for name, one in summary["robust"].items()
+        for run in one["runs"]
+        if run["under_searched"] < run["accuracy"]
+    )
     key = rs.Genome.from_dict(one["genome"]).key
     student = rs.StudentForSequenceClassification.from_pretrained(
         options.out / "students-robust" / f"{key}-{run['seed']}"
@@ -212,17 +215,18 @@ def textattack(options: argparse.Namespace, _: rs.Teacher) -> None:
     library = load_textattack()
     library.shared.logger.setLevel("ERROR")
     found: dict[str, float] = {}
-    for name, recipe in RECIPES.items():
+    for short, recipe in RECIPES.items():
         attack = getattr(library.attack_recipes, recipe).build(wrapper(student.eval()))
         kinds = [
-            type(attack.attack(text, label)).__name__
+            type(attack.attack(text, int(label))).__name__
             for text, label in zip(test.texts, test.labels, strict=True)
         ]
-        found[f"under_{name}"] = kinds.count("FailedAttackResult") / len(kinds)
+        under = kinds.count("FailedAttackResult") / len(kinds)
         found["accuracy"] = 1 - kinds.count("SkippedAttackResult") / len(kinds)
-        ours = run[f"under_{name}"]
-        print(f"{name}: TextAttack {found[f'under_{name}']:.3f}, rosearch {ours:.3f}", flush=True)
-    summary["textattack"] = {"seed": run["seed"], "version": version("textattack"), **found}
+        found[f"under_{short}"] = under
+        print(f"{short}: TextAttack {under:.3f}, rosearch {run[f'under_{short}']:.3f}", flush=True)
+    of = {"student": name, "seed": run["seed"], "version": version("textattack")}
+    summary["textattack"] = of | found
     (options.out / SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 

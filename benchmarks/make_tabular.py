@@ -45,8 +45,8 @@ SEARCH = "search"
 """The study of first_search.py."""
 SEARCH_JOURNAL = DATA / "first_search.journal.gz"
 METRICS = (
-    "accuracy", "accuracy_under_attack", "attack_success_rate", "mean_queries",
-    "parameters", "compression", "flops", "latency", "seconds",
+    "accuracy", "accuracy_under_attack", "worst_class_under_attack", "attack_success_rate",
+    "mean_queries", "parameters", "compression", "flops", "latency", "seconds",
 )  # fmt: skip
 ELITE = 20
 """How many of the best so far have mutants."""
@@ -152,10 +152,12 @@ def export(options: argparse.Namespace) -> None:
         sys.exit(f"The study in {options.out} has no finished candidate yet.")
     trials = [trial for _, trial in found.values()]
     rungs = range(sum(name.endswith("_seconds") for name in trials[0].metrics))
+    # The first candidates were measured before there was a figure of the worst class.
+    metrics = [name for name in METRICS if all(f"rung0_{name}" in t.metrics for t in trials)]
     table = Table(
         tuple(trial.genome for trial in trials),
         tuple(
-            tuple({name: t.metrics[f"rung{rung}_{name}"] for name in METRICS} for t in trials)
+            tuple({name: t.metrics[f"rung{rung}_{name}"] for name in metrics} for t in trials)
             for rung in rungs
         ),
         {

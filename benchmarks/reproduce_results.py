@@ -120,30 +120,41 @@ def findings() -> str:
 
 
 def confirmed(training: str) -> str:
-    """What was trained and attacked afresh, and the teacher."""
+    """What was trained and attacked afresh, and the teacher.
+
+    Students that answer the same to everything are counted and left out of the means: no attack
+    changes what they say.
+    """
     data = summary()
-    rows = [["student", *COLUMNS.values()]]
+    rows = [["student", "trainings", *COLUMNS.values()]]
     teacher = {"compression": 1.0, **data["teacher"]}
-    for name, runs in {
+    for name, trained in {
         "teacher": [teacher],
         **{name: one["runs"] for name, one in data[training].items()},
     }.items():
-        cells = []
+        runs = [run for run in trained if not is_constant(run)]
+        cells = ["-" if name == "teacher" else f"{len(runs)} of {len(trained)}"]
         for metric in COLUMNS:
             values = [run[metric] for run in runs if metric in run]
-            if metric == "compression":
-                cells.append(f"{statistics.fmean(values):.2f}")
-            else:
-                cells.append(percent(values) if values else "-")
+            share = percent if metric != "compression" else lambda v: f"{statistics.fmean(v):.2f}"
+            cells.append(share(values) if values else "-")
         rows.append([name, *cells])
     return markdown(rows)
+
+
+def is_constant(run: Mapping[str, float]) -> bool:
+    """Whether a student gave one answer to everything: no text fell, and a class is all wrong."""
+    worst = run.get("worst_class_under_searched", 1.0)
+    return worst == 0 and run["under_searched"] == run["accuracy"]
 
 
 def textattack() -> str:
     """One student under TextAttack's recipes and under ours."""
     data = summary()
     theirs = data["textattack"]
-    ours = next(r for r in data["robust"]["search 1"]["runs"] if r["seed"] == theirs["seed"])
+    ours = next(
+        run for run in data["robust"][theirs["student"]]["runs"] if run["seed"] == theirs["seed"]
+    )
     metrics = [name for name in COLUMNS if name in theirs]
     rows = [["attacked by", *(COLUMNS[name] for name in metrics)]]
     for name, one in {f"TextAttack {theirs['version']}": theirs, "rosearch": ours}.items():

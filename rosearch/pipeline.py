@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rosearch.attack import RobustnessEvaluator
+from rosearch.attack import RobustnessEvaluator, RobustnessReport
 from rosearch.caching import share
 from rosearch.distill import Distiller
 from rosearch.errors import DataError
@@ -148,7 +148,8 @@ class Pipeline:
 
         Returns:
             ``accuracy`` on the distiller's dev examples; ``accuracy_under_attack``, the same of the
-            class that fares worst as ``worst_class_under_attack``, ``attack_success_rate`` and
+            class that fares worst as ``worst_class_under_attack`` (0 if one has no attacked
+            example), ``attack_success_rate`` and
             ``mean_queries`` on the attacker's examples, where an example that ends in an error
             counts as broken; the three of :meth:`cost`; ``latency``
             of one forward pass over one text of ``length`` tokens in seconds, the median of 20 or
@@ -179,9 +180,7 @@ class Pipeline:
             "accuracy": result.accuracy,
             # The worse bound: a student must not gain by failing when it is attacked.
             "accuracy_under_attack": report.accuracy_under_attack_bounds.low,
-            "worst_class_under_attack": min(
-                rates.accuracy_under_attack for rates in report.by_class.values()
-            ),
+            "worst_class_under_attack": _worst_class(report, self.attacker.classes),
             "attack_success_rate": report.attack_success_rate_bounds.high,
             "mean_queries": report.mean_queries,
             "latency": 0.0,
@@ -338,3 +337,10 @@ class Pipeline:
                 raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _worst_class(report: RobustnessReport, classes: int) -> float:
+    """Accuracy under attack of the class that fares worst, 0 if one has no example."""
+    if len(report.by_class) < classes:
+        return 0.0
+    return min(rates.accuracy_under_attack for rates in report.by_class.values())

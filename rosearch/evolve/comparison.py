@@ -43,6 +43,11 @@ class SimulatedRun:
     seconds: Values = field(repr=False)
     deciding: float
 
+    @property
+    def final(self) -> float:
+        """The best fitness at the end; NaN where nothing feasible was evaluated in full."""
+        return float(self.best[-1]) if len(self.best) else math.nan
+
     def reached(self, target: float, by: By) -> float:
         """Evaluations or seconds until a fitness of ``target``; infinite where it was not found."""
         there = np.flatnonzero(self.best >= target)
@@ -70,7 +75,9 @@ class Summary:
         speedup: The baseline's median seconds over this one's; NaN where both are infinite
             or both 0.
         p_value: Of the two-sided Mann-Whitney test of the seconds against the baseline's; NaN for
-            the baseline itself.
+            the baseline itself, and without scipy. It takes all runs as independent, though
+            those of one seed may begin with the same samples, and is not corrected for the number
+            of strategies.
         final: Median fitness at the end.
         deciding: Real milliseconds that the strategy took for a proposal, on average.
     """
@@ -101,7 +108,11 @@ class Comparison:
     best: float
 
     def target(self, share: float = 0.01) -> float:
-        """The fitness that is within ``share`` of the best known one."""
+        """The fitness that is within ``share`` of the best known one.
+
+        A share of its size, which depends on where the fitness has its zero: with other terms or
+        weights the same share is another distance.
+        """
         return self.best - share * abs(self.best)
 
     def reached(self, strategy: str, *, share: float = 0.01, by: By = "evaluations") -> Values:
@@ -124,7 +135,8 @@ class Comparison:
         if by == "evaluations":
             places = np.arange(1.0, max(len(run.best) for run in runs) + 1)
         else:
-            places = np.linspace(0, max(float(run.seconds[-1]) for run in runs), _POINTS)
+            ends = [float(run.seconds[-1]) for run in runs if len(run.seconds)]
+            places = np.linspace(0, max(ends, default=0.0), _POINTS)
         rows = np.array([_at(run, places, by) for run in runs])
         low = np.quantile(rows, 0.25, axis=0, method="lower")
         high = np.quantile(rows, 0.75, axis=0, method="higher")
@@ -139,7 +151,6 @@ class Comparison:
 
         Raises:
             KeyError: There is no strategy ``baseline``.
-            MissingResourceError: scipy is not installed.
         """
         name = next(iter(self.runs)) if baseline is None else baseline
         against = self.reached(name, share=share, by="seconds")
@@ -161,8 +172,8 @@ class Comparison:
             _interval(seconds),
             _ratio(theirs, median),
             math.nan if name == baseline else _rank_test(seconds, against),
-            float(np.median([run.best[-1] for run in runs])),
-            1000 * sum(run.deciding for run in runs) / decided,
+            float(np.median([run.final for run in runs])),
+            1000 * sum(run.deciding for run in runs) / decided if decided else math.nan,
         )
 
     def to_pandas(self) -> Any:
@@ -286,7 +297,10 @@ def _interval(values: Values) -> tuple[float, float]:
 
 
 def _rank_test(a: Values, b: Values) -> float:
-    stats = _optional("scipy.stats", "The rank test", "scipy")
+    try:
+        stats = importlib.import_module("scipy.stats")
+    except ImportError:
+        return math.nan
     # What was not reached is later than all else, and ties with its like.
     return float(stats.mannwhitneyu(a, b, alternative="two-sided").pvalue)
 

@@ -21,7 +21,13 @@ from rosearch.evolve.settings import differences
 from rosearch.space import Genome
 
 _FORMAT = 1
-_SHOWN = ("accuracy", "accuracy_under_attack", "attack_success_rate", "compression")
+_SHOWN = (
+    "accuracy",
+    "accuracy_under_attack",
+    "worst_class_under_attack",
+    "attack_success_rate",
+    "compression",
+)
 """Metrics that the table shows first, where they are there."""
 _COLUMNS = 6
 
@@ -53,6 +59,8 @@ class Confirmed:
         runs: One a seed, failed ones included.
         number: The trial's number in the search; ``None`` for a genome that was given.
         searched: Its metrics in the search; empty for a genome that was given.
+        feasible: How many runs keep the constraints of the search's fitness; ``None`` where it has
+            none, or the evaluation lacks their metrics.
     """
 
     name: str
@@ -60,6 +68,7 @@ class Confirmed:
     runs: tuple[ConfirmedRun, ...]
     number: int | None
     searched: Mapping[str, float]
+    feasible: int | None = None
 
     @cached_property
     def mean(self) -> dict[str, float]:
@@ -130,18 +139,20 @@ class Confirmation:
         """Mean ± standard deviation as text, one row a candidate.
 
         Args:
-            metrics: Columns. Default: accuracy, accuracy under attack, attack success rate and
-                compression where they are there, then others up to six.
+            metrics: Columns. Default: accuracy, accuracy under attack, that of the worst class,
+                attack success rate and compression where they are there, else the first six.
         """
         there = list(dict.fromkeys(name for c in self.candidates for name in c.mean))
         if metrics is None:
             first = [name for name in _SHOWN if name in there]
             metrics = (first or there)[:_COLUMNS]
-        rows = [["", "runs", *metrics]]
+        constrained = any(c.feasible is not None for c in self.candidates)
+        rows = [["", "runs", *(["feasible"] if constrained else []), *metrics]]
         for c in self.candidates:
             done = len(c.runs) - len(c.failures)
             cells = [_cell(c.mean.get(n, math.nan), c.std.get(n, math.nan)) for n in metrics]
-            rows.append([c.name, f"{done}/{len(c.runs)}", *cells])
+            kept = "-" if c.feasible is None else f"{c.feasible}/{done}"
+            rows.append([c.name, f"{done}/{len(c.runs)}", *([kept] if constrained else []), *cells])
         return as_text(rows)
 
     def __str__(self) -> str:

@@ -42,10 +42,10 @@ class Evolver:
     genome means one training run, whoever runs it, in whichever order, and again after a crash.
 
     Limits hold before training where ``evaluate`` can tell: if it has ``cost(genome)``, a genome
-    is not proposed that breaks a constraint of the fitness on those figures alone. The strategy
-    is asked again, up to 64 times for a candidate, with the same generator moved on; so the
-    sequence stays the same after a kill. If none is within the limits, the one that
-    violates them least is evaluated. Genomes of ``seeds`` are evaluated whatever they cost.
+    is not proposed that breaks a constraint of the fitness on those figures alone. Up to 256
+    genomes are looked at for a candidate, those of the strategy first and then samples of the
+    space. If none is within the limits, the one that violates them least is evaluated. Genomes of
+    ``seeds`` are evaluated whatever they cost.
 
     Cheap before dear: an evaluation with rungs (``evaluate.rungs`` above 1, as that of a Pipeline
     with ``rungs=``) is asked for one rung after the other, and ``fidelity`` decides after each who

@@ -51,6 +51,7 @@ _SETTINGS = "rosearch.settings"
 _VERSIONS = "rosearch.versions"
 _LAST_OPENED = "rosearch.last_opened_with"
 _METRIC_NAMES = "study:metric_names"
+_CONSTRAINTS = "constraints"
 """Where Optuna keeps what Study.set_metric_names sets."""
 
 
@@ -304,7 +305,7 @@ class Ledger:
 
         def change() -> None:
             self._write(number, written)
-            self._finish(number, TrialState.COMPLETE, list(score.values))
+            self._finish(number, TrialState.COMPLETE, list(score.values), score.violation)
 
         return self._at_once(number, change)
 
@@ -434,15 +435,24 @@ class Ledger:
         for key, value in values.items():
             self._storage.set_trial_user_attr(trial_id, key, value)
 
-    def _finish(self, number: int, state: TrialState, values: list[float] | None) -> None:
-        self._storage.set_trial_state_values(self._trial_id(number), state, values)
+    def _finish(
+        self,
+        number: int,
+        state: TrialState,
+        values: list[float] | None,
+        violation: float = 0.0,
+    ) -> None:
+        trial_id = self._trial_id(number)
+        if violation > 0:  # for Optuna, whose best trial and fronts are of those without
+            self._storage.set_trial_system_attr(trial_id, _CONSTRAINTS, [violation])
+        self._storage.set_trial_state_values(trial_id, state, values)
 
     def _end(self, number: int, rungs: list[dict[str, Any]]) -> None:
         """Finish a trial as the last of its rungs says."""
         last = rungs[-1]
         state = TrialState.COMPLETE if last["state"] == "complete" else TrialState.PRUNED
         self._write(number, attributes.ending(rungs))
-        self._finish(number, state, last["score"]["values"])
+        self._finish(number, state, last["score"]["values"], last["score"]["violation"])
 
     def _at_once(self, number: int, change: Callable[[], object]) -> bool:
         """Make changes to a trial, all or none; not when another process has finished it.

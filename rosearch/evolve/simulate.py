@@ -292,7 +292,8 @@ def compare(
         progress: Whether to show a bar after two seconds.
 
     Raises:
-        ValueError: There is no strategy, no seed or no budget, the fitness is a Pareto fitness,
+        ValueError: There is no strategy, no seed, no budget or no worker, a seed is there twice,
+            the fitness is a Pareto fitness,
             ``fidelity`` names an unknown strategy, or nothing was evaluated in full and ``best``
             is not known.
         EvaluationError: The evaluation cannot be sent to processes, a search raises an error
@@ -304,6 +305,10 @@ def compare(
             f"Expected at least one strategy, one seed and one candidate, and a positive number of "
             f"seconds; got {len(strategies)}, {len(numbers)}, {candidates!r} and {seconds!r}."
         )
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"Expected each seed once, got {numbers}: equal seeds are equal runs.")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is a number of at least 1, or None; got {workers!r}.")
     if fitness.is_pareto:
         raise ValueError("compare needs one number a candidate: a weighted Fitness({...}).")
     of = dict(fidelity) if isinstance(fidelity, Mapping) else dict.fromkeys(strategies, fidelity)
@@ -336,7 +341,7 @@ def compare(
             runs[name] += found
             bar.update(len(found))
     if best is None:
-        known = [run.best[-1] for found in runs.values() for run in found if len(run.best)]
+        known = [run.final for found in runs.values() for run in found]
         best = float(np.nanmax(known)) if np.isfinite(known).any() else math.nan
         if math.isnan(best):
             raise ValueError("No search has evaluated a feasible candidate in full.")

@@ -95,7 +95,7 @@ class WorstClass(FitnessTerm):
     No attack changes the answer of a student that hardly looks at its input, so half of the
     examples of a balanced task stand for it. This term is 0 there, and so tells both apart; as a
     constraint, ``constraints={"worst_class": (0.2, None)}``, it keeps such students out of a
-    search.
+    search. It is 0, too, where a class has no attacked example: attack enough of them.
     """
 
     metric = "worst_class_under_attack"

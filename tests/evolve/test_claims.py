@@ -72,6 +72,29 @@ def test_mean_and_deviation_are_those_of_the_runs(search):
     assert best.searched == search.best.metrics
 
 
+def test_it_says_whether_the_winner_still_keeps_the_constraints():
+    fitness = Fitness({"robustness": 1.0}, constraints={"accuracy": (0.65, None)})
+    constrained = Evolver(SPACE, synthetic, fitness, population=4).run(12, progress=False)
+
+    def worse(genome, *, seed):
+        return synthetic(genome, seed=seed) | {"accuracy": 0.6 + 0.1 * (seed % 2)}
+
+    found = quiet(constrained, worse, top=2, seeds=[1, 2, 3])
+    assert [c.feasible for c in found.candidates] == [2, 2]
+    assert "feasible" in str(found)
+    assert "2/3" in str(found)
+    # Nothing can be told without the metric.
+    found = quiet(constrained, lambda genome, *, seed: {"accuracy_under_attack": 0.5}, seeds=2)
+    assert found.candidates[0].feasible is None
+    assert "feasible" not in str(found)
+
+
+def test_without_constraints_nothing_is_feasible_or_not(search):
+    found = quiet(search, synthetic, top=1, seeds=2)
+    assert found.candidates[0].feasible is None
+    assert "feasible" not in str(found)
+
+
 def test_one_run_has_no_deviation(search):
     best = quiet(search, synthetic, top=1, seeds=1).candidates[0]
     assert best.mean == pytest.approx(dict(best.runs[0].metrics))

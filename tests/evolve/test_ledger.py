@@ -168,6 +168,19 @@ def test_optuna_reads_the_study(url):
     assert study.best_trial.user_attrs["key"] == result.best.key
 
 
+def test_optuna_knows_what_is_infeasible(url):
+    fitness = Fitness({"robustness": 1.0}, constraints={"accuracy": (0.68, None)})
+    settings = {"fitness": fitness, "strategy": RandomSearch(), "seed": 1}
+    result = evolver(storage=url, study="limited", **settings).run(12, progress=False)
+    feasible = {t.number for t in result.trials if t.score.feasible}
+    assert 0 < len(feasible) < 12
+    anyone = max(result.trials, key=lambda t: t.score.values[0])
+    assert anyone.number not in feasible  # else there is nothing to tell
+    study = optuna.load_study(study_name="limited", storage=url)
+    assert study.best_trial.number == result.best.number
+    assert {t.number for t in study.trials if not t.system_attrs.get("constraints")} == feasible
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -289,7 +290,28 @@ def test_the_infeasible_do_not_count():
         compare(STRATEGIES, FIGURES, TABULAR, nothing, candidates=5, seeds=1, progress=False)
 
 
+def test_a_budget_that_is_over_before_anything_is_finished(tmp_path):
+    rungs = {name: SuccessiveHalving() for name in STRATEGIES}
+    found = compared(seconds=0.1, fidelity=rungs, best=1.0)
+    assert all(not np.isfinite(found.reached(name)).any() for name in STRATEGIES)
+    assert all(math.isnan(run.final) for runs in found.runs.values() for run in runs)
+    assert "0%" in str(found)
+    found.plot(tmp_path / "empty.svg", by="seconds")
+
+
+def test_without_scipy_there_is_no_p_value(monkeypatch):
+    found = compared()
+    assert not math.isnan(found.summary(share=0.5)[1].p_value)
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    assert math.isnan(found.summary(share=0.5)[1].p_value)
+    assert str(found)
+
+
 def test_arguments_that_make_no_comparison():
+    with pytest.raises(ValueError, match="each seed once"):
+        compared(seeds=[0, 1, 0])
+    with pytest.raises(ValueError, match="workers is a number of at least 1"):
+        compared(workers=0)
     for settings in ({"seeds": 0}, {"candidates": 0}, {"seconds": 0.0}, {"seconds": NAN}):
         with pytest.raises(ValueError, match="at least one"):
             compared(**settings)
