@@ -122,6 +122,8 @@ def test_other_axes(opened):
     before = best.get_attribute("transform")
     # Drawn anew over the same axes, the script puts the point where Python did.
     page.locator("#axis-x").select_option("parameters")
+    caption = page.locator("#front-title").text_content()
+    assert caption == "Accuracy under attack (%) of the candidates over Parameters (millions)"
     moved = best.get_attribute("transform")
     page.locator("#axis-x").select_option("compression")
     numbers = [float(v) for v in before[10:-1].split()]

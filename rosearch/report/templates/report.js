@@ -144,6 +144,7 @@
     ys.querySelector(".name").textContent = data.axes[y];
     const title = `${data.axes[y]} of the candidates over ${data.axes[x]}`;
     front.setAttribute("aria-label", title);
+    $("front-title").textContent = title;
   }
   if (front) {
     $("axis-x").addEventListener("change", redraw);
