@@ -39,3 +39,16 @@ def test_the_findings_are_those_of_the_table(reproduce_results: Any) -> None:
         if f"{package}=={version(package)}" not in lock.split():
             pytest.skip(f"another {package} than the lock's may round its last digits otherwise")
     assert reproduce_results.findings() == PARTS["findings"].strip()
+
+
+def test_the_readme_has_figures_of_the_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if re.match(r"\|[^|]*\| \d", line)]
+    assert len(rows) == 6
+    for row in rows:
+        figures = re.findall(r"\d+\.\d", row)[1:]  # without the compression, which is rounded
+        assert len(figures) == 5
+        whole = [
+            re.findall(r"\d+\.\d", re.sub(r" ± [\d.]+", "", line)) for line in PAGE.splitlines()
+        ]
+        assert any(set(figures) <= set(line) for line in whole), row
