@@ -133,8 +133,16 @@ def confirm(
     found = []
     for name, (genome, trial) in chosen.items():
         runs = tuple(file.runs[genome.key, number] for number in numbers)
-        known = (trial.number, dict(trial.metrics)) if trial else (None, {})
-        found.append(Confirmed(name, genome, runs, *known, _feasible(search, runs)))
+        found.append(
+            Confirmed(
+                name,
+                genome,
+                runs,
+                trial.number if trial else None,
+                dict(trial.metrics) if trial else {},
+                _feasible(search, runs),
+            )
+        )
     return Confirmation(search.study, tuple(found))
 
 

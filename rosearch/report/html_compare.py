@@ -122,7 +122,7 @@ def _range(row: Row, shown: Metric, found: Estimate) -> Range:
 
 def _row(name: str, given: Compared, report: RobustnessReport | None, n: int | None) -> Row:
     if isinstance(given, RobustnessReport):
-        return Row(name, f"afresh, n = {given.n}", _measured(given))
+        return Row(name, _afresh(given), _measured(given))
     if isinstance(given, TrialRecord):
         figures = estimates(given.metrics, n)
         source = "in the search" + (f", n = {n}" if n else "")
@@ -131,7 +131,7 @@ def _row(name: str, given: Compared, report: RobustnessReport | None, n: int | N
         source = "given"
     if report is None:
         return Row(name, source, figures)
-    return Row(name, f"afresh, n = {report.n}", {**figures, **_measured(report)})
+    return Row(name, _afresh(report), {**figures, **_measured(report)})
 
 
 def _measured(report: RobustnessReport) -> dict[str, Estimate]:
@@ -139,4 +139,17 @@ def _measured(report: RobustnessReport) -> dict[str, Estimate]:
         name: Estimate(getattr(report, name), *getattr(report, f"{name}_interval"))
         for name in _MEASURED
     }
+    if report.errors:  # broken, as in the figures of candidates, which it stands beside
+        low = report.accuracy_under_attack_bounds.low
+        found |= estimates({"accuracy_under_attack": low}, report.n)
+        found["attack_success_rate"] = Estimate(report.attack_success_rate_bounds.high)
+    classes = report.by_class.values()
+    if len(classes) > 1:
+        worst = min(rates.accuracy_under_attack for rates in classes)
+        found["worst_class_under_attack"] = Estimate(worst)
     return {**found, "mean_queries": Estimate(report.mean_queries)}
+
+
+def _afresh(report: RobustnessReport) -> str:
+    errors = f", {report.errors} errors counted as broken" if report.errors else ""
+    return f"afresh, n = {report.n}{errors}"

@@ -218,6 +218,23 @@ def test_the_code_that_loads_the_best_student(tmp_path):
     assert "from_pretrained(&#39;runs/best&#39;)" in write(tmp_path, search, student="runs/best")
 
 
+def test_errors_count_as_broken_beside_candidates():
+    from rosearch.attack.results import AttackResult, summarise
+    from rosearch.report.html_compare import rows
+
+    records = [AttackResult("pwws", k, "a", k % 2, k % 2, "failed", "b", k % 2) for k in range(8)]
+    records += [AttackResult("pwws", k, "a", 1, 1, "error", error="no") for k in (8, 9)]
+    report = summarise(records, forward_rows=1, seconds=1.0, settings={})
+    assert report.accuracy_under_attack == 1.0
+    (row,) = rows(made_up.study(12), None, {}, {"mine": report})
+    under = row.figures["accuracy_under_attack"]
+    assert under.value == 0.8
+    assert under.low < 0.8 < under.high < 1
+    assert row.figures["attack_success_rate"].value == 2 / 10
+    assert row.figures["worst_class_under_attack"].value == 4 / 6
+    assert row.source == "afresh, n = 10, 2 errors counted as broken"
+
+
 def test_what_is_no_search_or_report_is_refused(tmp_path):
     with pytest.raises(DataError, match="Expected a SearchResult"):
         rs.write_report([], tmp_path / "r.html")
