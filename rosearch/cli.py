@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         "--recipe", required=True, nargs="+", metavar="NAME", help="one registered attack or more"
     )
     attack.add_argument("--examples", type=int, default=200, metavar="N", help="default: 200")
+    attack.add_argument(
+        "--attacked-side", type=int, default=1, choices=(0, 1), metavar="0|1",
+        help="of pairs, which text is attacked, the first or the second; default: 1, the second",
+    )  # fmt: skip
+    attack.add_argument(
+        "--query-budget", type=int, metavar="N", help="most queries an example; default: no limit"
+    )
     attack.add_argument("--seed", type=int, default=0, help="of the choice of examples; default: 0")
     attack.add_argument(
         "--text", default="text", metavar="COLUMN[,COLUMN]",
@@ -118,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _attack(options: argparse.Namespace) -> None:
     _import(options.imports)
+    for file in (options.json, options.html):
+        if file and not file.resolve().parent.is_dir():  # now, not when the attack is done
+            raise ValueError(f"The folder of {file} is not there. Make it, or name another file.")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from rosearch.quiet import quiet_transformers
@@ -129,7 +139,12 @@ def _attack(options: argparse.Namespace) -> None:
     names = {int(k): str(v) for k, v in model.config.id2label.items()}
     data = _data(options, [names[k] for k in sorted(names)])
     evaluator = rosearch.RobustnessEvaluator(
-        options.recipe, data, examples=options.examples, seed=options.seed
+        options.recipe,
+        data,
+        examples=options.examples,
+        seed=options.seed,
+        attacked_side=options.attacked_side,
+        query_budget=options.query_budget,
     )
     report = evaluator.evaluate(model, tokenizer)
     for name, one in (*report.attacks.items(), ("all together", report)):
@@ -235,33 +250,47 @@ def _from_file(
 ) -> rosearch.TextDataset:
     """Labelled texts of a file; a label is a class index or one of the model's class names."""
     texts: list[Any] = []
-    labels: list[int] = []
+    labels: list[tuple[str, Any]] = []
     for number, row in _rows(path):
         where = f"{path}, line {number}"
         for column in (*columns, label):
-            if row.get(column) is None:
+            if column in row and row[column] is None:
+                raise DataError(f"{where} has no value in the column {column!r}.")
+            if column not in row:
                 raise DataError(
                     f"{where} has no column {column!r}, only {', '.join(map(str, row))}. Name the "
                     f"columns with --text and --label."
                 )
         values = [row[column] for column in columns]
         texts.append(values[0] if len(values) == 1 else tuple(values))
-        labels.append(_label(row[label], classes, where))
+        labels.append((where, row[label]))
     if not texts:
         raise DataError(f"{path} has no examples.")
-    return rosearch.TextDataset(texts, labels, classes=classes)
+    return rosearch.TextDataset(texts, _labels(labels, classes), classes=classes)
 
 
-def _label(value: Any, classes: Sequence[str], where: str) -> int:
-    text = str(value).strip()
-    if text in classes:
-        return classes.index(text)
-    if text.isdecimal():
-        return int(text)
-    raise DataError(
-        f"{where}: the label {text!r} is neither a class index nor one of the model's classes, "
-        f"{', '.join(classes)}."
-    )
+def _labels(given: Sequence[tuple[str, Any]], classes: Sequence[str]) -> list[int]:
+    """Class indices from values and where they stand.
+
+    A number of JSON is an index. Text is read as names if all of it are names, so that a column
+    means the same in every row where names are numbers, such as those of star ratings.
+    """
+    names = {name: k for k, name in enumerate(classes)}
+    texts = [str(v).strip() for _, v in given]
+    is_number = [isinstance(v, int) and not isinstance(v, bool) for _, v in given]
+    named = all(text in names for text, number in zip(texts, is_number, strict=True) if not number)
+    labels = []
+    for (where, _), text, number in zip(given, texts, is_number, strict=True):
+        if text in names and not number and (named or not text.isdecimal()):
+            labels.append(names[text])
+        elif text.isdecimal():
+            labels.append(int(text))
+        else:
+            raise DataError(
+                f"{where}: the label {text!r} is neither a class index nor one of the model's "
+                f"classes, {', '.join(classes)}."
+            )
+    return labels
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

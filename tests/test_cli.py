@@ -99,6 +99,44 @@ def test_files_of_texts_and_of_pairs(tmp_path, name, content):
     assert cli._from_file(path, ("y",), "c", ["bad", "good"]).texts == ("c d", "r")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        # Numbers of JSON are indices, also where the names of the classes are numbers.
+        ("a.jsonl", '{"text": "x", "label": 0}\n{"text": "y", "label": 2}\n', [0, 2]),
+        ("a.jsonl", '{"text": "x", "label": "1"}\n{"text": "y", "label": "3"}\n', [0, 2]),
+        # A column is names or indices as a whole.
+        ("a.csv", "text,label\nx,1\ny,3\n", [0, 2]),
+        ("a.csv", "text,label\nx,0\ny,1\nz,2\n", [0, 1, 2]),
+    ],
+)
+def test_classes_whose_names_are_numbers(tmp_path, name, content, expected):
+    path = tmp_path / name
+    path.write_text(content)
+    found = cli._from_file(path, ("text",), "label", ["1", "2", "3"])
+    assert list(found.labels) == expected
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_attack(model, tmp_path, capsys):
+    data = tmp_path / "a.csv"
+    data.write_text("text,label\na good film,1\n")
+    line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug"]
+    assert cli.main([*line, "--json", str(tmp_path / "none" / "a.json")]) == 1
+    said = capsys.readouterr()
+    assert "none/a.json is not there" in said.err
+    assert not said.out
+
+
+def test_the_side_of_pairs_and_the_budget(model, tmp_path):
+    data = tmp_path / "a.csv"
+    data.write_text("x,y,label\na good film,a bad one,1\na dull film,a fine one,0\n")
+    line = ["attack", str(model), "--data", str(data), "--text", "x,y", "--recipe", "deepwordbug"]
+    out = tmp_path / "a.json"
+    assert cli.main([*line, "--attacked-side", "0", "--query-budget", "5", "--json", str(out)]) == 0
+    settings = json.loads(out.read_text())["settings"]
+    assert (settings["attacked_side"], settings["query_budget"]) == (0, 5)
+
+
 def test_quotes_in_a_tsv_are_quotes(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text('text\tlabel\n"odd\t1\nsay "so"\t0\n')
@@ -111,7 +149,7 @@ def test_quotes_in_a_tsv_are_quotes(tmp_path):
         ("a.csv", "sentence,label\nx,1\n", "line 2 has no column 'text', only sentence, label"),
         ("a.csv", "text,label\nx,fine\n", "line 2: the label 'fine' is neither"),
         ("a.csv", "text,label\n", "has no examples"),
-        ("a.csv", "text,label\nonly\n", "has no column 'label'"),
+        ("a.csv", "text,label\nonly\n", "line 2 has no value in the column 'label'"),
         ("a.jsonl", "{x}\n", "line 1 is no JSON"),
         ("a.jsonl", "[1]\n", "line 1: expected a JSON object"),
         ("a.csv", "text,label\nx,7\n", "Label 7 of example 0 is outside"),

@@ -46,8 +46,9 @@ class Untargeted(Goal):
 class Targeted(Goal):
     """One class in particular; the score is its probability.
 
-    As TextAttack's ``TargetedClassification``. Examples that the victim gives this class already
-    are skipped.
+    Its score is that of TextAttack's ``TargetedClassification``. Examples that the victim gives
+    this class already are skipped, and so are those that it gets wrong otherwise, which TextAttack
+    attacks: rates are about accuracy here.
 
     Args:
         target: The class wanted, from 0.

@@ -186,6 +186,18 @@ class RobustnessReport:
             rates[label] = ClassRates(len(own), len(right) / len(own), stand / len(own))
         return rates
 
+    @property
+    def goal_success_rate(self) -> float:
+        """Share of the attacked examples whose attack met its goal; 0 where none was attacked.
+
+        For the default goal the same as :attr:`attack_success_rate`. For a targeted one those that
+        became the target: the other rates count every wrong class, and examples that are of the
+        target's class are not attacked and count as robust.
+        """
+        met = sum(result.status == "succeeded" for result in self.examples)
+        tried = sum(result.status in ("succeeded", "failed") for result in self.examples)
+        return met / tried if tried else 0.0
+
     def to_json(self) -> str:
         """Everything, as a JSON object; :meth:`from_json` reads it."""
         return json.dumps(asdict(self))
@@ -320,12 +332,16 @@ def summarise(
 def combine(results: Sequence[AttackResult]) -> AttackResult:
     """One record for one example under several attacks.
 
-    The first that broke the example stands for all; else the first error; else the first that met
-    the goal; else the first record. Queries add up, the look at the unchanged input once
-    for each attack.
+    The first that broke the example stands for all, one that also met the goal before one that
+    did not; else the first error; else the first that met the goal; else the first record.
+    Queries add up, the look at the unchanged input once for each attack.
     """
-    rank = {"error": 1, "succeeded": 2, "failed": 3, "skipped": 4}
-    first = min(results, key=lambda r: 0 if r.broken else rank[r.status])
+    rank = {"error": 2, "succeeded": 3, "failed": 4, "skipped": 5}
+
+    def place(result: AttackResult) -> int:
+        return int(result.status != "succeeded") if result.broken else rank[result.status]
+
+    first = min(results, key=place)
     return replace(first, queries=sum(r.queries for r in results))
 
 

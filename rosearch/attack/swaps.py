@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rosearch.attack.base import SearchContext
@@ -10,6 +10,7 @@ from rosearch.attack.constraints import Change, Constraint
 from rosearch.attack.oracles import Asking
 from rosearch.attack.substitutions import Substitution
 from rosearch.attack.text import Words
+from rosearch.errors import DataError
 
 UNKNOWN = "[UNK]"
 """What stands for a missing word in rankings, whatever the victim's own token for it."""
@@ -82,6 +83,12 @@ class TextSwaps:
         numbers = self._drawn(index)
         word = current.pieces[2 * index + 1]
         proposed = yield from self.swaps.substitution.propose_in(current, index, numbers)
+        if isinstance(proposed, str) or not isinstance(proposed, Iterable):
+            kind = type(self.swaps.substitution).__name__
+            raise DataError(
+                f"{kind}.propose must return the replacements of a word as a list of strings, got "
+                f"{proposed!r}."
+            )
         put = current.resegment if self.swaps.resegment else current.replace
         texts: list[Words] = [put(index, new) for new in proposed if new != word]
         asked = [c for c in self.swaps.constraints if not (lazily and c.dear)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal
@@ -133,6 +134,18 @@ class Victim(ABC):
         self._table[start : start + len(new)] = computed
         rows.update(zip(new, range(start, start + len(new)), strict=True))
 
+    def expect(self, classes: int | None) -> None:
+        """Note how many classes the data set has.
+
+        Raises:
+            EvaluationError: This victim tells another number of classes apart.
+        """
+        if classes is None or self.classes == classes:
+            return
+        if self.classes is not None:
+            raise EvaluationError(_other_classes(self.classes, classes))
+        self.classes = classes
+
     def _check(self, computed: np.ndarray, rows: int) -> None:
         if computed.ndim != 2 or len(computed) != rows:
             raise EvaluationError(
@@ -147,10 +160,7 @@ class Victim(ABC):
                     "at least; for a binary classifier give the probabilities of both."
                 )
         if computed.shape[1] != self.classes:
-            raise EvaluationError(
-                f"The victim gives {computed.shape[1]} classes, the data set has {self.classes}. "
-                f"Attack a model that was trained for these labels."
-            )
+            raise EvaluationError(_other_classes(computed.shape[1], self.classes))
 
 
 class ModelVictim(Victim):
@@ -264,12 +274,22 @@ class FunctionVictim(Victim):
         outputs: What the numbers are. ``"auto"`` decides on the first call: rows without negative
             numbers that all sum to one are probabilities, anything else goes through a softmax.
         classes: Number of classes, where known.
+        batch_size: Most texts in one call. An attack asks about tens of thousands at a time.
+
+    Raises:
+        DataError: ``outputs`` is none of these, or ``batch_size`` no whole number from 1.
     """
 
     def __init__(
-        self, function: TextsToScores, *, outputs: Outputs = "auto", classes: int | None = None
+        self,
+        function: TextsToScores,
+        *,
+        outputs: Outputs = "auto",
+        classes: int | None = None,
+        batch_size: int = 1024,
     ) -> None:
         super().__init__(classes=classes)
+        self.batch_size = check_whole("batch_size", batch_size)
         if outputs not in ("auto", "logits", "probabilities"):
             raise DataError(f"outputs is 'auto', 'logits' or 'probabilities', got {outputs!r}.")
         self.function = function
@@ -281,6 +301,14 @@ class FunctionVictim(Victim):
         return list(texts)
 
     def compute(self, keys: Sequence[Any]) -> np.ndarray:
+        parts = []
+        for start in range(0, len(keys), self.batch_size):
+            part = keys[start : start + self.batch_size]
+            parts.append(self._answers(part))
+            self._check(parts[-1], len(part))
+        return np.concatenate(parts)
+
+    def _answers(self, keys: Sequence[Any]) -> np.ndarray:
         given = self.function(list(keys))
         if isinstance(given, torch.Tensor):
             given = given.detach().cpu().float().numpy()
@@ -299,6 +327,13 @@ class FunctionVictim(Victim):
         )
         if self.outputs == "auto" and len(finite):
             self.outputs = "probabilities" if likely else "logits"
+            if not likely and (finite >= 0).all() and (np.abs(finite.sum(axis=1) - 1) < 0.05).all():
+                warnings.warn(
+                    "The function's rows sum to nearly one, and not to one: they are taken for "
+                    "logits. If they are rounded probabilities, divide each row by its sum; if "
+                    "they are logits, say so: FunctionVictim(function, outputs='logits').",
+                    stacklevel=2,
+                )
         if self.outputs == "probabilities":
             if not likely:
                 if self._judged:
@@ -342,6 +377,7 @@ def make_victim(
         DataError: A model came without a tokenizer, or ``model`` is none of the three.
     """
     if isinstance(model, Victim):
+        model.expect(classes)
         return model
     inner = getattr(model, "model", None)
     if isinstance(inner, torch.nn.Module) and not isinstance(model, torch.nn.Module):
@@ -371,6 +407,14 @@ def make_victim(
     raise DataError(
         f"Cannot attack {type(model).__name__}. Expected a Hugging Face sequence classifier, or a "
         f"function from a list of texts to an array of shape (texts, classes)."
+    )
+
+
+def _other_classes(given: int, expected: int) -> str:
+    return (
+        f"The victim gives {given} classes, the data set has {expected}. Attack a model that was "
+        f"trained for these labels; if the data lack some of its classes, name them all with "
+        f"TextDataset(..., classes=[...])."
     )
 
 

@@ -148,6 +148,25 @@ def test_one_record_for_several_attacks(statuses: list[str], status: str) -> Non
     assert merged.queries == sum(r.queries for r in records)
 
 
+def test_of_attacks_that_broke_an_example_one_that_met_the_goal_stands_for_all() -> None:
+    missed = record("missed but wrong", attack="first", perturbed_predicted=1)
+    met = record("succeeded", attack="second", perturbed_predicted=2)
+    for records in ([missed, met], [met, missed]):
+        assert combine(records).attack == "second"
+    assert combine([record("error"), missed]).attack == "first"
+
+
+def test_how_often_the_goal_was_met() -> None:
+    found = report(
+        "succeeded", "missed but wrong", "missed but wrong", "failed", "skipped", "error"
+    )
+    assert found.goal_success_rate == 1 / 4
+    assert found.attack_success_rate == 3 / 4
+    assert report("skipped").goal_success_rate == 0.0
+    plain = report("succeeded", "failed", "failed")
+    assert plain.goal_success_rate == plain.attack_success_rate
+
+
 def test_broken_by_one_of_several_attacks_is_broken() -> None:
     kinds = ["failed", "met but right", "error", "missed but wrong"]
     merged = combine([record(kind) for kind in kinds])

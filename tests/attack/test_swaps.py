@@ -22,6 +22,7 @@ from rosearch.attack import (
     WordSwapAttack,
     WordSwaps,
 )
+from rosearch.errors import DataError
 
 
 def finished(generator: Any, answers: Any = None) -> Any:
@@ -191,3 +192,14 @@ def test_an_attack_of_parts_has_their_settings() -> None:
     }
     assert attack.settings["constraints"] == [{"name": "no-repeat"}]
     assert attack.settings["search_method"] == {"name": "greedy-word-swap", "ranking": "unknown"}
+
+
+@pytest.mark.parametrize("given", ["LETTERS", None, 3])
+def test_what_is_no_list_of_replacements_is_refused(given: Any) -> None:
+    class Wrong(Fixed):
+        def propose(self, word: str, numbers: Sequence[float] = ()) -> Any:
+            return given
+
+    swaps = start(WordSwaps(Wrong(), []), "a good film")
+    with pytest.raises(DataError, match=r"Wrong\.propose must return the replacements"):
+        finished(swaps.candidates(Words.of("a good film"), 1))

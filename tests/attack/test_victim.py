@@ -299,3 +299,41 @@ def test_errors_show_in_a_report_as_bounds() -> None:
     assert f"{report.errors} errors, so under attack between {low:.1%} and {high:.1%}" in str(
         report
     )
+
+
+def test_a_function_is_called_with_so_many_texts_at_most() -> None:
+    sizes = []
+
+    def function(texts: list[str]) -> list[list[float]]:
+        sizes.append(len(texts))
+        return [[len(text), 2.0] for text in texts]
+
+    texts = [f"text {k}" for k in range(25)]
+    small = FunctionVictim(function, batch_size=10)
+    rows = small.probabilities(texts)
+    assert sizes == [10, 10, 5]
+    np.testing.assert_array_equal(rows, FunctionVictim(function).probabilities(texts))
+    with pytest.raises(DataError, match="batch_size"):
+        FunctionVictim(function, batch_size=0)
+
+    def short(texts: list[str]) -> list[list[float]]:
+        return [[1.0, 2.0]] * min(len(texts), 9)
+
+    with pytest.raises(EvaluationError, match=r"given 10 texts and answered with shape \(9, 2\)"):
+        FunctionVictim(short, batch_size=10).probabilities(texts)
+
+
+def test_rounded_probabilities_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="nearly one"):
+        FunctionVictim(lambda texts: [[0.9, 0.05, 0.04]] * len(texts)).probabilities(["a"])
+
+
+def test_the_classes_of_a_victim_are_checked_too() -> None:
+    data = TextDataset(["a b", "c d"], [0, 1])
+    evaluator = RobustnessEvaluator([DeepWordBug()], data, examples=None, progress=False)
+    three = FunctionVictim(lambda texts: [[1.0, 0.0, 0.0]] * len(texts), outputs="probabilities")
+    with pytest.raises(EvaluationError, match=r"gives 3 classes, the data set has 2.*classes="):
+        evaluator.evaluate(three)
+    known = FunctionVictim(lambda texts: [[1.0, 0.0]] * len(texts), classes=3)
+    with pytest.raises(EvaluationError, match="gives 3 classes, the data set has 2"):
+        evaluator.evaluate(known)

@@ -35,7 +35,8 @@ class GeneticSearch(SearchMethod):
     that has a text which meets the goal.
 
     Texts and query counts are those of TextAttack's ``AlzantotGeneticAlgorithm`` without the check
-    after crossover, its random draws given: parents with low scores are drawn more often, not
+    after crossover, its random draws given: what comes of a crossover need not meet constraints
+    such as a limit on the share of changed words; parents with low scores are drawn more often, not
     less; words without replacements are drawn too; what the last generation finds is not looked at.
     All members of a generation are asked about together. Draws depend on the run's seed, the attack
     and the text.
