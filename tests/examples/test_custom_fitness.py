@@ -20,7 +20,7 @@ from tests.examples.material import SIZE
 def example(load_example: Callable[[str], ModuleType]) -> Iterator[ModuleType]:
     module = load_example("custom_fitness")
     yield module
-    for name in ("effort", "worst_class"):
+    for name in ("effort", "worst_class_accuracy"):
         rs.fitness_terms.unregister(name)
 
 
@@ -50,7 +50,7 @@ def test_a_search_with_terms_of_its_own(
 
 
 def test_a_constant_answer_is_outside_the_limits(example: ModuleType) -> None:
-    fitness = rs.Fitness({"robustness": 1.0}, constraints={"worst_class": (0.6, None)})
+    fitness = rs.Fitness({"robustness": 1.0}, constraints={"worst_class_accuracy": (0.6, None)})
     constant = {"accuracy_under_attack": 0.5, "worst_class_accuracy": 0.0}
     honest = {"accuracy_under_attack": 0.1, "worst_class_accuracy": 0.7}
     assert not fitness.score(constant).feasible
