@@ -19,7 +19,7 @@ from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, check_side
 from rosearch.attack.victim import Precision, Victim, make_victim
 from rosearch.data import TextDataset
-from rosearch.errors import DataError
+from rosearch.errors import DataError, EvaluationError
 from rosearch.labels import check_class_order
 from rosearch.seeding import generator
 
@@ -157,7 +157,7 @@ class RobustnessEvaluator:
                 has the data's class names in another order.
             EvaluationError: The victim gives another number of classes than the data set has,
                 or it or an attack fails on every example. What fails on some examples only is
-                counted in the report.
+                counted in the report. Its ``reports`` are those of the attacks before.
         """
         begun = time.perf_counter()
         victim = self.victim(model, tokenizer)
@@ -174,19 +174,23 @@ class RobustnessEvaluator:
         ) as bar:
             for attack in self.attacks:
                 started, rows = time.perf_counter(), victim.forward_rows
-                results = run_attack(
-                    attack,
-                    self._examples,
-                    victim,
-                    goal=self.goal,
-                    seed=self.seed,
-                    in_flight=self.in_flight,
-                    query_budget=self.query_budget,
-                    attacked_side=self.attacked_side,
-                    skip_truncated=self.skip_truncated,
-                    all_may_fail=all_may_fail,
-                    on_result=lambda _: bar.update(),
-                )
+                try:
+                    results = run_attack(
+                        attack,
+                        self._examples,
+                        victim,
+                        goal=self.goal,
+                        seed=self.seed,
+                        in_flight=self.in_flight,
+                        query_budget=self.query_budget,
+                        attacked_side=self.attacked_side,
+                        skip_truncated=self.skip_truncated,
+                        all_may_fail=all_may_fail,
+                        on_result=lambda _: bar.update(),
+                    )
+                except EvaluationError as error:
+                    error.reports = dict(reports)
+                    raise
                 reports[attack.name] = summarise(
                     results,
                     forward_rows=victim.forward_rows - rows,

@@ -112,6 +112,23 @@ def test_several_attacks_and_the_worst_of_them(dataset: Any) -> None:
     assert [s["name"] for s in bug.settings["attacks"]] == ["deepwordbug"]
 
 
+def test_what_was_finished_before_an_attack_failed_is_kept(dataset: Any) -> None:
+    class Fails(Capitals):
+        name = "fails"
+
+        def search(self, text, context):
+            raise ZeroDivisionError("a mistake")
+
+    evaluator = RobustnessEvaluator([DeepWordBug(), Fails()], dataset, examples=5, progress=False)
+    with pytest.raises(EvaluationError) as raised:
+        evaluator.evaluate(hashing_classifier)
+    assert list(raised.value.reports) == ["deepwordbug"]
+    assert raised.value.reports["deepwordbug"].n == 5
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert list(again.reports) == ["deepwordbug"]
+    assert not EvaluationError("another").reports
+
+
 def test_pairs_and_their_sides() -> None:
     data = TextDataset([("Calm premise", "calm words here")] * 3, [1, 1, 1])
     for side, other in ((1, "Calm premise"), (0, "calm words here")):
