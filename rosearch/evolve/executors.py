@@ -117,6 +117,11 @@ class Workers:
         self._children: Children | None = None
         self._own_pool: ThreadPoolExecutor | None = None
         self._fixed = workers
+        if executor is None and workers not in (None, 1):
+            raise ValueError(
+                f"workers={workers!r} says how much an executor takes; without one evaluation is "
+                f"serial. For so many processes pass executor={workers!r}."
+            )
         if executor is None:
             self.executor, self._fixed = SerialExecutor(), 1
         elif isinstance(executor, int):
@@ -181,10 +186,7 @@ class Workers:
             shared = Shared.of(evaluate, _cloudpickle)
             # A task, not scattered data: Dask computes it anew when the worker that has it dies.
             shared = self._dask.submit(_itself, shared, pure=False)
-            # Threads of one process would disturb each other's random numbers.
-            if limit is None and max(self._dask.nthreads().values(), default=1) == 1:
-                return evaluate_shared, (shared,)
-            return evaluate_apart, (shared, limit)
+            return _evaluate_on_dask, (shared, limit)
         if isinstance(self.executor, RayExecutor):
             shared = self.executor.share(Shared.of(evaluate, _cloudpickle))
         else:
@@ -210,6 +212,19 @@ def _end_at_once(threads: ThreadPoolExecutor | None, children: Children | None) 
         children.end()
     if threads is not None:
         threads.shutdown(wait=True)
+
+
+def _evaluate_on_dask(shared: Shared, candidate: Candidate, limit: float | None) -> Outcome:
+    """Evaluate in the worker itself, or in a child of a worker that has several threads.
+
+    Threads of one process would disturb each other's random numbers. Only a worker knows how many
+    it has: those of a cluster come and go.
+    """
+    from distributed import get_worker
+
+    if limit is None and get_worker().state.nthreads == 1:
+        return evaluate_shared(shared, candidate)
+    return evaluate_apart(shared, candidate, limit)
 
 
 def _itself(shared: Shared) -> Shared:

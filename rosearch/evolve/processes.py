@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import pickle
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from rosearch.errors import EvaluationError
@@ -17,6 +19,12 @@ from rosearch.evolve.records import Candidate, Failure
 
 THREADS_VARIABLE = "ROSEARCH_WORKER_THREADS"
 """Names the threads that a worker may use for its computation."""
+
+_TRIM_VARIABLE, _TRIM_OF_DASK = "MALLOC_TRIM_THRESHOLD_", "65536"
+_TRIM, _MMAP = -1, -3
+"""``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of glibc's ``malloc.h``."""
+_MMAP_MOST = 32 * 2**20
+"""The most that glibc raises the latter to by itself; it keeps the former at twice that."""
 
 
 class WorkerLostError(RuntimeError):
@@ -102,11 +110,14 @@ def evaluate_candidate(
     The failure travels as text, because an exception may hold what cannot be pickled.
     """
     _limit_loaded_torch()
+    give_back = keep_freed_memory()
     start = time.perf_counter()
     try:
         metrics = plain_metrics(evaluate(candidate.genome, **candidate.arguments))
-    except Exception as error:  # noqa: BLE001 - whatever a candidate raises is its own failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what a candidate raises is its own
         return Outcome(None, Failure.from_exception(error), time.perf_counter() - start)
+    finally:
+        give_back()
     return Outcome(metrics, None, time.perf_counter() - start)
 
 
@@ -141,6 +152,36 @@ def plain_metrics(metrics: Any) -> dict[str, float]:
             f"{type(metrics).__name__}."
         )
     return {str(name): _number(name, value) for name, value in metrics.items()}
+
+
+@cache
+def keep_freed_memory() -> Callable[[], object]:
+    """Let this process keep the memory that tensors free, where Dask has told it not to.
+
+    Dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``, so that they give memory back early.
+    With that variable glibc does not learn which blocks come again and again (``mallopt(3)``,
+    ``M_MMAP_THRESHOLD``): each tensor above 128 KiB is then mapped, filled with zeros and unmapped
+    anew, and on a CPU training took up to twice the time. So the thresholds are set to those that
+    glibc reaches by itself. Any other value of the variable is somebody's wish and stays.
+
+    Returns:
+        A function that gives back what is free, to call after a candidate: Dask watches the memory
+        of its workers.
+    """
+    if os.environ.get(_TRIM_VARIABLE) != _TRIM_OF_DASK:
+        return _nothing
+    try:
+        libc = ctypes.CDLL(None)
+        mallopt, give_back = libc.mallopt, libc.malloc_trim
+    except (OSError, AttributeError, TypeError):  # no glibc
+        return _nothing
+    mallopt(_MMAP, _MMAP_MOST)
+    mallopt(_TRIM, 2 * _MMAP_MOST)
+    return partial(give_back, 0)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _limit_loaded_torch() -> None:

@@ -16,11 +16,15 @@ from pathlib import Path
 import pytest
 
 from rosearch.evolve import RayExecutor
-from tests.evolve.evaluations import Waits, kill_once
+from tests.evolve.evaluations import Waits, kill_once, synthetic
 from tests.evolve.test_executors import check_troubled, evolver, rows, troubled_search
 
 ROOT = str(Path(__file__).parents[2])
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")]
+
+
+def process_id(genome, *, seed):
+    return {**synthetic(genome, seed=seed), "process": os.getpid()}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,24 @@ def test_a_cluster_tells_how_many_candidates_it_takes(dask, ray):
     assert RayExecutor(num_cpus=0.5).capacity() == 4
     assert RayExecutor(num_cpus=2).capacity() == 1
     assert RayExecutor(num_gpus=0.25, workers=8).capacity() == 8
+
+
+def test_workers_that_come_late_and_have_two_threads_use_processes(with_tests):
+    distributed = pytest.importorskip("distributed")
+    serial = evolver().run(5, progress=False)
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=2, dashboard_address=None, memory_limit=0
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        late = threading.Timer(2.0, cluster.scale, [1])
+        late.start()
+        result = evolver(process_id).run(5, executor=client.get_executor(), progress=False)
+        late.join()
+        (worker,) = client.run(os.getpid).values()
+    assert [t.key for t in result.trials] == [t.key for t in serial.trials]
+    assert all(t.metrics["process"] != worker for t in result.trials)
 
 
 def test_the_evaluation_is_sent_once_and_loaded_once_in_a_process(cluster, tmp_path):

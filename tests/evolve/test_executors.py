@@ -70,6 +70,41 @@ def test_a_candidate_that_kills_its_worker_twice_is_recorded_and_nobody_else_suf
     assert "Out of memory" in result.trials[1].failure.message
 
 
+class DiesThenWaits:
+    """Kills its first process with one seed; notes when every evaluation begins and ends."""
+
+    def __init__(self, folder, seed):
+        self.folder, self.seed = Path(folder), seed
+
+    def __call__(self, genome, *, seed):
+        begin = time.time()
+        if seed == self.seed:
+            if not (self.folder / "died").exists():
+                (self.folder / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(4)  # longer than the search looks for news
+        (self.folder / f"{seed}.txt").write_text(f"{begin} {time.time()}")
+        return synthetic(genome, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_what_is_run_again_after_a_death_is_run_alone(tmp_path):
+    whole = evolver(overlap=None, strategy="random").run(6, progress=False)
+    victim = whole.trials[0].seed
+    search = evolver(DiesThenWaits(tmp_path, victim), overlap=None, strategy="random")
+    result = search.run(6, executor=2, progress=False)
+    assert [t.state for t in result.trials] == ["complete"] * 6
+    times = {p.stem: tuple(map(float, p.read_text().split())) for p in tmp_path.glob("*.txt")}
+    begin, end = times.pop(str(victim))
+    assert all(last <= begin or first >= end for first, last in times.values())
+
+
+def test_workers_mean_nothing_without_an_executor():
+    with pytest.raises(ValueError, match="executor=4"):
+        evolver().run(3, workers=4, progress=False)
+
+
 def test_threads_are_the_callers_and_stay_open():
     with ThreadPoolExecutor(3) as executor:
         result = evolver().run(7, executor=executor, progress=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -251,3 +252,31 @@ class Naps:
 def test_what_cannot_be_pickled_is_refused():
     with pytest.raises(EvaluationError, match="top level of a module"):
         Shared.of(lambda genome, *, seed: {})
+
+
+_ALLOCATING = """
+import resource, sys
+import numpy as np
+from rosearch.evolve.processes import evaluate_candidate
+from tests.evolve.test_processes import candidate
+
+def faults(genome, *, seed):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(1000):
+        np.ones(32768)  # a quarter of a MiB, 64 pages
+    return {"faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before}
+
+print(evaluate_candidate(faults, candidate()).metrics["faults"])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these thresholds")
+def test_memory_of_dask_workers_is_not_mapped_anew_for_every_tensor():
+    def faults(threshold: str) -> float:
+        environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": threshold}
+        command = [sys.executable, "-c", _ALLOCATING]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    assert faults("65537") > 32_000  # so there is something to repair
+    assert faults("65536") < 3_200
