@@ -89,8 +89,7 @@ def attacked(attackers: Mapping[str, rs.RobustnessEvaluator], *victim: Any) -> d
         report = attacker.evaluate(*victim)
         found["accuracy"] = report.accuracy
         found[f"under_{group}"] = report.accuracy_under_attack_bounds.low
-        classes = report.by_class.values()
-        found[f"worst_class_under_{group}"] = min(c.accuracy_under_attack for c in classes)
+        found[f"worst_class_under_{group}"] = report.worst_class(attacker.classes)
         for name, one in report.attacks.items():
             found[f"under_{name}"] = one.accuracy_under_attack_bounds.low
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import material  # noqa: F401 - makes the examples importable
 from materials import movie_reviews
 
@@ -13,6 +15,7 @@ ATTACKS = ("pwws", "deepwordbug")
 COMPRESSION = (4.6, 6.5)
 FLOPS = 10e6
 """Most for 32 tokens, a 60th of the teacher's or less: what two cores train in seconds."""
+RUNGS = (rs.Rung(epochs=3, examples=50), rs.Rung(epochs=5, examples=100))
 FITNESS = rs.Fitness(
     {"robustness": 1.0, "accuracy": 1.0, "compression": 0.1},
     # Half of the sentences are of one class, and a student that answers nothing else cannot be
@@ -32,13 +35,16 @@ def space(teacher: rs.Teacher) -> rs.SearchSpace:
     return rs.SearchSpace(teacher=teacher, compression=COMPRESSION, flops=(None, FLOPS))
 
 
-def pipeline(teacher: rs.Teacher, train: rs.TextDataset, dev: rs.TextDataset) -> rs.Pipeline:
-    """Robust distillation and two attacks, on two rungs."""
-    return rs.Pipeline(
-        distiller(teacher, train, dev),
-        rs.RobustnessEvaluator(ATTACKS, dev, examples=100, progress=False),
-        rungs=[rs.Rung(epochs=3, examples=50), rs.Rung(epochs=5, examples=100)],
-    )
+def pipeline(
+    teacher: rs.Teacher,
+    train: rs.TextDataset,
+    dev: rs.TextDataset,
+    *,
+    rungs: Sequence[rs.Rung] = RUNGS,
+) -> rs.Pipeline:
+    """Robust distillation and two attacks."""
+    attacker = rs.RobustnessEvaluator(ATTACKS, dev, examples=100, progress=False)
+    return rs.Pipeline(distiller(teacher, train, dev), attacker, rungs=rungs)
 
 
 def distiller(

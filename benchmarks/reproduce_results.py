@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from first_search import SUMMARY
 from journals import DATA, packed
-from make_tabular import SEARCH, SEARCH_JOURNAL
+from make_tabular import AGAIN, AGAIN_JOURNAL, JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, is_random
 from movie_search import FITNESS
+from scipy.stats import spearmanr
 
 import rosearch as rs
 from rosearch.evolve import TrialRecord
@@ -43,6 +44,8 @@ COLUMNS = {
     "under_textfooler": "TextFooler",
     "under_textbugger": "TextBugger",
 }
+FEW = 20
+"""Pairs below which a correlation says nothing."""
 CANDIDATES = ("feasible", "best fitness", "third best", "accuracy of the best", "under attack")
 
 
@@ -59,6 +62,20 @@ def search() -> rs.SearchResult:
         return rs.load_search(storage, SEARCH)
 
 
+@cache
+def own() -> rs.SearchResult:
+    """The random samples and mutants of the table, each trained once."""
+    with packed(JOURNAL) as storage:
+        return rs.load_search(storage, STUDY)
+
+
+@cache
+def again() -> rs.SearchResult:
+    """The second trainings of the table's fittest."""
+    with packed(AGAIN_JOURNAL) as storage:
+        return rs.load_search(storage, AGAIN)
+
+
 def genomes() -> str:
     """What there is in the table."""
     sources = {"random": "random samples", "mutants": "mutants of the best so far"}
@@ -73,10 +90,10 @@ def genomes() -> str:
 def searches() -> str:
     """The search beside as many random samples, and beside as many hours of them."""
     found = search().trials
-    random = of_table("random")[: len(found)]
+    random = [t for t in own().trials if is_random(t.number)][: len(found)]
     limit = sum(seconds(trial) for trial in random)
     spent = np.cumsum([seconds(trial) for trial in found])
-    rows = [["candidates", "number", "hours", *CANDIDATES]]
+    rows = [["candidates", "number", "nodes", "hours", *CANDIDATES]]
     for name, trials in {
         "chosen by a model": found,
         "the first of them, in random's hours": [
@@ -85,8 +102,57 @@ def searches() -> str:
         "random": random,
     }.items():
         hours = sum(seconds(trial) for trial in trials) / 3600
-        rows.append([name, str(len(trials)), f"{hours:.2f}", *figures(trials)])
+        nodes = statistics.fmean(len(trial.genome.nodes) for trial in trials)
+        rows.append([name, str(len(trials)), f"{nodes:.1f}", f"{hours:.2f}", *figures(trials)])
     return markdown(rows)
+
+
+def twice() -> str:
+    """How far two trainings of one genome agree, of those that were trained twice."""
+    samples = {trial.key for trial in own().trials if is_random(trial.number)}
+    first = {t.key: t for t in (*own().trials, *search().trials) if t.state == "complete"}
+    pairs = [(first[t.key], t) for t in again().trials if t.state == "complete"]
+    pairs.sort(key=lambda pair: fitness(pair[0]), reverse=True)
+    columns = {"fitness": fitness, "accuracy": accuracy, "under attack": under_attack}
+    heads = [f"{name}, {time}" for name in columns for time in ("first", "second")]
+    rows = [["genomes", "number", *heads, "correlation of fitness", "under attack"]]
+    for name, some in {
+        "trained twice": pairs,
+        "of them random samples": [pair for pair in pairs if pair[0].key in samples],
+        "of them the ten fittest the first time": pairs[:10],
+    }.items():
+        cells = [str(len(some))]
+        for column, get in columns.items():
+            show = (lambda v: f"{v:.3f}") if column == "fitness" else (lambda v: percent([v]))
+            cells += [show(statistics.fmean(get(pair[time]) for pair in some)) for time in (0, 1)]
+        cells += [agreement(some, get) for get in (fitness, under_attack)]
+        rows.append([name, *cells])
+    return markdown(rows)
+
+
+def agreement(
+    pairs: Sequence[tuple[TrialRecord, TrialRecord]], get: Callable[[TrialRecord], float]
+) -> str:
+    """Rank correlation of two trainings; of a few genomes none is given."""
+    if len(pairs) < FEW:
+        return "-"
+    found = spearmanr([get(one) for one, _ in pairs], [get(other) for _, other in pairs])
+    return f"{found.statistic:.2f}"
+
+
+def fitness(trial: TrialRecord) -> float:
+    """Value of the fitness, whether it is feasible or not."""
+    return FITNESS.score(trial.metrics).values[0]
+
+
+def accuracy(trial: TrialRecord) -> float:
+    """Share of the sentences that it is right about."""
+    return float(trial.metrics["accuracy"])
+
+
+def under_attack(trial: TrialRecord) -> float:
+    """Share that it is right about still under both attacks."""
+    return float(trial.metrics["accuracy_under_attack"])
 
 
 def seconds(trial: TrialRecord) -> float:
@@ -177,6 +243,7 @@ def draw() -> None:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "genomes": genomes,
+    "twice": twice,
     "searches": searches,
     "findings": findings,
     "confirmed-robust": lambda: confirmed("robust"),

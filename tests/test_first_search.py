@@ -18,6 +18,7 @@ PAGE = """# Results
 
 <!-- made: genomes --><!-- end -->
 <!-- made: searches --><!-- end -->
+<!-- made: twice --><!-- end -->
 Words between.
 <!-- made: confirmed-robust -->
 old
@@ -54,9 +55,10 @@ def scripts(
             teacher, train, dev, epochs=2, perturbation=words if robust else None, progress=False
         )
 
-    def pipeline(teacher: Any, train: Any, dev: Any) -> rs.Pipeline:
+    whole = [rs.Rung(epochs=2, examples=3), rs.Rung()]
+
+    def pipeline(teacher: Any, train: Any, dev: Any, *, rungs: Any = whole) -> rs.Pipeline:
         attacker = rs.RobustnessEvaluator(attack, dev, examples=6, progress=False)
-        rungs = [rs.Rung(epochs=2, examples=3), rs.Rung()]
         return rs.Pipeline(distiller(teacher, train, dev), attacker, rungs=rungs)
 
     for name, made in {"space": space, "distiller": distiller, "pipeline": pipeline}.items():
@@ -71,8 +73,10 @@ def scripts(
         monkeypatch.setattr(module, "FITNESS", FITNESS)
     data = tmp_path / "data"
     monkeypatch.setattr(make_tabular, "FILE", tmp_path / "table.json.gz")
-    for module in (make_tabular, first_search):
+    for module in (make_tabular, first_search, reproduce_results):
         monkeypatch.setattr(module, "JOURNAL", data / "tabular.journal.gz")
+    for module in (make_tabular, reproduce_results):
+        monkeypatch.setattr(module, "AGAIN_JOURNAL", data / "tabular_again.journal.gz")
     for module in (make_tabular, first_search, reproduce_results):
         monkeypatch.setattr(module, "SEARCH_JOURNAL", data / "first_search.journal.gz")
     monkeypatch.setattr(first_search, "DATA", data)
@@ -82,9 +86,8 @@ def scripts(
     monkeypatch.setattr(reproduce_results, "load", lambda: Table.read(tmp_path / "table.json.gz"))
     monkeypatch.setattr(reproduce_results, "PAGE", tmp_path / "docs" / "results.md")
     monkeypatch.setattr(reproduce_results, "PICTURES", tmp_path / "docs" / "_static")
-    reproduce_results.table.cache_clear()
-    reproduce_results.search.cache_clear()
-    reproduce_results.summary.cache_clear()
+    for name in ("table", "own", "again", "search", "summary"):
+        getattr(reproduce_results, name).cache_clear()
     return make_tabular, first_search, reproduce_results
 
 
@@ -116,10 +119,19 @@ def test_from_the_table_to_the_page(scripts: Any, large_teacher: Path, tmp_path:
     first_search.confirm(options, teacher)
     first_search.export(options, teacher)
     options.out = tmp_path / "table"
+    make_tabular.again(options)
     make_tabular.export(options)
     joined = Table.read(options.export)
     assert len(joined) == 10
     assert joined.made["sources"][6:] == ["searched"] * 4
+    assert table.made["trainings"] == [1] * 6
+    assert joined.made["trainings"] == [2] * 10
+    second = {t.key: t.metrics for t in rs.load_search(tmp_path / "table/again/study.db").trials}
+    for genome, row in zip(table.genomes, table.rungs[-1], strict=True):
+        both = (row["accuracy"], second[genome.key]["accuracy"])
+        assert joined.metrics(genome)["accuracy"] == pytest.approx(sum(both) / 2)
+        assert joined.metrics(genome, rung=0) == table.metrics(genome, rung=0)
+        assert joined.metrics(genome)["seconds"] == row["seconds"]
     confirmed = json.loads((tmp_path / "data" / "first_search.json").read_text())
     names = ["search 1", "random 1", "random 2", "random 3", "bag of words"]
     assert set(names) <= set(confirmed["robust"])
@@ -144,5 +156,7 @@ def test_from_the_table_to_the_page(scripts: Any, large_teacher: Path, tmp_path:
     assert "| random samples | 4 |" in text
     assert "| proposed by the search below | 4 |" in text
     assert "| chosen by a model | 4 |" in text
+    assert "| trained twice | 10 |" in text
+    assert "| of them random samples | 4 |" in text
     assert text.count("| bag of words |") == text.count("| teacher | - | 1.00 |") == 2
     assert (page.parent / "_static" / "first_search.svg").stat().st_size > 1000

@@ -186,6 +186,18 @@ class RobustnessReport:
             rates[label] = ClassRates(len(own), len(right) / len(own), stand / len(own))
         return rates
 
+    def worst_class(self, classes: int = 0) -> float:
+        """Accuracy under attack of the class that fares worst.
+
+        Args:
+            classes: How many there are. It is 0 if one of so many has no example: who answers
+                always the same could pass for right about all of them.
+        """
+        rates = self.by_class
+        if len(rates) < max(classes, 1):
+            return 0.0
+        return min(each.accuracy_under_attack for each in rates.values())
+
     @property
     def goal_success_rate(self) -> float:
         """Share of the attacked examples whose attack met its goal; 0 where none was attacked.

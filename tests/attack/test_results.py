@@ -77,6 +77,20 @@ def test_rates_by_class() -> None:
     assert report().by_class == {}
 
 
+def test_a_class_without_examples_is_the_worst() -> None:
+    one = [record("failed"), record("failed")]
+    found = summarise(one, forward_rows=1, seconds=1.0, settings={})
+    assert found.worst_class() == found.worst_class(1) == 1.0
+    assert found.worst_class(2) == 0.0  # one answer could have been enough
+    other = record("succeeded", label=1, predicted=1, perturbed_predicted=0)
+    both = summarise([*one, other], forward_rows=1, seconds=1.0, settings={})
+    assert both.worst_class(2) == 0.0
+    other = record("failed", label=1, predicted=1, perturbed_predicted=1)
+    both = summarise([*one, other], forward_rows=1, seconds=1.0, settings={})
+    assert both.worst_class(2) == 1.0
+    assert report().worst_class() == 0.0
+
+
 @given(st.lists(st.tuples(st.sampled_from(["skipped", "succeeded", "failed", "error", "unseen"]),
                           st.integers(0, 3)), min_size=1))  # fmt: skip
 def test_classes_add_up_to_the_rates(outcomes: list[tuple[str, int]]) -> None:

@@ -144,6 +144,8 @@ def test_saved_vectors_keep_their_text_and_settings_stay(search, tmp_path):
     figure = plots.front(search)
     plots.save(figure, tmp_path / "front.svg")
     plots.save(figure, tmp_path / "front.pdf")
+    assert "<dc:date>" not in (tmp_path / "front.svg").read_text(encoding="utf-8")
+    assert b"/CreationDate" not in (tmp_path / "front.pdf").read_bytes()
     assert "accuracy under attack" in (tmp_path / "front.svg").read_text()
     assert b"/FontFile2" in (tmp_path / "front.pdf").read_bytes()  # TrueType, not Type 3
     assert dict(mpl.rcParams) == before

@@ -106,6 +106,8 @@ class Strategy(ABC):
         given = set(taken)
         with contextlib.suppress(SpaceError):  # a parent without neighbours; samples may do
             for genome in self.proposals(space, trials, number=number, rng=rng):
+                if not isinstance(genome, Genome):
+                    raise TypeError(f"{type(self).__name__} proposed no Genome but {genome!r}.")
                 if genome.key not in given:
                     given.add(genome.key)
                     yield genome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,11 @@ def covariance(inner: Array, apart: Array, values: Hyperparameters) -> Array:
     straight = (weights / weights.sum()) @ inner.reshape(len(weights), -1)
     result: Array = (smooth + np.exp(values.linear) * straight).reshape(shape)
     return result
+
+
+def cumulative(values: Array) -> Array:
+    """Distribution function of the standard normal distribution."""
+    return np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in values.tolist()])
 
 
 class GaussianProcess:

@@ -14,9 +14,9 @@ from rosearch.evolve.strategies.gaussian import (
     Features,
     GaussianProcess,
     Hyperparameters,
+    cumulative,
 )
 from rosearch.evolve.strategies.ordering import maximised, same, scored
-from rosearch.fitness import Score
 from rosearch.space.encodings import Encoding, encoded, encoding
 
 _GROUPS = {
@@ -39,6 +39,8 @@ _PRIOR = Hyperparameters(
     linear=float(np.log(0.3)),
     noise=float(np.log(0.2)),
 )
+_TOLERANCE = 1e-9
+"""Violations below are rounding."""
 _RELATION = 0.8
 """Correlation of a rung with the next."""
 _REFIT = 10
@@ -54,15 +56,16 @@ class Prediction:
     Attributes:
         mean: Objectives, larger is better, shape ``(genomes, objectives)``.
         deviation: Their standard deviations.
-        violation: Expected violation of the constraints, shape ``(genomes,)``: above 0 where a
-            genome is more likely infeasible.
+        feasible: Probability that a genome keeps all constraints, shape ``(genomes,)``.
+        reached: Objectives of the feasible trials at that rung, shape ``(trials, objectives)``.
         low: Lowest objectives of the observations, shape ``(objectives,)``.
         high: Highest ones.
     """
 
     mean: Array
     deviation: Array
-    violation: Array
+    feasible: Array
+    reached: Array
     low: Array
     high: Array
 
@@ -76,6 +79,8 @@ class _Observations:
     violations: Array
     below: npt.NDArray[np.int64]
     """How many rungs each is below the highest."""
+    reached: Array
+    """Values of the feasible trials at the highest rung."""
 
     @classmethod
     def of(cls, trials: Sequence[TrialRecord]) -> _Observations:
@@ -87,11 +92,16 @@ class _Observations:
         ]
         rung = np.array([r for _, r, _ in rows])
         values = maximised([score for _, _, score in rows])
-        violations = _violations([score for _, _, score in rows])
         top = int(rung.max())
-        values = _shifted(values, [trial.number for trial, _, _ in rows], rung, top)
+        reached = values[(rung == top) & np.array([score.feasible for _, _, score in rows])]
+        broken = np.array([[score.violation] for _, _, score in rows])
+        numbers = [trial.number for trial, _, _ in rows]
+        values = _shifted(values, numbers, rung, top)
+        moved = _shifted(broken, numbers, rung, top)[:, 0]
+        violations = _signed(moved)
         # The last rung decides, not one at which a student was hardly trained.
-        feasible = [trial.score is not None and trial.score.feasible for trial, _, _ in rows]
+        last = {number: row for row, number in enumerate(numbers)}
+        feasible = moved[[last[number] for number in numbers]] <= _TOLERANCE
         values = _without_infeasible(values, feasible, rung)
         middle, high = np.median(values, axis=0), values.max(axis=0)
         # Those that failed to learn anything would be most of the variance otherwise.
@@ -104,6 +114,7 @@ class _Observations:
             np.concatenate([values, worst]),
             np.concatenate([violations, np.full(len(failed), violations.max())]),
             np.concatenate([top - rung, np.zeros(len(failed), dtype=np.int64)]),
+            reached,
         )
 
     def process(self, values: Hyperparameters | None) -> tuple[GaussianProcess, tuple[str, ...]]:
@@ -126,10 +137,10 @@ class Predictor:
 
     Failed trials count as the worst seen, so that what cannot be trained is not proposed again and
     again, and infeasible ones as the worst feasible one: what they reach may mean nothing, as the
-    robustness of a student that gives one answer to everything. Scores of a lower rung are moved by
-    the mean difference of those trials that have both, and then count as observations of a related
-    function: the covariance of two rungs is smaller by a fifth for every rung between them. Of more
-    than 250 trials the best and the latest 125 count.
+    robustness of a student that gives one answer to everything. Objectives and violations of a
+    lower rung are moved by the mean difference of those trials that have both, and then count as
+    observations of a related function: the covariance of two rungs is smaller by a fifth for every
+    rung between them. Of more than 250 trials the best and the latest 125 count.
 
     What it computed is kept for the next call with the very same records; it changes no result.
     """
@@ -152,10 +163,12 @@ class Predictor:
         if found.below.any():
             related = np.asarray(np.power(_RELATION, found.below), dtype=np.float64)
         mean, deviation = process.predict(matrix, related, _unseen(encodings, names))
+        ones = np.ones(len(matrix))
         return Prediction(
             mean[:, :-1],
             deviation[:, :-1],
-            mean[:, -1] if found.violations.any() else np.zeros(len(mean)),
+            _below_zero(mean[:, -1], deviation[:, -1]) if found.violations.any() else ones,
+            found.reached,
             found.values.min(axis=0),
             found.values.max(axis=0),
         )
@@ -219,11 +232,10 @@ def _shifted(values: Array, numbers: list[int], rung: npt.NDArray[np.int64], top
 
 
 def _without_infeasible(
-    values: Array, feasible: Sequence[bool], rung: npt.NDArray[np.int64]
+    values: Array, good: npt.NDArray[np.bool_], rung: npt.NDArray[np.int64]
 ) -> Array:
     """Objectives, those of infeasible trials the lowest of a feasible one at the same rung."""
     mended: Array = values.copy()
-    good = np.array(feasible)
     for place in np.unique(rung):
         there = rung == place
         if (there & good).any():
@@ -231,10 +243,15 @@ def _without_infeasible(
     return mended
 
 
-def _violations(scores: Sequence[Score]) -> Array:
+def _below_zero(mean: Array, deviation: Array) -> Array:
+    """Probabilities that normally distributed numbers are below 0."""
+    z = -mean / np.maximum(deviation, 1e-12)
+    return cumulative(z)
+
+
+def _signed(violations: Array) -> Array:
     """Violations, with a value below 0 for the feasible that sets them as far off as most."""
-    violations: Array = np.array([score.violation for score in scores])
-    broken = violations > 0
-    if broken.any():
-        violations[~broken] = -np.median(violations[broken])
-    return violations
+    broken = violations > _TOLERANCE
+    if not broken.any():
+        return np.zeros_like(violations)
+    return np.where(broken, violations, -np.median(violations[broken]))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from rosearch.errors import SpaceError
 from rosearch.evolve.records import TrialRecord, comparable
 from rosearch.evolve.strategies.base import Strategy, registry
+from rosearch.evolve.strategies.gaussian import Array, cumulative
 from rosearch.evolve.strategies.ordering import scored
 from rosearch.evolve.strategies.prediction import Prediction, Predictor
 from rosearch.evolve.strategies.variation import check_share, check_size
 from rosearch.space import Genome, SearchSpace
 from rosearch.space.encodings import encoding
 
+_DRAWS = 64
+"""Samples of the posterior of several objectives."""
 _LEAST = 4
 """Trials with a score without which there is no model."""
 
@@ -32,11 +36,12 @@ class SurrogateEvolution(Strategy):
     - The first ``initial`` candidates are samples (or the search's seeds).
     - Then ``pool`` genomes are drawn: fresh samples, and mutants of the best ``parents`` candidates
       or of their crossovers, one to three mutations away.
-    - Each genome is worth ``mean + exploration * deviation`` of its prediction, an upper confidence
-      bound, and the most worthy is next.
+    - Each genome is worth its expected improvement on the best feasible trial, times the
+      probability that it keeps all constraints, whose violations have a model too (Gardner et al.
+      2014, "Bayesian Optimization with Inequality Constraints", section 3). The most worthy is
+      next.
     - With several objectives each has a model, and they are weighed at random for each proposal:
       the augmented Chebyshev scalarisation of ParEGO (Knowles 2006).
-    - Violations of constraints have a model too; genomes without a predicted one come first.
     - Scores of all rungs are observations, and failed trials count as the worst seen: see
       :class:`~rosearch.evolve.strategies.prediction.Predictor`.
 
@@ -46,13 +51,14 @@ class SurrogateEvolution(Strategy):
         parents: How many of the best candidates have children in the pool.
         samples: Share of fresh samples in the pool, 0 to 1.
         crossover: Share of the pool's children, 0 to 1, that come from two parents.
-        exploration: How many standard deviations of the prediction count; 0 takes the highest mean.
+        exploration: Factor on the standard deviations of the predicted objectives; more of it
+            looks farther from what is known, and 0 takes the highest mean.
     """
 
     def __init__(
         self,
         *,
-        initial: int = 10,
+        initial: int = 16,
         pool: int = 200,
         parents: int = 10,
         samples: float = 0.3,
@@ -64,8 +70,8 @@ class SurrogateEvolution(Strategy):
         self.parents = check_size("parents", parents, 1)
         self.samples = check_share("samples", samples)
         self.crossover = check_share("crossover", crossover)
-        if not exploration >= 0:
-            raise ValueError(f"exploration is a number of at least 0, got {exploration}.")
+        if not 0 <= exploration < math.inf:
+            raise ValueError(f"exploration is a finite number of at least 0, got {exploration}.")
         self.exploration = float(exploration)
         self._predictor = Predictor()
 
@@ -118,12 +124,49 @@ class SurrogateEvolution(Strategy):
 
     def _order(self, prediction: Prediction, rng: np.random.Generator) -> list[int]:
         """Places of the pool from the most promising to the least."""
-        bound = prediction.mean + self.exploration * prediction.deviation
-        worth = bound[:, 0]
-        if bound.shape[1] > 1:
-            spread = prediction.high - prediction.low
-            short = (bound - prediction.high) / np.where(spread > 0, spread, 1.0)
-            weighed = short * rng.dirichlet(np.ones(bound.shape[1]))
-            worth = weighed.min(axis=1) + 0.05 * weighed.sum(axis=1)
-        order: list[int] = np.lexsort((-worth, np.maximum(prediction.violation, 0.0))).tolist()
+        deviation = self.exploration * prediction.deviation
+        if prediction.mean.shape[1] == 1:
+            mean, best = prediction.mean[:, 0], prediction.reached.max(initial=-np.inf)
+            better = improvement(mean - best, deviation[:, 0])
+        else:
+            weighed = chebyshev(prediction, rng.dirichlet(np.ones(prediction.mean.shape[1])))
+            mean, best = weighed(prediction.mean), weighed(prediction.reached).max(initial=-np.inf)
+            draws = rng.standard_normal((_DRAWS, 1, prediction.mean.shape[1]))
+            samples = weighed(prediction.mean + deviation * draws)
+            better = np.maximum(samples - best, 0.0).mean(axis=0)
+        # As long as nothing is feasible there is nothing to improve on.
+        worth = prediction.feasible * (better if len(prediction.reached) else 1.0)
+        order: list[int] = np.lexsort((-mean, -worth)).tolist()
         return order
+
+
+def improvement(above: Array, deviation: Array) -> Array:
+    """Expected positive part of normally distributed numbers.
+
+    Args:
+        above: Their means.
+        deviation: Their standard deviations.
+    """
+    deviation = np.maximum(deviation, 1e-12)
+    z = above / deviation
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    expected: Array = np.maximum(above * cumulative(z) + deviation * density, 0.0)
+    return expected
+
+
+def chebyshev(prediction: Prediction, weights: Array) -> Callable[[Array], Array]:
+    """Several objectives as one, larger is better: the scalarisation of ParEGO.
+
+    Args:
+        prediction: Has the range of each objective.
+        weights: Of the objectives.
+    """
+    spread = prediction.high - prediction.low
+    scale = weights / np.where(spread > 0, spread, 1.0)
+
+    def weighed(points: Array) -> Array:
+        short = (points - prediction.high) * scale
+        result: Array = short.min(axis=-1) + 0.05 * short.sum(axis=-1)
+        return result
+
+    return weighed

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import index
+from typing import SupportsIndex
 
 import numpy as np
 
 from rosearch.space import Genome, SearchSpace
 
 
-def check_size(name: str, value: int, least: int) -> int:
+def check_size(name: str, value: object, least: int) -> int:
     """``value`` as a whole number.
 
     Raises:
-        ValueError: It is smaller than ``least``.
+        ValueError: It is smaller than ``least``, or no whole number.
     """
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
-    return int(value)
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex) or index(value) < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    return index(value)
 
 
 def check_share(name: str, value: float) -> float:

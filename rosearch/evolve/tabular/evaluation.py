@@ -38,7 +38,7 @@ class TabularEvaluation:
 
         Args:
             genome: A genome of the table.
-            seed: Not used: each genome was trained once.
+            seed: Not used: each genome has one row of figures a rung.
             rung: From 0.
 
         Raises:

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +28,7 @@ _DIGITS = 6
 """Significant digits of a stored figure; each is a mean over a few hundred examples or a time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Genomes and their metrics.
 
@@ -45,8 +45,8 @@ class Table:
             ``sources`` has not one entry a genome.
     """
 
-    genomes: tuple[Genome, ...] = field(repr=False)
-    rungs: tuple[tuple[Mapping[str, float], ...], ...] = field(repr=False)
+    genomes: tuple[Genome, ...]
+    rungs: tuple[tuple[Mapping[str, float], ...], ...]
     made: Mapping[str, Any]
 
     def __post_init__(self) -> None:
@@ -218,6 +218,9 @@ class Table:
             "rungs": [[[_rounded(row[n]) for n in names] for row in rung] for rung in self.rungs],
         }
         return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+
+    def __repr__(self) -> str:
+        return f"Table({len(self)} genomes, {len(self.rungs)} rungs)"
 
     def __len__(self) -> int:
         return len(self.genomes)
