@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rosearch.attack import RobustnessEvaluator, RobustnessReport
+from rosearch.attack import RobustnessEvaluator
 from rosearch.caching import share
 from rosearch.distill import Distiller
 from rosearch.errors import DataError
@@ -180,7 +180,7 @@ class Pipeline:
             "accuracy": result.accuracy,
             # The worse bound: a student must not gain by failing when it is attacked.
             "accuracy_under_attack": report.accuracy_under_attack_bounds.low,
-            "worst_class_under_attack": _worst_class(report, self.attacker.classes),
+            "worst_class_under_attack": report.worst_class(self.attacker.classes),
             "attack_success_rate": report.attack_success_rate_bounds.high,
             "mean_queries": report.mean_queries,
             "latency": 0.0,
@@ -337,10 +337,3 @@ class Pipeline:
                 raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _worst_class(report: RobustnessReport, classes: int) -> float:
-    """Accuracy under attack of the class that fares worst, 0 if one has no example."""
-    if len(report.by_class) < classes:
-        return 0.0
-    return min(rates.accuracy_under_attack for rates in report.by_class.values())

@@ -79,6 +79,7 @@ def test_plugins(plugins, trained_bert, tokenizer, dataset):
         "bounded_embedding",
     }
     assert re.search(r"[1-7] complete, [1-7] stopped, 0 failed", printed)
+    assert "3 complete, 0 failed" in printed  # asked and told
     assert "4 complete, 0 failed" in printed
     score = values["fitness"].score({"accuracy": 0.8, "accuracy_under_attack": 0.2})
     assert score.values == (0.25,)

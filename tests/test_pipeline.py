@@ -13,8 +13,6 @@ import pytest
 import torch
 
 import rosearch as rs
-from rosearch.attack.results import AttackResult, RobustnessReport, summarise
-from rosearch.pipeline import _worst_class
 
 SMALL = {"width": 16, "embedding_width": 16}
 KEYS = {
@@ -221,16 +219,3 @@ def test_search_end_to_end(pipeline: rs.Pipeline, tmp_path: Path) -> None:
     other = rs.Pipeline(changed, own.attacker)
     with pytest.raises(rs.errors.StudyMismatchError, match="temperature"):
         rs.Evolver(space, other, fitness, study="small", **settings)
-
-
-def test_a_class_that_nobody_attacked_is_the_worst() -> None:
-    records = [
-        AttackResult("test", k, "a b", label, label, "failed", "a c", label)
-        for k, label in enumerate([1, 1, 0])
-    ]
-
-    def report(chosen: list[AttackResult]) -> RobustnessReport:
-        return summarise(chosen, forward_rows=1, seconds=1.0, settings={})
-
-    assert _worst_class(report(records), 2) == 1.0
-    assert _worst_class(report(records[:2]), 2) == 0.0  # one answer could have been enough

@@ -22,8 +22,9 @@ from rosearch.evolve.confirmation import Confirmation, ConfirmationFile, Confirm
 from rosearch.evolve.executors import Workers
 from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.processes import Outcome, WorkerStartError, lost
-from rosearch.evolve.records import Candidate, TrialRecord
+from rosearch.evolve.records import Candidate, Failure, TrialRecord
 from rosearch.evolve.result import SearchResult
+from rosearch.evolve.runner import is_hopeless
 from rosearch.evolve.settings import describe, plain
 from rosearch.fitness import Fitness, rank_order
 from rosearch.seeding import child_seed
@@ -64,7 +65,8 @@ def confirm(
         genomes: More to compare with, by name, such as ``{"transformer": templates...}``.
         seed: Root of the seeds of training, where ``seeds`` is a number.
         storage: A file (JSON) that keeps what is finished, for the same call to go on from
-            there; with other ``top``, ``seeds`` or ``genomes`` it adds to it.
+            there; with other ``top``, ``seeds`` or ``genomes`` it adds to it. What failed is tried
+            again. Several processes may add to one file.
         executor: ``None`` evaluates here, one after the other; a number in so many processes; or
             any :class:`concurrent.futures.Executor`, which stays yours.
         progress: Whether to show a bar after two seconds.
@@ -77,8 +79,9 @@ def confirm(
             attacked, as far as the settings of both tell: they name a data set by its content, so
             the same sentences in another selection are not noticed.
         EvaluationError: The search has no candidate that was evaluated in full, and no
-            ``genomes`` are given; ``pipeline`` cannot be sent to worker processes; a process
-            died at its start; or an executor of yours is broken.
+            ``genomes`` are given; the first three runs failed with the same error; ``pipeline``
+            cannot be sent to worker processes; a process died at its start; or an executor of
+            yours is broken.
         StudyMismatchError: The file ``storage`` was made with another pipeline.
         TypeError: ``executor`` is none of these.
         ValueError: ``top``, ``seeds`` or ``executor`` is out of range, or a name stands for two
@@ -104,8 +107,10 @@ def confirm(
         (genome, number)
         for genome in keyed.values()
         for number in numbers
-        if (genome.key, number) not in file.runs
+        if (genome.key, number) not in file.runs or file.runs[genome.key, number].failure
     ]
+    failures: list[Failure] = []
+    succeeded = any(run.failure is None for run in file.runs.values())
     jobs = [Candidate(i, genome, number) for i, (genome, number) in enumerate(missing)]
     bar = tqdm(
         total=len(keyed) * len(numbers),
@@ -121,13 +126,25 @@ def confirm(
         run = ConfirmedRun(job.seed, metrics, outcome.failure, outcome.seconds)
         file.add(job.genome.key, run)
         bar.update()
+        nonlocal succeeded
+        if outcome.failure is None:
+            succeeded = True
+            return
+        failures.append(outcome.failure)
+        if not succeeded and is_hopeless(failures):
+            raise EvaluationError(
+                f"The first {len(failures)} runs all failed with the same error, so the rest would "
+                f"too: {outcome.failure}\nRepair the cause and call confirm again. The last one's "
+                f"traceback:\n{outcome.failure.traceback}"
+            )
 
     with bar:
         if jobs:
             # Of a caller's executor all is asked at once: not every one tells how much it takes.
+            most = None if executor is None else len(jobs)
             with (
                 Interrupts() as interrupts,
-                Workers(pipeline, executor, workers=len(jobs)) as workers,
+                Workers(pipeline, executor, workers=most) as workers,
             ):
                 _Round(workers, record, interrupts).run(jobs)
     found = []

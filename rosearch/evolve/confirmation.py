@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from rosearch.caching import share
 from rosearch.errors import MissingResourceError, StorageError, StudyMismatchError
 from rosearch.evolve.records import Failure
@@ -178,30 +180,39 @@ class ConfirmationFile:
         self._settings = dict(settings)
         self.runs: dict[tuple[str, int], ConfirmedRun] = {}
         if path is not None and path.exists():
-            self._read(path)
+            self.runs = self._read(path)
 
     def add(self, key: str, run: ConfirmedRun) -> None:
         """Keep a finished run of the genome with that key."""
         self.runs[key, run.seed] = run
         if self._path is None:
             return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._path.with_name(f".{self._path.name}.lock")):
+            # Another process may have added to it.
+            for place, other in (self._read(self._path) if self._path.exists() else {}).items():
+                if place not in self.runs or other.failure is None:
+                    self.runs[place] = other
+            self._write(self._path)
+
+    def _write(self, path: Path) -> None:
         data = {
             "format": _FORMAT,
             "settings": self._settings,
             "runs": [{"key": key, **asdict(run)} for (key, _), run in self.runs.items()],
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=self._path.parent, prefix=".confirm-")
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".confirm-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(data, file, indent=1)
             share(Path(scratch))
-            Path(scratch).replace(self._path)
+            Path(scratch).replace(path)
         except BaseException:
             Path(scratch).unlink(missing_ok=True)
             raise
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path) -> dict[tuple[str, int], ConfirmedRun]:
+        runs = {}
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["format"] != _FORMAT:
@@ -210,7 +221,7 @@ class ConfirmationFile:
             for row in data["runs"]:
                 failure = Failure(**row["failure"]) if row["failure"] else None
                 run = ConfirmedRun(row["seed"], row["metrics"], failure, row["seconds"])
-                self.runs[row["key"], run.seed] = run
+                runs[row["key"], run.seed] = run
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{path} holds no confirmation of this version of rosearch ({error}). Name "
@@ -222,6 +233,7 @@ class ConfirmationFile:
                 f"The confirmation in {path} was made with other settings:\n{listed}\n"
                 f"Name another file with storage=, or repeat the call that made it."
             )
+        return runs
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:

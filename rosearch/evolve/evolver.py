@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Literal
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.fidelity import Fidelity, chosen, rungs_of
@@ -19,6 +20,7 @@ from rosearch.evolve.retention import Students
 from rosearch.evolve.runner import Runner
 from rosearch.evolve.settings import describe
 from rosearch.evolve.strategies import Strategy, SurrogateEvolution, make
+from rosearch.evolve.strategies.variation import check_size
 from rosearch.fitness import Fitness, Score
 from rosearch.space import Genome, SearchSpace
 
@@ -72,7 +74,7 @@ class Evolver:
             a function of the genome only. It is called in this process, many times a candidate.
         fitness: What is wanted.
         storage: URL of the database, such as ``"sqlite:///search.db"``, or an Optuna storage.
-            SQLite loses data on network disks; use ``"journal:///path/of/file"`` or a database
+            SQLite loses data on network disks; use ``"journal:////path/of/file"`` or a database
             server there. ``None`` keeps the study in memory.
         study: Name of the study in the storage.
         strategy: Rule for the next genome, or its registered name, such as ``"nsga2"``, for its
@@ -117,8 +119,8 @@ class Evolver:
             raise TypeError(f"Expected a Fitness, such as Fitness({{'accuracy': 1}}): {fitness!r}")
         if not study or not isinstance(study, str):
             raise ValueError(f"A study needs a non-empty string as its name, got {study!r}.")
-        if overlap is not None and overlap < 1:
-            raise ValueError(f"overlap is a number of at least 1, or None; got {overlap!r}.")
+        if overlap is not None:
+            overlap = check_size("overlap, if it is not None,", overlap, 1)
         self.space = space
         self.evaluate = evaluate
         self.fitness = fitness
@@ -126,7 +128,9 @@ class Evolver:
             strategy = SurrogateEvolution(initial=population)
         self.strategy = make(strategy)
         self.seeds = check_seeds(seeds, space)
-        self.seed = int(seed)
+        if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
+            raise ValueError(f"seed is a whole number, got {seed!r}.")
+        self.seed = index(seed)
         self.overlap = overlap
         self.fidelity = chosen(fidelity, evaluate)
         self._rungs = rungs_of(evaluate)
@@ -199,8 +203,7 @@ class Evolver:
             SpaceError: The space has no architecture that the study does not have. What was under
                 way is recorded first.
         """
-        if candidates < 1:
-            raise ValueError(f"candidates is a number of at least 1, got {candidates!r}.")
+        candidates = check_size("candidates", candidates, 1)
         if sum(t.state != "running" for t in self._ledger.trials()[:candidates]) < candidates:
             self._students.tidy(self._ledger.trials(), search_is_over=False)
             runner = Runner(self.evaluate, self._proposals, self._ledger, self._record)
@@ -359,6 +362,7 @@ class Evolver:
             settings=self.settings,
             directions=self.fitness.directions,
             objectives=self.fitness.names,
+            constrained=bool(self.fitness.constraints),
             loader=getattr(self.evaluate, "load", None),
         )
 

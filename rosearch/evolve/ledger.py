@@ -64,6 +64,7 @@ class Ledger:
         settings: Everything that the sequence of trials depends on, as plain data.
         directions: ``"maximize"`` or ``"minimize"``, one an objective.
         objectives: Their names, for Optuna's plots and dashboard.
+        constrained: Whether there are infeasible trials, which Optuna is then told of.
         loader: Loads a kept student; handed on to the records.
 
     Raises:
@@ -79,10 +80,12 @@ class Ledger:
         settings: Mapping[str, Any],
         directions: Iterable[str],
         objectives: Iterable[str] = (),
+        constrained: bool = False,
         loader: Callable[..., Any] | None = None,
     ) -> None:
         wanted = plain(settings)
         self._set_up(storage, study, loader)
+        self._constrained = constrained
         try:
             with quiet_optuna():
                 self._id = self._open(study, wanted, list(directions))
@@ -130,6 +133,7 @@ class Ledger:
         self.is_shared = storage is not None
         self.owner = Owner.this_process()
         self._loader = loader
+        self._constrained = False
         self._finished: dict[int, TrialRecord] = {}
         self._first: tuple[TrialRecord, ...] = ()  # without a running one: they stay as they are
         self._seen: tuple[TrialRecord, ...] = ()
@@ -268,8 +272,8 @@ class Ledger:
         if "failure" in trial.user_attrs:
             self._at_once(number, lambda: self._finish(number, TrialState.FAIL, None))
         elif "score" in trial.user_attrs and not rungs:
-            values = trial.user_attrs["score"]["values"]
-            self._at_once(number, lambda: self._finish(number, TrialState.COMPLETE, values))
+            score = trial.user_attrs["score"]
+            self._at_once(number, lambda: self._finish(number, TrialState.COMPLETE, score))
         elif rungs and rungs[-1]["state"] != "running":
             self._at_once(number, lambda: self._end(number, rungs))
         return self._trial(number).state.is_finished()
@@ -305,7 +309,7 @@ class Ledger:
 
         def change() -> None:
             self._write(number, written)
-            self._finish(number, TrialState.COMPLETE, list(score.values), score.violation)
+            self._finish(number, TrialState.COMPLETE, score.to_dict())
 
         return self._at_once(number, change)
 
@@ -439,12 +443,13 @@ class Ledger:
         self,
         number: int,
         state: TrialState,
-        values: list[float] | None,
-        violation: float = 0.0,
+        score: Mapping[str, Any] | None,
     ) -> None:
         trial_id = self._trial_id(number)
-        if violation > 0:  # for Optuna, whose best trial and fronts are of those without
-            self._storage.set_trial_system_attr(trial_id, _CONSTRAINTS, [violation])
+        values = None if score is None else score["values"]
+        if self._constrained and score is not None:
+            # 0 as well: Optuna 4.0 takes a trial without any for infeasible.
+            self._storage.set_trial_system_attr(trial_id, _CONSTRAINTS, [score["violation"]])
         self._storage.set_trial_state_values(trial_id, state, values)
 
     def _end(self, number: int, rungs: list[dict[str, Any]]) -> None:
@@ -452,7 +457,7 @@ class Ledger:
         last = rungs[-1]
         state = TrialState.COMPLETE if last["state"] == "complete" else TrialState.PRUNED
         self._write(number, attributes.ending(rungs))
-        self._finish(number, state, last["score"]["values"], last["score"]["violation"])
+        self._finish(number, state, last["score"])
 
     def _at_once(self, number: int, change: Callable[[], object]) -> bool:
         """Make changes to a trial, all or none; not when another process has finished it.

@@ -192,6 +192,7 @@ class Proposals:
             for genome in self._strategy.new_genomes(
                 self._space, finished, taken=taken, number=number, rng=rng
             ):
+                self._space.require(genome)
                 excess = 0.0 if self._excess is None else self._excess(genome)
                 if excess == 0:
                     return genome
@@ -201,6 +202,7 @@ class Proposals:
         except SpaceError:
             if not outside:
                 raise
+        # The strategy has no other: the one that is least outside the limits.
         return min(outside, key=lambda drawn: drawn[0])[1]
 
     def _seed_of(self, genome: Genome) -> int:

@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from concurrent.futures import wait as wait_for
 
@@ -58,6 +58,7 @@ class Runner:
         self._idle = 0
         self._open: dict[Future[Outcome], Candidate] = {}
         self._alone: deque[Candidate] = deque()
+        self._single: Future[Outcome] | None = None  # of one that runs alone
         self._losses: Counter[int] = Counter()
         self._failures: list[Failure] = []
         self._exhausted: SpaceError | None = None
@@ -130,10 +131,12 @@ class Runner:
 
     def _fill(self, candidates: int, pool: Workers) -> None:
         """Hand out work until every worker has some."""
+        if self._single in self._open:
+            return
         if self._alone:
             # One of these has killed a worker. Run by itself, the guilty one shows.
             if not self._open:
-                self._submit(self._alone.popleft(), pool)
+                self._single = self._submit(self._alone.popleft(), pool)
             return
         while len(self._open) < pool.count:
             candidate = self._next(candidates)
@@ -158,7 +161,7 @@ class Runner:
             self._exhausted = error  # raised once what is under way is recorded
             return None
 
-    def _submit(self, candidate: Candidate, pool: Workers) -> None:
+    def _submit(self, candidate: Candidate, pool: Workers) -> Future[Outcome]:
         try:
             with self._interrupts.let_through():  # some executors evaluate at once
                 future = pool.submit(candidate)
@@ -168,6 +171,7 @@ class Runner:
                 f"executor and call run again."
             ) from error
         self._open[future] = candidate
+        return future
 
     def _collect(self) -> None:
         """Record what has finished, in order of the trials' numbers."""
@@ -208,12 +212,12 @@ class Runner:
             self._succeeded = True
             return
         self._failures.append(trial.failure)
-        alike = {_shape(failure) for failure in self._failures}
-        if not self._succeeded and len(self._failures) == _HOPELESS and len(alike) == 1:
+        if not self._succeeded and is_hopeless(self._failures):
             raise EvaluationError(
-                f"The first {_HOPELESS} candidates all failed with the same error, so the rest "
-                f"would too: {trial.failure}\nThey are recorded as failed; repair the cause and "
-                f"call run again. The last one's traceback:\n{trial.failure.traceback}"
+                f"The first {len(self._failures)} candidates all failed with the same error, so "
+                f"the rest would too: {trial.failure}\nThey are recorded as failed. Repair the "
+                f"cause and call run again, which goes on with others; another study= begins "
+                f"with these. The last one's traceback:\n{trial.failure.traceback}"
             )
 
     def _check_early(self) -> None:
@@ -259,6 +263,16 @@ class Runner:
             thread.join()
 
 
+def is_hopeless(failures: Sequence[Failure]) -> bool:
+    """Whether these, of the first evaluations of all, are three of one cause."""
+    alike = {_shape(failure) for failure in failures}
+    return len(failures) == _HOPELESS and len(alike) == 1
+
+
 def _shape(failure: Failure) -> tuple[str, str]:
-    """What two failures of one cause share: not the numbers and addresses in their texts."""
-    return failure.kind, re.sub(r"0x[0-9a-f]+|\d+", "#", failure.message)
+    """What two failures of one cause share: their class, and the line that raised them.
+
+    Not their texts, which name genomes, numbers and addresses.
+    """
+    lines = re.findall(r'^  File ".*", line \d+', failure.traceback, flags=re.MULTILINE)
+    return failure.kind, lines[-1] if lines else failure.message

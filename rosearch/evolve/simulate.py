@@ -30,6 +30,7 @@ from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.processes import Shared, WorkerLostError
 from rosearch.evolve.records import Candidate, Failure, TrialRecord
+from rosearch.evolve.runner import is_hopeless
 from rosearch.evolve.strategies import Strategy
 from rosearch.fitness import Fitness, Score
 from rosearch.space import Genome, SearchSpace
@@ -169,6 +170,7 @@ class Simulation(Evolver):
     def simulate(self, candidates: int, seconds: float) -> tuple[TrialRecord, ...]:
         """Go on for so many candidates or simulated seconds; see :func:`simulate`."""
         passed = 0.0
+        failures: list[Failure] = []
         while passed < seconds:
             start = time.perf_counter()
             candidate = self._next(candidates)
@@ -183,8 +185,15 @@ class Simulation(Evolver):
             except Exception as error:  # noqa: BLE001 - whatever it raises is the candidate's own
                 outcome = Failure.from_exception(error)
                 took = self._typical(candidate.rung)
-            self.tell(candidate, outcome, seconds=took)
+            trial = self.tell(candidate, outcome, seconds=took)
             passed += took
+            if trial.failure is not None:
+                failures.append(trial.failure)
+                if len(failures) == len(self._ledger.trials()) and is_hopeless(failures):
+                    raise EvaluationError(
+                        f"The first {len(failures)} candidates all failed with the same error: "
+                        f"{trial.failure}\n{trial.failure.traceback}"
+                    )
         return self._ledger.trials()
 
     def _took(self, candidate: Candidate, metrics: Mapping[str, float]) -> float:
@@ -192,7 +201,14 @@ class Simulation(Evolver):
         if "seconds" not in metrics:
             return 1.0
         before = self._ledger.trials()[candidate.number].rungs[-1:]
-        return float(metrics["seconds"]) - sum(row["seconds"] for row in before)
+        below = sum(row["seconds"] for row in before)
+        took = float(metrics["seconds"]) - below
+        if not 0 <= took < math.inf:
+            raise EvaluationError(
+                f"The metric 'seconds' counts those of the rungs below, too: expected a finite "
+                f"number of at least {below!r}, got {metrics['seconds']!r}."
+            )
+        return took
 
     def _typical(self, rung: int | None) -> float:
         """Seconds that an evaluation without metrics is taken to have needed."""

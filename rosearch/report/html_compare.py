@@ -143,10 +143,8 @@ def _measured(report: RobustnessReport) -> dict[str, Estimate]:
         low = report.accuracy_under_attack_bounds.low
         found |= estimates({"accuracy_under_attack": low}, report.n)
         found["attack_success_rate"] = Estimate(report.attack_success_rate_bounds.high)
-    classes = report.by_class.values()
-    if len(classes) > 1:
-        worst = min(rates.accuracy_under_attack for rates in classes)
-        found["worst_class_under_attack"] = Estimate(worst)
+    if len(report.by_class) > 1:
+        found["worst_class_under_attack"] = Estimate(report.worst_class())
     return {**found, "mean_queries": Estimate(report.mean_queries)}
 
 

@@ -14,7 +14,9 @@ import pytest
 from rosearch.errors import DataError, EvaluationError, StorageError, StudyMismatchError
 from rosearch.evolve import Evolver
 from rosearch.evolve.claims import confirm
+from rosearch.evolve.confirmation import ConfirmationFile, ConfirmedRun
 from rosearch.evolve.executors import SerialExecutor
+from rosearch.evolve.records import Failure
 from rosearch.fitness import Fitness, rank_order
 from rosearch.space import templates
 from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, Log, Waits, synthetic
@@ -194,7 +196,7 @@ def test_a_confirmation_that_was_stopped_goes_on(tmp_path, search, stop):
     again = quiet(search, log, top=2, storage=file)
     assert figures(again) == figures(whole)
     assert len(log.lines()) == 6 + 1  # the interrupted one, twice
-    assert [p.name for p in file.parent.iterdir()] == ["confirm.json"]
+    assert {p.name for p in file.parent.iterdir()} <= {"confirm.json", ".confirm.json.lock"}
 
 
 def figures(confirmation):
@@ -209,11 +211,38 @@ def test_a_file_serves_larger_confirmations(tmp_path, search, log):
     assert figures(found) == figures(quiet(search, synthetic, top=2, seeds=[6, 7]))
 
 
-def test_failures_are_kept_in_the_file(tmp_path, search):
+def test_failures_are_kept_in_the_file_and_tried_again(tmp_path, search):
     file = tmp_path / "confirm.json"
     first = quiet(search, Sometimes({6}), top=1, seeds=[5, 6], storage=file)
-    again = quiet(search, Sometimes({}), top=1, seeds=[5, 6], storage=file)
-    assert again.candidates[0].failures == first.candidates[0].failures != ()
+    assert len(first.candidates[0].failures) == 1
+    assert [kind for _, kind in in_file(file)].count(None) == 1
+    again = quiet(search, Sometimes({5}), top=1, seeds=[5, 6], storage=file)  # only 6 is tried
+    assert again.candidates[0].failures == ()
+    assert figures(again) == figures(quiet(search, synthetic, top=1, seeds=[5, 6]))
+
+
+def test_what_fails_three_times_alike_at_first_ends_it(tmp_path, search):
+    file = tmp_path / "confirm.json"
+    with pytest.raises(EvaluationError, match="first 3 runs all failed with the same error"):
+        quiet(search, Sometimes({5, 6, 7, 8}), top=1, seeds=[5, 6, 7, 8], storage=file)
+    assert len(stored(file)) == 3
+    quiet(search, Sometimes({6, 7, 8}), top=1, seeds=[5], storage=file)
+    found = quiet(search, Sometimes({6, 7, 8}), top=1, seeds=[5, 6, 7, 8], storage=file)
+    assert len(found.candidates[0].failures) == 3  # one has gone well, so the cause is another
+
+
+def test_two_processes_may_add_to_one_file(tmp_path):
+    first, second = (ConfirmationFile(tmp_path / "confirm.json", {}) for _ in range(2))
+    first.add("a", ConfirmedRun(1, {"accuracy": 0.5}, None, 1.0))
+    failure = Failure("OSError", "full", "")
+    second.add("a", ConfirmedRun(1, {}, failure, 1.0))  # what went well stays
+    second.add("b", ConfirmedRun(1, {}, failure, 1.0))
+    first.add("b", ConfirmedRun(1, {"accuracy": 0.6}, None, 1.0))
+    second.add("a", ConfirmedRun(2, {"accuracy": 0.7}, None, 1.0))
+    found = ConfirmationFile(tmp_path / "confirm.json", {}).runs
+    assert {place: run.metrics["accuracy"] for place, run in found.items()} == {
+        ("a", 1): 0.5, ("b", 1): 0.6, ("a", 2): 0.7,
+    }  # fmt: skip
 
 
 def test_a_file_of_another_pipeline_is_refused(tmp_path, search):

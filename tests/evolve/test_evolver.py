@@ -431,3 +431,58 @@ def test_progress_can_be_shown_and_silenced(capfd):
     evolver().run(2, progress=True)
     evolver(strategy=RandomSearch()).run(2, progress=False)
     assert "candidate" not in capfd.readouterr().err  # too quick for a bar
+
+
+def named(genome, *, seed):
+    raise ValueError(f"bad genome {genome.key} with {seed}")
+
+
+def test_one_cause_is_known_by_its_line_not_by_its_text():
+    search = evolver(named)
+    with pytest.raises(EvaluationError, match="first 3 candidates all failed") as caught:
+        search.run(9, progress=False)
+    assert "another study=" in str(caught.value)
+    assert len(search.result.trials) == 3
+
+
+def test_sys_exit_is_the_failure_of_its_candidate():
+    result = evolver(every(3, lambda *_: sys.exit("cannot"))).run(6, progress=False)
+    failed = [t for t in result.trials if t.state == "failed"]
+    assert failed
+    assert {t.failure.kind for t in failed} == {"SystemExit"}
+    assert len(result.trials) == 6
+
+
+class Stray(Strategy):
+    """Proposes what it was given."""
+
+    def __init__(self, genome):
+        self._genome = genome
+
+    def propose(self, space, trials, *, number, rng):
+        return self._genome
+
+
+def test_a_strategy_has_to_stay_inside_the_space():
+    outside = SearchSpace(nodes=(12, 20), widths=(512,)).sample(seed=0)
+    with pytest.raises(SpaceError, match=outside.key):
+        evolver(strategy=Stray(outside)).run(3, progress=False)
+    with pytest.raises(TypeError, match="Stray proposed no Genome but None"):
+        evolver(strategy=Stray(None)).run(3, progress=False)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: evolver(overlap=2.5),
+        lambda: evolver(seed=1.9),
+        lambda: evolver(seed=None),
+        lambda: evolver(population=2.9),
+        lambda: evolver().run(2.5),
+        lambda: evolver().run("3"),
+        lambda: evolver().run(0),
+    ],
+)
+def test_numbers_that_are_none_are_refused(call):
+    with pytest.raises(ValueError, match="whole number"):
+        call()

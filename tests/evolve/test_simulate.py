@@ -456,3 +456,17 @@ def test_table_frame_and_picture(tmp_path):
         assert [text.get_text() for text in axes.get_legend().get_texts()] == [
             "slow", "fast", "best known",
         ]  # fmt: skip
+
+
+def nan_seconds(genome, *, seed):
+    return synthetic(genome, seed=seed) | {"seconds": math.nan}
+
+
+def unrelated(genome, sed):
+    return {}
+
+
+@pytest.mark.parametrize(("evaluate", "text"), [(nan_seconds, "got nan"), (unrelated, "'seed'")])
+def test_an_error_of_the_evaluation_is_told(evaluate, text):
+    with pytest.raises(EvaluationError, match=rf"(?s)same error.*{text}"):
+        compare({"r": RandomSearch()}, evaluate, SPACE, FITNESS, candidates=9, seeds=2, best=1.0)
