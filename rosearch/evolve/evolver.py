@@ -106,7 +106,7 @@ class Evolver:
         storage: str | BaseStorage | None = None,
         study: str = "rosearch",
         strategy: Strategy | str | None = None,
-        population: int = 16,
+        population: int = 10,
         seeds: Sequence[Genome] = (),
         seed: int = 0,
         overlap: int | None = None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rosearch.fitness import Score, rank_order
@@ -48,23 +50,56 @@ class SuccessiveHalving(Fidelity):
     several objectives, where the best third all lie on one front, those at its ends and those far
     from others go on.
 
+    A student that was hardly trained may break a constraint that it keeps in the end. So where more
+    than ``1 - lenience`` of the candidates break one at a rung, every second place is for the best
+    of the rest with the limits moved until a share of ``lenience`` keeps them.
+
     Args:
         reduction: One in so many goes on; 1 lets all go on.
+        lenience: From 0, where constraints count at each rung as they do in the end, to 1, where
+            they do not count for every second place.
+
+    Raises:
+        ValueError: ``reduction`` is below 1, or ``lenience`` outside its range.
     """
 
-    def __init__(self, reduction: int = 3) -> None:
+    def __init__(self, reduction: int = 3, *, lenience: float = 0.5) -> None:
         given: Any = reduction
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise ValueError(f"reduction is a whole number of at least 1, got {reduction!r}.")
+        if not 0 <= lenience <= 1:
+            raise ValueError(f"lenience is a share from 0 to 1, got {lenience!r}.")
         self.reduction = reduction
+        self.lenience = float(lenience)
 
     def goes_on(self, score: Score, others: Sequence[Score], *, rung: int) -> bool:
         """Whether ``score`` is among the best of ``others`` and itself."""
-        finished = len(others) + 1
-        if finished < self.reduction:
+        known = [score, *others]
+        if len(known) < self.reduction:
             return True
+        places = len(known) // self.reduction
         # Ties keep their order, so its own comes first: whoever is before it is better.
-        return rank_order([score, *others]).index(0) < finished // self.reduction
+        order = rank_order(known)
+        allowed = _violation_of(known, self.lenience)
+        if not allowed:
+            return order.index(0) < places
+        best = set(order[: places - places // 2])
+        if 0 in best:
+            return True
+        rest = [_moved(score, allowed) for place, score in enumerate(known) if place not in best]
+        return rank_order(rest).index(0) < places // 2
+
+
+def _violation_of(scores: Sequence[Score], share: float) -> float:
+    """The violation that a share of the scores, rounded up, does not exceed."""
+    count = math.ceil(share * len(scores))
+    return sorted(score.violation for score in scores)[count - 1] if count else 0.0
+
+
+def _moved(score: Score, allowed: float) -> Score:
+    """The score if violations up to ``allowed`` were none."""
+    violation = max(0.0, score.violation - allowed)
+    return replace(score, feasible=violation == 0, violation=violation)
 
 
 def rungs_of(evaluate: Callable[..., Any]) -> int:

@@ -49,18 +49,59 @@ def score(value, violation=0.0):
 scores = st.builds(score, st.integers(0, 6).map(float), st.sampled_from([0.0, 0.0, 0.0, 1.0, 2.0]))
 
 
+def beats(a, b):
+    if a.feasible != b.feasible:
+        return a.feasible
+    return a.violation < b.violation if not a.feasible else a.values > b.values
+
+
 @settings(deadline=None)
 @given(scores, st.lists(scores, max_size=20), st.integers(1, 5))
 def test_halving_agrees_with_counting_who_is_better(own, others, reduction):
-    def beats(a, b):
-        if a.feasible != b.feasible:
-            return a.feasible
-        return a.violation < b.violation if not a.feasible else a.values > b.values
-
     finished = len(others) + 1
     better = sum(beats(other, own) for other in others)
     expected = finished < reduction or better < finished // reduction
-    assert SuccessiveHalving(reduction).goes_on(own, others, rung=0) is expected
+    rule = SuccessiveHalving(reduction, lenience=0)
+    assert rule.goes_on(own, others, rung=0) is expected
+    feasible = sum(s.feasible for s in (own, *others))
+    if 2 * feasible >= finished:  # half of them keep the limits as they are
+        assert SuccessiveHalving(reduction).goes_on(own, others, rung=0) is expected
+
+
+@settings(deadline=None)
+@given(scores, st.lists(scores, max_size=20), st.integers(1, 5))
+def test_every_second_place_is_for_the_best_within_wider_limits(own, others, reduction):
+    rule = SuccessiveHalving(reduction)
+    together = [own, *others]
+    places = len(together) // reduction
+    order = sorted(range(len(together)), key=lambda i: sum(beats(s, together[i]) for s in together))
+    first = order[: places - places // 2]
+    limit = sorted(s.violation for s in together)[(len(together) + 1) // 2 - 1]
+    rest = [
+        score(together[i].values[0], max(0.0, together[i].violation - limit))
+        for i in range(len(together))
+        if i not in first
+    ]
+    if len(together) < reduction or 0 in first:
+        expected = True
+    else:
+        expected = sum(beats(s, rest[0]) for s in rest) < places // 2
+    assert rule.goes_on(own, others, rung=0) is expected
+
+
+def test_a_student_that_may_come_to_keep_a_limit_goes_on():
+    # Three of twelve keep the limit, and are bad else.
+    others = [score(1.0), score(2.0), score(3.0), *(score(4.0, 0.1 * k) for k in range(1, 9))]
+    near = score(9.0, 0.15)
+    assert SuccessiveHalving(3).goes_on(near, others, rung=0)
+    assert not SuccessiveHalving(3, lenience=0).goes_on(near, others, rung=0)
+    assert not SuccessiveHalving(3).goes_on(score(9.0, 0.9), others, rung=0)
+
+
+@pytest.mark.parametrize("lenience", [-0.1, 1.1, float("nan")])
+def test_lenience_is_a_share(lenience):
+    with pytest.raises(ValueError, match="share from 0 to 1"):
+        SuccessiveHalving(lenience=lenience)
 
 
 @given(st.permutations(range(9)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,25 +20,18 @@ from rosearch.evolve.strategies.gaussian import (
 from rosearch.evolve.strategies.ordering import maximised, same, scored
 from rosearch.space.encodings import Encoding, encoded, encoding
 
-_GROUPS = {
-    "size": 2.0,
-    "input": 3.0,
-    "output": 2.0,
-    "operator": 1.0,
-    "family": 1.0,
-    "setting": 0.3,
-    "node": 0.3,
-    "path": 0.5,
-}
-"""Groups of features by how much they are expected to matter: few describe the input, and it is one
-part of every student; many describe paths, and most are those of one student alone."""
+_GROUPS = ("size", "input", "output", "operator", "family", "setting", "node", "path")
+"""Groups of features. All count the same before there are observations."""
 
 _PLACES = {group: place for place, group in enumerate(_GROUPS)}
 
 _PRIOR = Hyperparameters(
-    tuple(float(np.log(w / sum(_GROUPS.values()))) for w in _GROUPS.values()),
-    linear=float(np.log(0.3)),
-    noise=float(np.log(0.2)),
+    (-math.log(len(_GROUPS)),) * len(_GROUPS),
+    # Most of what dozens of students say of others is how the fitness rises and falls with each
+    # feature; what only the smooth part knows does not reach far.
+    linear=math.log(10.0),
+    # Two trainings of one genome differ by about as much as genomes that are near each other.
+    noise=0.0,
 )
 _TOLERANCE = 1e-9
 """Violations below are rounding."""
@@ -72,7 +66,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Observations:
-    """One row for each rung that a trial has finished, and one for each failed trial."""
+    """One row a trial, of the highest rung that it has finished.
+
+    The rungs of a trial are one training: what was luck in one was luck in the other. As two
+    observations they would tell the model that there is little noise.
+    """
 
     encodings: list[Encoding]
     values: Array
@@ -96,24 +94,22 @@ class _Observations:
         reached = values[(rung == top) & np.array([score.feasible for _, _, score in rows])]
         broken = np.array([[score.violation] for _, _, score in rows])
         numbers = [trial.number for trial, _, _ in rows]
-        values = _shifted(values, numbers, rung, top)
-        moved = _shifted(broken, numbers, rung, top)[:, 0]
-        violations = _signed(moved)
-        # The last rung decides, not one at which a student was hardly trained.
-        last = {number: row for row, number in enumerate(numbers)}
-        feasible = moved[[last[number] for number in numbers]] <= _TOLERANCE
-        values = _without_infeasible(values, feasible, rung)
+        last = list({number: row for row, number in enumerate(numbers)}.values())
+        values = _shifted(values, numbers, rung, top)[last]
+        broken = _shifted(broken, numbers, rung, top)[last, 0]
+        values = _discounted(values, broken)
         middle, high = np.median(values, axis=0), values.max(axis=0)
         # Those that failed to learn anything would be most of the variance otherwise.
         values = np.maximum(values, middle - 2 * (high - middle))
+        violations = _signed(broken)
         failed = [trial for trial in trials if trial.state == "failed"]
         worst = np.tile(values.min(axis=0), (len(failed), 1))
         return cls(
-            [encoding(trial.genome) for trial, _, _ in rows]
+            [encoding(rows[row][0].genome) for row in last]
             + [encoding(trial.genome) for trial in failed],
             np.concatenate([values, worst]),
             np.concatenate([violations, np.full(len(failed), violations.max())]),
-            np.concatenate([top - rung, np.zeros(len(failed), dtype=np.int64)]),
+            np.concatenate([top - rung[last], np.zeros(len(failed), dtype=np.int64)]),
             reached,
         )
 
@@ -136,11 +132,14 @@ class Predictor:
     """A Gaussian process of the finished trials.
 
     Failed trials count as the worst seen, so that what cannot be trained is not proposed again and
-    again, and infeasible ones as the worst feasible one: what they reach may mean nothing, as the
-    robustness of a student that gives one answer to everything. Objectives and violations of a
-    lower rung are moved by the mean difference of those trials that have both, and then count as
-    observations of a related function: the covariance of two rungs is smaller by a fifth for every
-    rung between them. Of more than 250 trials the best and the latest 125 count.
+    again. Infeasible ones lose what they are better than the worst feasible one, in proportion to
+    their violation, and all of it from the median of the violations on: what they reach may mean
+    nothing, as the robustness of a student that gives one answer to everything.
+
+    A trial counts at the highest rung that it has finished. If others went on from there, its
+    objectives and its violation are moved by the mean difference of those trials that have both,
+    and are observations of a related function: the covariance of two rungs is smaller by a fifth
+    for every rung between them. Of more than 250 trials the best and the latest 125 count.
 
     What it computed is kept for the next call with the very same records; it changes no result.
     """
@@ -231,16 +230,17 @@ def _shifted(values: Array, numbers: list[int], rung: npt.NDArray[np.int64], top
     return shifted
 
 
-def _without_infeasible(
-    values: Array, good: npt.NDArray[np.bool_], rung: npt.NDArray[np.int64]
-) -> Array:
-    """Objectives, those of infeasible trials the lowest of a feasible one at the same rung."""
-    mended: Array = values.copy()
-    for place in np.unique(rung):
-        there = rung == place
-        if (there & good).any():
-            mended[there & ~good] = values[there & good].min(axis=0)
-    return mended
+def _discounted(values: Array, broken: Array) -> Array:
+    """Objectives, of which the infeasible lose the more the farther they are outside.
+
+    From as far as the median of the infeasible on nothing is left but the lowest of a feasible one.
+    """
+    good = broken <= _TOLERANCE
+    if good.all() or not good.any():
+        return values
+    least = values[good].min(axis=0)
+    left = np.clip(1 - broken / np.median(broken[~good]), 0, 1)[:, None]
+    return np.where(good[:, None], values, least + left * np.maximum(values - least, 0))
 
 
 def _below_zero(mean: Array, deviation: Array) -> Array:

@@ -58,7 +58,7 @@ class SurrogateEvolution(Strategy):
     def __init__(
         self,
         *,
-        initial: int = 16,
+        initial: int = 10,
         pool: int = 200,
         parents: int = 10,
         samples: float = 0.3,
