@@ -278,12 +278,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``gpu`` or ``postgres`` are skipped where there is none."""
+    """Tests marked ``gpu``, ``postgres`` or ``mysql`` are skipped where there is none."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and "cuda" not in _devices():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
-    if not os.environ.get("ROSEARCH_TEST_POSTGRES"):
-        for item in items:
-            if item.get_closest_marker("postgres"):
-                item.add_marker(pytest.mark.skip(reason="needs .ci/postgres or a database's URL"))
+    for server, script in {"postgres": "postgres", "mysql": "mariadb"}.items():
+        if not os.environ.get(f"ROSEARCH_TEST_{server.upper()}"):
+            for item in items:
+                if item.get_closest_marker(server):
+                    reason = f"needs .ci/{script} or a database's URL"
+                    item.add_marker(pytest.mark.skip(reason=reason))

@@ -146,11 +146,14 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many candidates to evaluate at a time; of a cluster, what it can do at the moment."""
+        """How many candidates to evaluate at a time; of a cluster, what it can do at the moment.
+
+        A Dask cluster that adapts has as many as it may grow to, for it grows by what waits.
+        """
         if self._fixed is not None:
             return self._fixed
         if self._dask is not None:
-            return max(1, int(sum(self._dask.nthreads().values())))
+            return _dask_capacity(self._dask)
         if isinstance(self.executor, RayExecutor):
             return self.executor.capacity()
         # Not part of the Executor interface, but both of Python's own pools have it.
@@ -242,6 +245,18 @@ def _dask_client(executor: Executor) -> Any:
     """The client behind ``Client.get_executor()``; ``None`` for another executor."""
     is_dask = type(executor).__module__.partition(".")[0] == "distributed"
     return getattr(executor, "_client", None) if is_dask else None
+
+
+def _dask_capacity(client: Any) -> int:
+    """Threads of a client's workers, or what an adaptive cluster may come to have of them."""
+    threads: list[int] = list(client.nthreads().values())
+    now = max(1, sum(threads))
+    adaptive = getattr(client.cluster, "_adaptive", None)
+    if adaptive is None or adaptive.periodic_callback is None:  # never begun, or stopped
+        return now
+    if not math.isfinite(adaptive.maximum):
+        return now + 1
+    return max(now, int(adaptive.maximum) * max(threads, default=1))
 
 
 def _positive(workers: int) -> int:

@@ -30,6 +30,12 @@ _TABLES = {"studies", "trials", "version_info"}
 _PARAMETER_COLUMNS = {"param_id", "trial_id", "param_name", "param_value", "distribution_json"}
 _KNOWN: WeakKeyDictionary[Engine, bool] = WeakKeyDictionary()
 """Whether the database has that table; asked once."""
+_DRIVERS = {
+    "postgresql": ("postgresql", "psycopg"),
+    "postgres": ("postgresql", "psycopg"),
+    "mysql": ("mysql", "pymysql"),
+}
+"""Database and driver of rosearch's extra, by what a URL begins with."""
 _RETRIES = 5
 _LOCK_SECONDS = 60.0
 """How long to wait for a database that another process is writing to; SQLite's own is 5."""
@@ -239,13 +245,15 @@ def _database(url: str) -> BaseStorage:
 
 
 def _with_driver(url: str) -> str:
-    """``url``; of PostgreSQL without a driver, with the one of rosearch's extra where it is there.
+    """``url``; without a driver, with the one of rosearch's extra where it is there.
 
-    SQLAlchemy's own choice has changed from psycopg2 to psycopg.
+    SQLAlchemy's own choice for PostgreSQL has changed from psycopg2 to psycopg; for MySQL it is one
+    that has to be compiled.
     """
     scheme, separator, rest = url.partition("://")
-    if scheme in ("postgresql", "postgres") and find_spec("psycopg"):
-        scheme = "postgresql+psycopg"
+    database, driver = _DRIVERS.get(scheme, (scheme, ""))
+    if driver and find_spec(driver):
+        scheme = f"{database}+{driver}"
     return scheme + separator + rest
 
 
@@ -282,7 +290,7 @@ def _explain(url: str, error: Exception) -> str:
     if isinstance(error, ImportError):
         advice = (
             f"Install the database driver that the URL asks for ({text}); for PostgreSQL: "
-            f"pip install 'rosearch[postgresql]'."
+            f"pip install 'rosearch[postgresql]', for MySQL: pip install 'rosearch[mysql]'."
         )
     elif name == "NoSuchModuleError":
         advice = f"SQLAlchemy knows no such database. A storage is {_EXAMPLES}."

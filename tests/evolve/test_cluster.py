@@ -27,6 +27,12 @@ def process_id(genome, *, seed):
     return {**synthetic(genome, seed=seed), "process": os.getpid()}
 
 
+def slow_process_id(genome, *, seed):
+    """Slow enough that a cluster which grows has something to do for its new workers."""
+    time.sleep(1)
+    return process_id(genome, seed=seed)
+
+
 @pytest.fixture(scope="module")
 def with_tests():
     """Workers can import this package of tests."""
@@ -93,6 +99,31 @@ def test_a_cluster_tells_how_many_candidates_it_takes(dask, ray):
     assert RayExecutor(num_cpus=0.5).capacity() == 4
     assert RayExecutor(num_cpus=2).capacity() == 1
     assert RayExecutor(num_gpus=0.25, workers=8).capacity() == 8
+
+
+def test_an_adaptive_cluster_grows(with_tests):
+    distributed = pytest.importorskip("distributed")
+    from rosearch.evolve.executors import Workers
+
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, dashboard_address=None, memory_limit=0
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor = client.get_executor()
+        assert Workers(synthetic, executor).count == 1
+        cluster.adapt(minimum=0, interval="50ms")  # there is no maximum
+        assert Workers(synthetic, executor).count == 2
+        cluster.adapt(minimum=0, maximum=3, interval="50ms", target_duration="100ms")
+        assert Workers(synthetic, executor).count == 3
+        assert Workers(synthetic, executor, workers=1).count == 1
+        result = evolver(slow_process_id, overlap=3).run(9, executor=executor, progress=False)
+        cluster.adapt().stop()
+        assert Workers(synthetic, executor).count == max(1, sum(client.nthreads().values()))
+    serial = evolver(overlap=3).run(9, progress=False)
+    assert [t.key for t in result.trials] == [t.key for t in serial.trials]
+    assert len({t.metrics["process"] for t in result.trials}) > 1
 
 
 def test_workers_that_come_late_and_have_two_threads_use_processes(with_tests):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
 
 import optuna
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, inspect, make_url, text
 
 import rosearch as rs
 from rosearch.errors import EvaluationError, RegistryError, StorageError
 from rosearch.fitness import Fitness, fitness_terms
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
+from tests.evolve.servers import SERVERS, server_url
 
 
 def made(url, fitness=FITNESS, study="films"):
@@ -103,15 +103,22 @@ def test_a_study_reads_after_its_writer_was_killed(url, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.postgres
-def test_a_server_without_studies_stays_without():
-    """Needs a database, as the tests of storages do, of which it uses a schema of its own."""
-    server = os.environ["ROSEARCH_TEST_POSTGRES"]
-    engine = create_engine(server.replace("postgresql:", "postgresql+psycopg:"))
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_without_studies_stays_without(name):
+    """In a schema of its own; MySQL's word for a schema is database."""
+    driver, where = {
+        "postgres": ("postgresql+psycopg", "?options=-csearch_path%3Dreading"),
+        "mysql": ("mysql+pymysql", "reading"),
+    }[name]
+    server = make_url(server_url(name)).set(drivername=driver)
+    engine = create_engine(server)
     with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA IF EXISTS reading CASCADE"))
+        connection.execute(
+            text("DROP SCHEMA IF EXISTS reading" + (" CASCADE" if name == "postgres" else ""))
+        )
         connection.execute(text("CREATE SCHEMA reading"))
-    url = f"{server}?options=-csearch_path%3Dreading"
+    given = server_url(name)
+    url = given + where if name == "postgres" else given.rpartition("/")[0] + "/" + where
     with pytest.raises(StorageError, match="holds no studies of Optuna"):
         rs.load_search(url)
     assert inspect(engine).get_table_names("reading") == []

@@ -1,8 +1,4 @@
-"""Two processes on one study, and kill -9, on each kind of storage that machines can share.
-
-The tests with PostgreSQL need an empty database, whose URL is in ``ROSEARCH_TEST_POSTGRES``;
-``.ci/postgres COMMAND`` starts a server for a command.
-"""
+"""Two processes on one study, and kill -9, on each kind of storage that machines can share."""
 
 from __future__ import annotations
 
@@ -18,11 +14,11 @@ import pytest
 from rosearch.evolve import Evolver
 from rosearch.seeding import generator
 from tests.evolve.evaluations import FITNESS, SPACE, Log, slow, synthetic
+from tests.evolve.servers import SERVERS, server_url
 from tests.evolve.test_resume import sequence
 
 ROOT = Path(__file__).parents[2]
 CANDIDATES = 16
-POSTGRES = os.environ.get("ROSEARCH_TEST_POSTGRES")
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,14 +26,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "journal", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["sqlite", "journal", *SERVERS])
 def place(request, tmp_path):
     """URL of a storage and the name of a study that is not there."""
     url = {
         "sqlite": f"sqlite:///{tmp_path}/search.db",
         "journal": f"journal:///{tmp_path}/search.log",
-        "postgres": POSTGRES,
-    }[request.param]
+    }.get(request.param) or server_url(request.param)
     return url, f"{tmp_path.parent.name} {tmp_path.name}"  # a database outlives a run of the tests
 
 
