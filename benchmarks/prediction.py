@@ -1,12 +1,13 @@
 """How well the surrogate's model ranks genomes that it has not seen.
 
 From the table of rosearch.evolve.tabular, some random samples are given to the model as finished
-trials, with both rungs; it predicts the fitness of all other feasible genomes. Prints Spearman's
+trials: all with both rungs, or, with --stopped, two thirds of them with the lower one alone, as
+after successive halving. It predicts the fitness of all other feasible genomes. Prints Spearman's
 rank correlation with the measured fitness, means over draws: among samples and their mutants, and
 among genomes that a search had chosen, which the model must extrapolate to. Both apart, because the
 chosen ones are larger and better, so that over all of them counting nodes would rank well.
 
-    python benchmarks/prediction.py
+    python benchmarks/prediction.py [--stopped]
 """
 
 from __future__ import annotations
@@ -48,26 +49,41 @@ def main() -> None:
     table = load() if options.table is None else Table.read(options.table)
     print("fitness; then for each number of trials: samples and mutants, searched")
     for name, fitness in FITNESSES.items():
-        found = [ranked(table, fitness, trials, options.draws) for trials in TRIALS]
+        found = [
+            ranked(table, fitness, trials, options.draws, stopped=options.stopped)
+            for trials in TRIALS
+        ]
         shown = "  ".join(f"{k}: {a:.2f} {b:.2f}" for k, (a, b) in zip(TRIALS, found, strict=True))
         print(f"{name:32} {shown}", flush=True)
 
 
-def ranked(table: Table, fitness: rs.Fitness, trials: int, draws: int) -> tuple[float, float]:
+def ranked(
+    table: Table, fitness: rs.Fitness, trials: int, draws: int, *, stopped: bool = False
+) -> tuple[float, float]:
     """Mean rank correlations after some trials: samples and mutants, genomes of a search."""
     searched = np.array([source == "searched" for source in table.made["sources"]])
     scores = [[fitness.score(row) for row in rung] for rung in table.rungs]
     feasible = np.array([score.feasible for score in scores[-1]])
     measured = np.array([score.values[0] for score in scores[-1]])
+    rank = np.argsort(rs.fitness.rank_order(scores[0]))  # at the lower rung
 
-    def record(number: int, place: int) -> TrialRecord:
+    def record(number: int, place: int, rungs: int) -> TrialRecord:
         genome = table.genomes[place]
-        rows = tuple(rung[place] for rung in table.rungs)
-        of = tuple(rung[place] for rung in scores)
+        rows = tuple(rung[place] for rung in table.rungs[:rungs])
+        of = tuple(rung[place] for rung in scores[:rungs])
+        state = "complete" if rungs == len(table.rungs) else "stopped"
         return TrialRecord(
-            number, genome, genome.key, 0, "complete", rows[-1], of[-1], None, None,
+            number, genome, genome.key, 0, state, rows[-1], of[-1], None, None,
             rung=len(of) - 1, rungs=rows, scores=of,
         )  # fmt: skip
+
+    def finished(chosen: npt.NDArray[np.int64]) -> list[TrialRecord]:
+        order = sorted(chosen, key=lambda place: rank[place])
+        whole = set(order if not stopped else order[: len(order) // 3])
+        return [
+            record(number, int(place), len(table.rungs) if place in whole else 1)
+            for number, place in enumerate(chosen)
+        ]
 
     def correlation(expected: npt.NDArray[np.float64], of: npt.NDArray[np.int64]) -> float:
         return float(spearmanr(expected, measured[of]).statistic)
@@ -75,7 +91,7 @@ def ranked(table: Table, fitness: rs.Fitness, trials: int, draws: int) -> tuple[
     found = []
     for draw in range(draws):
         chosen = np.random.default_rng(draw).permutation(table.samples)[:trials]
-        known = [record(number, int(place)) for number, place in enumerate(chosen)]
+        known = finished(chosen)
         feasible_rest = feasible.copy()
         feasible_rest[chosen] = False
         row = []
@@ -93,6 +109,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--table", help="file of a table; default: the package's")
     parser.add_argument("--draws", type=int, default=20, help="choices of trials")
+    parser.add_argument("--stopped", action="store_true", help="two thirds after the lower rung")
     return parser.parse_args()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rosearch.evolve.strategies.variation import check_share, check_size
 from rosearch.fitness import Score, rank_order
 
 
@@ -52,7 +53,9 @@ class SuccessiveHalving(Fidelity):
 
     A student that was hardly trained may break a constraint that it keeps in the end. So where more
     than ``1 - lenience`` of the candidates break one at a rung, every second place is for the best
-    of the rest with the limits moved until a share of ``lenience`` keeps them.
+    of the rest with the limits moved until a share of ``lenience`` keeps them. That suits limits
+    on what training changes, such as the accuracy; what is known before is best refused before,
+    as :class:`~rosearch.Pipeline` does.
 
     Args:
         reduction: One in so many goes on; 1 lets all go on.
@@ -64,13 +67,8 @@ class SuccessiveHalving(Fidelity):
     """
 
     def __init__(self, reduction: int = 3, *, lenience: float = 0.5) -> None:
-        given: Any = reduction
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-            raise ValueError(f"reduction is a whole number of at least 1, got {reduction!r}.")
-        if not 0 <= lenience <= 1:
-            raise ValueError(f"lenience is a share from 0 to 1, got {lenience!r}.")
-        self.reduction = reduction
-        self.lenience = float(lenience)
+        self.reduction = check_size("reduction", reduction, 1)
+        self.lenience = check_share("lenience", lenience)
 
     def goes_on(self, score: Score, others: Sequence[Score], *, rung: int) -> bool:
         """Whether ``score`` is among the best of ``others`` and itself."""
@@ -92,7 +90,7 @@ class SuccessiveHalving(Fidelity):
 
 def _violation_of(scores: Sequence[Score], share: float) -> float:
     """The violation that a share of the scores, rounded up, does not exceed."""
-    count = math.ceil(share * len(scores))
+    count = math.ceil(share * len(scores) - 1e-9)  # 0.07 of 100 are 7
     return sorted(score.violation for score in scores)[count - 1] if count else 0.0
 
 

@@ -55,9 +55,7 @@ class Features:
         self._members = [np.flatnonzero(groups == group) for group in range(count)]
         self._middle = matrix.mean(axis=0)
         centred = matrix - self._middle
-        norms = [float((centred[:, m] ** 2).sum(axis=1).mean()) for m in self._members]
-        # A group in which all rows are equal says nothing.
-        self._scale = [1 / np.sqrt(norm) if norm > 1e-12 else 0.0 for norm in norms]
+        self._scale = [_scale(centred[:, m], matrix[:, m]) for m in self._members]
         self.rows = self.blocks(matrix)
 
     def blocks(self, matrix: Array) -> list[Array]:
@@ -69,6 +67,19 @@ class Features:
         """Sums of squares by group, shape ``(rows, groups)``, as if of scaled features."""
         result: Array = squares * np.square(self._scale)
         return result
+
+
+def _scale(centred: Array, given: Array) -> float:
+    """What makes the mean square of a group's rows 1.
+
+    Rows that are all equal tell no distance. Their own length is one then, and 1 where they are 0,
+    so that a row that differs from all of them is not taken to be the same.
+    """
+    for rows in (centred, given):
+        norm = float((rows**2).sum(axis=1).mean())
+        if norm > 1e-12:
+            return 1 / math.sqrt(norm)
+    return 1.0
 
 
 def products(a: list[Array], b: list[Array]) -> tuple[Array, Array]:

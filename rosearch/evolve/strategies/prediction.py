@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from rosearch.evolve.records import TrialRecord, comparable
 from rosearch.evolve.strategies.gaussian import (
@@ -17,8 +16,9 @@ from rosearch.evolve.strategies.gaussian import (
     Hyperparameters,
     cumulative,
 )
-from rosearch.evolve.strategies.ordering import maximised, same, scored
-from rosearch.space.encodings import Encoding, encoded, encoding
+from rosearch.evolve.strategies.observations import Observations
+from rosearch.evolve.strategies.ordering import same, scored
+from rosearch.space.encodings import Encoding, encoded
 
 _GROUPS = ("size", "input", "output", "operator", "family", "setting", "node", "path")
 """Groups of features. All count the same before there are observations."""
@@ -33,8 +33,6 @@ _PRIOR = Hyperparameters(
     # Two trainings of one genome differ by about as much as genomes that are near each other.
     noise=0.0,
 )
-_TOLERANCE = 1e-9
-"""Violations below are rounding."""
 _RELATION = 0.8
 """Correlation of a rung with the next."""
 _REFIT = 10
@@ -51,7 +49,8 @@ class Prediction:
         mean: Objectives, larger is better, shape ``(genomes, objectives)``.
         deviation: Their standard deviations.
         feasible: Probability that a genome keeps all constraints, shape ``(genomes,)``.
-        reached: Objectives of the feasible trials at that rung, shape ``(trials, objectives)``.
+        reached: Objectives of the feasible trials at that rung, or, where there are none, what
+            those below it are expected to reach; shape ``(trials, objectives)``.
         low: Lowest objectives of the observations, shape ``(objectives,)``.
         high: Highest ones.
     """
@@ -64,82 +63,12 @@ class Prediction:
     high: Array
 
 
-@dataclass(frozen=True)
-class _Observations:
-    """One row a trial, of the highest rung that it has finished.
-
-    The rungs of a trial are one training: what was luck in one was luck in the other. As two
-    observations they would tell the model that there is little noise.
-    """
-
-    encodings: list[Encoding]
-    values: Array
-    violations: Array
-    below: npt.NDArray[np.int64]
-    """How many rungs each is below the highest."""
-    reached: Array
-    """Values of the feasible trials at the highest rung."""
-
-    @classmethod
-    def of(cls, trials: Sequence[TrialRecord]) -> _Observations:
-        rows = [
-            (trial, rung, score)
-            for trial in trials
-            if trial.score is not None
-            for rung, score in enumerate(trial.scores or (trial.score,))
-        ]
-        rung = np.array([r for _, r, _ in rows])
-        values = maximised([score for _, _, score in rows])
-        top = int(rung.max())
-        reached = values[(rung == top) & np.array([score.feasible for _, _, score in rows])]
-        broken = np.array([[score.violation] for _, _, score in rows])
-        numbers = [trial.number for trial, _, _ in rows]
-        last = list({number: row for row, number in enumerate(numbers)}.values())
-        values = _shifted(values, numbers, rung, top)[last]
-        broken = _shifted(broken, numbers, rung, top)[last, 0]
-        values = _discounted(values, broken)
-        middle, high = np.median(values, axis=0), values.max(axis=0)
-        # Those that failed to learn anything would be most of the variance otherwise.
-        values = np.maximum(values, middle - 2 * (high - middle))
-        violations = _signed(broken)
-        failed = [trial for trial in trials if trial.state == "failed"]
-        worst = np.tile(values.min(axis=0), (len(failed), 1))
-        return cls(
-            [encoding(rows[row][0].genome) for row in last]
-            + [encoding(trial.genome) for trial in failed],
-            np.concatenate([values, worst]),
-            np.concatenate([violations, np.full(len(failed), violations.max())]),
-            np.concatenate([top - rung[last], np.zeros(len(failed), dtype=np.int64)]),
-            reached,
-        )
-
-    def process(self, values: Hyperparameters | None) -> tuple[GaussianProcess, tuple[str, ...]]:
-        """The model, and the names of the features that it knows."""
-        matrix, names = encoded(self.encodings)
-        groups = np.array([_group(name) for name in names])
-        apart = np.abs(self.below[:, None] - self.below[None, :])
-        process = GaussianProcess(
-            Features(matrix, groups, len(_GROUPS)),
-            np.column_stack([self.values, self.violations]),
-            prior=_PRIOR,
-            between=np.power(_RELATION, apart) if apart.any() else None,
-            values=values,
-        )
-        return process, names
-
-
 class Predictor:
     """A Gaussian process of the finished trials.
 
-    Failed trials count as the worst seen, so that what cannot be trained is not proposed again and
-    again. Infeasible ones lose what they are better than the worst feasible one, in proportion to
-    their violation, and all of it from the median of the violations on: what they reach may mean
-    nothing, as the robustness of a student that gives one answer to everything.
-
-    A trial counts at the highest rung that it has finished. If others went on from there, its
-    objectives and its violation are moved by the mean difference of those trials that have both,
-    and are observations of a related function: the covariance of two rungs is smaller by a fifth
-    for every rung between them. Of more than 250 trials the best and the latest 125 count.
+    :class:`~rosearch.evolve.strategies.observations.Observations` says what it takes of each trial.
+    Trials of two rungs are observations of related functions: their covariance is smaller by a
+    fifth for every rung between them. Of more than 250 trials the best and the latest 125 count.
 
     What it computed is kept for the next call with the very same records; it changes no result.
     """
@@ -147,7 +76,7 @@ class Predictor:
     def __init__(self) -> None:
         self._seen: list[TrialRecord] = []
         self._fitted: tuple[list[TrialRecord], Hyperparameters] | None = None
-        self._model: tuple[_Observations, GaussianProcess, tuple[str, ...]] | None = None
+        self._model: tuple[Observations, GaussianProcess, tuple[str, ...]] | None = None
 
     def predict(self, trials: Sequence[TrialRecord], encodings: Sequence[Encoding]) -> Prediction:
         """What is expected of the genomes with these encodings.
@@ -155,6 +84,9 @@ class Predictor:
         Args:
             trials: Finished trials in order of their numbers, two of them with a score.
             encodings: One a genome.
+
+        Raises:
+            ValueError: None of the trials has a score.
         """
         found, process, names = self._known(list(trials))
         matrix, _ = encoded(encodings, names)
@@ -174,10 +106,10 @@ class Predictor:
 
     def _known(
         self, trials: list[TrialRecord]
-    ) -> tuple[_Observations, GaussianProcess, tuple[str, ...]]:
+    ) -> tuple[Observations, GaussianProcess, tuple[str, ...]]:
         if self._model is None or not same(self._seen, trials):
-            found = _Observations.of(_window(trials))
-            self._model = (found, *found.process(self._hyperparameters(trials)))
+            found = Observations.of(_window(trials))
+            self._model = (found, *_process(found, self._hyperparameters(trials)))
             self._seen = trials
         return self._model
 
@@ -186,9 +118,26 @@ class Predictor:
         if len(scored(first)) < 2:  # so many have failed
             return _PRIOR
         if self._fitted is None or not same(self._fitted[0], first):
-            process, _ = _Observations.of(_window(first)).process(None)
+            process, _ = _process(Observations.of(_window(first)), None)
             self._fitted = first, process.values
         return self._fitted[1]
+
+
+def _process(
+    found: Observations, values: Hyperparameters | None
+) -> tuple[GaussianProcess, tuple[str, ...]]:
+    """The model, and the names of the features that it knows."""
+    matrix, names = encoded(found.encodings)
+    groups = np.array([_group(name) for name in names])
+    apart = np.abs(found.below[:, None] - found.below[None, :])
+    process = GaussianProcess(
+        Features(matrix, groups, len(_GROUPS)),
+        np.column_stack([found.values, found.violations]),
+        prior=_PRIOR,
+        between=np.power(_RELATION, apart) if apart.any() else None,
+        values=values,
+    )
+    return process, names
 
 
 def _group(name: str) -> int:
@@ -217,41 +166,7 @@ def _window(trials: list[TrialRecord]) -> list[TrialRecord]:
     return [trial for trial in trials if trial.number in kept]
 
 
-def _shifted(values: Array, numbers: list[int], rung: npt.NDArray[np.int64], top: int) -> Array:
-    """Scores of lower rungs, moved to where those of the highest are."""
-    shifted: Array = values.copy()
-    last = {number: row for row, number in enumerate(numbers) if rung[row] == top}
-    for below in range(top):
-        rows = np.flatnonzero(rung == below)
-        pairs = [(last[numbers[row]], row) for row in rows if numbers[row] in last]
-        if pairs:
-            above, under = map(list, zip(*pairs, strict=True))
-            shifted[rows] += (values[above] - values[under]).mean(axis=0)
-    return shifted
-
-
-def _discounted(values: Array, broken: Array) -> Array:
-    """Objectives, of which the infeasible lose the more the farther they are outside.
-
-    From as far as the median of the infeasible on nothing is left but the lowest of a feasible one.
-    """
-    good = broken <= _TOLERANCE
-    if good.all() or not good.any():
-        return values
-    least = values[good].min(axis=0)
-    left = np.clip(1 - broken / np.median(broken[~good]), 0, 1)[:, None]
-    return np.where(good[:, None], values, least + left * np.maximum(values - least, 0))
-
-
 def _below_zero(mean: Array, deviation: Array) -> Array:
     """Probabilities that normally distributed numbers are below 0."""
     z = -mean / np.maximum(deviation, 1e-12)
     return cumulative(z)
-
-
-def _signed(violations: Array) -> Array:
-    """Violations, with a value below 0 for the feasible that sets them as far off as most."""
-    broken = violations > _TOLERANCE
-    if not broken.any():
-        return np.zeros_like(violations)
-    return np.where(broken, violations, -np.median(violations[broken]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -13,7 +12,7 @@ from rosearch.evolve.strategies.base import Strategy, registry
 from rosearch.evolve.strategies.gaussian import Array, cumulative
 from rosearch.evolve.strategies.ordering import scored
 from rosearch.evolve.strategies.prediction import Prediction, Predictor
-from rosearch.evolve.strategies.variation import check_share, check_size
+from rosearch.evolve.strategies.variation import check_number, check_share, check_size
 from rosearch.space import Genome, SearchSpace
 from rosearch.space.encodings import encoding
 
@@ -42,8 +41,8 @@ class SurrogateEvolution(Strategy):
       next.
     - With several objectives each has a model, and they are weighed at random for each proposal:
       the augmented Chebyshev scalarisation of ParEGO (Knowles 2006).
-    - Scores of all rungs are observations, and failed trials count as the worst seen: see
-      :class:`~rosearch.evolve.strategies.prediction.Predictor`.
+    - A trial is one observation, of its highest rung, and failed ones count as the worst seen: see
+      :class:`~rosearch.evolve.strategies.observations.Observations`.
 
     Args:
         initial: Candidates before the model is asked; at least 2.
@@ -70,9 +69,7 @@ class SurrogateEvolution(Strategy):
         self.parents = check_size("parents", parents, 1)
         self.samples = check_share("samples", samples)
         self.crossover = check_share("crossover", crossover)
-        if not 0 <= exploration < math.inf:
-            raise ValueError(f"exploration is a finite number of at least 0, got {exploration}.")
-        self.exploration = float(exploration)
+        self.exploration = check_number("exploration", exploration, 0.0)
         self._predictor = Predictor()
 
     def propose(
@@ -127,16 +124,20 @@ class SurrogateEvolution(Strategy):
         deviation = self.exploration * prediction.deviation
         if prediction.mean.shape[1] == 1:
             mean, best = prediction.mean[:, 0], prediction.reached.max(initial=-np.inf)
+            low = prediction.low[0]
             better = improvement(mean - best, deviation[:, 0])
         else:
             weighed = chebyshev(prediction, rng.dirichlet(np.ones(prediction.mean.shape[1])))
             mean, best = weighed(prediction.mean), weighed(prediction.reached).max(initial=-np.inf)
+            low = weighed(prediction.low)
             draws = rng.standard_normal((_DRAWS, 1, prediction.mean.shape[1]))
             samples = weighed(prediction.mean + deviation * draws)
             better = np.maximum(samples - best, 0.0).mean(axis=0)
         # As long as nothing is feasible there is nothing to improve on.
         worth = prediction.feasible * (better if len(prediction.reached) else 1.0)
-        order: list[int] = np.lexsort((-mean, -worth)).tolist()
+        # Where nothing is expected to be better, what is good is next, among the feasible still.
+        good = prediction.feasible * np.maximum(mean - low, 0.0)
+        order: list[int] = np.lexsort((-mean, -good, -worth)).tolist()
         return order
 
 

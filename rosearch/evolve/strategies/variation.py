@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from operator import index
-from typing import SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -22,15 +23,27 @@ def check_size(name: str, value: object, least: int) -> int:
     return index(value)
 
 
-def check_share(name: str, value: float) -> float:
+def check_number(name: str, value: Any, least: float, most: float = math.inf) -> float:
+    """``value`` as a float.
+
+    Raises:
+        ValueError: It is no finite number, or outside its range.
+    """
+    if not isinstance(value, bool) and isinstance(value, SupportsFloat):
+        number = float(value)
+        if math.isfinite(number) and least <= number <= most:
+            return number
+    expected = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+    raise ValueError(f"{name} is a finite number {expected}, got {value!r}.")
+
+
+def check_share(name: str, value: Any) -> float:
     """``value`` as a float.
 
     Raises:
         ValueError: It is not from 0 to 1.
     """
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is a share from 0 to 1, got {value}.")
-    return float(value)
+    return check_number(name, value, 0.0, 1.0)
 
 
 def child(
