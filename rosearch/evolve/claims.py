@@ -7,6 +7,7 @@ evaluated afresh, several times each, on text that the search has not seen.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,12 +21,14 @@ from tqdm.auto import tqdm
 from rosearch.errors import DataError, EvaluationError, RosearchError
 from rosearch.evolve.confirmation import Confirmation, ConfirmationFile, Confirmed, ConfirmedRun
 from rosearch.evolve.executors import Workers
+from rosearch.evolve.fidelity import in_full
+from rosearch.evolve.hopeless import Streaks
 from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.processes import Outcome, WorkerStartError, lost
 from rosearch.evolve.records import Candidate, Failure, TrialRecord
 from rosearch.evolve.result import SearchResult
-from rosearch.evolve.runner import is_hopeless
 from rosearch.evolve.settings import describe, plain
+from rosearch.evolve.strategies.variation import check_seeds, check_size
 from rosearch.fitness import Fitness, rank_order
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
@@ -44,6 +47,7 @@ def confirm(
     seed: int = 0,
     storage: str | os.PathLike[str] | None = None,
     executor: Executor | int | None = None,
+    time_limit: float | None = None,
     progress: bool = True,
 ) -> Confirmation:
     """Evaluate the best candidates of a search again, and say how sure their figures are.
@@ -56,7 +60,9 @@ def confirm(
     Args:
         search: What ``Evolver.run`` or ``load_search`` gave.
         pipeline: A :class:`~rosearch.Pipeline` whose attacker reads text that the search has
-            not seen, or any callable ``evaluate(genome, *, seed)`` that returns numbers by name.
+            not seen, or any callable ``evaluate(genome, *, seed)`` that returns numbers by name;
+            one with rungs is evaluated in full. A metric that the search's fitness reads must be
+            finite, as in the search.
             Its ``accuracy`` is measured on the distiller's dev examples: give it others
             than the search's for an accuracy that was not selected for.
         top: How many candidates: the best by the search's fitness; of a Pareto fitness by rank and
@@ -69,6 +75,8 @@ def confirm(
             again. Several processes may add to one file.
         executor: ``None`` evaluates here, one after the other; a number in so many processes; or
             any :class:`concurrent.futures.Executor`, which stays yours.
+        time_limit: Seconds for one evaluation. One that takes longer fails with the kind
+            ``"TimeLimit"``, as in :meth:`Evolver.run`.
         progress: Whether to show a bar after two seconds.
 
     Returns:
@@ -79,7 +87,8 @@ def confirm(
             attacked, as far as the settings of both tell: they name a data set by its content, so
             the same sentences in another selection are not noticed.
         EvaluationError: The search has no candidate that was evaluated in full, and no
-            ``genomes`` are given; the first three runs failed with the same error; ``pipeline``
+            ``genomes`` are given; three runs in a row failed with the same error before any had
+            succeeded, or ten did later; ``pipeline``
             cannot be sent to worker processes; a process died at its start; or an executor of
             yours is broken.
         StudyMismatchError: The file ``storage`` was made with another pipeline.
@@ -109,8 +118,8 @@ def confirm(
         for number in numbers
         if (genome.key, number) not in file.runs or file.runs[genome.key, number].failure
     ]
-    failures: list[Failure] = []
-    succeeded = any(run.failure is None for run in file.runs.values())
+    streaks = Streaks([None] if any(run.failure is None for run in file.runs.values()) else [])
+    fitness = _fitness(search)
     jobs = [Candidate(i, genome, number) for i, (genome, number) in enumerate(missing)]
     bar = tqdm(
         total=len(keyed) * len(numbers),
@@ -123,19 +132,18 @@ def confirm(
 
     def record(job: Candidate, outcome: Outcome) -> None:
         metrics = outcome.metrics or {}
-        run = ConfirmedRun(job.seed, metrics, outcome.failure, outcome.seconds)
-        file.add(job.genome.key, run)
+        failure = outcome.failure or _not_finite(fitness, metrics)
+        file.add(job.genome.key, ConfirmedRun(job.seed, metrics, failure, outcome.seconds))
         bar.update()
-        nonlocal succeeded
-        if outcome.failure is None:
-            succeeded = True
+        if failure is None:
+            streaks.success()
             return
-        failures.append(outcome.failure)
-        if not succeeded and is_hopeless(failures):
+        count = streaks.failure(failure)
+        if count:
             raise EvaluationError(
-                f"The first {len(failures)} runs all failed with the same error, so the rest would "
-                f"too: {outcome.failure}\nRepair the cause and call confirm again. The last one's "
-                f"traceback:\n{outcome.failure.traceback}"
+                f"{count} runs in a row failed with the same error, so the rest would too: "
+                f"{failure}\nRepair the cause and call confirm again. The last one's traceback:\n"
+                f"{failure.traceback}"
             )
 
     with bar:
@@ -144,7 +152,9 @@ def confirm(
             most = None if executor is None else len(jobs)
             with (
                 Interrupts() as interrupts,
-                Workers(pipeline, executor, workers=most) as workers,
+                Workers(
+                    in_full(pipeline), executor, workers=most, time_limit=time_limit
+                ) as workers,
             ):
                 _Round(workers, record, interrupts).run(jobs)
     found = []
@@ -157,20 +167,40 @@ def confirm(
                 runs,
                 trial.number if trial else None,
                 dict(trial.metrics) if trial else {},
-                _feasible(search, runs),
+                _feasible(fitness, runs),
             )
         )
     return Confirmation(search.study, tuple(found))
 
 
-def _feasible(search: SearchResult, runs: Sequence[ConfirmedRun]) -> int | None:
-    """How many of the runs that did not fail keep the search's constraints."""
+def _fitness(search: SearchResult) -> Fitness | None:
+    """That of the search, where it is known: it may be made by hand, or with a term of its own."""
     try:
-        fitness = Fitness.from_settings(search.settings["fitness"])
-        scores = [fitness.score(run.metrics) for run in runs if run.failure is None]
-    except (KeyError, RosearchError):  # made by hand, or of an evaluation with other metrics
+        return Fitness.from_settings(search.settings["fitness"])
+    except (KeyError, RosearchError):
         return None
-    return sum(score.feasible for score in scores) if fitness.constraints else None
+
+
+def _not_finite(fitness: Fitness | None, metrics: Mapping[str, float]) -> Failure | None:
+    """What is wrong with metrics that the fitness reads; one that is not there may be missing."""
+    terms = {} if fitness is None else fitness.settings["terms"]
+    for term in terms.values():
+        value = metrics.get(term["metric"], 0.0)
+        if not math.isfinite(value):
+            text = f"The metric {term['metric']!r} must be finite, the evaluation gave {value!r}."
+            return Failure("EvaluationError", text, "")
+    return None
+
+
+def _feasible(fitness: Fitness | None, runs: Sequence[ConfirmedRun]) -> int | None:
+    """How many of the runs that did not fail keep the search's constraints."""
+    if fitness is None or not fitness.constraints:
+        return None
+    try:
+        scores = [fitness.score(run.metrics) for run in runs if run.failure is None]
+    except RosearchError:  # an evaluation with other metrics
+        return None
+    return sum(score.feasible for score in scores)
 
 
 def refuse_seen_examples(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -211,14 +241,16 @@ def _attacked(settings: Any) -> Iterator[tuple[str, Sequence[int]]]:
 
 
 def _best(search: SearchResult, top: int) -> dict[str, tuple[Genome, TrialRecord | None]]:
-    if top < 0:
-        raise ValueError(f"top is a number of at least 0, got {top!r}.")
+    top = check_size("top", top, 0)
     full = [t for t in search.trials if t.state == "complete" and t.score is not None]
     order = rank_order([t.score for t in full if t.score is not None])[:top]
     return {f"candidate {full[i].number}": (full[i].genome, full[i]) for i in order}
 
 
 def _named(genomes: Mapping[str, Genome]) -> dict[str, tuple[Genome, TrialRecord | None]]:
+    given: Any = genomes
+    if not isinstance(given, Mapping):
+        raise ValueError(f"genomes is a mapping from names to genomes, got {genomes!r}.")
     for name, genome in genomes.items():
         if not isinstance(genome, Genome):
             raise ValueError(f"genomes[{name!r}] must be a Genome, got {genome!r}.")
@@ -228,12 +260,7 @@ def _named(genomes: Mapping[str, Genome]) -> dict[str, tuple[Genome, TrialRecord
 
 
 def _seeds(seeds: int | Sequence[int], root: int, used: set[int]) -> list[int]:
-    if isinstance(seeds, int):
-        numbers = [child_seed(root, "confirm", i) for i in range(seeds)]
-    else:
-        numbers = [int(number) for number in seeds]
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ValueError(f"Expected at least one seed, each once; got seeds={seeds!r}.")
+    numbers = check_seeds(seeds, lambda i: child_seed(root, "confirm", i))
     again = used & set(numbers)
     if again:
         raise ValueError(f"The search trained with the seed {min(again)} already; choose others.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,7 +78,8 @@ class Summary:
             the baseline itself, and without scipy. It takes all runs as independent, though
             those of one seed may begin with the same samples, and is not corrected for the number
             of strategies.
-        final: Median fitness at the end.
+        final: Median fitness at the end; runs that found nothing feasible are below all others, and
+            where most did it is NaN.
         deciding: Real milliseconds that the strategy took for a proposal, on average.
     """
 
@@ -172,7 +173,7 @@ class Comparison:
             _interval(seconds),
             _ratio(theirs, median),
             math.nan if name == baseline else _rank_test(seconds, against),
-            float(np.median([run.final for run in runs])),
+            _finite_median([run.final for run in runs]),
             1000 * sum(run.deciding for run in runs) / decided if decided else math.nan,
         )
 
@@ -273,6 +274,12 @@ def _at(run: SimulatedRun, places: Values, by: By) -> Values:
 
 def _finite(values: Values) -> Values:
     return np.where(np.isinf(values), np.nan, values)
+
+
+def _finite_median(finals: Sequence[float]) -> float:
+    known = np.where(np.isnan(finals), -np.inf, finals)
+    middle = float(np.sort(known)[[(len(known) - 1) // 2, len(known) // 2]].mean())
+    return middle if math.isfinite(middle) else math.nan
 
 
 def _ratio(a: float, b: float) -> float:

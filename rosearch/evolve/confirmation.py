@@ -74,7 +74,10 @@ class Confirmed:
 
     @cached_property
     def mean(self) -> dict[str, float]:
-        """Mean of every metric over the runs that did not fail; empty where all did."""
+        """Mean of every metric over the runs that did not fail; empty where all did.
+
+        NaN for a metric that one of them lacks, or that is not finite in one.
+        """
         return self._over_runs(statistics.fmean)
 
     @cached_property
@@ -89,8 +92,14 @@ class Confirmed:
 
     def _over_runs(self, statistic: Callable[[list[float]], float]) -> dict[str, float]:
         good = [run.metrics for run in self.runs if run.failure is None]
-        names = [name for name in (good[0] if good else ()) if all(name in row for row in good)]
-        return {name: statistic([row[name] for row in good]) for name in names}
+        values = {
+            name: [row.get(name, math.nan) for row in good]
+            for name in dict.fromkeys(name for row in good for name in row)
+        }
+        return {
+            name: statistic(row) if all(map(math.isfinite, row)) else math.nan
+            for name, row in values.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,8 @@ class ConfirmationFile:
         self._path = path
         self._settings = dict(settings)
         self.runs: dict[tuple[str, int], ConfirmedRun] = {}
+        if path is not None and path.is_dir():
+            raise StorageError(f"{path} is a folder. Name a file with storage=.")
         if path is not None and path.exists():
             self.runs = self._read(path)
 

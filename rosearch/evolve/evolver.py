@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -20,7 +21,7 @@ from rosearch.evolve.retention import Students
 from rosearch.evolve.runner import Runner
 from rosearch.evolve.settings import describe
 from rosearch.evolve.strategies import Strategy, SurrogateEvolution, make
-from rosearch.evolve.strategies.variation import check_size
+from rosearch.evolve.strategies.variation import check_number, check_size
 from rosearch.fitness import Fitness, Score
 from rosearch.space import Genome, SearchSpace
 
@@ -113,6 +114,8 @@ class Evolver:
         fidelity: Fidelity | None = None,
         keep: int = 1,
     ) -> None:
+        if not isinstance(space, SearchSpace):
+            raise TypeError(f"Expected a SearchSpace, such as SearchSpace(), got {space!r}.")
         if not callable(evaluate):
             raise TypeError(f"evaluate must be callable as evaluate(genome, *, seed): {evaluate!r}")
         if not isinstance(fitness, Fitness):
@@ -134,6 +137,7 @@ class Evolver:
         self.overlap = overlap
         self.fidelity = chosen(fidelity, evaluate)
         self._rungs = rungs_of(evaluate)
+        self._turn = threading.RLock()
         self._students = Students(evaluate, fitness, keep=keep)
         self._ledger = self._open_ledger(storage, study)
         self._proposals = Proposals(
@@ -198,7 +202,8 @@ class Evolver:
             progress: Whether to show a bar after two seconds.
 
         Raises:
-            EvaluationError: The first three candidates failed with the same error, the evaluation
+            EvaluationError: Three candidates in a row failed with the same error before any had
+                succeeded, or ten did later (at one rung, where there are rungs); the evaluation
                 cannot be sent to the workers, or their processes die at their start.
             SpaceError: The space has no architecture that the study does not have. What was under
                 way is recorded first.
@@ -236,6 +241,8 @@ class Evolver:
     def ask(self) -> Candidate:
         """The next candidate to evaluate, for those who run the evaluation themselves.
 
+        Threads may share an evolver for ``ask`` and ``tell``, which take turns.
+
         A candidate whose process has died, or that goes on to its next rung, comes first: call
         ``evaluate(candidate.genome, **candidate.arguments)``. A new one is stored as running before
         this returns, and belongs to this process for 24 hours or until it ends.
@@ -245,8 +252,9 @@ class Evolver:
             EvaluationError: With ``overlap`` set, a candidate that this one waits for is not
                 finished.
         """
-        candidate = self._proposals.take_up(ASKED_LEASE_SECONDS, own=False)
-        candidate = candidate or self._proposals.propose(ASKED_LEASE_SECONDS)
+        with self._turn:
+            candidate = self._proposals.take_up(ASKED_LEASE_SECONDS, own=False)
+            candidate = candidate or self._proposals.propose(ASKED_LEASE_SECONDS)
         if candidate is None:
             raise EvaluationError(
                 f"The next candidate waits until those up to overlap={self.overlap} before it "
@@ -275,7 +283,26 @@ class Evolver:
         Raises:
             EvaluationError: The candidate, or this rung of it, is finished already, or it is not of
                 this study.
+            TypeError: ``outcome`` is neither metrics nor an exception.
+            ValueError: ``seconds`` is no finite number of at least 0.
         """
+        given: Any = outcome
+        if not isinstance(given, (Mapping, BaseException, Failure)):
+            raise TypeError(
+                f"The outcome of candidate {candidate.number} is its metrics, numbers by name, or "
+                f"the exception that ended it; got {outcome!r}."
+            )
+        if seconds is not None:
+            seconds = check_number("seconds", seconds, 0.0)
+        with self._turn:
+            return self._told(candidate, outcome, seconds)
+
+    def _told(
+        self,
+        candidate: Candidate,
+        outcome: Mapping[str, float] | BaseException | Failure,
+        seconds: float | None,
+    ) -> TrialRecord:
         if (candidate.rung is None) != (self.fidelity is None):
             raise EvaluationError(
                 f"Candidate {candidate.number} has rung={candidate.rung}, and the study has "
@@ -350,7 +377,13 @@ class Evolver:
         if rung < self._rungs - 1:
             known = [t for t in self._proposals.known_to(number, trials) if t.number != number]
             others = [t.scores[rung] for t in known if len(t.scores) > rung]
-            state = "running" if self.fidelity.goes_on(score, others, rung=rung) else "stopped"
+            try:
+                state = "running" if self.fidelity.goes_on(score, others, rung=rung) else "stopped"
+            except BaseException:  # a rule of one's own; the rung is finished all the same
+                self._ledger.rung(
+                    number, rung, metrics, score, seconds, state="running", weights=weights
+                )
+                raise
         return self._ledger.rung(
             number, rung, metrics, score, seconds, state=state, weights=weights
         )

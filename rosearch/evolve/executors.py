@@ -111,7 +111,8 @@ class Workers:
         workers: int | None = None,
         time_limit: float | None = None,
     ) -> None:
-        if time_limit is not None and not (time_limit > 0 and math.isfinite(time_limit)):
+        limit: Any = time_limit
+        if limit is not None and not (isinstance(limit, (int, float)) and 0 < limit < math.inf):
             raise ValueError(f"time_limit is a positive number of seconds, got {time_limit!r}.")
         self.executor: Executor
         self._children: Children | None = None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rosearch.evolve.strategies.variation import check_share, check_size
 from rosearch.fitness import Score, rank_order
+from rosearch.space import Genome
 
 
 class Fidelity(ABC):
@@ -128,3 +130,32 @@ def chosen(fidelity: Fidelity | None, evaluate: Callable[..., Any]) -> Fidelity 
             f"1. Give Pipeline its rungs=, or leave fidelity= out."
         )
     return fidelity or (SuccessiveHalving() if rungs > 1 else None)
+
+
+class InFull:
+    """An evaluation with rungs, of which nothing is seen but the last.
+
+    Args:
+        evaluate: The evaluation.
+    """
+
+    def __init__(self, evaluate: Callable[..., Mapping[str, float]]) -> None:
+        self.evaluate = evaluate
+        if hasattr(evaluate, "cost"):
+            self.cost = evaluate.cost
+        rung = inspect.signature(evaluate).parameters.get("rung")
+        self._needs_rung = rung is not None and rung.default is inspect.Parameter.empty
+
+    def __call__(self, genome: Genome, *, seed: int) -> Mapping[str, float]:
+        """All metrics of the last rung."""
+        if not self._needs_rung:
+            return self.evaluate(genome, seed=seed)
+        *below, last = range(rungs_of(self.evaluate))
+        for rung in below:  # it may go on from what it did at the one before
+            self.evaluate(genome, seed=seed, rung=rung)
+        return self.evaluate(genome, seed=seed, rung=last)
+
+
+def in_full(evaluate: Callable[..., Mapping[str, float]]) -> Callable[..., Mapping[str, float]]:
+    """An evaluation without rungs: itself, or what takes all of them at once."""
+    return evaluate if rungs_of(evaluate) == 1 else InFull(evaluate)

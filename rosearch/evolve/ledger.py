@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rosearch.errors import GenomeError, StorageError, StudyMismatchError
 from rosearch.evolve import attributes
 from rosearch.evolve.ownership import Owner, describe_owner
-from rosearch.evolve.parameters import parameters
+from rosearch.evolve.parameters import parameters, ranges
 from rosearch.evolve.records import Failure, Parent, TrialRecord
 from rosearch.evolve.settings import differences, plain, versions
 from rosearch.evolve.storage import (
@@ -85,7 +85,7 @@ class Ledger:
     ) -> None:
         wanted = plain(settings)
         self._set_up(storage, study, loader)
-        self._constrained = constrained
+        self._constrained, self._ranges = constrained, ranges(wanted)
         try:
             with quiet_optuna():
                 self._id = self._open(study, wanted, list(directions))
@@ -230,7 +230,7 @@ class Ledger:
         if not self.is_shared:
             return {}, {}, {}  # nobody else looks into a study in memory
         described = descriptors(genome)
-        return {"descriptors": described}, *parameters(genome, described)
+        return {"descriptors": described}, *parameters(genome, described, self._ranges)
 
     def judge(self, number: int) -> Literal["mine", "alive", "gone"]:
         """What has become of the owner of a running trial."""

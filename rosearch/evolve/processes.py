@@ -72,9 +72,18 @@ class Shared:
 
     @classmethod
     def of(
-        cls, evaluate: Callable[..., Any], dumps: Callable[[Any], bytes] = pickle.dumps
+        cls,
+        evaluate: Callable[..., Any],
+        dumps: Callable[[Any], bytes] = pickle.dumps,
+        *,
+        what: str | None = None,
     ) -> Shared:
         """Pickle ``evaluate``.
+
+        Args:
+            evaluate: The evaluation, or what else is called in the worker.
+            dumps: Does it.
+            what: Its name in an error; default: its ``repr``.
 
         Raises:
             EvaluationError: It cannot be pickled.
@@ -83,8 +92,9 @@ class Shared:
             data = dumps(evaluate)
         except Exception as error:
             raise EvaluationError(
-                f"{evaluate!r} cannot be sent to worker processes ({error}). Use a function or "
-                f"class from the top level of a module, or executor=None without a time limit."
+                f"{what or repr(evaluate)} cannot be sent to worker processes ({error}). Use "
+                f"functions and classes from the top level of a module, or this process alone "
+                f"(executor=None without a time limit; workers=None)."
             ) from error
         return cls(data, hashlib.blake2b(data, digest_size=16).hexdigest())
 

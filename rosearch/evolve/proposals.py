@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 from rosearch.errors import SpaceError
 from rosearch.evolve.ledger import Ledger
@@ -275,6 +276,9 @@ def check_seeds(seeds: Sequence[Genome], space: SearchSpace) -> tuple[Genome, ..
         SpaceError: One is not in the space, is no genome, or is there twice.
     """
     first: dict[str, int] = {}
+    given: Any = seeds
+    if not isinstance(given, Iterable):
+        raise SpaceError(f"seeds is a sequence of genomes, got {seeds!r}.")
     for i, genome in enumerate(seeds):
         if not isinstance(genome, Genome):
             raise SpaceError(f"seeds[{i}] must be a Genome, got {genome!r}.")

@@ -26,7 +26,8 @@ class SearchResult:
         trials: All candidates in order of their numbers, failed and running ones included.
         front: The feasible candidates that no other feasible one dominates, in order of their
             numbers: over the objectives of a Pareto fitness, over the weighted terms otherwise.
-            Empty when nothing is feasible. With fidelity, of those evaluated to the end.
+            Empty when nothing is feasible. With fidelity, of those evaluated to the end, or while
+            there are none, of those that have come the furthest.
         settings: Everything that the study's candidates and scores depend on, as plain data.
         versions: Versions of Python and packages that the study was made with.
     """

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from concurrent.futures import wait as wait_for
 
@@ -16,19 +15,18 @@ from tqdm.auto import tqdm
 
 from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.executors import Workers
+from rosearch.evolve.hopeless import Streaks
 from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import LEASE_SECONDS, RENEW_SECONDS
 from rosearch.evolve.processes import Outcome, WorkerStartError, lost
 from rosearch.evolve.proposals import Proposals
-from rosearch.evolve.records import Candidate, Failure, TrialRecord
+from rosearch.evolve.records import Candidate, TrialRecord
 
 _POLL_SECONDS = 1.0
 """How often to look for news of other processes while there is nothing to do here."""
 _SILENT_POLLS = 5
 """After so many of these in a row a warning says what is waited for."""
-_HOPELESS = 3
-"""This many equal failures, and nothing else, end a run."""
 
 
 class Runner:
@@ -60,10 +58,14 @@ class Runner:
         self._alone: deque[Candidate] = deque()
         self._single: Future[Outcome] | None = None  # of one that runs alone
         self._losses: Counter[int] = Counter()
-        self._failures: list[Failure] = []
         self._exhausted: SpaceError | None = None
         self._interrupts = Interrupts()
-        self._succeeded = any(trial.state == "complete" for trial in ledger.trials())
+        self._streaks = Streaks(
+            rung
+            for trial in ledger.trials()
+            for rung in (range(len(trial.rungs)) if trial.rungs else [None])
+            if trial.rungs or trial.state == "complete"
+        )
 
     def run(
         self,
@@ -209,15 +211,15 @@ class Runner:
         if trial is None:
             return  # another process took it for abandoned and was faster
         if trial.failure is None:
-            self._succeeded = True
+            self._streaks.success(candidate.rung)
             return
-        self._failures.append(trial.failure)
-        if not self._succeeded and is_hopeless(self._failures):
+        count = self._streaks.failure(trial.failure, candidate.rung)
+        if count:
             raise EvaluationError(
-                f"The first {len(self._failures)} candidates all failed with the same error, so "
-                f"the rest would too: {trial.failure}\nThey are recorded as failed. Repair the "
-                f"cause and call run again, which goes on with others; another study= begins "
-                f"with these. The last one's traceback:\n{trial.failure.traceback}"
+                f"{count} candidates in a row failed with the same error, so the rest would too: "
+                f"{trial.failure}\nThey are recorded as failed. Repair the cause and call run "
+                f"again, which goes on with others; another study= begins with these. The last "
+                f"one's traceback:\n{trial.failure.traceback}"
             )
 
     def _check_early(self) -> None:
@@ -261,18 +263,3 @@ class Runner:
         finally:
             over.set()
             thread.join()
-
-
-def is_hopeless(failures: Sequence[Failure]) -> bool:
-    """Whether these, of the first evaluations of all, are three of one cause."""
-    alike = {_shape(failure) for failure in failures}
-    return len(failures) == _HOPELESS and len(alike) == 1
-
-
-def _shape(failure: Failure) -> tuple[str, str]:
-    """What two failures of one cause share: their class, and the line that raised them.
-
-    Not their texts, which name genomes, numbers and addresses.
-    """
-    lines = re.findall(r'^  File ".*", line \d+', failure.traceback, flags=re.MULTILINE)
-    return failure.kind, lines[-1] if lines else failure.message

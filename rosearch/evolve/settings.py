@@ -19,7 +19,10 @@ _PACKAGES = ("rosearch", "optuna", "torch", "transformers", "numpy")
 
 
 def describe(evaluate: Callable[..., Any]) -> dict[str, Any]:
-    """What identifies an evaluation: where it is defined, and its ``settings`` if it has some."""
+    """What identifies an evaluation: where it is defined, and its ``settings`` if it has some.
+
+    Of a method those of its object count.
+    """
     if isinstance(evaluate, functools.partial):
         return {
             "partial": describe(evaluate.func),
@@ -28,7 +31,7 @@ def describe(evaluate: Callable[..., Any]) -> dict[str, Any]:
         }
     named = evaluate if hasattr(evaluate, "__qualname__") else type(evaluate)
     description: dict[str, Any] = {"callable": f"{named.__module__}.{named.__qualname__}"}
-    settings = getattr(evaluate, "settings", None)
+    settings = getattr(getattr(evaluate, "__self__", evaluate), "settings", None)
     return description if settings is None else description | {"settings": dict(settings)}
 
 

@@ -25,13 +25,14 @@ from rosearch.errors import EvaluationError, SpaceError
 from rosearch.evolve.comparison import Comparison, SimulatedRun
 from rosearch.evolve.evolver import Evolver
 from rosearch.evolve.executors import crew
-from rosearch.evolve.fidelity import Fidelity
+from rosearch.evolve.fidelity import Fidelity, in_full
+from rosearch.evolve.hopeless import alike
 from rosearch.evolve.interrupts import Interrupts
 from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.processes import Shared, WorkerLostError
+from rosearch.evolve.processes import Shared, WorkerLostError, plain_metrics
 from rosearch.evolve.records import Candidate, Failure, TrialRecord
-from rosearch.evolve.runner import is_hopeless
 from rosearch.evolve.strategies import Strategy
+from rosearch.evolve.strategies.variation import check_seeds, check_size
 from rosearch.fitness import Fitness, Score
 from rosearch.space import Genome, SearchSpace
 
@@ -170,7 +171,6 @@ class Simulation(Evolver):
     def simulate(self, candidates: int, seconds: float) -> tuple[TrialRecord, ...]:
         """Go on for so many candidates or simulated seconds; see :func:`simulate`."""
         passed = 0.0
-        failures: list[Failure] = []
         while passed < seconds:
             start = time.perf_counter()
             candidate = self._next(candidates)
@@ -179,22 +179,22 @@ class Simulation(Evolver):
                 break
             outcome: Mapping[str, float] | Failure
             try:
-                outcome = self.evaluate(candidate.genome, **candidate.arguments)
+                outcome = plain_metrics(self.evaluate(candidate.genome, **candidate.arguments))
                 took = self._took(candidate, outcome)
                 self._known[candidate.rung].append(took)
             except Exception as error:  # noqa: BLE001 - whatever it raises is the candidate's own
                 outcome = Failure.from_exception(error)
                 took = self._typical(candidate.rung)
-            trial = self.tell(candidate, outcome, seconds=took)
+            self.tell(candidate, outcome, seconds=took)
             passed += took
-            if trial.failure is not None:
-                failures.append(trial.failure)
-                if len(failures) == len(self._ledger.trials()) and is_hopeless(failures):
-                    raise EvaluationError(
-                        f"The first {len(failures)} candidates all failed with the same error: "
-                        f"{trial.failure}\n{trial.failure.traceback}"
-                    )
-        return self._ledger.trials()
+        trials = self._ledger.trials()
+        failures = [trial.failure for trial in trials if trial.failure is not None]
+        if len(failures) == len(trials) and alike(failures):
+            raise EvaluationError(
+                f"All {len(failures)} candidates of a search failed with the same error: "
+                f"{failures[0]}\n{failures[0].traceback}"
+            )
+        return trials
 
     def _took(self, candidate: Candidate, metrics: Mapping[str, float]) -> float:
         """Seconds of this evaluation; the metric counts those of the rungs below, too."""
@@ -223,23 +223,6 @@ class Simulation(Evolver):
             return self._proposals.propose(math.inf)
         except SpaceError:
             return None  # all that the space has is evaluated
-
-
-class InFull:
-    """An evaluation whose rungs are not seen, so that each candidate is evaluated in full.
-
-    Args:
-        evaluate: The evaluation.
-    """
-
-    def __init__(self, evaluate: Callable[..., Mapping[str, float]]) -> None:
-        self.evaluate = evaluate
-        if hasattr(evaluate, "cost"):
-            self.cost = evaluate.cost
-
-    def __call__(self, genome: Genome, *, seed: int) -> Mapping[str, float]:
-        """All metrics of the last rung."""
-        return self.evaluate(genome, seed=seed)
 
 
 def simulate(
@@ -301,7 +284,8 @@ def compare(
         seeds: How many searches of each strategy (from seed 0), or their seeds.
         fidelity: The rule for who goes on to the next rung, such as ``SuccessiveHalving()``, for
             all searches, or a mapping from the names of strategies to theirs. Without a rule each
-            candidate is evaluated in full.
+            candidate is evaluated in full: without the argument ``rung``, or, where that has no
+            default, at one rung after the other.
         best: The best fitness there is, where it is known, such as
             ``table.best(fitness)[1]``. Default: the best that any of the searches finds.
         workers: Number of processes, which Ctrl-C ends at once; ``None`` runs all here.
@@ -315,16 +299,17 @@ def compare(
         EvaluationError: The evaluation cannot be sent to processes, a search raises an error
             in one, or a process dies.
     """
-    numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not strategies or not numbers or candidates < 1 or not seconds > 0:
-        raise ValueError(
-            f"Expected at least one strategy, one seed and one candidate, and a positive number of "
-            f"seconds; got {len(strategies)}, {len(numbers)}, {candidates!r} and {seconds!r}."
-        )
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"Expected each seed once, got {numbers}: equal seeds are equal runs.")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers is a number of at least 1, or None; got {workers!r}.")
+    named: Any = strategies
+    if not isinstance(named, Mapping) or not named:
+        raise ValueError(f"Expected at least one strategy, by name, got {strategies!r}.")
+    numbers = check_seeds(seeds, lambda i: i)
+    candidates = check_size("candidates", candidates, 1)
+    if not seconds > 0:
+        raise ValueError(f"seconds is a positive number, got {seconds!r}.")
+    if workers is not None:
+        workers = check_size("workers, if it is not None,", workers, 1)
+    if best is not None and not math.isfinite(best):
+        raise ValueError(f"best is a finite number, or None, got {best!r}.")
     if fitness.is_pareto:
         raise ValueError("compare needs one number a candidate: a weighted Fitness({...}).")
     of = dict(fidelity) if isinstance(fidelity, Mapping) else dict.fromkeys(strategies, fidelity)
@@ -334,7 +319,7 @@ def compare(
     jobs = {
         name: functools.partial(
             _searches,
-            evaluate if of.get(name) is not None else InFull(evaluate),
+            evaluate if of.get(name) is not None else in_full(evaluate),
             space,
             fitness,
             strategy,
@@ -384,7 +369,7 @@ def _all(
         return
     size = max(1, len(seeds) // (4 * workers))
     parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
-    shared = {name: Shared.of(job) for name, job in jobs.items()}
+    shared = {name: Shared.of(job, what=f"What {name!r} is made of") for name, job in jobs.items()}
     with Interrupts() as interrupts, crew(_caught, workers) as submit:
         waiting = {submit(shared[name], part): name for name in jobs for part in parts}
         while waiting:

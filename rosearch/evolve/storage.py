@@ -18,6 +18,7 @@ from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 
 from rosearch.errors import StorageError
+from rosearch.evolve.journal import Journal, damaged_line
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -196,11 +197,15 @@ def _redacted(url: str) -> str:
 
 
 def _open_journal(file: Path) -> BaseStorage:
-    from optuna.storages.journal import JournalFileBackend
-
     if not file.parent.is_dir():
         raise StorageError(f"The folder {file.parent} is not there. Make it, or use another path.")
-    return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+    try:
+        return optuna.storages.JournalStorage(Journal(file))
+    except ValueError as error:
+        raise StorageError(
+            f"The journal {file} cannot be read: line {damaged_line(file)} is damaged, and others "
+            f"follow. Go on from a copy of the file, or take that line out and lose what it says."
+        ) from error
 
 
 def _has_studies(url: str, file: Path | None) -> bool:

@@ -156,6 +156,8 @@ class StrategySuite:
             assert self._propose(used, trials) == fresh, f"{name}, asked again"
             copied = pickle.loads(pickle.dumps(trials))  # noqa: S301 - made one line above
             assert self._propose(used, copied) == fresh, f"{name}, from another process"
+            sent = pickle.loads(pickle.dumps(used))  # noqa: S301 - likewise
+            assert self._propose(sent, trials) == fresh, f"{name}, in another process"
 
     def test_a_search_that_goes_on_is_one_that_starts_anew(self) -> None:
         """A strategy that has seen a search grow proposes what a fresh one does."""

@@ -9,6 +9,7 @@ import statistics
 import sys
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from rosearch.errors import DataError, EvaluationError, StorageError, StudyMismatchError
@@ -223,7 +224,7 @@ def test_failures_are_kept_in_the_file_and_tried_again(tmp_path, search):
 
 def test_what_fails_three_times_alike_at_first_ends_it(tmp_path, search):
     file = tmp_path / "confirm.json"
-    with pytest.raises(EvaluationError, match="first 3 runs all failed with the same error"):
+    with pytest.raises(EvaluationError, match="3 runs in a row failed with the same error"):
         quiet(search, Sometimes({5, 6, 7, 8}), top=1, seeds=[5, 6, 7, 8], storage=file)
     assert len(stored(file)) == 3
     quiet(search, Sometimes({6, 7, 8}), top=1, seeds=[5], storage=file)
@@ -253,6 +254,8 @@ def test_a_file_of_another_pipeline_is_refused(tmp_path, search):
     file.write_text("{}")
     with pytest.raises(StorageError, match="holds no confirmation"):
         quiet(search, synthetic, top=1, storage=file)
+    with pytest.raises(StorageError, match="is a folder"):
+        quiet(search, synthetic, top=1, storage=tmp_path)
 
 
 def test_threads_give_the_same(search):
@@ -394,11 +397,19 @@ def test_checks_come_before_any_training(search, log):
 
 
 def test_arguments_out_of_range(search):
-    with pytest.raises(ValueError, match="top is"):
+    with pytest.raises(ValueError, match="top must be"):
         quiet(search, synthetic, top=-1)
-    for seeds in (0, [], [1, 1]):
-        with pytest.raises(ValueError, match="seeds="):
+    for seeds in (0, -1, [], [1, 1], "12", True, None):
+        with pytest.raises(ValueError, match="seeds is a number of at least 1"):
             quiet(search, synthetic, seeds=seeds)
+    for seeds in ([1.5], [-1], [True]):
+        with pytest.raises(ValueError, match="a seed must be a whole number of at least 0"):
+            quiet(search, synthetic, seeds=seeds)
+    assert len(quiet(search, synthetic, top=1, seeds=np.int64(2)).candidates[0].runs) == 2
+    with pytest.raises(ValueError, match="top must be"):
+        quiet(search, synthetic, top=1.5)
+    with pytest.raises(ValueError, match="mapping from names"):
+        quiet(search, synthetic, genomes=[templates.text_cnn()])
     with pytest.raises(ValueError, match="already"):
         quiet(search, synthetic, seeds=[search.trials[0].seed])
     with pytest.raises(ValueError, match="must be a Genome"):

@@ -73,35 +73,6 @@ def test_a_failed_candidate_is_recorded_and_the_search_goes_on(action, kind, tex
     assert result.best.state == "complete"
 
 
-def test_equal_failures_from_the_start_end_the_run_and_nothing_is_lost(url):
-    search = evolver(failing, storage=url)
-    with pytest.raises(EvaluationError, match="first 3 candidates all failed") as raised:
-        search.run(20, progress=False)
-    assert "RuntimeError: no luck with" in str(raised.value)
-    assert "evaluations.py" in str(raised.value)  # the traceback
-    assert [t.state for t in search.result.trials] == ["failed"] * 3
-    with pytest.raises(EvaluationError, match=r"no evaluated candidate: 3 trials, 3 failed.*luck"):
-        _ = search.best
-    search.evaluate = synthetic  # repaired
-    result = search.run(6, progress=False)
-    assert [t.state for t in result.trials] == ["failed"] * 3 + ["complete"] * 3
-
-
-def test_different_failures_do_not_end_the_run():
-    kinds = iter([ValueError, KeyError, OSError, ValueError])
-
-    def evaluate(genome, *, seed):
-        raise next(kinds)("broken")
-
-    result = evolver(evaluate).run(4, progress=False)
-    assert [t.failure.kind for t in result.trials] == [
-        "ValueError",
-        "KeyError",
-        "OSError",
-        "ValueError",
-    ]
-
-
 def test_an_interrupt_ends_the_run_and_the_next_run_goes_on(url):
     def interrupt(genome, seed):
         raise KeyboardInterrupt
@@ -417,6 +388,9 @@ def test_to_pandas():
         lambda: evolver(study=""),
         lambda: evolver(overlap=0),
         lambda: evolver(population=1),
+        lambda: evolver(seeds=SPACE.sample(seed=0)),
+        lambda: Evolver(None, synthetic, FITNESS),
+        lambda: evolver().run(2, time_limit="1"),
         lambda: evolver().run(0),
         lambda: evolver().run(2, executor=0),
         lambda: evolver().run(2, executor="four"),
@@ -431,18 +405,6 @@ def test_progress_can_be_shown_and_silenced(capfd):
     evolver().run(2, progress=True)
     evolver(strategy=RandomSearch()).run(2, progress=False)
     assert "candidate" not in capfd.readouterr().err  # too quick for a bar
-
-
-def named(genome, *, seed):
-    raise ValueError(f"bad genome {genome.key} with {seed}")
-
-
-def test_one_cause_is_known_by_its_line_not_by_its_text():
-    search = evolver(named)
-    with pytest.raises(EvaluationError, match="first 3 candidates all failed") as caught:
-        search.run(9, progress=False)
-    assert "another study=" in str(caught.value)
-    assert len(search.result.trials) == 3
 
 
 def test_sys_exit_is_the_failure_of_its_candidate():

@@ -275,6 +275,18 @@ def test_a_partial_is_known_by_its_function_and_arguments():
     assert "0x" not in str(describe(functools.partial(synthetic, model=object())))
 
 
+def test_a_method_is_known_by_the_settings_of_its_object():
+    class Trainer:
+        def __init__(self, epochs):
+            self.settings = {"epochs": epochs}
+
+        def measure(self, genome, *, seed):
+            return synthetic(genome, seed=seed)
+
+    assert describe(Trainer(3).measure) == describe(Trainer(3).measure)
+    assert describe(Trainer(3).measure) != describe(Trainer(4).measure)
+
+
 def test_a_study_of_another_program_is_refused(url):
     study = optuna.create_study(study_name="rosearch", storage=url, direction="maximize")
     study.add_trial(optuna.trial.create_trial(value=1.0))

@@ -15,8 +15,8 @@ import pytest
 from rosearch.errors import EvaluationError
 from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution
 from rosearch.evolve.comparison import Comparison, SimulatedRun
-from rosearch.evolve.fidelity import SuccessiveHalving
-from rosearch.evolve.simulate import InFull, compare, simulate
+from rosearch.evolve.fidelity import InFull, SuccessiveHalving
+from rosearch.evolve.simulate import compare, simulate
 from rosearch.evolve.tabular import TabularEvaluation, TabularSpace
 from rosearch.fitness import Fitness
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
@@ -308,13 +308,16 @@ def test_without_scipy_there_is_no_p_value(monkeypatch):
 
 
 def test_arguments_that_make_no_comparison():
-    with pytest.raises(ValueError, match="each seed once"):
-        compared(seeds=[0, 1, 0])
-    with pytest.raises(ValueError, match="workers is a number of at least 1"):
-        compared(workers=0)
-    for settings in ({"seeds": 0}, {"candidates": 0}, {"seconds": 0.0}, {"seconds": NAN}):
-        with pytest.raises(ValueError, match="at least one"):
+    for settings in (
+        *({"seeds": seeds} for seeds in ([0, 1, 0], 0, "12", True, None)),
+        *({name: value} for name in ("candidates", "workers") for value in (0, 1.5)),
+        *({"seconds": value} for value in (0.0, NAN)),
+        *({"best": value} for value in (NAN, math.inf)),
+    ):
+        with pytest.raises(ValueError, match=f"^{next(iter(settings))}"):
             compared(**settings)
+    with pytest.raises(ValueError, match="by name"):
+        compare(["random"], FIGURES, TABULAR, FITNESS)
     with pytest.raises(ValueError, match="at least one"):
         compare({}, FIGURES, TABULAR, FITNESS)
     with pytest.raises(ValueError, match="weighted"):

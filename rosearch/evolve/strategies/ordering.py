@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +89,9 @@ class Replay:
         self._seen: list[TrialRecord] = []
         self._after: list[tuple[int, list[TrialRecord]]] = []
         """After each generation: how many trials there were, and the population."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(Replay(self._size, self._survive))  # what is kept for the next call stays here
 
     def population(self, trials: Sequence[TrialRecord], *, number: int) -> list[TrialRecord]:
         """The population that trial ``number`` is a child of.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,9 @@ class Predictor:
         self._seen: list[TrialRecord] = []
         self._fitted: tuple[list[TrialRecord], Hyperparameters] | None = None
         self._model: tuple[Observations, GaussianProcess, tuple[str, ...]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(Predictor())  # what is kept for the next call stays here
 
     def predict(self, trials: Sequence[TrialRecord], encodings: Sequence[Encoding]) -> Prediction:
         """What is expected of the genomes with these encodings.

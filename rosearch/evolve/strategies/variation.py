@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import index
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -33,7 +33,7 @@ def check_number(name: str, value: Any, least: float, most: float = math.inf) ->
         number = float(value)
         if math.isfinite(number) and least <= number <= most:
             return number
-    expected = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+    expected = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
     raise ValueError(f"{name} is a finite number {expected}, got {value!r}.")
 
 
@@ -44,6 +44,28 @@ def check_share(name: str, value: Any) -> float:
         ValueError: It is not from 0 to 1.
     """
     return check_number(name, value, 0.0, 1.0)
+
+
+def check_seeds(seeds: Any, numbered: Callable[[int], int]) -> list[int]:
+    """Seeds, each once.
+
+    Args:
+        seeds: They, or how many.
+        numbered: The seed with a number, where it is how many.
+
+    Raises:
+        ValueError: They are no whole numbers of at least 0, there is none, or one is there twice.
+    """
+    expected = "seeds is a number of at least 1, or whole numbers of at least 0, each once"
+    if isinstance(seeds, SupportsIndex) and not isinstance(seeds, bool):
+        numbers = [numbered(i) for i in range(index(seeds))]
+    elif isinstance(seeds, Iterable) and not isinstance(seeds, (str, bytes)):
+        numbers = [check_size("a seed", seed, 0) for seed in seeds]
+    else:
+        raise ValueError(f"{expected}; got {seeds!r}.")
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"{expected}; got {seeds!r}.")
+    return numbers
 
 
 def child(

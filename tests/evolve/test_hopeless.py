@@ -1,0 +1,117 @@
+"""Failures that end a run, because the rest would fail too."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from rosearch.errors import EvaluationError
+from rosearch.evolve import Failure
+from rosearch.evolve.hopeless import Streaks
+from tests.evolve.evaluations import failing, synthetic
+from tests.evolve.test_evolver import evolver
+
+
+def failure(kind, line=1):
+    return Failure(kind, "some text", f'  File "mine.py", line {line}, in evaluate\n')
+
+
+def test_three_of_one_cause_in_a_row_end_what_has_not_worked_yet():
+    streaks = Streaks()
+    kinds = [("A", 1), ("B", 1), ("B", 2), ("B", 2), ("B", 2), ("B", 2)]
+    assert [streaks.failure(failure(*kind)) for kind in kinds] == [0, 0, 0, 0, 3, 4]
+
+
+def test_ten_end_what_has_worked_before():
+    for streaks in (Streaks([None]), Streaks()):
+        streaks.success()
+        assert [streaks.failure(failure("A")) for _ in range(10)] == [0] * 9 + [10]
+        streaks.success()
+        assert streaks.failure(failure("A")) == 0
+
+
+def test_rungs_count_apart():
+    streaks = Streaks([0])
+    found = []
+    for _ in range(3):
+        streaks.success(0)
+        found += [streaks.failure(failure("A"), 1), streaks.failure(failure("A"), 0)]
+    assert found == [0, 0, 0, 0, 3, 0]
+
+
+def test_equal_failures_from_the_start_end_the_run_and_nothing_is_lost(url):
+    search = evolver(failing, storage=url)
+    with pytest.raises(EvaluationError, match="3 candidates in a row failed") as raised:
+        search.run(20, progress=False)
+    assert "RuntimeError: no luck with" in str(raised.value)
+    assert "evaluations.py" in str(raised.value)  # the traceback
+    assert [t.state for t in search.result.trials] == ["failed"] * 3
+    with pytest.raises(EvaluationError, match=r"no evaluated candidate: 3 trials, 3 failed.*luck"):
+        _ = search.best
+    search.evaluate = synthetic  # repaired
+    result = search.run(6, progress=False)
+    assert [t.state for t in result.trials] == ["failed"] * 3 + ["complete"] * 3
+
+
+def test_different_failures_do_not_end_the_run():
+    kinds = iter([ValueError, KeyError, OSError, ValueError])
+
+    def evaluate(genome, *, seed):
+        raise next(kinds)("broken")
+
+    result = evolver(evaluate).run(4, progress=False)
+    assert [t.failure.kind for t in result.trials] == [
+        "ValueError",
+        "KeyError",
+        "OSError",
+        "ValueError",
+    ]
+
+
+def test_what_begins_to_fail_later_ends_the_run(url):
+    evolver(storage=url).run(5, progress=False)
+    search = evolver(storage=url)
+    search.evaluate = failing
+    with pytest.raises(EvaluationError, match="10 candidates in a row failed"):
+        search.run(40, progress=False)
+    assert [t.state for t in search.result.trials] == ["complete"] * 5 + ["failed"] * 10
+
+
+def test_a_rung_that_always_fails_ends_the_run():
+    def evaluate(genome, *, seed, rung):
+        if rung:
+            raise OSError("WordNet is not here")
+        return synthetic(genome, seed=seed)
+
+    evaluate.rungs = 2
+    search = evolver(evaluate)
+    with pytest.raises(EvaluationError, match="3 candidates in a row failed"):
+        search.run(60, progress=False)
+    states = [t.state for t in search.result.trials]
+    assert states.count("failed") == 3
+    assert "stopped" in states
+
+
+def test_a_failure_of_another_cause_does_not_hide_the_rest():
+    kinds = itertools.chain([MemoryError], itertools.repeat(OSError))
+
+    def evaluate(genome, *, seed):
+        raise next(kinds)("broken")
+
+    search = evolver(evaluate)
+    with pytest.raises(EvaluationError, match="3 candidates in a row failed"):
+        search.run(40, progress=False)
+    assert len(search.result.trials) == 4
+
+
+def named(genome, *, seed):
+    raise ValueError(f"bad genome {genome.key} with {seed}")
+
+
+def test_one_cause_is_known_by_its_line_not_by_its_text():
+    search = evolver(named)
+    with pytest.raises(EvaluationError, match="3 candidates in a row failed") as caught:
+        search.run(9, progress=False)
+    assert "another study=" in str(caught.value)
+    assert len(search.result.trials) == 3
