@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from rosearch.errors import StorageError, StudyMismatchError
 from rosearch.evolve import Evolver, RandomSearch
 from rosearch.evolve.ownership import Owner
-from rosearch.evolve.parameters import DISTRIBUTIONS
+from rosearch.evolve.parameters import ranges
 from rosearch.evolve.settings import describe, differences
 from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
@@ -133,7 +133,7 @@ def test_a_trial_that_optuna_adds_at_its_second_try_is_whole(url, executed, monk
     search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
     (trial,) = optuna.load_study(study_name="rosearch", storage=url).trials
     assert len(tries) == 2
-    assert list(trial.params) == list(DISTRIBUTIONS)
+    assert list(trial.params) == list(ranges())
     assert trial.user_attrs["key"] == candidate.genome.key
     assert trial.state.name == "COMPLETE"
 
