@@ -5,6 +5,7 @@ One cluster of two workers serves all tests of a library; each starts in seconds
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -41,15 +42,22 @@ def with_tests():
         yield
 
 
-@pytest.fixture(scope="module")
-def dask(with_tests):
+@contextlib.contextmanager
+def local_dask(workers, threads=1):
+    """A cluster of Dask on this machine, and a client of it."""
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+            n_workers=workers, threads_per_worker=threads, dashboard_address=None, memory_limit=0
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
+        yield cluster, client
+
+
+@pytest.fixture(scope="module")
+def dask(with_tests):
+    with local_dask(2) as (_, client):
         yield client.get_executor()
 
 
@@ -102,15 +110,9 @@ def test_a_cluster_tells_how_many_candidates_it_takes(dask, ray):
 
 
 def test_an_adaptive_cluster_grows(with_tests):
-    distributed = pytest.importorskip("distributed")
     from rosearch.evolve.executors import Workers
 
-    with (
-        distributed.LocalCluster(
-            n_workers=0, threads_per_worker=1, dashboard_address=None, memory_limit=0
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with local_dask(0) as (cluster, client):
         executor = client.get_executor()
         assert Workers(synthetic, executor).count == 1
         cluster.adapt(minimum=0, interval="50ms")  # there is no maximum
@@ -127,14 +129,8 @@ def test_an_adaptive_cluster_grows(with_tests):
 
 
 def test_workers_that_come_late_and_have_two_threads_use_processes(with_tests):
-    distributed = pytest.importorskip("distributed")
     serial = evolver().run(5, progress=False)
-    with (
-        distributed.LocalCluster(
-            n_workers=0, threads_per_worker=2, dashboard_address=None, memory_limit=0
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with local_dask(0, threads=2) as (cluster, client):
         late = threading.Timer(2.0, cluster.scale, [1])
         late.start()
         result = evolver(process_id).run(5, executor=client.get_executor(), progress=False)
