@@ -123,7 +123,7 @@ def quickstart_material() -> tuple[rs.TextDataset, torch.nn.Module]:
 
     options = quickstart.arguments([])
     train, dev, _ = quickstart.splits(options)
-    teacher, _ = quickstart.load_teacher(options, train, dev)
+    teacher, *_ = quickstart.load_teacher(options, train, dev)
     distiller = rs.Distiller(teacher, train, dev, epochs=options.epochs)
     return dev, distiller.distill(rs.templates.transformer(), seed=0).student
 

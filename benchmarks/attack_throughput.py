@@ -175,7 +175,7 @@ def victims(options: Any) -> tuple[Any, dict[str, tuple[Any, Any]]]:
         import quickstart
 
         arguments = quickstart.arguments([])
-        teacher, _ = quickstart.load_teacher(arguments, *quickstart.splits(arguments)[:2])
+        teacher, *_ = quickstart.load_teacher(arguments, *quickstart.splits(arguments)[:2])
         found["teacher"] = (teacher.model, teacher.tokenizer)
         return data, found
     data = attack_engine.read(options.data) if options.data else attack_engine.sentences(400)

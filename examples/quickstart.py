@@ -58,7 +58,7 @@ def main() -> None:
     judge = rs.RobustnessEvaluator(options.attacks, test, examples=options.test_examples)
 
     say("teacher")
-    teacher, seconds = load_teacher(options, train, dev)
+    teacher, source, seconds = load_teacher(options, train, dev)
     teacher.logits(train)  # now, so that no student's seconds include it
     size = f"{teacher.parameters / 1e6:.1f} M parameters"
     print(f"  {size}, {teacher.accuracy(dev):.1%} on dev")
@@ -105,7 +105,7 @@ def main() -> None:
     rows.append(test_student(out, "best found", found.best, pipeline, test, judge))
 
     save_best(out, found.best)
-    write_summary(out, options, rows, found.best)
+    write_summary(out, options, source, rows, found.best)
     # All have been tested; the best has its own folder.
     shutil.rmtree(out / "students", ignore_errors=True)
 
@@ -173,11 +173,11 @@ def splits(options: argparse.Namespace) -> tuple[rs.TextDataset, rs.TextDataset,
 
 def load_teacher(
     options: argparse.Namespace, train: rs.TextDataset, dev: rs.TextDataset
-) -> tuple[rs.Teacher, float]:
-    """The teacher, and the seconds that its fine-tuning took (0 where it came fine-tuned)."""
+) -> tuple[rs.Teacher, str, float]:
+    """The teacher, where it is, and the seconds of its fine-tuning (0 where it came fine-tuned)."""
     source = options.teacher or materials.minilm()
     if options.teacher is not None and is_classifier(source, len(train.classes)):
-        return rs.Teacher.from_pretrained(source), 0.0
+        return rs.Teacher.from_pretrained(source), str(source), 0.0
     settings: dict[str, Any] = {"learning_rate": 1e-4, "epochs": 2}
     parts = f"{source} {train.fingerprint} {dev.fingerprint} {settings}"
     key = hashlib.sha256(parts.encode()).hexdigest()
@@ -186,9 +186,10 @@ def load_teacher(
         start = time.perf_counter()
         tuned = rs.Teacher.fine_tune(source, train, dev, save_to=folder, **settings)
         (folder / "seconds").write_text(str(time.perf_counter() - start))
-        return tuned, time.perf_counter() - start
+        return tuned, str(folder), time.perf_counter() - start
     noted = folder / "seconds"
-    return rs.Teacher.from_pretrained(folder), float(noted.read_text()) if noted.exists() else 0.0
+    seconds = float(noted.read_text()) if noted.exists() else 0.0
+    return rs.Teacher.from_pretrained(folder), str(folder), seconds
 
 
 def is_classifier(name: Any, classes: int) -> bool:
@@ -279,7 +280,9 @@ def line_of(trial: Any) -> str:
     )
 
 
-def write_summary(out: Path, options: argparse.Namespace, rows: list[Row], best: Any) -> None:
+def write_summary(
+    out: Path, options: argparse.Namespace, source: str, rows: list[Row], best: Any
+) -> None:
     """Print the table, and write it with what it needs to be understood."""
     header = (
         "student", "accuracy", "under attack", "95 % interval", "parameters", "compression",
@@ -331,6 +334,9 @@ Load it:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     student = AutoModelForSequenceClassification.from_pretrained("{out / "best"}")
     tokenizer = AutoTokenizer.from_pretrained("{out / "best"}")
+
+Of the searched students this one alone is kept; search.db has the genome and the seed of every
+other. The teacher is {source}.
 
 Settings: {json.dumps(vars(options), default=str)}
 """

@@ -45,7 +45,7 @@ def material(options: argparse.Namespace) -> tuple[rs.Teacher, rs.TextDataset, r
     """The teacher, and text to train and to choose students by."""
     options.out.mkdir(parents=True, exist_ok=True)
     train, dev, _ = quickstart.splits(options)
-    teacher, _ = quickstart.load_teacher(options, train, dev)
+    teacher, *_ = quickstart.load_teacher(options, train, dev)
     print(
         f"teacher: {teacher.parameters / 1e6:.1f} M parameters, {teacher.accuracy(dev):.1%} on dev"
     )

@@ -231,8 +231,10 @@ class Pipeline:
     def where(
         self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
     ) -> Path | None:
-        """Where the candidate's student is kept; ``None`` where none are kept for good."""
-        return None if self.students is None else self._folder(genome, seed, rung, parent)
+        """Where the candidate's student is kept, from the root; ``None`` where none is for good."""
+        return (
+            None if self.students is None else self._folder(genome, seed, rung, parent).absolute()
+        )
 
     def load(
         self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None

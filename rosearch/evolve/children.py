@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
 from typing import Any
 
+from tqdm import tqdm
+
 from rosearch.evolve.processes import (
     THREADS_VARIABLE,
     Outcome,
@@ -341,6 +343,9 @@ def start_worker(threads: int | None) -> None:
             given = os.environ.get(variable, "")
             os.environ[variable] = str(min(threads, int(given)) if given.isdigit() else threads)
         os.environ[THREADS_VARIABLE] = os.environ["OMP_NUM_THREADS"]
+    # Bars of several processes do not take turns, as their lock would be left behind by a process
+    # that is killed.
+    tqdm.set_lock(threading.RLock())
     # Ctrl-C reaches the whole process group; the main process alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):

@@ -199,7 +199,8 @@ class Evolver:
             time_limit: Seconds for one candidate. One that takes longer is recorded as failed with
                 the kind ``"TimeLimit"``, and the process that evaluates it is ended, also where
                 ``executor`` is ``None``: each is then evaluated in a child process.
-            progress: Whether to show a bar after two seconds.
+            progress: Whether to show a bar after two seconds. Those of a Pipeline's training and
+                attacks are the Distiller's and the RobustnessEvaluator's.
 
         Raises:
             EvaluationError: Three candidates in a row failed with the same error before any had
@@ -212,13 +213,20 @@ class Evolver:
         if sum(t.state != "running" for t in self._ledger.trials()[:candidates]) < candidates:
             self._students.tidy(self._ledger.trials(), search_is_over=False)
             runner = Runner(self.evaluate, self._proposals, self._ledger, self._record)
-            runner.run(
-                candidates,
-                executor=executor,
-                workers=workers,
-                time_limit=time_limit,
-                progress=progress,
-            )
+            try:
+                runner.run(
+                    candidates,
+                    executor=executor,
+                    workers=workers,
+                    time_limit=time_limit,
+                    progress=progress,
+                )
+            except KeyboardInterrupt:
+                done = sum(t.state != "running" for t in self._ledger.seen()[:candidates])
+                raise KeyboardInterrupt(
+                    f"{done} of {candidates} candidates of the study {self._ledger.study!r} are "
+                    f"finished and kept; call run again to go on."
+                ) from None
             self._students.tidy(self._ledger.trials(), search_is_over=True)
         return self.result
 

@@ -178,6 +178,12 @@ class TrialRecord:
         Raises:
             EvaluationError: The evaluation keeps no students.
         """
+        if self.loader is None and self.weights is not None:
+            raise EvaluationError(
+                f"A search that was read without its evaluation loads no students. That of "
+                f"candidate {self.number} was kept in {self.weights}: "
+                f"AutoModelForSequenceClassification.from_pretrained loads it."
+            )
         if self.loader is None:
             raise EvaluationError(
                 f"The students of this search were not kept, so candidate {self.number} cannot be "

@@ -280,3 +280,34 @@ def test_memory_of_dask_workers_is_not_mapped_anew_for_every_tensor():
 
     assert faults("65537") > 32_000  # so there is something to repair
     assert faults("65536") < 3_200
+
+
+BARS = """
+import rosearch as rs
+from tests.evolve.evaluations import FITNESS, SPACE, synthetic
+from tqdm.auto import tqdm
+
+def evaluate(genome, *, seed):
+    for _ in tqdm(range(3)):
+        pass
+    return synthetic(genome, seed=seed)
+
+if __name__ == "__main__":
+    print(rs.Evolver(SPACE, evaluate, FITNESS).run(3, executor=2, progress=False))
+"""
+
+
+@pytest.mark.slow
+def test_bars_in_child_processes_leave_no_lock_behind(tmp_path):
+    script = tmp_path / "bars.py"
+    script.write_text(BARS)
+    done = subprocess.run(
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "3 complete" in done.stdout
+    assert "3/3" in done.stderr  # a bar
+    assert "leaked" not in done.stderr

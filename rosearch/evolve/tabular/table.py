@@ -206,7 +206,10 @@ class Table:
                 data["made"],
             )
         except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(f"{name} is no table of this version of rosearch: {error}") from error
+            raise DataError(
+                f"{name} is no table, as Table.save writes one and "
+                f"rosearch.evolve.tabular.load() reads that of the package: {error}"
+            ) from error
 
     def _payload(self) -> bytes:
         names = sorted(self.rungs[0][0])
