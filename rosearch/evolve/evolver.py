@@ -140,6 +140,7 @@ class Evolver:
         self._turn = threading.RLock()
         self._students = Students(evaluate, fitness, keep=keep)
         self._ledger = self._open_ledger(storage, study)
+        self._kept = "in memory, for as long as this process lives" if storage is None else "stored"
         self._proposals = Proposals(
             space,
             self.strategy,
@@ -225,7 +226,7 @@ class Evolver:
                 done = sum(t.state != "running" for t in self._ledger.seen()[:candidates])
                 raise KeyboardInterrupt(
                     f"{done} of {candidates} candidates of the study {self._ledger.study!r} are "
-                    f"finished and kept; call run again to go on."
+                    f"finished and {self._kept}; call run again to go on."
                 ) from None
             self._students.tidy(self._ledger.trials(), search_is_over=True)
         return self.result

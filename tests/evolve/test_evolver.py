@@ -78,8 +78,10 @@ def test_an_interrupt_ends_the_run_and_the_next_run_goes_on(url):
         raise KeyboardInterrupt
 
     search = evolver(every(4, interrupt), storage=url)
-    with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*run again to go on"):
+    with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*stored; call run again"):
         search.run(8, progress=False)
+    with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*in memory, for as long as"):
+        evolver(every(4, interrupt)).run(8, progress=False)
     assert [t.state for t in search.result.trials] == ["complete"] * 3 + ["running"]
     resumed = evolver(synthetic_named_as(search.evaluate), storage=url)
     whole = evolver().run(8, progress=False)
