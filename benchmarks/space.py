@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 import rosearch as rs
-from rosearch.space import MUTATIONS, Task
+from rosearch.space import MUTATIONS, Task, genome_cost
+from rosearch.student import StudentConfig, student_cost
 
 LIMITED = {"compression": (4.6, 6.5), "teacher": Task(reference_parameters=22_700_000)}
 
@@ -51,6 +52,16 @@ def main() -> None:
             )
         for move, make in rows.items():
             print(f"{name:<24}{move:<28}{rate(make, count):>10,.0f}")
+        costs: dict[str, tuple[Callable[[int], object], int]] = {
+            # What a search with limits asks of every genome that it draws.
+            "cost of its parts": (lambda seed, p=parents: genome_cost(p[seed]), count),
+            "cost of its student": (
+                lambda seed, p=parents: student_cost(StudentConfig(p[seed])),
+                max(1, count // 20),
+            ),
+        }
+        for what, (make, genomes) in costs.items():
+            print(f"{name:<24}{what:<28}{rate(make, genomes):>10,.0f}")
 
 
 def try_mutate(space: rs.SearchSpace, parent: rs.Genome, seed: int, kind: str) -> object:

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,9 @@ from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
 from rosearch.rungs import Rung, Work, checked
 from rosearch.scratch import ScratchFolder, remove_old
-from rosearch.space import Genome, LatencyTable
+from rosearch.space import Genome, LatencyTable, Task, genome_cost
 from rosearch.space.costs import parts
-from rosearch.student import StudentForSequenceClassification, latency, student_cost
+from rosearch.student import StudentForSequenceClassification, latency
 
 if TYPE_CHECKING:
     from rosearch.evolve import Parent
@@ -205,16 +206,21 @@ class Pipeline:
             of one forward pass over one text of ``length`` tokens, by torch's counter; ``latency``
             where there are ``latencies``.
         """
-        cost = student_cost(self.distiller.config(genome), length=self.length)
+        # Not of the whole student: a search asks for every genome that it draws.
+        cost = genome_cost(genome, self._task)
         known = {
-            "parameters": float(cost["parameters"]),
-            "compression": self.distiller.teacher.parameters / cost["parameters"],
-            "flops": float(cost["flops"]),
+            "parameters": float(cost.parameters),
+            "compression": self.distiller.teacher.parameters / cost.parameters,
+            "flops": float(cost.flops),
         }
         if self.latencies is not None:
             items = parts(genome, genome.outputs)
             known["latency"] = float(sum(self.latencies.of(*item) for item in items))
         return known
+
+    @cached_property
+    def _task(self) -> Task:
+        return Task.of(self.distiller.teacher, length=self.length)
 
     def folder(
         self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None

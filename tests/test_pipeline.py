@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import rosearch as rs
+from rosearch.student import StudentForSequenceClassification, student_cost
 
 SMALL = {"width": 16, "embedding_width": 16}
 KEYS = {
@@ -54,6 +55,21 @@ def test_measures_what_the_parts_measure(pipeline: rs.Pipeline) -> None:
     own = sum(p.numel() for p in result.student.parameters())
     assert metrics["parameters"] == own
     assert metrics["compression"] == pytest.approx(pipeline.distiller.teacher.parameters / own)
+
+
+def test_what_a_student_costs_is_told_without_one(
+    pipeline: rs.Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = rs.SearchSpace(widths=(16, 32), embedding_widths=(16, 24))
+    genomes = [*(space.sample(seed=seed) for seed in range(10)), rs.templates.bigru(**SMALL)]
+    config = pipeline.distiller.config
+    measured = [student_cost(config(genome), length=pipeline.length) for genome in genomes]
+    # A search with limits asks for every genome that it draws, hundreds for one candidate.
+    monkeypatch.setattr(StudentForSequenceClassification, "__init__", None)
+    for genome, cost in zip(genomes, measured, strict=True):
+        told = pipeline.cost(genome)
+        assert {name: told[name] for name in cost} == cost
+        assert told["compression"] == pipeline.distiller.teacher.parameters / cost["parameters"]
 
 
 def test_kept_student_is_the_evaluated_one(pipeline: rs.Pipeline) -> None:
