@@ -23,11 +23,11 @@ STAMP := $(VENV)/installed$(subst /,-,$(CURDIR))
 STAMP_TA := $(VENV_TA)/installed$(subst /,-,$(CURDIR))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test interop lint format types imports docs bench lock lock-textattack \
-	clean
+.PHONY: help install install-textattack demo test interop lint format types imports docs bench lock \
+	lock-textattack clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv and install what requirements.lock names
 
@@ -50,6 +50,8 @@ INTEROP_TESTS = $(shell grep -lE 'textattack|transformers|tokenizer|bert|greenle
 
 interop: $(STAMP_TA)  ## tests of attacks beside TextAttack, on transformers 4, in .venv-textattack
 	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal $(INTEROP_TESTS) $(PYTEST_ARGS)
+
+install-textattack: $(STAMP_TA)  ## make .venv-textattack, which interop needs
 
 # rosearch itself is read from this folder.
 $(STAMP_TA): requirements-textattack.lock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def scripts(
     dataset: rs.TextDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Any:
+) -> Iterator[Any]:
     """The modules of benchmarks/, with a small space, little text and one quick attack."""
     monkeypatch.setattr(sys, "path", list(sys.path))  # they add a folder
     import first_search
@@ -86,9 +87,13 @@ def scripts(
     monkeypatch.setattr(reproduce_results, "load", lambda: Table.read(tmp_path / "table.json.gz"))
     monkeypatch.setattr(reproduce_results, "PAGE", tmp_path / "docs" / "results.md")
     monkeypatch.setattr(reproduce_results, "PICTURES", tmp_path / "docs" / "_static")
-    for name in ("table", "own", "again", "search", "summary"):
-        getattr(reproduce_results, name).cache_clear()
-    return make_tabular, first_search, reproduce_results
+    # What they remember is of the committed ledgers before, and of these small ones after.
+    remembered = [m for m in vars(reproduce_results).values() if hasattr(m, "cache_clear")]
+    for function in remembered:
+        function.cache_clear()
+    yield make_tabular, first_search, reproduce_results
+    for function in remembered:
+        function.cache_clear()
 
 
 @pytest.mark.slow
