@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -237,11 +239,24 @@ def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch
     forgotten = evolver(storage=url)
     candidate = forgotten.ask()
     search = evolver(storage=url)
-    timer = threading.Timer(1.0, lambda: tell(forgotten, candidate))
-    timer.start()
-    with pytest.warns(RuntimeWarning, match=rf"candidate 0, .* process {os.getpid()}, .* until 20"):
+    owner = rf"candidate 0, .* process {os.getpid()}, .* until 20"
+
+    def is_explained():
+        return any(re.search(owner, str(warning.message)) for warning in told)
+
+    def tell_once_it_is():
+        deadline = time.monotonic() + 60
+        while not is_explained() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        tell(forgotten, candidate)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=tell_once_it_is)
+        thread.start()
         search.run(2, progress=False)
-    timer.join()
+    thread.join()
+    assert is_explained()
 
 
 @pytest.mark.parametrize("late", [{"accuracy": 0.1}, ValueError("late")])
