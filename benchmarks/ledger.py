@@ -5,7 +5,9 @@
 The evaluation returns constants at once, so what is left is the search itself. The first line is a
 study in memory from its start; the second a study in a database that has the trials already, filled
 through Optuna, of which only the rounds on top of them are measured. Their SQL statements, and the
-commits among them that wrote something and so wait for the disk, are counted, too.
+commits among them that wrote something and so wait for the disk, are counted, too. The last lines
+are rounds in memory in which the default strategy asks its model, for which OMP_NUM_THREADS=1 is
+best.
 """
 
 from __future__ import annotations
@@ -21,18 +23,21 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 import rosearch as rs
+from rosearch.evolve import SurrogateEvolution
 from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.ownership import Owner
-from rosearch.evolve.parameters import parameters
-from rosearch.evolve.records import Candidate
+from rosearch.evolve.parameters import parameters, ranges
+from rosearch.evolve.records import Candidate, comparable
 from rosearch.seeding import child_seed
 from rosearch.space.descriptors import descriptors
 
 ROUNDS = 50
-"""Of which those on a database are measured."""
+"""Of which those on a database, and with a model, are measured."""
+PAST = 150
+"""Trials that the model knows before."""
 FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0})
 STRATEGY = "regularized_evolution"
-"""One that takes no time: the default one asks a model, for some tens of milliseconds a round."""
+"""One that takes no time."""
 
 
 def evaluate(genome: rs.Genome, *, seed: int) -> dict[str, float]:
@@ -89,7 +94,7 @@ def fill(evolver: rs.Evolver, url: str, count: int) -> None:
         score = FITNESS.score(metrics)
         if number <= 50:  # only their volume matters
             described = descriptors(genome)
-            params, distributions = parameters(genome, described)
+            params, distributions = parameters(genome, described, ranges(ledger.settings))
         attributes = {
             "genome": genome.to_json(),
             "key": genome.key,
@@ -147,6 +152,17 @@ def main() -> None:
         f"{'':28} {counts.statements / (ROUNDS + 1):8.1f} statements and "
         f"{counts.commits / (ROUNDS + 1):.1f} commits a round"
     )
+    for pool in (200, 100):
+        search = rs.Evolver(space, evaluate, FITNESS, strategy=SurrogateEvolution(pool=pool))
+        rounds(search, PAST)
+        seconds, processor = rounds(search, ROUNDS)
+        best = comparable(search.result.trials)[:10]
+        nodes = sum(len(trial.genome.nodes) for trial in best) / len(best)
+        print(
+            f"{f'a model, pool of {pool}':28} {seconds * 1e3:8.0f} ms a round, "
+            f"{processor * 1e3:.0f} of the processor, on {PAST} trials (the best have "
+            f"{nodes:.0f} nodes)"
+        )
 
 
 if __name__ == "__main__":

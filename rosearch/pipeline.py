@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +206,7 @@ class Pipeline:
             where there are ``latencies``.
         """
         # Not of the whole student: a search asks for every genome that it draws.
-        cost = genome_cost(genome, self._task)
+        cost = genome_cost(genome, Task.of(self.distiller.teacher, length=self.length))
         known = {
             "parameters": float(cost.parameters),
             "compression": self.distiller.teacher.parameters / cost.parameters,
@@ -217,10 +216,6 @@ class Pipeline:
             items = parts(genome, genome.outputs)
             known["latency"] = float(sum(self.latencies.of(*item) for item in items))
         return known
-
-    @cached_property
-    def _task(self) -> Task:
-        return Task.of(self.distiller.teacher, length=self.length)
 
     def folder(
         self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
