@@ -26,7 +26,7 @@ import torch
 
 import rosearch as rs
 from rosearch.attack import ModelVictim
-from rosearch.encoding import Encoding, predict
+from rosearch.tokens import Encoding, predict
 
 _SUBJECTS = "film movie plot cast story script actor music ending director camera scene".split()
 _WORDS = (

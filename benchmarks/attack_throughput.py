@@ -28,7 +28,7 @@ import torch
 import rosearch as rs
 from rosearch.attack import ModelVictim
 from rosearch.attack.textattack import load_textattack
-from rosearch.encoding import predict
+from rosearch.tokens import predict
 
 RECIPES = {"pwws": "PWWSRen2019", "deepwordbug": "DeepWordBugGao2018"}
 LENGTH = 64

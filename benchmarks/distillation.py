@@ -14,11 +14,6 @@ Prints one table:
     python benchmarks/distillation.py                  # after make demo, which makes the teacher
     python benchmarks/distillation.py --small          # a tiny teacher and seconds, to see it run
     python benchmarks/distillation.py --students transformer text_cnn --seeds 3
-
-What lazy updates of the token table save small students in small batches:
-
-    python benchmarks/distillation.py --without trainer textbrewer first bfloat16 limit \
-        --students bag_of_words text_cnn bigru --width 128 --batch-size 8
 """
 
 from __future__ import annotations
@@ -42,11 +37,11 @@ from material import cached_teacher, materials
 
 import rosearch as rs
 from rosearch.distill import soft_label_loss
-from rosearch.distill.training import isolated_rng
-from rosearch.encoding import Encoding, accuracy, encode, model_inputs
+from rosearch.distill.training.loop import isolated_rng
+from rosearch.tokens import Encoding, accuracy, encode, model_inputs
 
 RATE, TEMPERATURE = 1e-3, 2.0
-SIDES = ("trainer", "textbrewer", "first", "rosearch", "lazy", "bfloat16", "limit")
+SIDES = ("trainer", "textbrewer", "first", "rosearch", "bfloat16", "limit")
 
 
 @dataclass(frozen=True)
@@ -205,7 +200,6 @@ def compare(task: Task, options: argparse.Namespace) -> list[Run]:
     ours: dict[str, Callable[[], Run]] = {
         "first": lambda: by_rosearch(task, "rosearch, first candidate"),
         "rosearch": lambda: by_rosearch(task, "rosearch"),
-        "lazy": lambda: by_rosearch(task, "rosearch, lazy updates", embedding_updates="lazy"),
         "bfloat16": lambda: by_rosearch(task, "rosearch, bfloat16", precision="bfloat16"),
         "limit": lambda: limit(task),
     }

@@ -10,7 +10,8 @@ Four steps, each kept on disk and taken up again by the same command, and what t
 
 ``confirm`` attacks sentences that no search has seen, by the two attacks that were searched for and
 by two that were not. It needs word vectors: without TextAttack's, run
-``python -m rosearch.attack.counterfitting MODEL`` first. ``textattack`` needs rosearch[textattack].
+``python -m rosearch.attack.resources.counterfitting MODEL`` first. ``textattack`` needs
+rosearch[textattack].
 """
 
 from __future__ import annotations

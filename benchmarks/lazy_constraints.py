@@ -19,8 +19,8 @@ from materials import movie_reviews
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import rosearch as rs
-from rosearch.attack.composed import WordSwapAttack
-from rosearch.attack.encoders import SentenceEncoder
+from rosearch.attack.resources.sentence_encoders import SentenceEncoder
+from rosearch.attack.word_swaps.attack import WordSwapAttack
 
 BEST = Path(__file__).parents[1] / "runs" / "quickstart" / "best"
 

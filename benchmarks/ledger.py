@@ -24,10 +24,10 @@ from sqlalchemy.engine import Engine
 
 import rosearch as rs
 from rosearch.evolve import SurrogateEvolution
-from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.ownership import Owner
-from rosearch.evolve.parameters import parameters, ranges
-from rosearch.evolve.records import Candidate, comparable
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.trial_parameters import parameters, ranges
+from rosearch.evolve.study.trials import Candidate, comparable
+from rosearch.owners import Owner
 from rosearch.seeding import child_seed
 from rosearch.space.descriptors import descriptors
 

@@ -1,4 +1,4 @@
-"""Makes the table of rosearch.evolve.tabular: genomes, distilled and attacked at two fidelities.
+"""Makes the tabular benchmark: genomes, distilled and attacked at two fidelities.
 
 The genomes are random samples of the default space between 4.6 and 6.5 times smaller than the
 teacher, within the FLOPs of movie_search.py. So that good regions are dense, too, as tables for
@@ -37,7 +37,7 @@ from movie_search import FITNESS, pipeline, space, splits
 import rosearch as rs
 from rosearch.errors import StorageError
 from rosearch.evolve import SearchResult, Strategy, TrialRecord
-from rosearch.evolve.tabular import Table
+from rosearch.evolve.comparison.tabular import Table
 from rosearch.fitness import rank_order
 from rosearch.space import Embedding
 

@@ -1,6 +1,7 @@
 """How well the surrogate's model ranks genomes that it has not seen.
 
-From the table of rosearch.evolve.tabular, some random samples are given to the model as finished
+From the table of rosearch.evolve.comparison.tabular, some random samples are given to the model as
+finished
 trials: all with both rungs, or, with --stopped, two thirds of them with the lower one alone, as
 after successive halving. It predicts the fitness of all other feasible genomes. Prints Spearman's
 rank correlation with the measured fitness, means over draws: among samples and their mutants, and
@@ -25,9 +26,9 @@ from scipy.stats import spearmanr
 
 import rosearch as rs
 from rosearch.evolve import TrialRecord
-from rosearch.evolve.strategies.prediction import Predictor
-from rosearch.evolve.tabular import Table, load
-from rosearch.space.encodings import encoding
+from rosearch.evolve.comparison.tabular import Table, load
+from rosearch.evolve.strategies.surrogate.prediction import Predictor
+from rosearch.space.features import encoding
 
 LIMITS = {"accuracy": (0.6, None)}
 FITNESSES = {

@@ -28,7 +28,7 @@ from scipy.stats import spearmanr
 
 import rosearch as rs
 from rosearch.evolve import TrialRecord
-from rosearch.evolve.tabular import Table, load
+from rosearch.evolve.comparison.tabular import Table, load
 from rosearch.report import plots
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"

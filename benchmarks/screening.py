@@ -1,12 +1,8 @@
-"""What the cheap screens are worth: rank correlation with the full attack, and queries saved.
+"""What Screened is worth: rank correlation with the full attack, and queries saved.
 
-Distils students of sampled genomes on movie reviews, attacks each in full, and again
-
-- screened: only the replacements that promise most to first order are asked about;
-- by replay: the texts that broke the first few students are tried on all later ones;
-- in a race: stopped once the student cannot reach the best accuracy under attack so far.
-
-Prints one table. Correlations are over students, with 95 % bootstrap intervals:
+Distils students of sampled genomes on movie reviews, attacks each in full, and again with only the
+replacements that promise most to first order. Prints one table. Correlations are over students,
+with 95 % bootstrap intervals:
 
     python benchmarks/screening.py      # after make demo, which makes the teacher
     python benchmarks/screening.py --teacher FOLDER --students 25 --out runs/screening
@@ -25,12 +21,10 @@ from typing import Any
 
 import numpy as np
 from material import cached_teacher, materials
+from scipy import stats
 
 import rosearch as rs
-from rosearch.attack import ModelVictim, RobustnessReport
-from rosearch.attack.racing import race
-from rosearch.attack.replay import Replay
-from rosearch.attack.screening import Screened
+from rosearch.attack.word_swaps.screening import Screened
 
 
 def main() -> None:
@@ -47,17 +41,12 @@ def main() -> None:
         for k in options.keep
     }
     done: list[dict[str, Any]] = []
-    pool: list[RobustnessReport] = []
     for number in range(options.students):
         path = options.out / f"student-{number}.json"
         if not path.exists():
-            replay = Replay.from_reports(*pool) if len(pool) == options.pool else None
-            best = max((row["full"]["robustness"] for row in done), default=0.0)
-            row = measure(distiller, number, full, screens, replay, best)
+            row = measure(distiller, number, full, screens)
             path.write_text(json.dumps(row), encoding="utf-8")
         row = json.loads(path.read_text(encoding="utf-8"))
-        if len(pool) < options.pool:
-            pool.append(RobustnessReport.from_json(row["report"]))
         done.append(row)
         print(summary(number, row), flush=True)
     print()
@@ -72,7 +61,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--teacher", type=Path, help="a fine-tuned classifier; default: the demo's")
     parser.add_argument("--out", type=Path, default=Path("runs/screening"))
     parser.add_argument("--students", type=int, default=25)
-    parser.add_argument("--pool", type=int, default=5, help="students whose broken texts are tried")
     parser.add_argument("--train", type=int, default=2000, help="sentences to distil on")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--examples", type=int, default=100, help="sentences to attack")
@@ -87,37 +75,21 @@ def measure(
     number: int,
     full: rs.RobustnessEvaluator,
     screens: dict[int, rs.RobustnessEvaluator],
-    replay: Replay | None,
-    best: float,
 ) -> dict[str, Any]:
     """One student, distilled and attacked in every way."""
     genome = rs.SearchSpace().sample(seed=number)
     result = distiller.distill(genome, seed=0)
     student = result.student
-    victim = ModelVictim(student, student.tokenizer, classes=full.classes)
-    report, seconds = timed(lambda: full.evaluate(victim))
+    report, seconds = timed(lambda: full.evaluate(student))
     row: dict[str, Any] = {
         "accuracy": result.accuracy,
         "full": cost(report.accuracy_under_attack, report.queries, report.forward_rows, seconds),
-        "report": report.to_json(),
     }
     for keep, evaluator in screens.items():
         fresh, seconds = timed(lambda evaluator=evaluator: evaluator.evaluate(student))
         row[f"screened, keep {keep}"] = cost(
             fresh.accuracy_under_attack, fresh.queries, fresh.forward_rows, seconds
         )
-    if replay is not None:
-        found, seconds = timed(lambda: replay.evaluate(student))
-        rows = found.forward_rows
-        row["replay"] = cost(found.transfer_accuracy, rows, rows, seconds)
-    # The victim remembers all answers, so that this costs nothing; its queries are counted anew.
-    raced = race(full, victim, beat=best)
-    row["race"] = {
-        "stopped": raced.stopped,
-        "wrongly": raced.stopped and report.accuracy_under_attack >= best,
-        "queries": raced.report.queries,
-        "attacked": raced.attacked,
-    }
     return row
 
 
@@ -132,7 +104,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def summary(number: int, row: dict[str, Any]) -> str:
-    shown = {k: v["robustness"] for k, v in row.items() if isinstance(v, dict) and k != "race"}
+    shown = {k: v["robustness"] for k, v in row.items() if isinstance(v, dict)}
     parts = [f"{name} {value:.2f}" for name, value in shown.items()]
     return f"student {number}: accuracy {row['accuracy']:.3f}, under attack: {', '.join(parts)}"
 
@@ -144,7 +116,7 @@ def table(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> str:
         f"{len(rows)} students, {options.attack} on {options.examples} sentences",
         f"{'screen':<18}{'students':>9}{heads}",
     ]
-    names = ["full", *(f"screened, keep {k}" for k in options.keep), "replay", "accuracy"]
+    names = ["full", *(f"screened, keep {k}" for k in options.keep), "accuracy"]
     for name in names:
         chosen = [row for row in rows if name in row]
         if len(chosen) < 3:
@@ -164,12 +136,6 @@ def table(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> str:
             f"{interval(kendall, found, truth):>24}{found.mean():>8.3f}"
             + "".join(f"{share:>9}" for share in shares)
         )
-    races = [row["race"] for row in rows]
-    saved = sum(r["queries"] for r in races) / sum(row["full"]["queries"] for row in rows)
-    lines.append(
-        f"race against the best so far: {sum(r['stopped'] for r in races)} of {len(races)} "
-        f"stopped, {sum(r['wrongly'] for r in races)} wrongly, {saved:.1%} of the queries"
-    )
     return "\n".join(lines)
 
 
@@ -183,26 +149,11 @@ def interval(measure: Callable[..., float], a: np.ndarray, b: np.ndarray) -> str
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation; ties get their mean rank."""
-    x, y = ranks(a), ranks(b)
-    x, y = x - x.mean(), y - y.mean()
-    spread = np.sqrt((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() / spread) if spread else float("nan")
+    return float(stats.spearmanr(a, b).statistic)
 
 
 def kendall(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's tau-b."""
-    upper = np.triu_indices(len(a), 1)
-    x = np.sign(a[:, None] - a[None, :])[upper]
-    y = np.sign(b[:, None] - b[None, :])[upper]
-    spread = np.sqrt((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() / spread) if spread else float("nan")
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    means: np.ndarray = (np.cumsum(count) - (count - 1) / 2)[place]
-    return means
+    return float(stats.kendalltau(a, b).statistic)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from movie_search import FITNESS
 
 import rosearch as rs
 from rosearch.evolve import Strategy, strategies
-from rosearch.evolve.fidelity import SuccessiveHalving
-from rosearch.evolve.tabular import Table, TabularEvaluation, TabularSpace, load
+from rosearch.evolve.comparison.tabular import Table, TabularEvaluation, TabularSpace, load
+from rosearch.evolve.successive_halving import SuccessiveHalving
 from rosearch.fitness import Score
 
 BASELINES = ("random", "regularized_evolution")

@@ -20,7 +20,7 @@ import numpy as np
 import searching  # beside this file
 
 import rosearch as rs
-from rosearch.encoding import accuracy
+from rosearch.tokens import accuracy
 
 
 @rs.fitness_terms.register("effort")

@@ -23,7 +23,7 @@ import searching
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import rosearch as rs
-from rosearch.encoding import accuracy, default_device
+from rosearch.tokens import accuracy, default_device
 
 
 def main(line: Sequence[str] | None = None) -> None:

@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     )
     from rosearch.fitness import Fitness, FitnessTerm, Score, fitness_terms
     from rosearch.operators import EmbeddingOperator, Operator
-    from rosearch.pipeline import Pipeline
+    from rosearch.pipeline import Pipeline, Rung
     from rosearch.report import Statistics, statistics, write_report
-    from rosearch.rungs import Rung
     from rosearch.space import Embedding, Genome, Node, SearchSpace, templates
     from rosearch.student import StudentConfig, StudentForSequenceClassification
 
@@ -77,7 +76,7 @@ _OBJECTS = {
     "RobustnessEvaluator": "rosearch.attack",
     "RobustnessReport": "rosearch.attack",
     "RosearchError": "rosearch.errors",
-    "Rung": "rosearch.rungs",
+    "Rung": "rosearch.pipeline",
     "SMSEMOA": "rosearch.evolve",
     "SuccessiveHalving": "rosearch.evolve",
     "Score": "rosearch.fitness",

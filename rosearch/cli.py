@@ -157,7 +157,7 @@ def _attack(options: argparse.Namespace) -> None:
 
 
 def _move(model: Any, device: str | None) -> None:
-    from rosearch import encoding
+    from rosearch import tokens as encoding
 
     place = device or str(encoding.default_device())
     try:

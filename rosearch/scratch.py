@@ -13,7 +13,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from rosearch.evolve.ownership import Owner
+from rosearch.owners import Owner
 
 _PREFIX = "rosearch-scratch-"
 _OLD_SECONDS = 24 * 3600.0

@@ -2,7 +2,7 @@
 
 from rosearch.attack.testing import AttackConformance
 from rosearch.evolve.testing import StrategySuite
+from rosearch.operators.inputs.testing import EmbeddingConformance
 from rosearch.operators.testing import OperatorConformance
-from rosearch.operators.testing_embedding import EmbeddingConformance
 
 __all__ = ["AttackConformance", "EmbeddingConformance", "OperatorConformance", "StrategySuite"]

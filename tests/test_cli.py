@@ -181,7 +181,7 @@ def attacked_on(model, tmp_path, monkeypatch, *options):
 
 
 def test_attack_runs_on_the_device_there_is(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("rosearch.encoding.default_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("rosearch.tokens.default_device", lambda: torch.device("meta"))
     assert attacked_on(model, tmp_path, monkeypatch) == ["meta"]
     assert attacked_on(model, tmp_path, monkeypatch, "--device", "cpu") == ["cpu"]
 
@@ -232,7 +232,7 @@ def test_report_takes_what_near_chance_means(study, tmp_path, monkeypatch, argum
         asked.append((majority, examples))
         return made_up.statistics()
 
-    monkeypatch.setattr("rosearch.report.html_statistics.compute", compute)
+    monkeypatch.setattr("rosearch.report.html.statistics.compute", compute)
     out = tmp_path / "report.html"
     assert cli.main(["report", str(study), "--out", str(out), *arguments]) == 0
     assert asked == [expected]

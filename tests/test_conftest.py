@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rosearch.encoding import encode, predict
+from rosearch.tokens import encode, predict
 
 
 def test_fixtures_are_learnable_and_reload(dataset, tokenizer, trained_bert, teacher_folder):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch.data import TextDataset
-from rosearch.encoding import (
+from rosearch.errors import DataError
+from rosearch.tokens import (
     Encoding,
     accuracy,
     collate,
@@ -25,7 +26,6 @@ from rosearch.encoding import (
     require_padding,
     token_batches,
 )
-from rosearch.errors import DataError
 
 
 def test_encode_is_what_the_tokenizer_says(tokenizer, dataset):

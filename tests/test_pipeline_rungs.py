@@ -131,7 +131,9 @@ def test_a_rung_that_is_repeated_does_not_take_longer(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = itertools.count()  # every evaluation takes one second
-    monkeypatch.setattr("rosearch.pipeline.time", SimpleNamespace(perf_counter=clock.__next__))
+    monkeypatch.setattr(
+        "rosearch.pipeline.pipeline.time", SimpleNamespace(perf_counter=clock.__next__)
+    )
     genome = rs.templates.bag_of_words(**SMALL)
     pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=RUNGS)
     told = [pipeline(genome, seed=0, rung=rung)["seconds"] for rung in (0, 0, 0, 1, 1, 0, 2)]

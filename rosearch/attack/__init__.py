@@ -1,6 +1,5 @@
 """How a classifier is broken: attacks, the engine that runs them, and the evaluator."""
 
-from rosearch.attack import recipes as recipes
 from rosearch.attack.base import (
     Answer,
     AskGradients,
@@ -10,8 +9,24 @@ from rosearch.attack.base import (
     SearchContext,
     attacks,
 )
-from rosearch.attack.composed import WordSwapAttack
-from rosearch.attack.constraints import (
+from rosearch.attack.engine.engine import Example, run_attack
+from rosearch.attack.evaluator import RobustnessEvaluator
+from rosearch.attack.goals import Goal, Targeted, Untargeted
+from rosearch.attack.report.results import AttackResult, Interval, RobustnessReport
+from rosearch.attack.resources.counterfitting import counterfit, counterfit_from_model
+from rosearch.attack.resources.masked_lm import MaskedLM
+from rosearch.attack.resources.oracles import Ask, Oracle
+from rosearch.attack.resources.sentence_encoders import SentenceEncoder
+from rosearch.attack.resources.word_vectors import WordVectors, find_vectors
+from rosearch.attack.text import Words
+from rosearch.attack.training.augmentation import AdversarialTexts, SubstitutionAugmentation
+from rosearch.attack.training.word_replacements import WordReplacements
+from rosearch.attack.victim.gradients import TokenGradients
+from rosearch.attack.victim.victim import FunctionVictim, ModelVictim, Victim
+from rosearch.attack.word_swaps import recipes as recipes
+from rosearch.attack.word_swaps.attack import WordSwapAttack
+from rosearch.attack.word_swaps.candidates import Candidates, TextSwaps, WordSwaps
+from rosearch.attack.word_swaps.constraints import (
     Change,
     Constraint,
     Examined,
@@ -26,17 +41,7 @@ from rosearch.attack.constraints import (
     Tagger,
     WordCosine,
 )
-from rosearch.attack.counterfitting import counterfit, counterfit_from_model
-from rosearch.attack.encoders import SentenceEncoder
-from rosearch.attack.engine import Example, run_attack
-from rosearch.attack.evaluator import RobustnessEvaluator
-from rosearch.attack.goals import Goal, Targeted, Untargeted
-from rosearch.attack.gradients import TokenGradients
-from rosearch.attack.hardening import AdversarialTexts, SubstitutionAugmentation
-from rosearch.attack.masked_lm import MaskedLM
-from rosearch.attack.oracles import Ask, Oracle
-from rosearch.attack.racing import RaceResult, race
-from rosearch.attack.recipes import (
+from rosearch.attack.word_swaps.recipes import (
     A2T,
     BAE,
     PWWS,
@@ -48,18 +53,15 @@ from rosearch.attack.recipes import (
     TextFooler,
     TextFoolerAdjusted,
 )
-from rosearch.attack.replacements import WordReplacements
-from rosearch.attack.replay import Replay, TransferReport
-from rosearch.attack.results import AttackResult, Interval, RobustnessReport
-from rosearch.attack.screening import Screened
-from rosearch.attack.searches import (
+from rosearch.attack.word_swaps.screening import Screened
+from rosearch.attack.word_swaps.searches import (
     BeamSearch,
     GeneticSearch,
     GreedyWordSwap,
     LazyGreedyWordSwap,
     SearchMethod,
 )
-from rosearch.attack.substitutions import (
+from rosearch.attack.word_swaps.substitutions import (
     CharacterDeletion,
     CharacterEdits,
     CharacterInsertion,
@@ -73,10 +75,6 @@ from rosearch.attack.substitutions import (
     Union,
     WordNetSynonyms,
 )
-from rosearch.attack.swaps import Candidates, TextSwaps, WordSwaps
-from rosearch.attack.text import Words
-from rosearch.attack.vectors import WordVectors, find_vectors
-from rosearch.attack.victim import FunctionVictim, ModelVictim, Victim
 
 __all__ = [
     "A2T",
@@ -124,8 +122,6 @@ __all__ = [
     "PWWS",
     "PartOfSpeech",
     "Pruthi",
-    "RaceResult",
-    "Replay",
     "RobustnessEvaluator",
     "RobustnessReport",
     "Screened",
@@ -143,7 +139,6 @@ __all__ = [
     "TextFoolerAdjusted",
     "TextSwaps",
     "TokenGradients",
-    "TransferReport",
     "Union",
     "Untargeted",
     "Victim",
@@ -158,6 +153,5 @@ __all__ = [
     "counterfit",
     "counterfit_from_model",
     "find_vectors",
-    "race",
     "run_attack",
 ]

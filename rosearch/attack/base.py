@@ -31,7 +31,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
-from rosearch.attack.oracles import Ask
+from rosearch.attack.resources.oracles import Ask
 from rosearch.attack.settings import public_settings
 from rosearch.attack.text import Words
 from rosearch.data import Text
@@ -102,7 +102,7 @@ class SearchContext:
 class AskGradients:
     """What a white-box search yields to learn how the victim's loss changes with each token.
 
-    It is sent a list of :class:`~rosearch.attack.gradients.TokenGradients`, one a text.
+    It is sent a list of :class:`~rosearch.attack.victim.gradients.TokenGradients`, one a text.
     """
 
     texts: Sequence[Words]
@@ -111,8 +111,8 @@ class AskGradients:
 Search: TypeAlias = Generator["Sequence[Words] | Ask | AskGradients", Any, Words]
 """What ``Attack.search`` returns: yields texts, is sent an :class:`Answer`, returns a text.
 
-It may yield an :class:`~rosearch.attack.oracles.Ask` too and is then sent the oracle's answers, or
-an :class:`AskGradients` and is sent gradients.
+It may yield an :class:`~rosearch.attack.resources.oracles.Ask` too and is then sent the oracle's
+answers, or an :class:`AskGradients` and is sent gradients.
 """
 
 

@@ -11,13 +11,13 @@ from tqdm.auto import tqdm
 
 from rosearch.attack.base import Attack
 from rosearch.attack.base import attacks as registry
-from rosearch.attack.engine import Example, run_attack
+from rosearch.attack.engine.engine import Example, run_attack
 from rosearch.attack.goals import Goal, Untargeted
-from rosearch.attack.precision import describe_victim
-from rosearch.attack.results import AttackResult, RobustnessReport, combine, summarise
+from rosearch.attack.report.results import AttackResult, RobustnessReport, combine, summarise
 from rosearch.attack.settings import check_whole
 from rosearch.attack.text import AttackedInput, check_side
-from rosearch.attack.victim import Precision, Victim, make_victim
+from rosearch.attack.victim.precision import describe_victim
+from rosearch.attack.victim.victim import Precision, Victim, make_victim
 from rosearch.data import TextDataset
 from rosearch.errors import DataError, EvaluationError
 from rosearch.labels import check_class_order
@@ -45,9 +45,9 @@ class RobustnessEvaluator:
         in_flight: Examples attacked side by side; changes speed only.
         token_budget: Tokens of a batch; changes speed only. Default: 2048 on a CPU, else 65536.
         precision: ``"bfloat16"``: searches ask the model in bfloat16, and every verdict is
-            confirmed in float32; see :class:`~rosearch.attack.precision.Bfloat16Victim`. Faster;
-            a search may prefer another of two nearly equal replacements. ``"float32"``: the model
-            is asked as it was loaded, in bfloat16 if its weights are.
+            confirmed in float32; see :class:`~rosearch.attack.victim.precision.Bfloat16Victim`.
+            Faster; a search may prefer another of two nearly equal replacements. ``"float32"``:
+            the model is asked as it was loaded, in bfloat16 if its weights are.
         progress: Show a bar for what takes longer than two seconds.
 
     Raises:
@@ -143,12 +143,12 @@ class RobustnessEvaluator:
 
         The report's settings are the evaluator's, and under ``"victim"`` how this victim really
         answered: ``max_length`` and ``precision`` are no settings of functions, nor of a
-        :class:`~rosearch.attack.victim.Victim` that was made elsewhere.
+        :class:`~rosearch.attack.victim.victim.Victim` that was made elsewhere.
 
         Args:
             model: A Hugging Face sequence classifier; a function from a list of texts to an array
                 of shape ``(texts, classes)``, probabilities or logits; or a
-                :class:`~rosearch.attack.victim.Victim`.
+                :class:`~rosearch.attack.victim.victim.Victim`.
             tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``.
             all_may_fail: Report errors where every example failed, instead of raising.
 

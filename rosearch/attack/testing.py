@@ -21,9 +21,9 @@ import pytest
 
 from rosearch.attack.base import Attack
 from rosearch.attack.evaluator import RobustnessEvaluator
-from rosearch.attack.results import RobustnessReport
+from rosearch.attack.report.results import RobustnessReport
 from rosearch.attack.text import AttackedInput, Words
-from rosearch.attack.victim import FunctionVictim
+from rosearch.attack.victim.victim import FunctionVictim
 from rosearch.data import TextDataset
 
 _TEXTS = (

@@ -1,9 +1,7 @@
 """Teacher to student: cached outputs, losses, and the training loop."""
 
 from rosearch.choices import Choices
-from rosearch.distill.checkpoints import Epoch
 from rosearch.distill.distiller import DistillationResult, Distiller
-from rosearch.distill.hardening import Adversary, Augmentation
 from rosearch.distill.losses import (
     DistillationLoss,
     Outputs,
@@ -12,12 +10,14 @@ from rosearch.distill.losses import (
     distillation_losses,
     soft_label_loss,
 )
-from rosearch.distill.optimization import Optimization
-from rosearch.distill.outputs import TeacherOutputs, Wanted
-from rosearch.distill.perturbation import EmbeddingPerturbation
-from rosearch.distill.substitution import Replacements, WordPerturbation
-from rosearch.distill.teacher import Teacher
-from rosearch.distill.training import fit
+from rosearch.distill.robust.changed_texts import Adversary, Augmentation
+from rosearch.distill.robust.freelb import EmbeddingPerturbation
+from rosearch.distill.robust.word_perturbation import Replacements, WordPerturbation
+from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.teacher import Teacher
+from rosearch.distill.training.checkpoints import Epoch
+from rosearch.distill.training.loop import fit
+from rosearch.distill.training.settings import Optimization
 
 __all__ = [
     "Adversary",

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rosearch.data import TextDataset
-from rosearch.distill.checkpoints import CheckpointFile, Epoch, best_epoch, weights_digest
-from rosearch.distill.hardening import (
+from rosearch.distill.losses import Losses, LossMix
+from rosearch.distill.objective import DistillationObjective, wanted_by
+from rosearch.distill.robust.changed_texts import (
     Adversary,
     Augmentation,
     Augmented,
@@ -25,15 +26,13 @@ from rosearch.distill.hardening import (
     check_perturbation,
     with_labels,
 )
-from rosearch.distill.losses import Losses, LossMix
-from rosearch.distill.objective import DistillationObjective, wanted_by
-from rosearch.distill.optimization import Optimization
-from rosearch.distill.outputs import TeacherOutputs
-from rosearch.distill.perturbation import EmbeddingPerturbation, Perturber
-from rosearch.distill.substitution import WordPerturbation, WordPerturber
-from rosearch.distill.teacher import Teacher
-from rosearch.distill.training import fit, isolated_rng
-from rosearch.encoding import Encoding, default_device, encode
+from rosearch.distill.robust.freelb import EmbeddingPerturbation, Perturber
+from rosearch.distill.robust.word_perturbation import WordPerturbation, WordPerturber
+from rosearch.distill.teacher.outputs import TeacherOutputs
+from rosearch.distill.teacher.teacher import Teacher
+from rosearch.distill.training.checkpoints import CheckpointFile, Epoch, best_epoch, weights_digest
+from rosearch.distill.training.loop import fit, isolated_rng
+from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError
 from rosearch.labels import warn_if_useless
 from rosearch.operators import EmbeddingOperator, Lexicon, Vocabulary
@@ -47,6 +46,7 @@ from rosearch.student import (
     inherit,
     start_from_teacher,
 )
+from rosearch.tokens import Encoding, default_device, encode
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.distill.joined import JoinedOutputs
 from rosearch.distill.losses import LossMix, Outputs, StudentShape, node_depths
-from rosearch.distill.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.joined_outputs import JoinedOutputs
+from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
 from rosearch.student import StudentForSequenceClassification
 
 

@@ -1,14 +1,8 @@
 """How the search moves: strategies, the ledger of trials, parallel work, the evolver."""
 
-from rosearch.evolve.claims import confirm
+from rosearch.evolve.comparison.simulate import compare, simulate
+from rosearch.evolve.confirmation.confirm import confirm
 from rosearch.evolve.evolver import Evolver
-from rosearch.evolve.executors import process_pool
-from rosearch.evolve.fidelity import Fidelity, SuccessiveHalving
-from rosearch.evolve.loading import load_search
-from rosearch.evolve.ray import RayExecutor
-from rosearch.evolve.records import Candidate, Failure, Parent, TrialRecord
-from rosearch.evolve.result import SearchResult
-from rosearch.evolve.simulate import compare, simulate
 from rosearch.evolve.strategies import (
     NSGA2,
     SMSEMOA,
@@ -17,6 +11,12 @@ from rosearch.evolve.strategies import (
     Strategy,
     SurrogateEvolution,
 )
+from rosearch.evolve.study.load import load_search
+from rosearch.evolve.study.result import SearchResult
+from rosearch.evolve.study.trials import Candidate, Failure, Parent, TrialRecord
+from rosearch.evolve.successive_halving import Fidelity, SuccessiveHalving
+from rosearch.evolve.workers.executors import process_pool
+from rosearch.evolve.workers.ray import RayExecutor
 
 __all__ = [
     "NSGA2",

@@ -10,19 +10,19 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from rosearch.errors import EvaluationError
-from rosearch.evolve.fidelity import Fidelity, chosen, rungs_of
-from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.ownership import ASKED_LEASE_SECONDS
-from rosearch.evolve.processes import plain_metrics
+from rosearch.evolve.kept_students import Students
 from rosearch.evolve.proposals import Proposals, check_seeds
-from rosearch.evolve.records import Candidate, Failure, TrialRecord
-from rosearch.evolve.result import SearchResult
-from rosearch.evolve.retention import Students
 from rosearch.evolve.runner import Runner
-from rosearch.evolve.settings import describe
 from rosearch.evolve.strategies import Strategy, SurrogateEvolution, make
-from rosearch.evolve.strategies.variation import check_number, check_size
+from rosearch.evolve.strategies.offspring import check_number, check_size
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.result import SearchResult
+from rosearch.evolve.study.settings import describe
+from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
+from rosearch.evolve.successive_halving import Fidelity, chosen, rungs_of
+from rosearch.evolve.workers.evaluation import plain_metrics
 from rosearch.fitness import Fitness, Score
+from rosearch.owners import ASKED_LEASE_SECONDS
 from rosearch.space import Genome, SearchSpace
 
 if TYPE_CHECKING:

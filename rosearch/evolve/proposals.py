@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from rosearch.errors import SpaceError
-from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.records import Candidate, Parent, TrialRecord, comparable
 from rosearch.evolve.strategies import Strategy
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.trials import Candidate, Parent, TrialRecord, comparable
 from rosearch.seeding import child_seed, generator
 from rosearch.space import Genome, SearchSpace
 
@@ -245,7 +245,7 @@ def parent_of(genome: Genome, trials: Sequence[TrialRecord]) -> TrialRecord | No
     """The trial whose weights a student of ``genome`` inherits; ``None`` if none shares a node.
 
     It is the one that shares the most nodes: of equal width, with the same identity and operator.
-    Of equals it is the best, see :func:`~rosearch.evolve.records.comparable`.
+    Of equals it is the best, see :func:`~rosearch.evolve.study.trials.comparable`.
 
     Args:
         genome: The architecture to be.

@@ -14,14 +14,14 @@ from concurrent.futures import wait as wait_for
 from tqdm.auto import tqdm
 
 from rosearch.errors import EvaluationError, SpaceError
-from rosearch.evolve.executors import Workers
-from rosearch.evolve.hopeless import Streaks
-from rosearch.evolve.interrupts import Interrupts
-from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.ownership import LEASE_SECONDS, RENEW_SECONDS
-from rosearch.evolve.processes import Outcome, WorkerStartError, lost
 from rosearch.evolve.proposals import Proposals
-from rosearch.evolve.records import Candidate, TrialRecord
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.trials import Candidate, TrialRecord
+from rosearch.evolve.workers.evaluation import Outcome, WorkerStartError, lost
+from rosearch.evolve.workers.executors import Workers
+from rosearch.evolve.workers.failure_streaks import Streaks
+from rosearch.evolve.workers.interrupts import Interrupts
+from rosearch.owners import LEASE_SECONDS, RENEW_SECONDS
 
 _POLL_SECONDS = 1.0
 """How often to look for news of other processes while there is nothing to do here."""

@@ -18,8 +18,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from rosearch.evolve.records import Failure, TrialRecord
 from rosearch.evolve.strategies.base import Strategy
+from rosearch.evolve.study.trials import Failure, TrialRecord
 from rosearch.fitness import Score
 from rosearch.fitness.terms import Direction
 from rosearch.seeding import generator

@@ -2,16 +2,13 @@
 
 from rosearch.operators import (  # noqa: F401
     attention,
-    characters,
     convolution,
     excitation,
     feedforward,
-    fourier,
+    fourier_mixing,
     lightweight,
+    pooling,
     recurrent,
-    smoothing,
-    synonyms,
-    window,
 )
 from rosearch.operators.base import (
     Choice,
@@ -24,9 +21,10 @@ from rosearch.operators.base import (
     unpadded,
 )
 from rosearch.operators.cost import OperatorCost, cost
-from rosearch.operators.embedding import EmbeddingOperator, InputShape
-from rosearch.operators.mixing import MERGES, POOLINGS, Merge, Pool
-from rosearch.operators.vocabulary import Lexicon, Vocabulary
+from rosearch.operators.inputs import characters, smoothing, synonyms  # noqa: F401
+from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
+from rosearch.operators.inputs.vocabulary import Lexicon, Vocabulary
+from rosearch.operators.merging import MERGES, POOLINGS, Merge, Pool
 
 register = registry.register
 get = registry.get

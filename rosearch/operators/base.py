@@ -77,7 +77,7 @@ def blank(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 class Searchable(nn.Module, ABC):
     """What operators of both kinds say to the search; subclass :class:`Operator` or
-    :class:`~rosearch.operators.embedding.EmbeddingOperator`.
+    :class:`~rosearch.operators.inputs.base.EmbeddingOperator`.
     """
 
     choices: ClassVar[Mapping[str, Choice]] = {}

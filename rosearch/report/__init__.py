@@ -1,9 +1,9 @@
 """What was learnt: how architectures relate to accuracy and robustness, in numbers and pictures."""
 
 from rosearch.report import plots
-from rosearch.report.analysis import statistics
-from rosearch.report.html import write_report
-from rosearch.report.records import Enrichment, Forest, Importance, Relation, Statistics
+from rosearch.report.html.report import write_report
+from rosearch.report.stats.analysis import statistics
+from rosearch.report.stats.records import Enrichment, Forest, Importance, Relation, Statistics
 
 __all__ = [
     "Enrichment",

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from rosearch.errors import MissingResourceError, StatisticsError
 from rosearch.evolve import SearchResult
-from rosearch.evolve.records import TrialRecord
-from rosearch.report.records import Forest, Statistics, is_shown
+from rosearch.evolve.study.trials import TrialRecord
+from rosearch.report.stats.records import Forest, Statistics, is_shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

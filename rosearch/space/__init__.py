@@ -1,9 +1,9 @@
 """What can be searched: genomes, the space they live in, and hand-designed ones."""
 
 from rosearch.space import templates
-from rosearch.space.costs import Cost, Task, genome_cost
+from rosearch.space.cost.additive import Cost, Task, genome_cost
+from rosearch.space.cost.latency import LatencyTable
 from rosearch.space.genome import Genome
-from rosearch.space.latency import LatencyTable
 from rosearch.space.mutations import MUTATIONS
 from rosearch.space.nodes import Embedding, Node
 from rosearch.space.search_space import SearchSpace

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rosearch import operators as ops
 from rosearch.errors import MissingResourceError
-from rosearch.space.costs import Task, genome_cost, part_parameters, parts
+from rosearch.space.cost.additive import Task, genome_cost, part_parameters, parts
 
 if TYPE_CHECKING:
     from rosearch.space.genome import Genome

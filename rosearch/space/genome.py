@@ -285,7 +285,7 @@ class Genome:
         return cls.from_dict(values)
 
     def draw(self, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Any:
-        """A picture of the graph as a matplotlib figure; see :func:`rosearch.space.drawing.draw`.
+        """A picture of the graph as a matplotlib figure; see :func:`rosearch.space.picture.draw`.
 
         Args:
             path: Where to save it; the suffix says how: ``.svg``, ``.png``, ``.pdf``.
@@ -294,12 +294,12 @@ class Genome:
         Raises:
             MissingResourceError: matplotlib is not installed.
         """
-        from rosearch.space.drawing import draw
+        from rosearch.space.picture import draw
 
         return draw(self, path, title=title)
 
     def _repr_svg_(self) -> str | None:
-        from rosearch.space.drawing import svg
+        from rosearch.space.picture import svg
 
         return svg(self)
 

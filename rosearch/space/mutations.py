@@ -11,13 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rosearch.space.composition import (
-    fit_embedding,
-    fit_node,
-)
 from rosearch.space.draft import Draft
-from rosearch.space.draws import Draws
 from rosearch.space.nodes import Embedding, Node
+from rosearch.space.rng import Draws
+from rosearch.space.sampling import fit_embedding, fit_node
 
 if TYPE_CHECKING:
     from rosearch.space.search_space import SearchSpace

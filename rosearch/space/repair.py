@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rosearch.space.cost.limits import Limits
 from rosearch.space.draft import Draft
-from rosearch.space.draws import Draws
-from rosearch.space.limits import Limits
 from rosearch.space.mutations import MUTATIONS
+from rosearch.space.rng import Draws
 
 if TYPE_CHECKING:
     from rosearch.space.search_space import SearchSpace

@@ -12,11 +12,11 @@ from rosearch.errors import SpaceError
 from rosearch.operators.base import Searchable, Value
 from rosearch.seeding import Seed, generator
 from rosearch.space import variation
-from rosearch.space.draws import Draws
+from rosearch.space.cost.latency import LatencyTable
+from rosearch.space.cost.limits import Bounds, Limits
 from rosearch.space.genome import Genome
-from rosearch.space.latency import LatencyTable
-from rosearch.space.limits import Bounds, Limits
 from rosearch.space.nodes import Embedding, Node, Parameters
+from rosearch.space.rng import Draws
 
 _Narrowed = dict[str, dict[str, tuple[Value, ...]]]
 

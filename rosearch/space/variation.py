@@ -12,14 +12,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from rosearch.errors import SpaceError
-from rosearch.space.composition import compose, fit_embedding, fit_node
 from rosearch.space.draft import Draft
 from rosearch.space.mutations import MUTATIONS
 from rosearch.space.repair import repaired
+from rosearch.space.sampling import compose, fit_embedding, fit_node
 
 if TYPE_CHECKING:
-    from rosearch.space.draws import Draws
     from rosearch.space.genome import Genome
+    from rosearch.space.rng import Draws
     from rosearch.space.search_space import SearchSpace
 
 _SAMPLES = 50

@@ -3,7 +3,6 @@
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from rosearch.student.configuration import StudentConfig
-from rosearch.student.cost import flops, latency, parameters, student_cost
 from rosearch.student.export import export_onnx, export_program
 from rosearch.student.inheritance import Inheritance, inherit
 from rosearch.student.initialization import (
@@ -17,6 +16,7 @@ from rosearch.student.lexicon import (
     VectorLexicon,
     WordNetLexicon,
 )
+from rosearch.student.measuring import flops, latency, parameters, student_cost
 from rosearch.student.modeling import StudentForSequenceClassification
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rosearch.encoding import evaluating
 from rosearch.errors import MissingResourceError
 from rosearch.student.modeling import StudentForSequenceClassification
+from rosearch.tokens import evaluating
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

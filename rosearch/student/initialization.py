@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from rosearch.encoding import first_position
 from rosearch.student.modeling import StudentForSequenceClassification
+from rosearch.tokens import first_position
 
 
 @dataclass(frozen=True)

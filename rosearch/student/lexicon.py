@@ -33,7 +33,7 @@ class VectorLexicon:
 
     Args:
         words: The words, each once; such as ``WordVectors.words`` of
-            :mod:`rosearch.attack.vectors`, or gensim's ``index_to_key``.
+            :mod:`rosearch.attack.resources.word_vectors`, or gensim's ``index_to_key``.
         vectors: Their vectors, ``(words, width)``.
 
     Raises:
@@ -198,7 +198,7 @@ class RememberedLexicon:
         return self._lexicon.settings
 
     def neighbours(self, words: Sequence[str], *, count: int) -> Neighbours:
-        """See :class:`~rosearch.operators.vocabulary.Lexicon`."""
+        """See :class:`~rosearch.operators.inputs.vocabulary.Lexicon`."""
         longest = max(count, _AT_LEAST)
         parts: list[Any] = [dict(self.settings), list(words), longest]
         key = hashlib.blake2b(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rosearch.attack.substitutions import Substitution
+from rosearch.attack.word_swaps.substitutions import Substitution
 
 SYNONYMS = (
     "good great wonderful brilliant".split(),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch.attack import DeepWordBug
-from rosearch.attack.constraints import (
+from rosearch.attack.text import Words
+from rosearch.attack.word_swaps.constraints import (
     STOP_WORDS,
     TEXTFOOLER_STOP_WORDS,
     MaxChangedShare,
@@ -22,8 +23,7 @@ from rosearch.attack.constraints import (
     NoStopWords,
     edit_distance,
 )
-from rosearch.attack.constraints.words import edits_within
-from rosearch.attack.text import Words
+from rosearch.attack.word_swaps.constraints.words import edits_within
 from rosearch.errors import DataError
 
 word = st.text("ab'c", max_size=8)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from rosearch.attack import WordVectors, counterfit, counterfit_from_model, find_vectors
-from rosearch.attack.counterfitting import model_vectors, wordnet_pairs
 from rosearch.attack.resources import WordNet, prepare_nltk
+from rosearch.attack.resources.counterfitting import model_vectors, wordnet_pairs
 from rosearch.errors import DataError, MissingResourceError
 
 WORDS = [f"w{i}" for i in range(40)]
@@ -219,7 +219,7 @@ def test_from_a_model_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from rosearch.attack.counterfitting import models
+    from rosearch.attack.resources.counterfitting import models
 
     monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path))
     made = counterfit_from_model(tiny_bert(), tokenizer, wordnet=wordnet_folder, progress=False)
@@ -239,7 +239,7 @@ def test_the_command_makes_what_recipes_find(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from rosearch.attack.counterfitting.__main__ import main
+    from rosearch.attack.resources.counterfitting.__main__ import main
 
     monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rosearch.attack.diff import changes, in_html, in_terminal, segments
+from rosearch.attack.report.diff import changes, in_html, in_terminal, segments
 
 
 @pytest.mark.parametrize(

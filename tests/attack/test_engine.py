@@ -9,9 +9,9 @@ import pytest
 
 from rosearch.attack import Attack, BudgetExhausted, FunctionVictim, Words, run_attack
 from rosearch.attack.base import Answer
-from rosearch.attack.engine import Example
+from rosearch.attack.engine.engine import Example
 from rosearch.attack.goals import Goal, Untargeted
-from rosearch.attack.results import summarise
+from rosearch.attack.report.results import summarise
 from rosearch.attack.testing import hashing_classifier
 from rosearch.errors import DataError, EvaluationError
 

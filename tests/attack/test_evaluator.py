@@ -14,8 +14,8 @@ import pytest
 import rosearch as rs
 from rosearch.attack import DeepWordBug, ModelVictim, RobustnessEvaluator, attacks, race
 from rosearch.attack.evaluator import choose_examples
-from rosearch.attack.precision import Bfloat16Victim
 from rosearch.attack.testing import AttackConformance, hashing_classifier
+from rosearch.attack.victim.precision import Bfloat16Victim
 from rosearch.data import TextDataset
 from rosearch.errors import DataError, EvaluationError, RegistryError
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from rosearch.attack import FunctionVictim, ModelVictim, TokenGradients
-from rosearch.attack.gradients import _differing
 from rosearch.attack.testing import hashing_classifier
+from rosearch.attack.victim.gradients import _differing
 from rosearch.errors import EvaluationError
 from rosearch.space import Genome, Node
 from rosearch.student import StudentConfig, StudentForSequenceClassification

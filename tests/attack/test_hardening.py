@@ -25,9 +25,9 @@ from rosearch.attack import (
     WordSwapAttack,
     WordSwaps,
 )
-from rosearch.attack.constraints.stop_words import STOP_WORDS
-from rosearch.attack.oracles import Ask, Asking
-from rosearch.attack.substitutions import Substitution
+from rosearch.attack.resources.oracles import Ask, Asking
+from rosearch.attack.resources.stop_words import STOP_WORDS
+from rosearch.attack.word_swaps.substitutions import Substitution
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
 from rosearch.errors import DataError, RegistryError

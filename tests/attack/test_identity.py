@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rosearch.attack.identity import digest_of_model
+from rosearch.attack.resources.model_identity import digest_of_model
 
 
 class Plain:

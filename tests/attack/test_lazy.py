@@ -23,8 +23,8 @@ from rosearch.attack import (
     WordVectors,
     run_attack,
 )
-from rosearch.attack.engine import Example
-from rosearch.attack.oracles import Ask, Oracle
+from rosearch.attack.engine.engine import Example
+from rosearch.attack.resources.oracles import Ask, Oracle
 from rosearch.errors import DataError
 from rosearch.seeding import generator
 

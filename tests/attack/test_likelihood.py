@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from rosearch.attack import Words
-from rosearch.attack.constraints import Change
-from rosearch.attack.constraints.likelihood import LanguageModel, MaxLikelihoodDrop
+from rosearch.attack.word_swaps.constraints import Change
+from rosearch.attack.word_swaps.constraints.likelihood import LanguageModel, MaxLikelihoodDrop
 from rosearch.errors import DataError, EvaluationError, MissingResourceError
 
 

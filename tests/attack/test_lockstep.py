@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rosearch.attack.base import Answer
-from rosearch.attack.oracles import Ask, Oracle
-from rosearch.attack.searches.lockstep import lockstep
+from rosearch.attack.resources.oracles import Ask, Oracle
+from rosearch.attack.word_swaps.searches.lockstep import lockstep
 
 
 class Double(Oracle):

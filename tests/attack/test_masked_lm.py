@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from rosearch.attack import MaskedLM, MaskedWords, Words
-from rosearch.attack.masked_lm import find_masked_lm
 from rosearch.attack.resources import status
-from rosearch.attack.substitutions import masked as masked_module
+from rosearch.attack.resources.masked_lm import find_masked_lm
+from rosearch.attack.word_swaps.substitutions import masked as masked_module
 from rosearch.errors import DataError, MissingResourceError
 from tests.attack import masked_models
 

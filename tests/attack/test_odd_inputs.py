@@ -25,10 +25,10 @@ from rosearch.attack import (
     WordSwapAttack,
     run_attack,
 )
-from rosearch.attack.engine import Example
-from rosearch.attack.substitutions import CharacterDeletion
+from rosearch.attack.engine.engine import Example
+from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import hashing_classifier
-from rosearch.attack.vectors import WordVectors
+from rosearch.attack.word_swaps.substitutions import CharacterDeletion
 from rosearch.data import TextDataset
 from rosearch.errors import DataError, EvaluationError
 

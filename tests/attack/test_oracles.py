@@ -30,7 +30,7 @@ from rosearch.attack import (
     Words,
     run_attack,
 )
-from rosearch.attack.engine import Example
+from rosearch.attack.engine.engine import Example
 from rosearch.attack.testing import hashing_classifier
 from rosearch.errors import EvaluationError
 
@@ -85,7 +85,7 @@ class TestMemory:
     def test_more_than_fits_is_forgotten_and_computed_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("rosearch.attack.oracles._REMEMBERED", 10_000)
+        monkeypatch.setattr("rosearch.attack.resources.oracles._REMEMBERED", 10_000)
         oracle = Lengths()
         for k in range(200):
             question = (f"{k} " * 100, "same")
@@ -99,7 +99,7 @@ class TestMemory:
             def compute(self, questions: Sequence[Any]) -> Sequence[Any]:
                 return [[[f"word {k}", 0.5] for k in range(50)] for _ in questions]
 
-        monkeypatch.setattr("rosearch.attack.oracles._REMEMBERED", 100_000)
+        monkeypatch.setattr("rosearch.attack.resources.oracles._REMEMBERED", 100_000)
         oracle = Lists()
         for k in range(60):
             oracle.answer([f"{k}"])

@@ -11,7 +11,7 @@ import torch
 
 import rosearch as rs
 from rosearch.attack import ModelVictim, RobustnessEvaluator
-from rosearch.attack.precision import Bfloat16Victim
+from rosearch.attack.victim.precision import Bfloat16Victim
 from rosearch.errors import DataError
 
 

@@ -19,9 +19,9 @@ from rosearch.attack import (
     Words,
     attacks,
 )
-from rosearch.attack.constraints import STOP_WORDS, edit_distance
+from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import AttackConformance, hashing_classifier
-from rosearch.attack.vectors import WordVectors
+from rosearch.attack.word_swaps.constraints import STOP_WORDS, edit_distance
 from rosearch.data import TextDataset
 from rosearch.errors import MissingResourceError
 

@@ -22,12 +22,12 @@ from rosearch.attack import (
     Words,
     attacks,
 )
-from rosearch.attack.gradients import FirstOrder
+from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import _TEXTS, AttackConformance
-from rosearch.attack.vectors import WordVectors
+from rosearch.attack.victim.gradients import FirstOrder
 from rosearch.data import Text, TextDataset
-from rosearch.encoding import Encoding
 from rosearch.errors import EvaluationError, RegistryError
+from rosearch.tokens import Encoding
 from tests.attack import masked_models
 
 

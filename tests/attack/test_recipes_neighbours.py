@@ -18,8 +18,8 @@ from rosearch.attack import (
     WordVectors,
     attacks,
 )
-from rosearch.attack.constraints import TEXTFOOLER_STOP_WORDS
 from rosearch.attack.testing import AttackConformance, hashing_classifier
+from rosearch.attack.word_swaps.constraints import TEXTFOOLER_STOP_WORDS
 from rosearch.data import TextDataset
 from rosearch.errors import DataError, MissingResourceError
 

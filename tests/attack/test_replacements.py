@@ -20,9 +20,9 @@ from rosearch.attack import (
 from rosearch.attack.text import AttackedInput
 from rosearch.data import Text, TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
-from rosearch.encoding import Encoding, encode
 from rosearch.errors import DataError
 from rosearch.space import templates
+from rosearch.tokens import Encoding, encode
 from tests.attack.synonyms import Misspelt, Synonyms
 from tests.distill.loop import same
 
@@ -162,7 +162,7 @@ class TestTraining:
 
     @pytest.mark.parametrize(
         "settings",
-        [{"precision": "bfloat16"}, {"micro_batch_size": 8}, {"embedding_updates": "lazy"}],
+        [{"precision": "bfloat16"}, {"micro_batch_size": 8}],
     )
     def test_with_other_settings(
         self,

@@ -16,12 +16,12 @@ import pytest
 
 from rosearch import wordnet as resources
 from rosearch.attack import PWWS
-from rosearch.attack.constraints import STOP_WORDS
-from rosearch.attack.masked_lm import find_masked_lm
 from rosearch.attack.resources import WordNet, find_wordnet, prepare_nltk, probes, status
-from rosearch.attack.resources import table as table_module
-from rosearch.attack.substitutions import WordNetSynonyms
-from rosearch.attack.vectors import vectors_here
+from rosearch.attack.resources import status as table_module
+from rosearch.attack.resources.masked_lm import find_masked_lm
+from rosearch.attack.resources.word_vectors import vectors_here
+from rosearch.attack.word_swaps.constraints import STOP_WORDS
+from rosearch.attack.word_swaps.substitutions import WordNetSynonyms
 from rosearch.errors import MissingResourceError
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosearch.attack.results import (
+from rosearch.attack.report.results import (
     AttackResult,
     RobustnessReport,
     combine,

@@ -23,8 +23,8 @@ from rosearch.attack import (
     WordSwapAttack,
     run_attack,
 )
-from rosearch.attack.engine import Example
-from rosearch.attack.searches import RANKINGS
+from rosearch.attack.engine.engine import Example
+from rosearch.attack.word_swaps.searches import RANKINGS
 from rosearch.errors import DataError
 
 # How much each word speaks against class 0; all others not at all.
@@ -99,14 +99,14 @@ class TestRankings:
     ) -> None:
         whole = run(GreedyWordSwap("weighted-saliency"))
         for most in (1, 4, 5, 6):
-            monkeypatch.setattr("rosearch.attack.searches.rankings._AT_ONCE", most)
+            monkeypatch.setattr("rosearch.attack.word_swaps.searches.rankings._AT_ONCE", most)
             assert run(GreedyWordSwap("weighted-saliency")) == whole
 
     @pytest.mark.parametrize("budget", range(1, 15))
     def test_batches_and_budgets(self, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
         search = GreedyWordSwap("weighted-saliency")
         whole = run(search, query_budget=budget)[0]
-        monkeypatch.setattr("rosearch.attack.searches.rankings._AT_ONCE", 4)
+        monkeypatch.setattr("rosearch.attack.word_swaps.searches.rankings._AT_ONCE", 4)
         assert run(search, query_budget=budget)[0] == whole
         assert whole.queries <= budget
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from rosearch.attack import SentenceEncoder, SentenceSimilarity, Words, encoders
-from rosearch.attack.constraints import Change
-from rosearch.attack.constraints.sentence import text_window
+from rosearch.attack import SentenceEncoder, SentenceSimilarity, Words
+from rosearch.attack.resources import sentence_encoders as encoders
+from rosearch.attack.word_swaps.constraints import Change
+from rosearch.attack.word_swaps.constraints.sentence import text_window
 from rosearch.errors import DataError, EvaluationError, MissingResourceError
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from rosearch.attack import Constraint, Words, WordSwapAttack
-from rosearch.attack.searches import GreedyWordSwap
 from rosearch.attack.settings import name_of
-from rosearch.attack.substitutions import CharacterEdits
+from rosearch.attack.word_swaps.searches import GreedyWordSwap
+from rosearch.attack.word_swaps.substitutions import CharacterEdits
 
 
 def short(text: str, most: int = 80) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rosearch.attack import PartOfSpeech, Tagger, Words
-from rosearch.attack.constraints import Change, tagging
-from rosearch.attack.constraints.tagging import universal
 from rosearch.attack.resources import Resource
+from rosearch.attack.word_swaps.constraints import Change, tagging
+from rosearch.attack.word_swaps.constraints.tagging import universal
 from rosearch.errors import DataError, EvaluationError, MissingResourceError
 
 

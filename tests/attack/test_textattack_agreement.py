@@ -17,8 +17,8 @@ from rosearch.attack import (
     NoStopWords,
     Union,
     WordSwapAttack,
-    substitutions,
 )
+from rosearch.attack.word_swaps import substitutions
 from tests.attack import textattack_counterparts as counterparts
 from tests.attack.textattack_helpers import (
     REVIEWS,

@@ -21,9 +21,9 @@ from rosearch.attack import (
     WordSwapAttack,
 )
 from rosearch.attack.base import SearchContext
-from rosearch.attack.constraints import TEXTFOOLER_STOP_WORDS
+from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.text import Words
-from rosearch.attack.vectors import WordVectors
+from rosearch.attack.word_swaps.constraints import TEXTFOOLER_STOP_WORDS
 from tests.attack.textattack_helpers import (
     BagOfWords,
     attacked_by_textattack,
@@ -208,7 +208,7 @@ def test_similarities(
     from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
     from textattack.shared import AttackedText
 
-    from rosearch.attack.constraints import Change
+    from rosearch.attack.word_swaps.constraints import Change
 
     class Encoder(SentenceEncoder):
         def encode(self, texts: list[str]) -> Any:

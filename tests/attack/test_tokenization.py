@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from rosearch.attack.tokenization import IncrementalTokenizer, obstacle
-from rosearch.encoding import encode
+from rosearch.attack.victim.tokenization import IncrementalTokenizer, obstacle
+from rosearch.tokens import encode
 
 SENTENCES = [
     "The Rock is destined to be the 21st Century's new ''Conan''.",
@@ -191,7 +191,7 @@ def test_left_truncation_is_left_to_the_tokenizer() -> None:
 
 
 def test_memory_is_bounded(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rosearch.attack import tokenization
+    from rosearch.attack.victim import tokenization
 
     monkeypatch.setattr(tokenization, "_CHUNKS_KEPT", 10)
     fast = IncrementalTokenizer(tokenizer)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from rosearch.attack import NearestNeighbours, WordCosine, Words, WordVectors, find_vectors
-from rosearch.attack.constraints import Change
-from rosearch.attack.substitutions.vectors import match_case
+from rosearch.attack.word_swaps.constraints import Change
+from rosearch.attack.word_swaps.substitutions.vectors import match_case
 from rosearch.errors import DataError, MissingResourceError
 
 WORDS = ["film", "movie", "good", "bad", "Paris", "well known"]

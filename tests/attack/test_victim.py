@@ -14,7 +14,7 @@ import torch
 from rosearch.attack import DeepWordBug, Example, RobustnessEvaluator, run_attack
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.text import AttackedInput
-from rosearch.attack.victim import FunctionVictim, ModelVictim, make_victim
+from rosearch.attack.victim.victim import FunctionVictim, ModelVictim, make_victim
 from rosearch.data import TextDataset
 from rosearch.errors import DataError, EvaluationError
 
@@ -54,7 +54,7 @@ def test_each_distinct_row_is_computed_once(tiny_bert: Callable[..., Any], token
 
 
 def test_memory_survives_growth_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rosearch.attack import victim as module
+    from rosearch.attack.victim import victim as module
 
     monkeypatch.setattr(module, "_ROWS_KEPT", 30)
 

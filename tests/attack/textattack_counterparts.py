@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 
 from rosearch.attack import PWWS, Attack, DeepWordBug, Pruthi, TextBugger, Words
-from rosearch.attack.vectors import WordVectors
+from rosearch.attack.resources.word_vectors import WordVectors
 from tests.attack.textattack_helpers import with_our_draws
 
 

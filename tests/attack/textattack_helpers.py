@@ -12,7 +12,7 @@ import numpy as np
 
 from rosearch.attack import Attack, RobustnessEvaluator, Substitution, Union, Words
 from rosearch.attack.base import SearchContext
-from rosearch.attack.swaps import WordSwaps
+from rosearch.attack.word_swaps.candidates import WordSwaps
 from rosearch.data import TextDataset
 
 Outcome = tuple[str, str, int]

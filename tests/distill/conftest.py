@@ -62,8 +62,8 @@ def fresh(tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> Call
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many texts each pass of a teacher read."""
-    from rosearch.distill import outputs
-    from rosearch.encoding import answers
+    from rosearch.distill.teacher import outputs
+    from rosearch.tokens import answers
 
     passes: list[int] = []
 
@@ -77,6 +77,6 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rosearch.distill import cache
+    from rosearch.distill.teacher import array_cache as cache
 
     monkeypatch.setattr(cache, "ROWS_A_PART", 16)

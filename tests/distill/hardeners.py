@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rosearch.data import Text, TextDataset
-from rosearch.encoding import encode, predict
+from rosearch.tokens import encode, predict
 
 OPPOSITES = dict(
     zip(

@@ -9,12 +9,11 @@ import torch
 from rosearch.data import TextDataset
 from rosearch.distill import Epoch, Optimization, fit
 from rosearch.distill.objective import HardLabels
-from rosearch.encoding import encode
 from rosearch.space import templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
+from rosearch.tokens import encode
 
 VOCABULARY = 1200
-"""More rows than the tokenizer needs, so that the table's updates are lazy."""
 
 
 def student(

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosearch.distill.batches import bucketed_batches
+from rosearch.distill.training.batches import bucketed_batches
 
 
 @given(

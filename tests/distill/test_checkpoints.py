@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rosearch.data import TextDataset
-from rosearch.distill.checkpoints import CheckpointFile
 from rosearch.distill.objective import HardLabels
+from rosearch.distill.training.checkpoints import CheckpointFile
 from rosearch.errors import DataError
 from tests.distill.loop import same, student, train
 
@@ -56,8 +56,8 @@ def file(tmp_path: Path) -> CheckpointFile:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "settings",
-    [{"embedding_updates": "lazy"}, {"batch_tokens": 200, "micro_batch_size": 5}],
-    ids=["lazy", "dense"],
+    [{}, {"batch_tokens": 200, "micro_batch_size": 5}],
+    ids=["defaults", "micro batches"],
 )
 def test_stopping_changes_no_bit(
     kind: str,
@@ -86,34 +86,6 @@ def test_stopping_changes_no_bit(
     assert untimed(history) == untimed(expected)
     assert same(stopped, straight)
     assert [p.name for p in file.path.parent.iterdir()] == [file.path.name]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("updates", [("lazy", "dense"), ("dense", "lazy")])
-def test_rows_may_wait_in_one_part_and_not_in_the_next(
-    kind: str,
-    updates: tuple[str, str],
-    tokenizer: Any,
-    dataset: TextDataset,
-    file: CheckpointFile,
-) -> None:
-    # A table's rows never wait on a GPU, whatever the setting, so a file may come from either.
-    settings = {"learning_rate": 1e-3, "epochs": 2}
-    straight, stopped = student(kind), student(kind)
-    train(straight, tokenizer, dataset, embedding_updates=updates[1], **settings)
-    for until, how in enumerate(updates, start=1):
-        train(
-            stopped,
-            tokenizer,
-            dataset,
-            until=until,
-            checkpoint=file,
-            embedding_updates=how,
-            **settings,
-        )
-    expected = straight.state_dict()
-    for name, value in stopped.state_dict().items():
-        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-4)
 
 
 def test_best_epoch_of_earlier_parts_is_kept(
@@ -146,13 +118,12 @@ def test_a_killed_training_goes_on(
             return super().forward(model, inputs, rows)
 
     straight, killed = student(), student()
-    lazy = {"embedding_updates": "lazy"}
-    train(straight, tokenizer, dataset, **lazy)
+    train(straight, tokenizer, dataset)
     labels = dataset.labels[:120]
     with pytest.raises(KeyboardInterrupt):
-        train(killed, tokenizer, dataset, objective=Killed(labels), checkpoint=file, **lazy)
+        train(killed, tokenizer, dataset, objective=Killed(labels), checkpoint=file)
     assert not killed.embedding.tokens._forward_pre_hooks
-    train(killed, tokenizer, dataset, checkpoint=file, **lazy)
+    train(killed, tokenizer, dataset, checkpoint=file)
     assert same(killed, straight)
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Optimization, Teacher
-from rosearch.distill.batches import bucketed_batches
-from rosearch.encoding import encode, predict
+from rosearch.distill.training.batches import bucketed_batches
 from rosearch.errors import DataError, EvaluationError
 from rosearch.space import Genome, Node, templates
+from rosearch.tokens import encode, predict
 
 SMALL = {"width": 16, "embedding_width": 16}
 

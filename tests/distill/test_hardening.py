@@ -14,10 +14,10 @@ import torch
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Epoch, Teacher
-from rosearch.distill.checkpoints import best_epoch
-from rosearch.distill.hardening import Hardening
-from rosearch.distill.joined import JoinedOutputs
-from rosearch.distill.outputs import Wanted
+from rosearch.distill.robust.changed_texts import Hardening
+from rosearch.distill.teacher.joined_outputs import JoinedOutputs
+from rosearch.distill.teacher.outputs import Wanted
+from rosearch.distill.training.checkpoints import best_epoch
 from rosearch.errors import DataError
 from rosearch.space import templates
 from tests.distill.hardeners import Doubters, Turning, turned
@@ -275,7 +275,6 @@ class TestWithTheRest:
             {"precision": "bfloat16"},
             {"micro_batch_size": 5},
             {"batch_tokens": 150},
-            {"embedding_updates": "lazy"},
             {"label_weight": 1.0},
             {"patience": 1},
         ],
@@ -338,7 +337,7 @@ class TestWithTheRest:
         parts: tuple[TextDataset, TextDataset],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        from rosearch.distill import training
+        from rosearch.distill.training import loop as training
 
         shown: list[str] = []
 

@@ -17,10 +17,10 @@ from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher, Wanted
 from rosearch.distill.losses import LossMix
 from rosearch.distill.objective import DistillationObjective, student_shape, wanted_by
-from rosearch.encoding import encode, model_inputs
 from rosearch.errors import DataError, EvaluationError
 from rosearch.space import Genome, Node, templates
 from rosearch.student import StudentForSequenceClassification
+from rosearch.tokens import encode, model_inputs
 
 SMALL: dict[str, Any] = {"width": 16, "embedding_width": 16}
 ALL = {

@@ -18,9 +18,11 @@ import pytest
 import torch
 
 from rosearch.data import TextDataset
-from rosearch.distill import Teacher, Wanted, cache, outputs
-from rosearch.encoding import answers
+from rosearch.distill import Teacher, Wanted
+from rosearch.distill.teacher import array_cache as cache
+from rosearch.distill.teacher import outputs
 from rosearch.errors import DataError
+from rosearch.tokens import answers
 from tests.distill.teacher_outputs import EVERYTHING, arrays, assert_same, files
 
 

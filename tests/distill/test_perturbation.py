@@ -16,9 +16,9 @@ from torch import nn
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, EmbeddingPerturbation, Optimization, Teacher
 from rosearch.distill.objective import HardLabels
-from rosearch.distill.steps import Gradients
-from rosearch.encoding import collate, encode
+from rosearch.distill.training.gradients import Gradients
 from rosearch.space import Embedding, templates
+from rosearch.tokens import collate, encode
 from tests.distill.loop import same, student
 
 SMALL: dict[str, Any] = {"width": 16, "embedding_width": 16}
@@ -146,7 +146,6 @@ def test_pieces_of_a_step(tokenizer: Any, dataset: TextDataset) -> None:
     ("operator", "settings"),
     [
         ("subword_embedding", {"precision": "bfloat16"}),
-        ("subword_embedding", {"embedding_updates": "lazy"}),
         ("character_embedding", {}),
         ("neighbour_smoothed_embedding", {}),
     ],

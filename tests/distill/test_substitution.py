@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from rosearch.distill import Choices, WordPerturbation
-from rosearch.distill.perturbation import Batch
-from rosearch.distill.substitution import WordPerturber
-from rosearch.encoding import Encoding, collate
+from rosearch.distill.robust.freelb import Batch
+from rosearch.distill.robust.word_perturbation import WordPerturber
+from rosearch.tokens import Encoding, collate
 
 Slots = Sequence[tuple[int, int, Sequence[tuple[int, ...]]]]
 

@@ -17,9 +17,9 @@ from transformers import BertweetTokenizer, RobertaConfig, RobertaForSequenceCla
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
-from rosearch.encoding import accuracy
 from rosearch.errors import DataError
 from rosearch.space import templates
+from rosearch.tokens import accuracy
 
 
 class TestTeacher:
@@ -46,7 +46,7 @@ class TestTeacher:
         def refuse(*args: Any, **kwargs: Any) -> Any:
             raise AssertionError("computed again")
 
-        monkeypatch.setattr("rosearch.distill.outputs.answers", refuse)
+        monkeypatch.setattr("rosearch.distill.teacher.outputs.answers", refuse)
         other = pickle.loads(pickle.dumps(teacher))
         second = other.logits(parts[0], progress=False)
         assert other._model is None  # nothing needed the weights

@@ -136,7 +136,7 @@ class TestMicroBatches:
         def fails(*args: Any, **settings: Any) -> Any:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
 
-        monkeypatch.setattr("rosearch.distill.training.predict", fails)
+        monkeypatch.setattr("rosearch.distill.training.loop.predict", fails)
         with pytest.raises(EvaluationError, match="for the dev examples"):
             train(student(), tokenizer, dataset)
 
@@ -174,17 +174,6 @@ class TestLoop:
         for model, precision in zip(models, ("float32", "bfloat16"), strict=True):
             train(model, tokenizer, dataset, epochs=1, precision=precision)
         assert not same(*models)
-
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_lazy_updates_are_dense_ones(
-        self, kind: str, tokenizer: Any, dataset: TextDataset
-    ) -> None:
-        models = student(kind), student(kind)
-        for model, updates in zip(models, ("lazy", "dense"), strict=True):
-            train(
-                model, tokenizer, dataset, embedding_updates=updates, learning_rate=1e-3, epochs=2
-            )
-        assert close(*models)
 
     def test_patience(self, tokenizer: Any, dataset: TextDataset) -> None:
         # Weights that hardly move: the first epoch stays the best.

@@ -10,7 +10,7 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from rosearch.data import TextDataset
-from rosearch.distill.checkpoints import CheckpointFile
+from rosearch.distill.training.checkpoints import CheckpointFile
 from rosearch.errors import EvaluationError
 from tests.distill.loop import same, student, train
 
@@ -128,25 +128,6 @@ class Tables(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **given: Any) -> None:
         self.seen.append(model.embedding.tokens.weight.detach().clone())
-
-
-def test_after_a_step_no_row_waits(tokenizer: Any, dataset: TextDataset) -> None:
-    found = {}
-    for updates in ("lazy", "dense"):
-        tables = Tables()
-        train(
-            student(),
-            tokenizer,
-            dataset,
-            callbacks=[tables],
-            epochs=1,
-            weight_decay=5.0,
-            embedding_updates=updates,
-        )
-        found[updates] = tables.seen
-    assert len(found["lazy"]) == 4
-    for lazy, dense in zip(found["lazy"], found["dense"], strict=True):
-        torch.testing.assert_close(lazy, dense, rtol=0, atol=1e-3)
 
 
 def test_transformers_early_stop(tokenizer: Any, dataset: TextDataset) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from rosearch.evolve.tabular import Table
+from rosearch.evolve.comparison.tabular import Table
 from tests.evolve.evaluations import SPACE, synthetic
 
 

@@ -14,10 +14,10 @@ import pytest
 
 from rosearch.errors import DataError, EvaluationError, StorageError, StudyMismatchError
 from rosearch.evolve import Evolver
-from rosearch.evolve.claims import confirm
-from rosearch.evolve.confirmation import ConfirmationFile, ConfirmedRun
-from rosearch.evolve.executors import SerialExecutor
-from rosearch.evolve.records import Failure
+from rosearch.evolve.confirmation.confirm import confirm
+from rosearch.evolve.confirmation.result import ConfirmationFile, ConfirmedRun
+from rosearch.evolve.study.trials import Failure
+from rosearch.evolve.workers.executors import SerialExecutor
 from rosearch.fitness import Fitness, rank_order
 from rosearch.space import templates
 from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, Log, Waits, synthetic

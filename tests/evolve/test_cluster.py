@@ -98,7 +98,7 @@ def test_every_trouble_is_recorded_with_its_reason(cluster):
 
 
 def test_a_cluster_tells_how_many_candidates_it_takes(dask, ray):
-    from rosearch.evolve.executors import Workers
+    from rosearch.evolve.workers.executors import Workers
     from tests.evolve.evaluations import synthetic
 
     assert Workers(synthetic, dask).count == 2
@@ -110,7 +110,7 @@ def test_a_cluster_tells_how_many_candidates_it_takes(dask, ray):
 
 
 def test_an_adaptive_cluster_grows(with_tests):
-    from rosearch.evolve.executors import Workers
+    from rosearch.evolve.workers.executors import Workers
 
     with local_dask(0) as (cluster, client):
         executor = client.get_executor()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rosearch.evolve import RandomSearch, SurrogateEvolution
-from rosearch.evolve.comparison import Comparison
-from rosearch.evolve.fidelity import SuccessiveHalving
-from rosearch.evolve.simulate import compare
+from rosearch.evolve.comparison.result import Comparison
+from rosearch.evolve.comparison.simulate import compare
+from rosearch.evolve.successive_halving import SuccessiveHalving
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 from tests.evolve.test_simulate import FIGURES, NAN, TABULAR, run
 

@@ -15,7 +15,7 @@ import pytest
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve import Evolver, RandomSearch, process_pool
-from rosearch.evolve.executors import SerialExecutor, Workers
+from rosearch.evolve.workers.executors import SerialExecutor, Workers
 from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, Troubled, slow, synthetic, threads
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from rosearch.errors import EvaluationError, StudyMismatchError
 from rosearch.evolve import Evolver, Fidelity, SuccessiveHalving
-from rosearch.evolve.ledger import Ledger
 from rosearch.evolve.proposals import parent_of
-from rosearch.evolve.records import Candidate, at_rung, comparable
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.trials import Candidate, at_rung, comparable
 from rosearch.fitness import Fitness, Score
 from tests.evolve.evaluations import FITNESS, SPACE, Log, Runged
 from tests.evolve.test_resume import dies, in_a_fork

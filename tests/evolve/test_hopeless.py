@@ -8,7 +8,7 @@ import pytest
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve import Failure
-from rosearch.evolve.hopeless import Streaks
+from rosearch.evolve.workers.failure_streaks import Streaks
 from tests.evolve.evaluations import failing, synthetic
 from tests.evolve.test_evolver import evolver
 

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from rosearch.evolve import interrupts
-from rosearch.evolve.interrupts import Interrupts
-from rosearch.evolve.ledger import Ledger
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.workers import interrupts
+from rosearch.evolve.workers.interrupts import Interrupts
 from tests.evolve.evaluations import slow, synthetic
 from tests.evolve.test_executors import SCRIPT, evolver, rows, script, start
 from tests.evolve.test_processes import needs_proc, wait_for_end

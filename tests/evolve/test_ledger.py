@@ -18,10 +18,10 @@ from sqlalchemy.exc import OperationalError
 
 from rosearch.errors import StorageError, StudyMismatchError
 from rosearch.evolve import Evolver, RandomSearch
-from rosearch.evolve.ownership import Owner
-from rosearch.evolve.parameters import ranges
-from rosearch.evolve.settings import describe, differences
+from rosearch.evolve.study.settings import describe, differences
+from rosearch.evolve.study.trial_parameters import ranges
 from rosearch.fitness import Fitness
+from rosearch.owners import Owner
 from rosearch.space import SearchSpace
 from tests.evolve.evaluations import FITNESS, SPACE, Log, failing, slow, synthetic
 
@@ -139,7 +139,7 @@ def test_a_trial_that_optuna_adds_at_its_second_try_is_whole(url, executed, monk
 
 
 def test_an_outcome_that_cannot_be_written_in_full_is_not_written(url, executed, monkeypatch):
-    monkeypatch.setattr("rosearch.evolve.ledger._TRIES", 1)
+    monkeypatch.setattr("rosearch.evolve.study.ledger._TRIES", 1)
     search = evolver(storage=url)
     candidate = search.ask()
     broken = [True]
@@ -325,7 +325,7 @@ def test_owner_of_a_live_and_of_a_dead_process():
     assert me.judge(other.leased(60)) == "alive"
     assert me.judge(other.leased(-1)) == "gone"
     code = (
-        "import json; from rosearch.evolve.ownership import Owner;"
+        "import json; from rosearch.owners import Owner;"
         "print(json.dumps(Owner.this_process().leased(3600)), flush=True); input()"
     )
     process = subprocess.Popen(

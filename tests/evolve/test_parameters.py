@@ -6,8 +6,8 @@ import optuna
 import pytest
 
 from rosearch.evolve import Evolver, RandomSearch
-from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.parameters import parameters, ranges
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.trial_parameters import parameters, ranges
 from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
 from rosearch.space.descriptors import descriptors
@@ -123,7 +123,7 @@ def test_a_database_holds_the_parameters_that_optuna_would_have_written(url):
 
 
 def test_a_table_of_parameters_that_is_not_known_is_left_to_optuna(url, monkeypatch):
-    monkeypatch.setattr("rosearch.evolve.storage._PARAMETER_COLUMNS", {"another"})
+    monkeypatch.setattr("rosearch.evolve.study.storage._PARAMETER_COLUMNS", {"another"})
     search = Evolver(SPACE, wide, FITNESS, storage=url)
     search.run(1, progress=False)
     (trial,) = optuna.load_study(study_name="rosearch", storage=url).trials

@@ -15,9 +15,14 @@ from pathlib import Path
 import pytest
 
 from rosearch.errors import EvaluationError
-from rosearch.evolve.children import Children, evaluate_apart
-from rosearch.evolve.processes import Shared, WorkerLostError, WorkerStartError, evaluate_shared
-from rosearch.evolve.records import Candidate
+from rosearch.evolve.study.trials import Candidate
+from rosearch.evolve.workers.child_processes import Children, evaluate_apart
+from rosearch.evolve.workers.evaluation import (
+    Shared,
+    WorkerLostError,
+    WorkerStartError,
+    evaluate_shared,
+)
 from tests.evolve.evaluations import SPACE, Troubled, synthetic
 
 TROUBLED = Troubled({1: "hang", 2: "kill", 3: "raise"})
@@ -101,7 +106,7 @@ def test_an_evaluation_that_another_child_has_loaded_is_the_candidates_failure(t
 def test_elsewhere_an_evaluation_that_cannot_be_loaded_is_the_candidates_failure(
     children, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("rosearch.evolve.children._children", lambda: children)
+    monkeypatch.setattr("rosearch.evolve.workers.child_processes._children", lambda: children)
     shared = Shared.of(Loaded(tmp_path, fails=True))
     for outcome in (evaluate_apart(shared, candidate(), 5), evaluate_shared(shared, candidate())):
         assert outcome.metrics is None

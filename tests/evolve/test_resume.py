@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rosearch.evolve import Evolver
-from rosearch.evolve.ledger import Ledger
+from rosearch.evolve.study.ledger import Ledger
 from tests.evolve.evaluations import FITNESS, SPACE, Log, slow, synthetic
 
 ROOT = Path(__file__).parents[2]

@@ -17,10 +17,10 @@ import pytest
 
 from rosearch.errors import EvaluationError, StorageError
 from rosearch.evolve import Evolver, SuccessiveHalving
-from rosearch.evolve.ledger import Ledger
-from rosearch.evolve.records import comparable
-from rosearch.evolve.result import SearchResult
-from rosearch.evolve.retention import Students
+from rosearch.evolve.kept_students import Students
+from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.result import SearchResult
+from rosearch.evolve.study.trials import comparable
 from rosearch.fitness import Fitness
 from rosearch.seeding import generator
 from tests.evolve.evaluations import FITNESS, SPACE, Runged, synthetic
@@ -216,7 +216,7 @@ def test_what_is_kept_is_what_the_whole_study_asks_for(fitness, keep, runged):
 
 
 def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch):
-    monkeypatch.setattr("rosearch.evolve.storage._LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("rosearch.evolve.study.storage._LOCK_SECONDS", 0.2)
     search = evolver(storage=url)
     candidate = search.ask()
     lock = sqlite3.connect(url.removeprefix("sqlite:///"), check_same_thread=False)

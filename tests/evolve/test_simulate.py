@@ -14,10 +14,10 @@ import pytest
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution
-from rosearch.evolve.comparison import Comparison, SimulatedRun
-from rosearch.evolve.fidelity import InFull, SuccessiveHalving
-from rosearch.evolve.simulate import compare, simulate
-from rosearch.evolve.tabular import TabularEvaluation, TabularSpace
+from rosearch.evolve.comparison.result import Comparison, SimulatedRun
+from rosearch.evolve.comparison.simulate import compare, simulate
+from rosearch.evolve.comparison.tabular import TabularEvaluation, TabularSpace
+from rosearch.evolve.successive_halving import InFull, SuccessiveHalving
 from rosearch.fitness import Fitness
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 from tests.evolve.keyboard import interrupted_when

@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rosearch.evolve.strategies import surrogate
-from rosearch.evolve.strategies.observations import Observations
-from rosearch.evolve.strategies.prediction import Prediction, Predictor
-from rosearch.evolve.strategies.surrogate import SurrogateEvolution, chebyshev, improvement
-from rosearch.evolve.tabular import load
+from rosearch.evolve.comparison.tabular import load
+from rosearch.evolve.strategies.surrogate import surrogate
+from rosearch.evolve.strategies.surrogate.observations import Observations
+from rosearch.evolve.strategies.surrogate.prediction import Prediction, Predictor
+from rosearch.evolve.strategies.surrogate.surrogate import (
+    SurrogateEvolution,
+    chebyshev,
+    improvement,
+)
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Fitness, Score
 from rosearch.seeding import generator
-from rosearch.space.encodings import encoding
+from rosearch.space.features import encoding
 from tests.evolve.evaluations import SPACE, synthetic
 
 GENOMES = [SPACE.sample(seed=k) for k in range(150)]

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution, SurrogateEvolution
-from rosearch.evolve.strategies import prediction
-from rosearch.evolve.strategies.gaussian import (
+from rosearch.evolve.strategies.surrogate import prediction
+from rosearch.evolve.strategies.surrogate.gaussian import (
     Features,
     GaussianProcess,
     Hyperparameters,
     covariance,
     products,
 )
-from rosearch.evolve.strategies.prediction import Predictor
+from rosearch.evolve.strategies.surrogate.prediction import Predictor
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Fitness, Score
 from rosearch.seeding import generator
-from rosearch.space.encodings import encoded, encoding
+from rosearch.space.features import encoded, encoding
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 
 PRIOR = Hyperparameters((-1.0, -1.0, -1.0), linear=-1.0, noise=-2.0)

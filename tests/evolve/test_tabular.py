@@ -14,7 +14,13 @@ import pytest
 
 from rosearch.errors import DataError, MissingResourceError, SpaceError
 from rosearch.evolve import Evolver
-from rosearch.evolve.tabular import Table, TabularEvaluation, TabularSpace, distances, load
+from rosearch.evolve.comparison.tabular import (
+    Table,
+    TabularEvaluation,
+    TabularSpace,
+    distances,
+    load,
+)
 from rosearch.space import Genome, Node
 from tests.evolve.evaluations import FITNESS, SPACE
 from tests.evolve.tables import small_table
@@ -79,12 +85,14 @@ def test_a_table_that_is_not_shipped_is_named():
 
 
 @pytest.mark.skipif(
-    not files("rosearch.evolve.tabular").joinpath("movie_reviews.json.gz").is_file(),
+    not files("rosearch.evolve.comparison.tabular").joinpath("movie_reviews.json.gz").is_file(),
     reason="the table has not been made",
 )
 def test_the_table_of_the_package():
     table = load()
-    size = len(files("rosearch.evolve.tabular").joinpath("movie_reviews.json.gz").read_bytes())
+    size = len(
+        files("rosearch.evolve.comparison.tabular").joinpath("movie_reviews.json.gz").read_bytes()
+    )
     assert size < 300_000
     assert len(table) >= 300
     assert len(table.rungs) == 2

@@ -11,12 +11,8 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 import rosearch.operators as ops
-from rosearch.operators.characters import INSIDE, bucket
-from rosearch.operators.testing_embedding import (
-    EmbeddingConformance,
-    SmallLexicon,
-    small_vocabulary,
-)
+from rosearch.operators.inputs.characters import INSIDE, bucket
+from rosearch.operators.inputs.testing import EmbeddingConformance, SmallLexicon, small_vocabulary
 
 BUILT_IN = (
     "character_embedding",

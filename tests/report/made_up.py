@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from rosearch.attack.results import AttackResult, summarise
+from rosearch.attack.report.results import AttackResult, summarise
 from rosearch.evolve import Failure, SearchResult, TrialRecord
 from rosearch.fitness import Fitness
 from rosearch.report import Enrichment, Forest, Importance, Relation, Statistics

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from rosearch.evolve import SearchResult
-from rosearch.evolve.records import Failure, TrialRecord
+from rosearch.evolve.study.trials import Failure, TrialRecord
 from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
 from rosearch.space.descriptors import descriptors

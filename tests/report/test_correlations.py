@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rosearch.report.correlations import Plan, collinear, corrected, partial, relate, usable
+from rosearch.report.stats.correlations import Plan, collinear, corrected, partial, relate, usable
 
 
 def columns(seed, n=80):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rosearch.report.enrichment import enrichment, parts
+from rosearch.report.stats.enrichment import enrichment, parts
 from rosearch.space import Genome, Node
 
 

@@ -15,10 +15,10 @@ import pytest
 import rosearch as rs
 from rosearch.errors import DataError
 from rosearch.evolve import SearchResult
-from rosearch.report.html_charts import Axis, Point, Range, point_chart, range_chart
-from rosearch.report.html_compare import attacked_examples, estimates
-from rosearch.report.html_metrics import MISSING, Metric, duration, metric
-from rosearch.report.html_statistics import section
+from rosearch.report.html.charts import Axis, Point, Range, point_chart, range_chart
+from rosearch.report.html.compare import attacked_examples, estimates
+from rosearch.report.html.metrics import MISSING, Metric, duration, metric
+from rosearch.report.html.statistics import section
 from tests.report import made_up
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -219,8 +219,8 @@ def test_the_code_that_loads_the_best_student(tmp_path):
 
 
 def test_errors_count_as_broken_beside_candidates():
-    from rosearch.attack.results import AttackResult, summarise
-    from rosearch.report.html_compare import rows
+    from rosearch.attack.report.results import AttackResult, summarise
+    from rosearch.report.html.compare import rows
 
     records = [AttackResult("pwws", k, "a", k % 2, k % 2, "failed", "b", k % 2) for k in range(8)]
     records += [AttackResult("pwws", k, "a", 1, 1, "error", error="no") for k in (8, 9)]

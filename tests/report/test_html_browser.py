@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rosearch.report import write_report
-from rosearch.report.html_metrics import MISSING
+from rosearch.report.html.metrics import MISSING
 from tests.report import made_up
 from tests.report.browser import launched
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from rosearch.report.importances import _scores, importances
+from rosearch.report.stats.importances import _scores, importances
 
 
 def data(seed, n=100):

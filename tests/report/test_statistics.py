@@ -15,7 +15,7 @@ import pytest
 import rosearch as rs
 from rosearch.errors import MissingResourceError, StatisticsError
 from rosearch.report import statistics
-from rosearch.report.records import RELATIVE_ROBUSTNESS
+from rosearch.report.stats.records import RELATIVE_ROBUSTNESS
 from tests.report.studies import column, genomes, noise, result, standard, study, trial
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rosearch.space import Genome, Node, SearchSpace, templates
-from rosearch.space.encodings import encoded, encoding
+from rosearch.space.features import encoded, encoding
 
 NODES = (
     Node("convolution", {"kernel_size": 5}),

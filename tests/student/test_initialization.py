@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 import rosearch.operators as ops
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
-from rosearch.operators.testing_embedding import SmallLexicon
+from rosearch.operators.inputs.testing import SmallLexicon
 from rosearch.space import Genome
 from rosearch.student import EmbeddingLexicon, student_cost
 from rosearch.student import lexicon as lexicon_module
@@ -164,7 +164,7 @@ def test_the_wrong_teacher_is_refused(distiller: Distiller) -> None:
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_white_box_attacks_see_what_the_model_reads(distiller: Distiller, name: str) -> None:
-    from rosearch.attack.gradients import token_gradients
+    from rosearch.attack.victim.gradients import token_gradients
 
     student = distiller.student(genome(name)).eval()
     texts = ["the film was good .", "a bad movie ."]

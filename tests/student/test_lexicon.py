@@ -118,7 +118,7 @@ class TestWordNet:
         assert len(long[0]) > 2
 
     def test_all_that_pwws_proposes_is_known(self, wordnet: WordNetLexicon) -> None:
-        from rosearch.attack.substitutions import WordNetSynonyms
+        from rosearch.attack.word_swaps.substitutions import WordNetSynonyms
 
         proposed = [w for w in WordNetSynonyms(cache=False).propose("dull") if w.islower()]
         found = wordnet.neighbours(["dull", *proposed], count=1000)[0]

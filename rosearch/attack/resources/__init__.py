@@ -1,7 +1,7 @@
 """What attacks need besides Python packages: what is here, and how to get what is not."""
 
+from rosearch.attack.resources.inventory import Resource, ResourceTable, probes, status
 from rosearch.attack.resources.nltk_data import prepare_nltk
-from rosearch.attack.resources.table import Resource, ResourceTable, probes, status
 from rosearch.wordnet import WORDNET_VARIABLE, WordNet, find_wordnet
 
 __all__ = [

@@ -54,7 +54,7 @@ def prepare_stop_words(folder: str | os.PathLike[str] | None = None) -> Path:
 
 def _prepare(folder: str | os.PathLike[str] | None, wordnet: Path | None) -> Path:
     # The constraints import resources; their word list is read when it is needed.
-    from rosearch.attack.constraints import STOP_WORDS
+    from rosearch.attack.word_swaps.constraints import STOP_WORDS
 
     words = "".join(f"{word}\n" for word in sorted(STOP_WORDS))
     content = f"{_LAYOUT}\n{WordNet(wordnet).digest if wordnet else ''}\n{words}"

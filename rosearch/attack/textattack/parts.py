@@ -11,7 +11,7 @@ import torch
 from rosearch.attack.base import Answer
 from rosearch.attack.textattack.loading import load_textattack
 from rosearch.attack.textattack.wrapping import as_texts
-from rosearch.attack.victim import Victim
+from rosearch.attack.victim.victim import Victim
 from rosearch.errors import EvaluationError
 
 load_textattack()  # before the imports below, which would disturb this process

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rosearch.attack.textattack.loading import load_textattack
-from rosearch.attack.victim import make_victim
+from rosearch.attack.victim.victim import make_victim
 
 
 def wrapper(model: Any, tokenizer: Any = None, *, max_length: int | None = None) -> Any:
@@ -23,7 +23,7 @@ def wrapper(model: Any, tokenizer: Any = None, *, max_length: int | None = None)
     Args:
         model: A student or any Hugging Face sequence classifier, a function from a list of texts
             to an array of shape ``(texts, classes)``, or a
-            :class:`~rosearch.attack.victim.Victim`.
+            :class:`~rosearch.attack.victim.victim.Victim`.
         tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``.
         max_length: Longest input in tokens. Default: the tokenizer's and the model's limit.
 

@@ -1,11 +1,11 @@
 """Which architecture to try next, given those that were tried; the registry of strategies."""
 
-from rosearch.evolve.strategies.ageing import RegularizedEvolution
 from rosearch.evolve.strategies.base import Strategy, make, registry
 from rosearch.evolve.strategies.nsga2 import NSGA2
-from rosearch.evolve.strategies.sampling import RandomSearch
+from rosearch.evolve.strategies.random_search import RandomSearch
+from rosearch.evolve.strategies.regularized_evolution import RegularizedEvolution
 from rosearch.evolve.strategies.smsemoa import SMSEMOA
-from rosearch.evolve.strategies.surrogate import SurrogateEvolution
+from rosearch.evolve.strategies.surrogate.surrogate import SurrogateEvolution
 
 register = registry.register
 get = registry.get

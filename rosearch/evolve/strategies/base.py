@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from rosearch.errors import SpaceError
-from rosearch.evolve.records import TrialRecord
+from rosearch.evolve.study.trials import TrialRecord
 from rosearch.registry import Registry
 from rosearch.space import Genome, SearchSpace
 
@@ -46,8 +46,8 @@ class Strategy(ABC):
             space: Where genomes come from.
             trials: The finished trials in order of their numbers, failed ones included. Those that
                 were stopped below the last rung have a score of their own rung, which is not to be
-                compared with scores of another; :func:`rosearch.evolve.records.comparable` orders
-                them.
+                compared with scores of another; :func:`rosearch.evolve.study.trials.comparable`
+                orders them.
             number: Number of the trial that the genome is for, from 0.
             rng: The only source of randomness.
         """

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rosearch.evolve.records import TrialRecord, comparable
 from rosearch.evolve.strategies.base import Strategy, registry
+from rosearch.evolve.strategies.offspring import check_share, check_size, child
 from rosearch.evolve.strategies.ordering import Replay, levels, maximised, scores
-from rosearch.evolve.strategies.variation import check_share, check_size, child
+from rosearch.evolve.study.trials import TrialRecord, comparable
 from rosearch.fitness import crowding_distance
 from rosearch.space import Genome, SearchSpace
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rosearch.evolve.records import TrialRecord
+from rosearch.evolve.study.trials import TrialRecord
 from rosearch.fitness import Score, non_dominated_ranks
 
 

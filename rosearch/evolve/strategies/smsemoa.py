@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rosearch.evolve.records import TrialRecord
 from rosearch.evolve.strategies.base import Strategy, registry
+from rosearch.evolve.strategies.offspring import check_share, check_size, child
 from rosearch.evolve.strategies.ordering import Replay, levels, maximised, scores
-from rosearch.evolve.strategies.variation import check_share, check_size, child
+from rosearch.evolve.study.trials import TrialRecord
 from rosearch.fitness import crowding_distance, hypervolume_contributions
 from rosearch.space import Genome, SearchSpace
 

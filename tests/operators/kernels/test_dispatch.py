@@ -14,7 +14,7 @@ from rosearch.errors import KernelError
 from rosearch.operators import kernels
 from rosearch.operators.kernels import dispatch, reference
 from rosearch.student import StudentConfig, StudentForSequenceClassification
-from rosearch.student.cost import flops
+from rosearch.student.measuring import flops
 
 FUNCTIONS = [kernels.merge_normalize, kernels.depthwise_convolution, kernels.gated_activation]
 

@@ -1,0 +1,1 @@
+"""Runs many attacks side by side and pools their queries."""

@@ -1,0 +1,17 @@
+"""Word vectors of one's own: a model's word embeddings, counter-fitted with WordNet.
+
+Mrkšić, Ó Séaghdha, Thomson, Gašić, Rojas-Barahona, Su, Vandyke, Wen, Young: "Counter-fitting Word
+Vectors to Linguistic Constraints", NAACL 2016, arXiv 1603.00892.
+
+``python -m rosearch.attack.resources.counterfitting MODEL`` makes the vectors that recipes find by
+themselves on a machine that has no others.
+"""
+
+from rosearch.attack.resources.counterfitting.descent import counterfit
+from rosearch.attack.resources.counterfitting.models import (
+    counterfit_from_model,
+    model_vectors,
+    wordnet_pairs,
+)
+
+__all__ = ["counterfit", "counterfit_from_model", "model_vectors", "wordnet_pairs"]

@@ -1,0 +1,1 @@
+"""Adversarial texts and word replacements for training."""

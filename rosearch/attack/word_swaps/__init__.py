@@ -1,0 +1,1 @@
+"""Attacks that replace words: a substitution, constraints and a search."""

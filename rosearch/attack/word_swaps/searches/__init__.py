@@ -1,0 +1,16 @@
+"""How a search moves among the replacements."""
+
+from rosearch.attack.word_swaps.searches.base import SearchMethod
+from rosearch.attack.word_swaps.searches.beam import BeamSearch
+from rosearch.attack.word_swaps.searches.genetic import GeneticSearch
+from rosearch.attack.word_swaps.searches.greedy import GreedyWordSwap, LazyGreedyWordSwap
+from rosearch.attack.word_swaps.searches.rankings import RANKINGS
+
+__all__ = [
+    "RANKINGS",
+    "BeamSearch",
+    "GeneticSearch",
+    "GreedyWordSwap",
+    "LazyGreedyWordSwap",
+    "SearchMethod",
+]

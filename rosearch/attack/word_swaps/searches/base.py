@@ -1,0 +1,20 @@
+"""How a search moves among the replacements: the interface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from rosearch.attack.base import Search, SearchContext
+from rosearch.attack.settings import Part
+from rosearch.attack.word_swaps.candidates import TextSwaps
+
+
+class SearchMethod(Part, ABC):
+    """Chooses which words to replace by what. Public attributes are settings."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
+        """Search the replacements of one text; see :meth:`rosearch.Attack.search`."""

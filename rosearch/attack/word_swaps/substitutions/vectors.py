@@ -1,0 +1,60 @@
+"""Words that are near in a table of word vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rosearch.attack.resources.word_vectors import Metric, find_vectors
+from rosearch.attack.settings import check_whole
+from rosearch.attack.word_swaps.substitutions.base import Substitution
+
+
+class NearestNeighbours(Substitution):
+    """The nearest words by their vectors, in the case of the word they replace.
+
+    As TextAttack's ``WordSwapEmbedding``: words are looked up in lower case; a word without a
+    vector has no replacements.
+
+    Args:
+        count: How many neighbours are proposed.
+        vectors: See :func:`rosearch.attack.resources.word_vectors.find_vectors`.
+        metric: ``"cosine"`` or ``"euclidean"``.
+
+    Raises:
+        MissingResourceError: There are no vectors.
+        DataError: ``count`` is no whole number from 1, or ``metric`` is unknown.
+    """
+
+    name = "nearest-neighbours"
+
+    def __init__(self, count: int = 15, *, vectors: Any = None, metric: Metric = "cosine") -> None:
+        self.count = check_whole("count", count)
+        self.vectors = find_vectors(vectors)
+        self.metric = metric
+        self.vectors.nearest([], self.count, metric=metric)  # checks the metric
+
+    def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+        (near,) = self.vectors.nearest([word.lower()], self.count, metric=self.metric)
+        cased = dict.fromkeys(match_case(found, word) for found in near)
+        cased.pop(word, None)
+        return list(cased)
+
+    def prepare(self, words: Iterable[str]) -> None:
+        self.vectors.nearest(
+            sorted({word.lower() for word in words}), self.count, metric=self.metric
+        )
+
+
+def match_case(word: str, model: str) -> str:
+    """``word`` in lower case, in capitals or with a capital in front, as ``model`` is written.
+
+    A model in any other case leaves ``word`` as it is; so TextAttack does it.
+    """
+    if model.islower():
+        return word.lower()
+    if model.isupper() and len(model) > 1:
+        return word.upper()
+    if model[:1].isupper() and model[1:].islower():
+        return word.capitalize()
+    return word

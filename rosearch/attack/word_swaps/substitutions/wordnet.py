@@ -1,0 +1,78 @@
+"""Synonyms from WordNet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rosearch.attack.resources import WordNet
+from rosearch.attack.resources.oracles import Oracle
+from rosearch.attack.text import word_spans
+from rosearch.attack.word_swaps.substitutions.base import Substitution
+
+
+class WordNetSynonyms(Substitution):
+    """All single-word lemmas that share a synset with the word, of any part of speech.
+
+    As TextAttack's ``WordSwapWordNet``: base forms are looked up, replacements are not inflected,
+    antonyms of polysemous words are not filtered. Look-ups are remembered and kept on disk like
+    an oracle's answers. Settings tell editions of WordNet apart by a digest of what the files
+    hold, wherever they lie.
+
+    Args:
+        wordnet: Folder of WordNet's database; see
+            :func:`rosearch.attack.resources.find_wordnet`.
+        cache: See :class:`~rosearch.attack.resources.oracles.Oracle`.
+
+    Raises:
+        MissingResourceError: WordNet is not on this machine.
+    """
+
+    name = "wordnet-synonyms"
+
+    def __init__(
+        self,
+        *,
+        wordnet: str | os.PathLike[str] | None = None,
+        cache: bool | str | os.PathLike[str] = True,
+    ) -> None:
+        self._lookup = Lookup(WordNet(wordnet), cache=cache)
+
+    def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+        found: list[str] = self._lookup.answer([word])[0]
+        return found
+
+    def prepare(self, words: Iterable[str]) -> None:
+        self._lookup.answer(list(words))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Name, and the digest of WordNet's files."""
+        return {**super().settings, "wordnet": self._lookup.wordnet.digest}
+
+
+class Lookup(Oracle):
+    """Words to their single-word synonyms in WordNet, sorted."""
+
+    name = "wordnet-synonyms"
+
+    def __init__(self, wordnet: WordNet, *, cache: bool | str | os.PathLike[str] = True) -> None:
+        super().__init__(cache=cache)
+        self.wordnet = wordnet
+
+    def compute(self, questions: Sequence[str]) -> Sequence[list[str]]:
+        return [
+            sorted(n for n in self.wordnet.lemmas(word) if n != word and _is_one_word(n))
+            for word in questions
+        ]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Name, and the digest of WordNet's files."""
+        return {"name": self.name, "wordnet": self.wordnet.digest}
+
+
+def _is_one_word(name: str) -> bool:
+    # An underscore joins the words of a phrase.
+    return "_" not in name and len(word_spans(name)) == 1

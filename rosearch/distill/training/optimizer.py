@@ -1,0 +1,78 @@
+"""One update of all trained weights: clip the gradients, then AdamW."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from rosearch.distill.training.settings import Optimization
+
+
+class Updates:
+    """The optimizer of a model and its objective.
+
+    Args:
+        model: The model that learns.
+        objective: What it learns by; its parameters are trained too.
+        optimization: The settings.
+    """
+
+    def __init__(self, model: nn.Module, objective: nn.Module, optimization: Optimization) -> None:
+        named = nn.ModuleDict({"model": model, "objective": objective}).named_parameters()
+        self._named = {name: p for name, p in named if p.requires_grad}
+        self.trained = list(self._named.values())
+        groups = [
+            {
+                "params": [p for p in self.trained if p.ndim > 1],
+                "weight_decay": optimization.weight_decay,
+            },
+            {"params": [p for p in self.trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=optimization.learning_rate, fused=True)
+        self.clip = optimization.clip
+        self.rate = 0.0
+        """Learning rate of the last step."""
+
+    def step(self, rate: float) -> None:
+        """Clip the gradients to the largest norm, update the weights, and forget the gradients.
+
+        Args:
+            rate: Learning rate of this step.
+        """
+        self.rate = rate
+        gradients = [p.grad for p in self.trained if p.grad is not None]
+        if not gradients:
+            return
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        # A GPU would have to be waited for to know whether there is anything to do.
+        if norm.is_cuda or float(norm) > self.clip:
+            factor = (self.clip / (norm + 1e-6)).clamp(max=1.0)
+            torch._foreach_mul_(gradients, factor)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.trained:
+            parameter.grad = None
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that updates depend on besides the weights, as tensors by name."""
+        return {
+            f"{name}/{part}": value
+            for name, parameter in self._named.items()
+            for part, value in self.optimizer.state.get(parameter, {}).items()
+        }
+
+    def load(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from what :meth:`state` gave."""
+        entries: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
+        for name, value in state.items():
+            owner, _, part = name.rpartition("/")
+            entries.setdefault(self._named[owner], {})[part] = value
+        held = [p for group in self.optimizer.param_groups for p in group["params"]]
+        numbered = {number: entries[p] for number, p in enumerate(held) if p in entries}
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": numbered, "param_groups": groups})

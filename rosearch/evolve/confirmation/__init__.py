@@ -1,0 +1,1 @@
+"""The best candidates trained again with new seeds and attacked on unseen texts."""

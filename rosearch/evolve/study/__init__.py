@@ -1,0 +1,1 @@
+"""The Optuna study that holds a search's trials."""

@@ -1,0 +1,101 @@
+"""How a candidate is written in the attributes of an Optuna trial, and read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from optuna.trial import FrozenTrial, TrialState
+
+from rosearch.evolve.study.trials import Failure, Parent, TrialRecord
+from rosearch.fitness import Score
+from rosearch.space import Genome
+
+_State: TypeAlias = 'Literal["complete", "stopped", "failed", "running"]'
+_STATES: dict[TrialState, _State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+}
+
+
+def identity(
+    genome: Genome, seed: int, parent: int | None, planned_for: int | None
+) -> dict[str, Any]:
+    """What is known before the evaluation.
+
+    Args:
+        genome: The architecture.
+        seed: Of its evaluation.
+        parent: Number of the trial whose weights it inherits.
+        planned_for: Number of the trial that the genome was proposed for, if known.
+    """
+    known = {"genome": genome.to_json(), "key": genome.key, "seed": int(seed), "parent": parent}
+    # The last: a killed process has written all of it or is seen not to have.
+    return known | {"planned_for": planned_for}
+
+
+def finished_rungs(trial: FrozenTrial) -> list[dict[str, Any]]:
+    """What the trial's finished rungs gave, in order."""
+    rungs: list[dict[str, Any]] = []
+    while (name := f"rung_{len(rungs)}") in trial.user_attrs:
+        rungs.append(trial.user_attrs[name])
+    return rungs
+
+
+def ending(rungs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a trial is given when it ends with the last of its finished rungs."""
+    last = rungs[-1]
+    return {
+        "seconds": total(rung["seconds"] for rung in rungs),
+        "metrics": last["metrics"],
+        "score": last["score"],
+        **({} if last["weights"] is None else {"weights": last["weights"]}),
+    }
+
+
+def total(seconds: Iterable[float | None]) -> float | None:
+    """The sum of those that are known; ``None`` where none is."""
+    known = [value for value in seconds if value is not None]
+    return sum(known) if known else None
+
+
+def record(
+    trial: FrozenTrial, parent: Parent | None, loader: Callable[..., Any] | None
+) -> TrialRecord:
+    """The trial as the search knows it.
+
+    Args:
+        trial: With the attributes of a ledger.
+        parent: Whose weights it inherits.
+        loader: Loads a kept student.
+
+    Raises:
+        KeyError: An attribute is missing.
+        TypeError: An attribute is not what a ledger writes.
+        GenomeError: The genome cannot be read.
+    """
+    attributes = trial.user_attrs
+    state: _State = _STATES.get(trial.state, "running")
+    has_score = state in ("complete", "stopped")
+    rungs = finished_rungs(trial)
+    seconds = attributes.get("seconds")
+    return TrialRecord(
+        number=trial.number,
+        genome=Genome.from_json(attributes["genome"]),
+        key=attributes["key"],
+        seed=int(attributes["seed"]),
+        state=state,
+        metrics=attributes["metrics"] if has_score else {},
+        score=Score.from_dict(attributes["score"]) if has_score else None,
+        seconds=total(rung["seconds"] for rung in rungs) if seconds is None else seconds,
+        failure=Failure(**attributes["failure"]) if state == "failed" else None,
+        rung=len(rungs) - 1 if rungs else None,
+        rungs=tuple(rung["metrics"] for rung in rungs),
+        scores=tuple(Score.from_dict(rung["score"]) for rung in rungs),
+        parent=None if parent is None else parent.number,
+        weights=attributes.get("weights"),
+        line=parent,
+        loader=loader,
+        planned_for=attributes.get("planned_for"),
+    )

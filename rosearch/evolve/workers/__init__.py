@@ -1,0 +1,1 @@
+"""Where candidates are evaluated: executors, child processes, Ray."""

@@ -1,0 +1,1 @@
+"""Input operators: what a student reads its tokens with."""

@@ -1,0 +1,343 @@
+"""What a study says of architectures: the one function that composes the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rosearch.errors import StatisticsError
+from rosearch.evolve import SearchResult
+from rosearch.fitness.pareto import pareto_front
+from rosearch.report.stats import findings
+from rosearch.report.stats.correlations import (
+    COLLINEAR,
+    Correction,
+    Plan,
+    collinear,
+    corrected,
+    relate,
+    usable,
+)
+from rosearch.report.stats.enrichment import enrichment
+from rosearch.report.stats.importances import importances
+from rosearch.report.stats.records import (
+    RELATIVE_ROBUSTNESS,
+    Forest,
+    Importance,
+    Relation,
+    Statistics,
+)
+from rosearch.report.stats.table import Describe, Table, in_words, tabulate
+from rosearch.seeding import child_seed, generator
+
+_MINIMISED = {"parameters", "flops", "latency", "seconds", "attack_success_rate"}
+"""Metrics of which less is better."""
+
+_TIED = 0.2
+"""Share of equal values of a measure that a note tells of."""
+
+
+def statistics(
+    search: SearchResult,
+    *,
+    robustness: str = "accuracy_under_attack",
+    accuracy: str = "accuracy",
+    front: Sequence[str] | Literal["search"] | None = None,
+    describe: Describe | None = None,
+    teacher: Any = None,
+    majority: float | None = 0.5,
+    examples: int = 200,
+    rung: int | None = None,
+    correction: Correction = "holm",
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    trees: int = 100,
+    seed: int = 0,
+) -> Statistics:
+    """How the architectures of a study relate to their accuracy and robustness.
+
+    Each descriptor of :func:`rosearch.space.descriptors.descriptors` is related to clean accuracy,
+    accuracy under attack, and accuracy under attack at equal accuracy: by Spearman's rank
+    correlation, by partial rank correlation given parameters and accuracy, and by its permutation
+    importance in a random forest; and operators and edges of the front are compared with those of
+    the other architectures. Equal arguments give equal results.
+
+    A row is an architecture. Trials that did not complete are left out, and so are students
+    that are no better than the majority class, because a constant answer cannot be attacked and
+    would pass for robustness; ``left_out`` counts both.
+
+    Args:
+        search: The study. At least 20 architectures must be left.
+        robustness: Metric that is accuracy under attack.
+        accuracy: Metric that is clean accuracy.
+        front: Metrics that span the front; more is better, except of ``parameters``, ``flops``,
+            ``latency``, ``seconds`` and ``attack_success_rate``. By default accuracy, robustness
+            and compression, as far as the study has them. ``"search"`` takes ``search.front``.
+        describe: Gives a genome's descriptors, numbers by name, the same names for every genome.
+        teacher: A Teacher or a :class:`~rosearch.space.Task`, which parameters and FLOPs depend on
+            where the study did not measure them.
+        majority: Share of the most frequent class among the examples that accuracy is measured on.
+            A student counts only if its accuracy's Wilson interval lies above it. Two classes of
+            equal size by default; ``None`` keeps all.
+        examples: Examples that accuracy is measured on, for that interval; with a
+            :class:`rosearch.Pipeline` those of the distiller's ``dev``.
+        rung: Fidelity to compare at, from 0; all candidates that finished it count. By default the
+            highest, which only candidates have that were not stopped.
+        correction: ``"holm"`` holds the chance of one false finding or more of a table below one
+            minus ``confidence``; ``"fdr"`` (Benjamini-Hochberg) the share of false findings.
+        confidence: Of the intervals.
+        resamples: Of the bootstrap.
+        trees: Trees of a forest; 0 leaves the forests out.
+        seed: Of bootstrap and forests.
+
+    Raises:
+        StatisticsError: Too few architectures, an unknown metric, or a value out of range.
+        MissingResourceError: scipy, scikit-learn or pandas is not installed.
+    """
+    _check(majority, examples, rung, correction, confidence, resamples, trees)
+    table = tabulate(
+        search,
+        robustness=robustness,
+        accuracy=accuracy,
+        describe=describe,
+        teacher=teacher,
+        majority=majority,
+        examples=examples,
+        rung=rung,
+        confidence=confidence,
+    )
+    names, unused = usable(table.descriptors)
+    groups = collinear(names, table.descriptors)
+    chosen = {group[0]: table.descriptors[group[0]] for group in groups}
+    plans = _plans(table, robustness, accuracy)
+    related = (
+        relate(
+            chosen,
+            {**table.metrics, "parameters": table.parameters},
+            plans,
+            resamples=resamples,
+            confidence=confidence,
+            rng=generator(seed, "statistics", "bootstrap"),
+        )
+        if chosen and plans
+        else []
+    )
+    tables: dict[bool, list[Relation]] = {False: [], True: []}
+    for plan, relations in zip(plans, related, strict=False):
+        tables[plan.partial] += relations
+    forests, needs = _forests(table, chosen, plans, trees, confidence, seed)
+    objectives, mask = _front(search, table, front, (accuracy, robustness, "compression"))
+    found = enrichment(table.genomes, mask, confidence=confidence)
+    enriched = tuple(
+        record
+        for kind in ("operator", "edge")
+        for record in corrected([e for e in found if e.kind == kind], correction)
+    )
+    correlations = corrected(tables[False], correction)
+    partial = corrected(tables[True], correction)
+    important = corrected(needs, correction)
+    together = {group[0]: group for group in groups}
+    sentences = []
+    for family in (correlations, partial):
+        for _, some in groupby(family, key=lambda r: (r.measure, r.given)):
+            sentences += findings.of_relations(
+                list(some), together, tests=len(family), confidence=confidence
+            )
+    for forest in forests:
+        own = [i for i in important if i.measure == forest.measure]
+        sentences += findings.of_forest(forest, own, confidence)
+    sentences += findings.of_enrichment(enriched, int(mask.sum()), len(mask), confidence)
+    return Statistics(
+        study=search.study,
+        n=len(table.genomes),
+        left_out=table.left_out,
+        measures=tuple(dict.fromkeys(plan.measure for plan in plans)),
+        objectives=objectives,
+        front=tuple(
+            number
+            for numbers, inside in zip(table.numbers, mask, strict=True)
+            for number in numbers
+            if inside
+        ),
+        confidence=confidence,
+        correction=correction,
+        majority=majority,
+        examples=examples,
+        seed=seed,
+        correlations=correlations,
+        partial=partial,
+        forests=tuple(forests),
+        importances=important,
+        enrichment=enriched,
+        groups=tuple(group for group in groups if len(group) > 1),
+        unused=unused,
+        findings=tuple(sentences),
+        notes=(
+            _near_chance(majority, examples, confidence),
+            *_notes(table, groups, unused, robustness, accuracy),
+        ),
+    )
+
+
+def _check(
+    majority: float | None,
+    examples: int,
+    rung: int | None,
+    correction: str,
+    confidence: float,
+    resamples: int,
+    trees: int,
+) -> None:
+    wrong = []
+    if majority is not None and not 0 < majority < 1:
+        wrong.append(f"majority={majority!r}: expected a share between 0 and 1, or None")
+    if examples < 1:
+        wrong.append(f"examples={examples!r}: expected 1 or more")
+    if rung is not None and rung < 0:
+        wrong.append(f"rung={rung!r}: expected 0 or more, or None for the highest")
+    if correction not in ("holm", "fdr"):
+        wrong.append(f"correction={correction!r}: expected 'holm' or 'fdr'")
+    if not 0.5 <= confidence < 1:
+        wrong.append(f"confidence={confidence!r}: expected 0.5 to below 1, such as 0.95")
+    if resamples < 100:
+        wrong.append(f"resamples={resamples!r}: expected 100 or more; 2000 for a paper")
+    if trees < 0:
+        wrong.append(f"trees={trees!r}: expected 0 or more")
+    if wrong:
+        raise StatisticsError("; ".join(wrong) + ".")
+
+
+def _plans(table: Table, robustness: str, accuracy: str) -> list[Plan]:
+    """The measures that vary, alone and with what varies held fixed."""
+    varying = {name for name in (accuracy, robustness) if np.ptp(table.metrics[name]) > 0}
+    size = ("parameters",) if np.ptp(table.parameters) > 0 else ()
+    plans = []
+    if robustness in varying:
+        plans.append(Plan(robustness, robustness))
+    if accuracy in varying:
+        plans.append(Plan(accuracy, accuracy))
+    if varying == {accuracy, robustness}:
+        plans.append(Plan(RELATIVE_ROBUSTNESS, robustness, (accuracy,)))
+        plans.append(Plan(RELATIVE_ROBUSTNESS, robustness, (*size, accuracy), partial=True))
+    elif robustness in varying and size:
+        plans.append(Plan(robustness, robustness, size, partial=True))
+    if accuracy in varying and size:
+        plans.append(Plan(accuracy, accuracy, size, partial=True))
+    return plans
+
+
+def _forests(
+    table: Table,
+    chosen: Mapping[str, npt.NDArray[np.float64]],
+    plans: Sequence[Plan],
+    trees: int,
+    confidence: float,
+    seed: int,
+) -> tuple[list[Forest], list[Importance]]:
+    forests: list[Forest] = []
+    needs: list[Importance] = []
+    for plan in plans:
+        if plan.partial or not trees or not chosen:
+            continue
+        values = table.metrics[plan.column]
+        if plan.given:  # the part that a straight line through accuracy leaves over
+            held = np.stack([np.ones(len(values)), *(table.metrics[g] for g in plan.given)], axis=1)
+            values = values - held @ np.linalg.lstsq(held, values, rcond=None)[0]
+            if np.ptp(values) < 1e-12:
+                continue
+        forest, found = importances(
+            chosen,
+            plan.measure,
+            values,
+            trees=trees,
+            confidence=confidence,
+            seed=child_seed(seed, "statistics", "forest") % 2**32,
+        )
+        forests.append(forest)
+        needs += found
+    return forests, needs
+
+
+def _front(
+    search: SearchResult,
+    table: Table,
+    front: Sequence[str] | Literal["search"] | None,
+    usual: Sequence[str],
+) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
+    """What spans the front, and which architectures are on it."""
+    if front == "search":
+        chosen = {trial.number for trial in search.front}
+        mask = [not chosen.isdisjoint(numbers) for numbers in table.numbers]
+        return ("search.front",), np.array(mask, dtype=bool)
+    if front is None:
+        full = {name for name, column in table.metrics.items() if not np.isnan(column).any()}
+        objectives = tuple(name for name in usual if name in full)
+    else:
+        objectives = (front,) if isinstance(front, str) else tuple(front)
+    unknown = [name for name in objectives if name not in table.metrics]
+    if unknown or not objectives:
+        raise StatisticsError(
+            f"front={front!r}: expected 'search' or metrics of the study, which are "
+            f"{', '.join(table.metrics)}."
+        )
+    signs = np.array([-1.0 if name in _MINIMISED else 1.0 for name in objectives])
+    points = np.stack([table.metrics[name] for name in objectives], axis=1)
+    return objectives, pareto_front(points * signs)
+
+
+def _near_chance(majority: float | None, examples: int, confidence: float) -> str:
+    if majority is None:
+        return "Students near chance count too (majority=None)."
+    return (
+        f"Students near chance are left out, where the majority class is taken to have a share of "
+        f"{majority:g} and accuracy to be measured over {examples} examples ({confidence:.0%} "
+        f"Wilson interval). A study holds neither number: check both."
+    ).replace("%", " %")
+
+
+def _notes(
+    table: Table,
+    groups: Sequence[tuple[str, ...]],
+    unused: Mapping[str, str],
+    robustness: str,
+    accuracy: str,
+) -> list[str]:
+    notes = []
+    if table.left_out:
+        notes.append(f"Trials without a row of their own: {in_words(table.left_out)}.")
+    if table.left_out.get("stopped"):
+        notes.append(
+            "Those that went on were chosen by their score, which bends relations among them; "
+            "rung=0 compares all."
+        )
+    for name in (robustness, accuracy):
+        counts = np.unique(table.metrics[name], return_counts=True)[1]
+        if len(counts) == 1:
+            notes.append(
+                f"{name} is {table.metrics[name][0]:g} for every architecture: nothing can relate "
+                f"to it."
+            )
+        elif counts.max() / counts.sum() > _TIED:
+            notes.append(
+                f"{counts.max()} of {counts.sum()} architectures share one value of {name}; ties "
+                f"hide relations."
+            )
+    same = [" = ".join(group) for group in groups if len(group) > 1]
+    if same:
+        notes.append(
+            f"Descriptors with a rank correlation beyond ±{COLLINEAR} here, tested once under the "
+            f"first name: {'; '.join(same)}."
+        )
+    if unused:
+        notes.append(
+            f"Not tested: {'; '.join(f'{name} {reason}' for name, reason in unused.items())}."
+        )
+    notes.append(
+        "Candidates of a search descend from each other and were chosen by their score; the tests "
+        "take them for independent draws. These are relations among what was searched, not causes."
+    )
+    return notes

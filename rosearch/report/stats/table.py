@@ -1,0 +1,215 @@
+"""A study as a table: a row for each architecture, its descriptors and its measures."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rosearch.errors import MissingResourceError, StatisticsError
+from rosearch.evolve import SearchResult
+from rosearch.evolve.study.trials import TrialRecord
+from rosearch.space import Genome, Task, genome_cost
+from rosearch.space.descriptors import descriptors
+
+MINIMUM = 20
+"""Architectures below which nothing is computed."""
+
+_REASONS = {
+    "failed": "failed",
+    "running": "still running",
+    "stopped": "stopped at a lower rung",
+    "not_finite": "with a measure that is missing or not finite",
+    "near_chance": "no better than the majority class",
+    "repeated": "of an architecture that is there already (averaged with it)",
+}
+"""Why a trial has no row of its own, in words."""
+
+Describe = Callable[[Genome], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The architectures of a study.
+
+    Attributes:
+        genomes: One a row.
+        numbers: Numbers of the trials of each row.
+        descriptors: Values of shape (rows,) by descriptor.
+        metrics: Values of shape (rows,) by metric, NaN where a trial lacks it.
+        parameters: Of each student, shape (rows,).
+        left_out: Trials without a row, by reason.
+    """
+
+    genomes: tuple[Genome, ...]
+    numbers: tuple[tuple[int, ...], ...]
+    descriptors: Mapping[str, npt.NDArray[np.float64]]
+    metrics: Mapping[str, npt.NDArray[np.float64]]
+    parameters: npt.NDArray[np.float64]
+    left_out: Mapping[str, int]
+
+
+def load(package: str) -> Any:
+    """An optional package of the extra ``report``.
+
+    Raises:
+        MissingResourceError: It is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        name = {"sklearn": "scikit-learn"}.get(package.partition(".")[0], package.partition(".")[0])
+        raise MissingResourceError(
+            f"Statistics and their pictures need {name}: pip install 'rosearch[report]'."
+        ) from error
+
+
+def tabulate(
+    search: SearchResult,
+    *,
+    robustness: str,
+    accuracy: str,
+    describe: Describe | None,
+    teacher: Any,
+    majority: float | None,
+    examples: int,
+    rung: int | None,
+    confidence: float,
+) -> Table:
+    """The table of a study; the arguments are those of :func:`rosearch.report.statistics`.
+
+    Raises:
+        StatisticsError: Fewer than :data:`MINIMUM` architectures are left.
+        MissingResourceError: pandas is not installed.
+    """
+    pd = load("pandas")
+    left_out: Counter[str] = Counter()
+    rows = []
+    for trial, metrics in _at_rung(search.trials, rung, left_out):
+        values = [metrics.get(name, math.nan) for name in (accuracy, robustness)]
+        if not all(math.isfinite(value) for value in values):
+            left_out["not_finite"] += 1
+        elif majority is not None and _near_chance(values[0], majority, examples, confidence):
+            left_out["near_chance"] += 1
+        else:
+            rows.append({"key": trial.key, "number": trial.number, **metrics})
+    counts = {reason: left_out[reason] for reason in _REASONS if left_out[reason]}
+    keys = {row["key"] for row in rows}
+    if len(keys) < MINIMUM:
+        raise StatisticsError(_too_few(search, len(keys), counts, majority, examples))
+    # A genome that was evaluated several times is one architecture, not several that agree.
+    frame = pd.DataFrame(rows)
+    metrics = frame.drop(columns="number").groupby("key", sort=False).mean(numeric_only=True)
+    numbers = frame.groupby("key", sort=False)["number"].agg(tuple)
+    if len(rows) > len(keys):
+        counts["repeated"] = len(rows) - len(keys)
+    genome_of = {trial.key: trial.genome for trial in reversed(search.trials)}
+    genomes = tuple(genome_of[key] for key in metrics.index)
+    described, parameters = _described(genomes, metrics, describe, teacher)
+    return Table(
+        genomes=genomes,
+        numbers=tuple(numbers[key] for key in metrics.index),
+        descriptors=described,
+        metrics={str(name): metrics[name].to_numpy(dtype=float) for name in metrics},
+        parameters=parameters,
+        left_out=counts,
+    )
+
+
+def in_words(left_out: Mapping[str, int]) -> str:
+    """Why trials have no row, such as ``"3 failed, 1 still running"``."""
+    return ", ".join(f"{count} {_REASONS[reason]}" for reason, count in left_out.items())
+
+
+def _at_rung(
+    trials: Iterable[TrialRecord], rung: int | None, left_out: Counter[str]
+) -> list[tuple[TrialRecord, Mapping[str, float]]]:
+    """The trials that were measured at one rung, with what was measured there."""
+    chosen: list[tuple[TrialRecord, Mapping[str, float]]] = []
+    trials = list(trials)
+    last = max((_rung(t) for t in trials if t.state == "complete"), default=0)
+    for trial in trials:
+        finished: tuple[Mapping[str, float], ...] = getattr(trial, "rungs", ())
+        if rung is not None and rung < len(finished):
+            chosen.append((trial, finished[rung]))
+        elif trial.state == "complete" and _rung(trial) == (last if rung is None else rung):
+            chosen.append((trial, trial.metrics))
+        else:
+            left_out[trial.state if trial.state != "complete" else "stopped"] += 1
+    return chosen
+
+
+def _rung(trial: TrialRecord) -> int:
+    rung: int | None = getattr(trial, "rung", None)
+    return rung or 0
+
+
+def _near_chance(accuracy: float, majority: float, examples: int, confidence: float) -> bool:
+    if not 0 <= accuracy <= 1:
+        raise StatisticsError(
+            f"An accuracy of {accuracy:g} is no share of right answers, so it cannot be compared "
+            f"with that of the majority class. Expected 0 to 1; majority=None keeps all students."
+        )
+    test = load("scipy.stats").binomtest(round(accuracy * examples), examples)
+    low = test.proportion_ci(confidence_level=confidence, method="wilson").low
+    return bool(low <= majority)
+
+
+def _described(
+    genomes: tuple[Genome, ...], metrics: Any, describe: Describe | None, teacher: Any
+) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
+    """Descriptors by name, and the numbers of parameters."""
+    if describe is None:
+        rows = [dict(descriptors(genome, teacher=teacher)) for genome in genomes]
+    else:
+        rows = [dict(describe(genome)) for genome in genomes]
+    names = rows[0].keys()
+    for row in rows:
+        if row.keys() != names:
+            raise StatisticsError(
+                f"describe() must give every genome the same names, got "
+                f"{sorted(row.keys() ^ names)} for some only."
+            )
+    columns = {name: np.array([float(row[name]) for row in rows]) for name in names}
+    for name, column in columns.items():
+        if not np.isfinite(column).all():
+            raise StatisticsError(f"The descriptor {name!r} is not finite for every genome.")
+    for name in ("parameters", "flops"):  # measured on the real student, where it was
+        measured = metrics[name].to_numpy(dtype=float) if name in metrics else np.array(math.nan)
+        if np.isfinite(measured).all() and (describe is None or name == "parameters"):
+            columns[name] = measured
+    if describe is None or "parameters" in columns:
+        parameters = columns["parameters"]
+    else:
+        task = Task() if teacher is None else Task.of(teacher)
+        parameters = np.array([float(genome_cost(g, task).parameters) for g in genomes])
+    return {name: columns[name] for name in names}, parameters
+
+
+def _too_few(
+    search: SearchResult,
+    found: int,
+    left_out: Mapping[str, int],
+    majority: float | None,
+    examples: int,
+) -> str:
+    text = (
+        f"The study {search.study!r} has {found} architectures to compare, at least {MINIMUM} are "
+        f"needed. Of its {len(search.trials)} trials"
+    )
+    text += f" these do not count: {in_words(left_out)}." if left_out else " none was left out."
+    if left_out.get("near_chance"):
+        text += (
+            f" The majority class was taken to have a share of {majority:g}, and accuracy to be "
+            f"measured over {examples} examples; give those of your data, or majority=None to "
+            f"keep all."
+        )
+    if left_out.get("stopped"):
+        text += " rung=0 compares all candidates by their first measurement."
+    return text

@@ -1,0 +1,1 @@
+"""What a genome costs: parameters, FLOPs, latency, and limits on them."""
