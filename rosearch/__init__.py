@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rosearch import _autoregister
+from rosearch.version import __version__
 
 if TYPE_CHECKING:
     from rosearch import errors, operators
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from rosearch.report import Statistics, statistics, write_report
     from rosearch.space import Embedding, Genome, Node, SearchSpace, templates
     from rosearch.student import StudentConfig, StudentForSequenceClassification
-
-__version__ = "0.1.0"
 
 _MODULES = {
     "errors": "rosearch.errors",

@@ -15,6 +15,10 @@ class RosearchError(Exception):
     """Base of every error that rosearch raises on purpose."""
 
 
+class ArgumentError(RosearchError, ValueError):
+    """An argument has the wrong type or is outside its range."""
+
+
 class GenomeError(RosearchError, ValueError):
     """A graph is no student architecture: a cycle, a dead node, an unknown parameter."""
 

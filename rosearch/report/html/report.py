@@ -15,7 +15,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import rosearch
 from rosearch.attack import RobustnessReport
 from rosearch.attack.report.results import AttackResult
 from rosearch.errors import DataError, MissingResourceError
@@ -27,6 +26,7 @@ from rosearch.report.html.statistics import section
 from rosearch.report.html.view import View, figures, flattened, operators
 from rosearch.report.stats.records import Statistics
 from rosearch.space import picture as drawing
+from rosearch.version import __version__
 
 _LONGEST = 2000
 """Characters of an attacked text that is shown."""
@@ -97,7 +97,7 @@ def write_report(
             view=view,
             search=search,
             made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            version=rosearch.__version__,
+            version=__version__,
             rows=rows,
             columns=html_compare.columns(rows),
             row_charts=html_compare.charts(rows),
