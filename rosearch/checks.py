@@ -134,11 +134,11 @@ def seed_list(name: str, value: Any, derive: Callable[[int], int]) -> list[int]:
         ArgumentError: The value is neither, there is no seed, or one occurs twice.
     """
     seeds: list[int] = []
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
-        seeds = [derive(i) for i in range(index(value))]
-    elif isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
         value = list(value)
         seeds = [whole_number(f"each of {name}", seed, 0) for seed in value]
+    elif isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        seeds = [derive(i) for i in range(index(value))]
     if not seeds or len(set(seeds)) < len(seeds):
         raise refused(name, "a number of seeds from 1, or a list of distinct seeds from 0", value)
     return seeds

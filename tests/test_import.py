@@ -90,7 +90,7 @@ print(json.dumps({
 """)
     assert found == {
         "heavy": [],
-        "own": ["rosearch", "rosearch._autoregister"],
+        "own": ["rosearch", "rosearch._autoregister", "rosearch.version"],
         "environment": True,
         "random": True,
         "logging": True,
