@@ -1,27 +1,38 @@
-"""Where rosearch keeps what is dear to compute and the same on every run."""
+"""Files that outlive a call: the cache folder, temporary folders, and safe writes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
+import tempfile
+import time
+import weakref
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 CACHE_VARIABLE = "ROSEARCH_CACHE"
 """Environment variable that names the cache folder."""
+
+_TEMPORARY = "rosearch-scratch-"
+_OLD_SECONDS = 24 * 3600.0
 
 
 def cache_folder(
     *parts: str, folder: str | os.PathLike[str] | None = None, create: bool = True
 ) -> Path:
-    """The cache folder, or one inside it.
+    """The cache folder, or a folder inside it.
 
     Args:
-        parts: Names of folders inside.
+        parts: Names of nested folders.
         folder: The cache folder itself. Default: ``$ROSEARCH_CACHE``, else ``~/.cache/rosearch``.
-        create: Make it if it is not there.
+        create: Whether to make it if it does not exist.
 
     Raises:
-        OSError: It is not there and cannot be made.
+        OSError: It cannot be made.
     """
     root = folder or os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "rosearch"
     path = Path(root).expanduser().joinpath(*parts)
@@ -31,15 +42,67 @@ def cache_folder(
 
 
 def share(path: Path) -> None:
-    """Give a file, or a folder and all in it, the rights that the umask leaves to new ones.
+    """Give a file, or a folder and all in it, the permissions that the umask leaves to new files.
 
-    ``tempfile`` and safetensors let in nobody but who runs them, and several users may share a
-    cache.
+    ``tempfile`` and safetensors create files that only their owner can read, and several users may
+    share a cache.
     """
-    # It can only be read by setting it. A file made by another thread meanwhile is too private.
+    # The umask can only be read by setting it. A file that another thread makes meanwhile gets
+    # narrower permissions, never wider ones.
     mask = os.umask(0o077)
     os.umask(mask)
     for found in (path, *path.rglob("*")):
-        rights = (0o777 if found.is_dir() else 0o666) & ~mask
-        # Added to what is there, such as the bit by which a folder hands on its group.
-        found.chmod(stat.S_IMODE(found.stat().st_mode) | rights)
+        permissions = (0o777 if found.is_dir() else 0o666) & ~mask
+        # Added to those it has, such as the bit by which a folder hands on its group.
+        found.chmod(stat.S_IMODE(found.stat().st_mode) | permissions)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file that readers see either as it was or complete."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+
+
+def remove_old(folder: Path, prefix: str) -> None:
+    """Remove the folders in ``folder`` that start with ``prefix`` and are unchanged for a day."""
+    for path in folder.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):  # another process may be removing it
+            if time.time() - path.stat().st_mtime > _OLD_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+class TemporaryFolder:
+    """A temporary folder, made when it is first needed, that pickled copies share.
+
+    It is removed with the process that made it. Folders that killed processes left behind are
+    removed a day later, when the next one is made on their machine.
+    """
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder; a new one where it does not exist, such as on another machine."""
+        if self._path is None or not self._path.is_dir():
+            for process in _processes_with_folders():
+                if not psutil.pid_exists(process):
+                    remove_old(Path(tempfile.gettempdir()), f"{_TEMPORARY}{process}-")
+            self._path = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-"))
+            weakref.finalize(self, _remove, self._path, os.getpid())
+        return self._path
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_path": self.path}
+
+
+def _processes_with_folders() -> set[int]:
+    names = [path.name for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*")]
+    numbers = [name.removeprefix(_TEMPORARY).partition("-")[0] for name in names]
+    return {int(number) for number in numbers if number.isdigit()}
+
+
+def _remove(path: Path, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child must not take it from its parent
+        shutil.rmtree(path, ignore_errors=True)

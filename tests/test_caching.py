@@ -1,16 +1,19 @@
-"""The cache folder, and who may read what is put there."""
+"""The cache folder, permissions, safe writes and temporary folders."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from rosearch.caching import cache_folder, share
+from rosearch.caching import TemporaryFolder, cache_folder, replace_text, share
 
 
-def test_the_folder_is_the_argument_s_or_the_environment_s(
+def test_cache_folder_follows_argument_then_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path / "own"))
@@ -39,3 +42,55 @@ def test_shared_files_have_the_rights_of_new_ones(tmp_path: Path, umask: int) ->
         assert folder.stat().st_mode & 0o7777 == new.stat().st_mode & 0o777 | 0o2000
     finally:
         os.umask(before)
+
+
+def test_replace_text_leaves_no_other_file(tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    for text in ("one", "twö"):
+        replace_text(file, text)
+        assert file.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [file]
+
+
+MAKES_A_FOLDER = """
+import os, signal
+from rosearch.caching import TemporaryFolder
+temporary = TemporaryFolder()
+print(temporary.path, flush=True)
+if {killed}:
+    os.kill(os.getpid(), signal.SIGKILL)
+input()
+"""
+
+
+def process_with_folder(folder: Path, *, killed: bool) -> tuple[subprocess.Popen[str], Path]:
+    found = subprocess.Popen(
+        [sys.executable, "-c", MAKES_A_FOLDER.format(killed=killed)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(folder)},
+        text=True,
+    )
+    assert found.stdout is not None
+    return found, Path(found.stdout.readline().strip())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs SIGKILL")
+def test_temporary_folders_of_killed_processes_are_removed_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, theirs = process_with_folder(tmp_path, killed=False)
+    old_killed, old = process_with_folder(tmp_path, killed=True)
+    new_killed, new = process_with_folder(tmp_path, killed=True)
+    old_killed.wait()
+    new_killed.wait()
+    for folder in (theirs, old):
+        os.utime(folder, (time.time() - 25 * 3600,) * 2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    first, second = TemporaryFolder(), TemporaryFolder()
+    assert set(tmp_path.iterdir()) == {theirs, old, new}  # made when first needed
+    assert {first.path, second.path} == set(tmp_path.iterdir()) - {theirs, new}
+    running.communicate("\n")
+    assert not theirs.exists()
+    del first, second
+    assert list(tmp_path.iterdir()) == [new]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +55,7 @@ def test_measures_what_the_parts_measure(pipeline: rs.Pipeline) -> None:
     assert metrics["compression"] == pytest.approx(pipeline.distiller.teacher.parameters / own)
 
 
-def test_what_a_student_costs_is_told_without_one(
+def test_cost_builds_no_student_and_equals_the_measured_cost(
     pipeline: rs.Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = rs.SearchSpace(widths=(16, 32), embedding_widths=(16, 24))
@@ -72,7 +70,7 @@ def test_what_a_student_costs_is_told_without_one(
         assert told["compression"] == pipeline.distiller.teacher.parameters / cost["parameters"]
 
 
-def test_kept_student_is_the_evaluated_one(pipeline: rs.Pipeline) -> None:
+def test_stored_student_has_the_evaluated_weights(pipeline: rs.Pipeline) -> None:
     genome = rs.templates.bigru(**SMALL)
     pipeline(genome, seed=5)
     folder = pipeline.folder(genome, seed=5)
@@ -91,49 +89,9 @@ def test_kept_student_is_the_evaluated_one(pipeline: rs.Pipeline) -> None:
     assert not list(folder.parent.glob(".student-*"))
 
 
-def test_a_student_that_another_process_keeps_meanwhile_is_accepted(
-    pipeline: rs.Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    genome = rs.templates.bag_of_words(**SMALL)
-    keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path)
-    student = pipeline.distiller.distill(genome, seed=0).student
-    folder = keeping.folder(genome, seed=0)
-    rename = Path.rename
-
-    def late(self: Path, target: Path) -> Path:
-        if target == folder and not folder.exists():
-            student.save_pretrained(folder)  # the other process is quicker
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", late)
-    for _ in range(2):  # anew, and where there is one
-        keeping._keep(student, folder)
-        kept = keeping.load(genome, seed=0)
-        assert all(
-            torch.equal(a, b) for a, b in zip(kept.parameters(), student.parameters(), strict=True)
-        )
-        assert list(tmp_path.iterdir()) == [folder]
-    made = (folder / "config.json").stat().st_ino
-    keeping._keep(student, folder, replace=False)
-    assert (folder / "config.json").stat().st_ino == made
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_what_killed_processes_left_while_they_saved_is_swept(
+def test_keep_all_keeps_discarded_students_readable_by_others(
     pipeline: rs.Pipeline, tmp_path: Path
 ) -> None:
-    now = time.time()
-    for name, age in {".student-old": 25, ".student-new": 23, "other-old": 25}.items():
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (now - age * 3600,) * 2)
-    keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path)
-    genome = rs.templates.bag_of_words(**SMALL)
-    keeping(genome, seed=0)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {".student-new", "other-old", keeping.folder(genome, seed=0).name}
-
-
-def test_all_students_stay_where_asked(pipeline: rs.Pipeline, tmp_path: Path) -> None:
     genome = rs.templates.bag_of_words(**SMALL)
     keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path, keep_all=True)
     keeping(genome, seed=0)
@@ -148,7 +106,7 @@ def test_all_students_stay_where_asked(pipeline: rs.Pipeline, tmp_path: Path) ->
         assert path.stat().st_mode == (tmp_path / "new" / "file").stat().st_mode
 
 
-def test_survives_pickling(pipeline: rs.Pipeline) -> None:
+def test_pickled_copy_gives_the_same_metrics(pipeline: rs.Pipeline) -> None:
     copy = pickle.loads(pickle.dumps(pipeline))
     assert copy.settings == pipeline.settings
     genome = rs.templates.bag_of_words(**SMALL)
@@ -157,7 +115,7 @@ def test_survives_pickling(pipeline: rs.Pipeline) -> None:
         assert ours[key] == theirs[key]
 
 
-def test_a_student_that_fails_under_attack_gains_nothing(
+def test_errors_under_attack_count_as_successful_attacks(
     pipeline: rs.Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genome = rs.templates.bag_of_words(**SMALL)
@@ -177,7 +135,7 @@ def test_a_student_that_fails_under_attack_gains_nothing(
     assert failing["accuracy_under_attack"] < report.accuracy_under_attack
 
 
-def test_pipelines_that_differ_share_a_folder_in_peace(pipeline: rs.Pipeline) -> None:
+def test_pipelines_with_other_settings_use_other_folders(pipeline: rs.Pipeline) -> None:
     genome = rs.templates.bag_of_words(**SMALL)
     own = pipeline.distiller
     longer = rs.Distiller(
@@ -191,19 +149,19 @@ def test_pipelines_that_differ_share_a_folder_in_peace(pipeline: rs.Pipeline) ->
     assert pipeline.folder(genome, seed=2).is_dir()
 
 
-def test_length_beyond_the_students_is_refused_at_once(pipeline: rs.Pipeline) -> None:
-    with pytest.raises(ValueError, match="length=65: students read 1 to 64 tokens"):
+def test_length_beyond_the_students_is_refused(pipeline: rs.Pipeline) -> None:
+    with pytest.raises(ValueError, match="length must be a whole number from 1 to 64, got 65"):
         rs.Pipeline(pipeline.distiller, pipeline.attacker, length=65)
 
 
-def test_other_classes_are_refused_at_once(pipeline: rs.Pipeline) -> None:
+def test_other_number_of_classes_is_refused(pipeline: rs.Pipeline) -> None:
     three = rs.TextDataset(["good", "bad", "so so"], [0, 1, 2])
     attacker = rs.RobustnessEvaluator("deepwordbug", three, progress=False)
-    with pytest.raises(rs.errors.DataError, match="tells 2 classes apart, the attacker's"):
+    with pytest.raises(rs.errors.DataError, match="teacher has 2 classes, the attacker's"):
         rs.Pipeline(pipeline.distiller, attacker)
 
 
-def test_without_folder_nothing_is_kept(pipeline: rs.Pipeline) -> None:
+def test_without_folder_no_student_is_stored(pipeline: rs.Pipeline) -> None:
     bare = rs.Pipeline(pipeline.distiller, pipeline.attacker)
     with pytest.raises(ValueError, match="keeps no students"):
         bare.folder(rs.templates.bag_of_words(), seed=0)

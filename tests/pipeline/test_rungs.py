@@ -1,9 +1,8 @@
-"""Rungs and inheritance: the same students and reports as in one go, wherever the files are."""
+"""Rungs and inheritance give the students and reports of one whole evaluation."""
 
 from __future__ import annotations
 
 import itertools
-import pickle
 import shutil
 import warnings
 from collections.abc import Callable
@@ -48,7 +47,7 @@ def same(a: Any, b: Any) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(v, theirs[k]) for k, v in ours.items())
 
 
-def test_the_last_rung_gives_what_one_go_gives(parts: Any, tmp_path: Path) -> None:
+def test_last_rung_gives_the_metrics_of_a_whole_evaluation(parts: Any, tmp_path: Path) -> None:
     genome = rs.templates.text_cnn(**SMALL)
     whole = rs.Pipeline(*parts)(genome, seed=0)
     pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=RUNGS)
@@ -69,7 +68,7 @@ def test_the_last_rung_gives_what_one_go_gives(parts: Any, tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == [pipeline.folder(genome, seed=0).name]
 
 
-def test_a_rung_measures_its_own_examples_and_attacks(parts: Any) -> None:
+def test_a_rung_uses_its_own_examples_and_attacks(parts: Any) -> None:
     distiller, attacker = parts
     genome = rs.templates.bag_of_words(**SMALL)
     pipeline = rs.Pipeline(distiller, attacker, rungs=RUNGS)
@@ -82,7 +81,7 @@ def test_a_rung_measures_its_own_examples_and_attacks(parts: Any) -> None:
     assert metrics["mean_queries"] == report.mean_queries
 
 
-def test_examples_are_attacked_once_while_the_student_stays_the_same(
+def test_an_unchanged_student_is_attacked_on_new_examples_only(
     parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distiller, attacker = parts
@@ -104,7 +103,7 @@ def test_examples_are_attacked_once_while_the_student_stays_the_same(
 
 
 @pytest.mark.parametrize("missing", ["all", "training", "attacks"])
-def test_what_is_missing_is_made_again(parts: Any, tmp_path: Path, missing: str) -> None:
+def test_missing_files_are_made_again(parts: Any, tmp_path: Path, missing: str) -> None:
     genome = rs.templates.bag_of_words(**SMALL)
     pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=[RUNGS[0], RUNGS[2]])
     first = pipeline(genome, seed=1, rung=0)
@@ -118,7 +117,7 @@ def test_what_is_missing_is_made_again(parts: Any, tmp_path: Path, missing: str)
     assert exact(pipeline(genome, seed=1, rung=1)) == exact(metrics)
 
 
-def test_a_broken_file_of_results_is_made_again(parts: Any, tmp_path: Path) -> None:
+def test_a_truncated_results_file_is_made_again(parts: Any, tmp_path: Path) -> None:
     genome = rs.templates.bag_of_words(**SMALL)
     pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=[RUNGS[0], RUNGS[2]])
     pipeline(genome, seed=1, rung=0)
@@ -127,7 +126,7 @@ def test_a_broken_file_of_results_is_made_again(parts: Any, tmp_path: Path) -> N
     assert exact(pipeline(genome, seed=1, rung=1)) == exact(rs.Pipeline(*parts)(genome, seed=1))
 
 
-def test_a_rung_that_is_repeated_does_not_take_longer(
+def test_a_repeated_rung_reports_the_first_wall_time(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = itertools.count()  # every evaluation takes one second
@@ -140,7 +139,9 @@ def test_a_rung_that_is_repeated_does_not_take_longer(
     assert told == [1, 1, 1, 2, 2, 1, 3]
 
 
-def test_a_parent_that_differs_in_one_bit_is_another_parent(parts: Any, tmp_path: Path) -> None:
+def test_training_state_of_a_parent_with_other_weights_is_not_used(
+    parts: Any, tmp_path: Path
+) -> None:
     rungs = [RUNGS[0], RUNGS[2]]
     pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=rungs, inherit=True)
     genome = rs.templates.bag_of_words(**SMALL)
@@ -160,7 +161,7 @@ def test_a_parent_that_differs_in_one_bit_is_another_parent(parts: Any, tmp_path
 
 
 @pytest.mark.parametrize("has_folder", [True, False])
-def test_a_line_of_parents_is_trained_again_once(
+def test_missing_ancestors_are_trained_once(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_folder: bool
 ) -> None:
     trained: list[int] = []
@@ -181,38 +182,29 @@ def test_a_line_of_parents_is_trained_again_once(
     assert trained == [10, 11, 12, 20, 21]
 
 
-def test_rungs_that_end_before_robust_training_sets_in_are_warned_of(parts: Any) -> None:
+def test_rungs_before_adversarial_training_warn(parts: Any) -> None:
     distiller, attacker = parts
     adversary = AdversarialTexts("deepwordbug", first=3)
-    hardened = rs.Distiller(
+    robust = rs.Distiller(
         distiller.teacher, distiller.train, distiller.dev, epochs=3, adversary=adversary,
         progress=False,
     )  # fmt: skip
     with pytest.warns(RuntimeWarning, match=r"first_counted") as caught:
-        rs.Pipeline(hardened, attacker, rungs=RUNGS)
+        rs.Pipeline(robust, attacker, rungs=RUNGS)
     told = [str(warning.message) for warning in caught]
     assert len(told) == 2
     for place, epochs in enumerate((1, 2)):
         assert f"rungs[{place}] ends after epochs={epochs}" in told[place]
-        assert "from epoch 3 on" in told[place]
+        assert "starts in epoch 3" in told[place]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rs.Pipeline(hardened, attacker, rungs=[rs.Rung(examples=4), rs.Rung()])
+        rs.Pipeline(robust, attacker, rungs=[rs.Rung(examples=4), rs.Rung()])
         rs.Pipeline(distiller, attacker, rungs=RUNGS)
 
 
-def test_copies_in_other_processes_share_the_temporary_folder(parts: Any) -> None:
-    pipeline = rs.Pipeline(*parts, rungs=RUNGS)
-    copy = pickle.loads(pickle.dumps(pipeline))
-    assert copy._home == pipeline._home
-    home = pipeline._home
-    del pipeline
-    assert not home.exists()
-    assert copy._home.is_dir()  # as on a machine that does not have it
-    assert copy._home != home
-
-
-def test_a_child_inherits_and_its_line_can_be_made_again(parts: Any, tmp_path: Path) -> None:
+def test_a_child_inherits_and_its_ancestors_can_be_trained_again(
+    parts: Any, tmp_path: Path
+) -> None:
     pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=[RUNGS[0], RUNGS[2]], inherit=True)
     space = rs.SearchSpace(nodes=(1, 3), widths=(16,), embedding_widths=(16,))
     grand = rs.templates.text_cnn(**SMALL)
@@ -237,7 +229,7 @@ def test_a_child_inherits_and_its_line_can_be_made_again(parts: Any, tmp_path: P
     )
 
 
-def test_latencies_tell_before_training(parts: Any) -> None:
+def test_latency_table_gives_latency_before_training(parts: Any) -> None:
     genome = rs.templates.text_cnn(**SMALL)
     space = rs.SearchSpace(
         operators=["convolution", "max_pooling"], nodes=(1, 4), widths=(16,), embedding_widths=(16,)
@@ -257,24 +249,33 @@ def test_latencies_tell_before_training(parts: Any) -> None:
     ("rungs", "text"),
     [
         ([rs.Rung(epochs=1)], "last rung must be the whole evaluation"),
-        ([rs.Rung(epochs=4), rs.Rung()], r"rungs\[0\].epochs=4: expected a whole number from 1"),
-        ([rs.Rung(epochs=2), rs.Rung(epochs=1), rs.Rung()], r"rungs\[1\].epochs=1"),
-        ([rs.Rung(examples=13), rs.Rung()], r"rungs\[0\].examples=13"),
-        ([rs.Rung(attacks=["pwws"]), rs.Rung()], "some of the evaluator's attacks"),
-        ([rs.Rung(attacks=()), rs.Rung()], "some of the evaluator's attacks"),
+        (
+            [rs.Rung(epochs=4), rs.Rung()],
+            r"rungs\[0\].epochs must be a whole number from 1 to 3, got 4",
+        ),
+        (
+            [rs.Rung(epochs=2), rs.Rung(epochs=1), rs.Rung()],
+            r"rungs\[1\].epochs must be a whole number from 2 to 3, got 1",
+        ),
+        (
+            [rs.Rung(examples=13), rs.Rung()],
+            r"rungs\[0\].examples must be a whole number from 1 to 12, got 13",
+        ),
+        ([rs.Rung(attacks=["pwws"]), rs.Rung()], "must be a list of the evaluator's attacks"),
+        ([rs.Rung(attacks=()), rs.Rung()], "must be a list of the evaluator's attacks"),
         (
             [rs.Rung(attacks=["pruthi"]), rs.Rung(attacks=["deepwordbug"]), rs.Rung()],
             "leaves out the attack 'pruthi'",
         ),
-        ([(1, 25)], "expected a Rung"),
+        ([(1, 25)], r"rungs\[0\] must be a Rung, got \(1, 25\)"),
     ],
 )
-def test_rungs_that_do_not_go_up_are_refused(parts: Any, rungs: Any, text: str) -> None:
-    with pytest.raises(rs.errors.DataError, match=text):
+def test_invalid_rungs_are_refused(parts: Any, rungs: Any, text: str) -> None:
+    with pytest.raises(rs.errors.ArgumentError, match=text):
         rs.Pipeline(*parts, rungs=rungs)
 
 
-def test_a_rung_that_is_not_there(parts: Any) -> None:
+def test_an_unknown_rung_is_refused(parts: Any) -> None:
     with pytest.raises(ValueError, match="has rungs 0 to 2"):
         rs.Pipeline(*parts, rungs=RUNGS)(rs.templates.bag_of_words(**SMALL), seed=0, rung=3)
     with pytest.raises(ValueError, match="has rungs"):
