@@ -60,8 +60,11 @@ def share(path: Path) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Write a UTF-8 file that readers see either as it was or complete."""
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def remove_old(folder: Path, prefix: str) -> None:

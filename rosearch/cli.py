@@ -2,322 +2,239 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import csv
 import importlib
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 import rosearch
-from rosearch.errors import DataError, MissingResourceError, RosearchError
+from rosearch.errors import RosearchError
+from rosearch.optional import try_import
+from rosearch.pages import page
+from rosearch.text_files import SUFFIXES, read_texts
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_LONGEST_CELL = 10_000_000
-"""Characters of one cell; the csv module's own limit is below what documents have."""
 
-
-def main(line: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        line: Arguments; those of the process by default.
+        arguments: Those after the program's name. Default: those of the process.
 
     Returns:
-        The exit status: 0, or 1 where the error stream says what went wrong.
+        The exit status: 0; 1 where the command failed and 2 where the arguments are wrong, with a
+        message on the error stream; 130 after Ctrl-C.
     """
-    options = _parser().parse_args(line)
     try:
-        options.run(options)
+        commands.main(arguments, prog_name="rosearch", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except (RosearchError, OSError, ValueError, ImportError) as error:
-        sys.stderr.write(f"rosearch {options.command}: error: {error}\n")
+        click.echo(f"Error: {error}", err=True)
         return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped\n")
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nstopped", err=True)
         return 130
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rosearch", description="Attack classifiers and report on searches of students."
-    )
-    parser.add_argument("--version", action="version", version=f"rosearch {rosearch.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+class _WritableFile(click.Path):
+    """A file to write; refused before the work if its folder does not exist."""
 
-    attack = commands.add_parser(
-        "attack",
-        help="attack a classifier and say what is left of its accuracy",
-        description="Attack a Hugging Face sequence classifier, or a student of rosearch.",
-    )
-    attack.add_argument("model", metavar="MODEL", help="folder, or name on the Hugging Face Hub")
-    attack.add_argument(
-        "--data", required=True, metavar="FILE|NAME",
-        help="a .csv, .tsv or .jsonl file, or a data set of the Hub: NAME or NAME:CONFIGURATION",
-    )  # fmt: skip
-    attack.add_argument(
-        "--recipe", required=True, nargs="+", metavar="NAME", help="one registered attack or more"
-    )
-    attack.add_argument("--examples", type=int, default=200, metavar="N", help="default: 200")
-    attack.add_argument(
-        "--attacked-side", type=int, default=1, choices=(0, 1), metavar="0|1",
-        help="of pairs, which text is attacked, the first or the second; default: 1, the second",
-    )  # fmt: skip
-    attack.add_argument(
-        "--query-budget", type=int, metavar="N", help="most queries an example; default: no limit"
-    )
-    attack.add_argument("--seed", type=int, default=0, help="of the choice of examples; default: 0")
-    attack.add_argument(
-        "--text", default="text", metavar="COLUMN[,COLUMN]",
-        help="column of the texts, two for pairs; default: text",
-    )  # fmt: skip
-    attack.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
-    attack.add_argument("--split", default="test", help="of a data set of the Hub; default: test")
-    attack.add_argument(
-        "--device", metavar="NAME",
-        help="where the model runs, such as cpu or cuda:0; default: the GPU where there is one",
-    )  # fmt: skip
-    attack.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there")
-    attack.add_argument("--html", type=Path, metavar="FILE", help="write a page for people there")
-    attack.set_defaults(run=_attack)
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
 
-    report = commands.add_parser(
-        "report",
-        help="write the report of a study into one HTML file",
-        description="Write front, history, best student, statistics and costs of a study.",
-    )
-    report.add_argument("storage", metavar="STORAGE", help="URL of the storage, or an SQLite file")
-    report.add_argument(
-        "study", metavar="STUDY", nargs="?", help="name; may be left out where there is one only"
-    )
-    report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE")
-    report.add_argument(
-        "--robustness", action="append", default=[], metavar="NAME=FILE",
-        help="a report that `rosearch attack --json` wrote; the best student's is named best",
-    )  # fmt: skip
-    report.add_argument("--student", metavar="FOLDER", help="where the best student is saved")
-    report.add_argument(
-        "--majority", default="0.5", metavar="SHARE",
-        help="share of the most frequent class: statistics leave out students that are no better; "
-        "none keeps all; default: 0.5",
-    )  # fmt: skip
-    report.add_argument(
-        "--accuracy-examples", type=int, default=200, metavar="N",
-        help="examples that accuracy was measured on, to tell who is no better; default: 200",
-    )  # fmt: skip
-    report.add_argument("--title", help="heading; default: the study's name")
-    report.set_defaults(run=_report)
-
-    resources = commands.add_parser(
-        "resources", help="list what attacks need, what is here, and how to get the rest"
-    )
-    resources.set_defaults(run=_resources)
-    for command in (attack, report):
-        command.add_argument(
-            "--import", dest="imports", action="append", default=[], metavar="MODULE",
-            help="import a module first, which registers attacks, operators or fitness terms",
-        )  # fmt: skip
-    return parser
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.absolute().parent.is_dir():
+            self.fail(f"The folder of {path} does not exist.", param, ctx)
+        return path
 
 
-def _attack(options: argparse.Namespace) -> None:
-    _import(options.imports)
-    for file in (options.json, options.html):
-        if file and not file.resolve().parent.is_dir():  # now, not when the attack is done
-            raise ValueError(f"The folder of {file} is not there. Make it, or name another file.")
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    from rosearch.quiet import quiet_transformers
-
-    with quiet_transformers():
-        model: Any = AutoModelForSequenceClassification.from_pretrained(options.model).eval()
-        _move(model, options.device)
-        tokenizer: Any = AutoTokenizer.from_pretrained(options.model)
-    names = {int(k): str(v) for k, v in model.config.id2label.items()}
-    data = _data(options, [names[k] for k in sorted(names)])
-    evaluator = rosearch.RobustnessEvaluator(
-        options.recipe,
-        data,
-        examples=options.examples,
-        seed=options.seed,
-        attacked_side=options.attacked_side,
-        query_budget=options.query_budget,
-    )
-    report = evaluator.evaluate(model, tokenizer)
-    for name, one in (*report.attacks.items(), ("all together", report)):
-        if one is not report or len(report.attacks) != 1:
-            sys.stdout.write(f"{name}: {one}\n")
-    if options.json:
-        options.json.write_text(report.to_json(), encoding="utf-8")
-    if options.html:
-        options.html.write_text(_page(options.model, report.to_html()), encoding="utf-8")
-
-
-def _move(model: Any, device: str | None) -> None:
-    from rosearch import tokens as encoding
-
-    place = device or str(encoding.default_device())
-    try:
-        model.to(place)
-    except (RuntimeError, AssertionError) as error:  # PyTorch's for names and for what is not there
-        raise ValueError(
-            f"Expected --device cpu, cuda or cuda:0; {place} cannot be used: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-
-
-def _report(options: argparse.Namespace) -> None:
-    _import(options.imports)
-    majority = _share(options.majority)
-    reports = {}
-    for given in options.robustness:
-        name, equals, file = given.partition("=")
-        if not (name and equals and file):
-            raise ValueError(f"Expected --robustness NAME=FILE, such as best=best.json: {given!r}")
-        reports[name] = rosearch.RobustnessReport.from_json(Path(file).read_text(encoding="utf-8"))
-    search = rosearch.load_search(options.storage, options.study)
-    path = rosearch.write_report(
-        search,
-        options.out,
-        reports=reports,
-        student=options.student,
-        title=options.title,
-        majority=majority,
-        accuracy_examples=options.accuracy_examples,
-    )
-    sys.stdout.write(f"{search}\nwritten: {path}\n")
-
-
-def _share(given: str) -> float | None:
-    if given == "none":
-        return None
-    with contextlib.suppress(ValueError):
-        if 0 < float(given) < 1:
-            return float(given)
-    raise ValueError(f"Expected --majority SHARE, from 0 to 1, or none; got {given!r}.")
-
-
-def _resources(_: argparse.Namespace) -> None:
-    from rosearch.attack.resources import status
-
-    sys.stdout.write(f"{status()}\n")
-
-
-def _import(modules: Sequence[str]) -> None:
-    """Import what the user names, modules of the working folder too."""
+def _import_modules(_ctx: click.Context, _param: click.Parameter, modules: Sequence[str]) -> None:
+    """Import what the user names; modules in the working folder too."""
     if modules and "" not in sys.path:
         sys.path.insert(0, "")
     for module in modules:
         importlib.import_module(module)
 
 
-def _page(model: str, body: str) -> str:
-    from html import escape
-
-    title = f"{escape(model)} under attack"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title></head><body><h1>{title}</h1>{body}</body></html>"
-    )
+_imports = click.option(
+    "--import", multiple=True, metavar="MODULE", callback=_import_modules, expose_value=False,
+    help="Import a module first that registers attacks, operators or fitness terms. Repeatable.",
+)  # fmt: skip
 
 
-def _data(options: argparse.Namespace, classes: Sequence[str]) -> rosearch.TextDataset:
-    columns = tuple(options.text.split(","))
-    if len(columns) > 2:
-        raise DataError(f"Expected one column of texts, or two for pairs; got {options.text!r}.")
-    path = Path(options.data)
-    if path.suffix.lower() in {*_SEPARATORS, ".jsonl"}:
-        return _from_file(path, columns, options.label, classes)
-    try:
-        from datasets import load_dataset
-    except ImportError as error:
-        raise MissingResourceError(
-            f"{options.data!r} is no .csv, .tsv or .jsonl file, and data sets of the Hub need the "
-            f"package datasets: pip install 'rosearch[hub]'"
-        ) from error
-    name, _, configuration = options.data.partition(":")
-    split = load_dataset(name, configuration or None, split=options.split)
-    text = columns[0] if len(columns) == 1 else (columns[0], columns[1])
-    return rosearch.TextDataset.from_hf(split, text=text, label=options.label)
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(rosearch.__version__, message="rosearch %(version)s")
+def commands() -> None:
+    """Attack classifiers and report on searches of student architectures."""
 
 
-def _from_file(
-    path: Path, columns: tuple[str, ...], label: str, classes: Sequence[str]
-) -> rosearch.TextDataset:
-    """Labelled texts of a file; a label is a class index or one of the model's class names."""
-    texts: list[Any] = []
-    labels: list[tuple[str, Any]] = []
-    for number, row in _rows(path):
-        where = f"{path}, line {number}"
-        for column in (*columns, label):
-            if column in row and row[column] is None:
-                raise DataError(f"{where} has no value in the column {column!r}.")
-            if column not in row:
-                raise DataError(
-                    f"{where} has no column {column!r}, only {', '.join(map(str, row))}. Name the "
-                    f"columns with --text and --label."
-                )
-        values = [row[column] for column in columns]
-        texts.append(values[0] if len(values) == 1 else tuple(values))
-        labels.append((where, row[label]))
-    if not texts:
-        raise DataError(f"{path} has no examples.")
-    return rosearch.TextDataset(texts, _labels(labels, classes), classes=classes)
+@commands.command()
+@click.argument("model")
+@click.option(
+    "--data", required=True, metavar="FILE|NAME",
+    help="A .csv, .tsv or .jsonl file, or a data set of the Hub: NAME or NAME:CONFIGURATION.",
+)  # fmt: skip
+@click.option(
+    "--recipe", "recipes", required=True, multiple=True, metavar="NAME",
+    help="A registered attack, such as pwws. Repeatable.",
+)  # fmt: skip
+@click.option("--examples", default=200, type=click.IntRange(1), help="Examples to attack.")
+@click.option(
+    "--attacked-side", default=1, type=click.IntRange(0, 1),
+    help="For pairs, which text is attacked: 0 the first, 1 the second.",
+)  # fmt: skip
+@click.option(
+    "--query-budget", type=click.IntRange(1), help="Maximum queries an example. Default: no limit."
+)
+@click.option("--seed", default=0, help="Seed of the choice of examples.")
+@click.option(
+    "--text", default="text", metavar="COLUMN[,COLUMN]",
+    help="Column of the texts, or two columns for pairs.",
+)  # fmt: skip
+@click.option("--label", default="label", metavar="COLUMN", help="Column of the labels.")
+@click.option("--split", default="test", help="Split of a data set of the Hub.")
+@click.option(
+    "--device", help="Where the model runs, such as cpu or cuda:0. Default: a GPU if there is one."
+)
+@click.option("--json", "json_file", type=_WritableFile(), help="Write the whole report as JSON.")
+@click.option("--html", "html_file", type=_WritableFile(), help="Write the report as a web page.")
+@_imports
+def attack(
+    model: str,
+    *,
+    data: str,
+    recipes: Sequence[str],
+    text: str,
+    label: str,
+    split: str,
+    device: str | None,
+    json_file: Path | None,
+    html_file: Path | None,
+    **settings: Any,
+) -> None:
+    """Attack MODEL, a folder or a name on the Hugging Face Hub, and print what it withstands.
 
-
-def _labels(given: Sequence[tuple[str, Any]], classes: Sequence[str]) -> list[int]:
-    """Class indices from values and where they stand.
-
-    A number of JSON is an index. Text is read as names if all of it are names, so that a column
-    means the same in every row where names are numbers, such as those of star ratings.
+    MODEL is any sequence classifier of transformers, or a student of rosearch.
     """
-    names = {name: k for k, name in enumerate(classes)}
-    texts = [str(v).strip() for _, v in given]
-    is_number = [isinstance(v, int) and not isinstance(v, bool) for _, v in given]
-    named = all(text in names for text, number in zip(texts, is_number, strict=True) if not number)
-    labels = []
-    for (where, _), text, number in zip(given, texts, is_number, strict=True):
-        if text in names and not number and (named or not text.isdecimal()):
-            labels.append(names[text])
-        elif text.isdecimal():
-            labels.append(int(text))
-        else:
-            raise DataError(
-                f"{where}: the label {text!r} is neither a class index nor one of the model's "
-                f"classes, {', '.join(classes)}."
-            )
-    return labels
+    columns = text.split(",")
+    if len(columns) > 2:
+        raise click.BadParameter(f"must be one column, or two for pairs, got {text!r}.")
+    classifier, tokenizer = _load(model, device)
+    names = {int(k): str(v) for k, v in classifier.config.id2label.items()}
+    if Path(data).suffix.lower() in SUFFIXES:
+        examples = read_texts(
+            Path(data), text_columns=columns, label_column=label,
+            classes=[names[k] for k in sorted(names)],
+        )  # fmt: skip
+    else:
+        examples = _from_hub(data, split, columns, label)
+    evaluator = rosearch.RobustnessEvaluator(list(recipes), examples, **settings)
+    report = evaluator.evaluate(classifier, tokenizer)
+    for name, one in report.attacks.items():
+        click.echo(f"{name}: {one}")
+    if len(report.attacks) != 1:
+        click.echo(f"all together: {report}")
+    if json_file:
+        json_file.write_text(report.to_json(), encoding="utf-8")
+    if html_file:
+        html_file.write_text(page(f"{model} under attack", report.to_html()), encoding="utf-8")
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row with the number of its last line."""
-    separator = _SEPARATORS.get(path.suffix.lower())
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if separator is not None:
-            csv.field_size_limit(_LONGEST_CELL)
-            # Texts of a .tsv hold no tabs, and quotes in them are quotes.
-            reader = (
-                csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-                if separator == "\t"
-                else csv.DictReader(file, delimiter=separator)
-            )
-            try:
-                for row in reader:
-                    yield reader.line_num, row
-            except csv.Error as error:
-                raise DataError(f"{path}, line {reader.line_num}: {error}.") from error
-            return
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                found = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}, line {number} is no JSON: {error}.") from error
-            if not isinstance(found, dict):
-                raise DataError(f"{path}, line {number}: expected a JSON object.")
-            yield number, found
+def _load(model: str, device: str | None) -> tuple[Any, Any]:
+    """A classifier in eval mode on ``device``, and its tokenizer."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from rosearch import tokens
+    from rosearch.quiet import quiet_transformers
+
+    with quiet_transformers():
+        classifier: Any = AutoModelForSequenceClassification.from_pretrained(model).eval()
+        tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    place = device or str(tokens.default_device())
+    try:
+        return classifier.to(place), tokenizer
+    except (RuntimeError, AssertionError) as error:  # torch's for unknown and for missing devices
+        raise click.BadParameter(
+            f"must be a device such as cpu, cuda or cuda:0; {place} cannot be used: "
+            f"{str(error).splitlines()[0]}",
+            param_hint="--device",
+        ) from error
+
+
+def _from_hub(data: str, split: str, columns: Sequence[str], label: str) -> rosearch.TextDataset:
+    datasets = try_import(
+        "datasets", f"--data {data}, which is not a {', '.join(SUFFIXES)} file,", "hub"
+    )
+    name, _, configuration = data.partition(":")
+    found = datasets.load_dataset(name, configuration or None, split=split)
+    text = columns[0] if len(columns) == 1 else (columns[0], columns[1])
+    return rosearch.TextDataset.from_hf(found, text=text, label=label)
+
+
+class _Majority(click.ParamType):  # type: ignore[type-arg]
+    name = "SHARE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
+        return None if value == "none" else click.FloatRange(0, 1).convert(value, param, ctx)
+
+
+class _NamedReport(click.ParamType):  # type: ignore[type-arg]
+    name = "NAME=FILE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, rosearch.RobustnessReport]:
+        name, _, file = value.partition("=")
+        if not name or not file:
+            self.fail(f"must be NAME=FILE, such as best=best.json, got {value!r}.", param, ctx)
+        text = Path(file).read_text(encoding="utf-8")
+        return name, rosearch.RobustnessReport.from_json(text)
+
+
+@commands.command()
+@click.argument("storage")
+@click.argument("study", required=False)
+@click.option(
+    "--out", default="report.html", type=_WritableFile(), help="Where to write the report."
+)
+@click.option(
+    "--robustness", multiple=True, type=_NamedReport(),
+    help="A report that `rosearch attack --json` wrote; name the best student's best. Repeatable.",
+)  # fmt: skip
+@click.option("--student", metavar="FOLDER", help="Folder of the saved best student.")
+@click.option(
+    "--majority", default="0.5", type=_Majority(),
+    help="Share of the most frequent class; statistics leave out students that are not better. "
+    "none keeps all.",
+)  # fmt: skip
+@click.option(
+    "--accuracy-examples", default=200, type=click.IntRange(1),
+    help="Examples that accuracy was measured on, for --majority.",
+)  # fmt: skip
+@click.option("--title", help="Heading of the page. Default: the study's name.")
+@_imports
+def report(
+    storage: str, study: str | None, *, out: Path, robustness: Sequence[Any], **settings: Any
+) -> None:
+    """Write the report of a study into one HTML file.
+
+    STORAGE is the URL of an Optuna storage, or an SQLite file. STUDY may be omitted if there is
+    only one.
+    """
+    search = rosearch.load_search(storage, study)
+    path = rosearch.write_report(search, out, reports=dict(robustness), **settings)
+    click.echo(f"{search}\nwritten: {path}")
+
+
+@commands.command()
+def resources() -> None:
+    """List what attacks need, what is installed, and how to get the rest."""
+    from rosearch.attack.resources import status
+
+    click.echo(str(status()))

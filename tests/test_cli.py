@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
@@ -70,7 +69,8 @@ def test_attack_writes_the_report(model, tmp_path, capsys):
 def test_attack_with_several_recipes(model, tmp_path, capsys):
     data = tmp_path / "data.csv"
     data.write_text(CSV)
-    line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug", "pruthi"]
+    line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug"]
+    line += ["--recipe", "pruthi"]
     assert cli.main(line) == 0
     out = capsys.readouterr().out
     assert [row.split(":")[0] for row in out.splitlines()] == [
@@ -78,56 +78,17 @@ def test_attack_with_several_recipes(model, tmp_path, capsys):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.csv", 'x,y,c\n"a, b",c d,good\nq,r,0\n'),
-        ("a.tsv", "x\ty\tc\na, b\tc d\tgood\nq\tr\t0\n"),
-        (
-            "a.jsonl",
-            '{"x": "a, b", "y": "c d", "c": "good"}\n\n{"x": "q", "y": "r", "c": 0}\n',
-        ),
-    ],
-)
-def test_files_of_texts_and_of_pairs(tmp_path, name, content):
-    path = tmp_path / name
-    path.write_text(content)
-    pairs = cli._from_file(path, ("x", "y"), "c", ["bad", "good"])
-    assert pairs.texts == (("a, b", "c d"), ("q", "r"))
-    assert np.array_equal(pairs.labels, [1, 0])
-    assert pairs.classes == ("bad", "good")
-    assert cli._from_file(path, ("y",), "c", ["bad", "good"]).texts == ("c d", "r")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        # Numbers of JSON are indices, also where the names of the classes are numbers.
-        ("a.jsonl", '{"text": "x", "label": 0}\n{"text": "y", "label": 2}\n', [0, 2]),
-        ("a.jsonl", '{"text": "x", "label": "1"}\n{"text": "y", "label": "3"}\n', [0, 2]),
-        # A column is names or indices as a whole.
-        ("a.csv", "text,label\nx,1\ny,3\n", [0, 2]),
-        ("a.csv", "text,label\nx,0\ny,1\nz,2\n", [0, 1, 2]),
-    ],
-)
-def test_classes_whose_names_are_numbers(tmp_path, name, content, expected):
-    path = tmp_path / name
-    path.write_text(content)
-    found = cli._from_file(path, ("text",), "label", ["1", "2", "3"])
-    assert list(found.labels) == expected
-
-
-def test_a_file_that_cannot_be_written_is_told_before_the_attack(model, tmp_path, capsys):
+def test_missing_output_folder_is_refused_before_the_attack(model, tmp_path, capsys):
     data = tmp_path / "a.csv"
     data.write_text("text,label\na good film,1\n")
     line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug"]
-    assert cli.main([*line, "--json", str(tmp_path / "none" / "a.json")]) == 1
+    assert cli.main([*line, "--json", str(tmp_path / "none" / "a.json")]) == 2
     said = capsys.readouterr()
-    assert "none/a.json is not there" in said.err
+    assert "none/a.json does not exist" in said.err
     assert not said.out
 
 
-def test_the_side_of_pairs_and_the_budget(model, tmp_path):
+def test_attacked_side_and_query_budget(model, tmp_path):
     data = tmp_path / "a.csv"
     data.write_text("x,y,label\na good film,a bad one,1\na dull film,a fine one,0\n")
     line = ["attack", str(model), "--data", str(data), "--text", "x,y", "--recipe", "deepwordbug"]
@@ -137,32 +98,14 @@ def test_the_side_of_pairs_and_the_budget(model, tmp_path):
     assert (settings["attacked_side"], settings["query_budget"]) == (0, 5)
 
 
-def test_quotes_in_a_tsv_are_quotes(tmp_path):
-    path = tmp_path / "a.tsv"
-    path.write_text('text\tlabel\n"odd\t1\nsay "so"\t0\n')
-    assert cli._from_file(path, ("text",), "label", ["0", "1"]).texts == ('"odd', 'say "so"')
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("a.csv", "sentence,label\nx,1\n", "line 2 has no column 'text', only sentence, label"),
-        ("a.csv", "text,label\nx,fine\n", "line 2: the label 'fine' is neither"),
-        ("a.csv", "text,label\n", "has no examples"),
-        ("a.csv", "text,label\nonly\n", "line 2 has no value in the column 'label'"),
-        ("a.jsonl", "{x}\n", "line 1 is no JSON"),
-        ("a.jsonl", "[1]\n", "line 1: expected a JSON object"),
-        ("a.csv", "text,label\nx,7\n", "Label 7 of example 0 is outside"),
-    ],
-)
-def test_bad_data_is_named(model, tmp_path, capsys, name, content, said):
-    path = tmp_path / name
-    path.write_text(content)
+def test_bad_data_is_reported(model, tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("sentence,label\nx,1\n")
     line = ["attack", str(model), "--data", str(path), "--recipe", "deepwordbug"]
     assert cli.main(line) == 1
     error = capsys.readouterr().err
-    assert error.startswith("rosearch attack: error: ")
-    assert said in error
+    assert error.startswith("Error: ")
+    assert "line 2 has no column 'text'" in error
 
 
 def attacked_on(model, tmp_path, monkeypatch, *options):
@@ -180,22 +123,22 @@ def attacked_on(model, tmp_path, monkeypatch, *options):
     return devices
 
 
-def test_attack_runs_on_the_device_there_is(model, tmp_path, monkeypatch):
+def test_attack_uses_the_default_device(model, tmp_path, monkeypatch):
     monkeypatch.setattr("rosearch.tokens.default_device", lambda: torch.device("meta"))
     assert attacked_on(model, tmp_path, monkeypatch) == ["meta"]
     assert attacked_on(model, tmp_path, monkeypatch, "--device", "cpu") == ["cpu"]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "cuda:99"])
-def test_a_device_that_is_not_there_is_named(model, tmp_path, capsys, name):
+def test_unknown_device_is_refused(model, tmp_path, capsys, name):
     data = tmp_path / "data.csv"
     data.write_text(CSV)
     line = ["attack", str(model), "--data", str(data), "--recipe", "deepwordbug"]
-    assert cli.main([*line, "--device", name]) == 1
-    assert f"Expected --device cpu, cuda or cuda:0; {name} cannot" in capsys.readouterr().err
+    assert cli.main([*line, "--device", name]) == 2
+    assert f"cpu, cuda or cuda:0; {name} cannot be used" in capsys.readouterr().err
 
 
-def test_an_unknown_recipe_is_named(model, tmp_path, capsys):
+def test_unknown_recipe_lists_the_known_ones(model, tmp_path, capsys):
     path = tmp_path / "a.csv"
     path.write_text(CSV)
     assert cli.main(["attack", str(model), "--data", str(path), "--recipe", "nothing"]) == 1
@@ -225,7 +168,7 @@ def test_report_of_a_study(study, model, tmp_path, capsys):
         (["--majority", "none"], (None, 200)),
     ],
 )
-def test_report_takes_what_near_chance_means(study, tmp_path, monkeypatch, arguments, expected):
+def test_report_passes_on_majority_and_examples(study, tmp_path, monkeypatch, arguments, expected):
     asked = []
 
     def compute(search, *, majority, examples):
@@ -243,15 +186,16 @@ def test_report_takes_what_near_chance_means(study, tmp_path, monkeypatch, argum
     [
         (["nowhere.db"], "there is no file"),
         (["{study}", "other"], "no study 'other' is there. Studies: 'films'"),
-        (["{study}", "--robustness", "best.json"], "Expected --robustness NAME=FILE"),
+        (["{study}", "--robustness", "best.json"], "must be NAME=FILE, such as best=best.json"),
         (["{study}", "--robustness", "best=none.json"], "none.json"),
         (["{study}", "--import", "no_such_module"], "no_such_module"),
-        (["{study}", "--majority", "half"], "Expected --majority SHARE, from 0 to 1, or none"),
+        (["{study}", "--majority", "half"], "'half' is not a valid float"),
+        (["{study}", "--majority", "1.5"], "1.5 is not in the range 0<=x<=1"),
     ],
 )
-def test_report_says_what_is_wrong(study, capsys, arguments, said):
+def test_report_refuses_bad_arguments(study, capsys, arguments, said):
     line = [a.replace("{study}", str(study)) for a in arguments]
-    assert cli.main(["report", *line]) == 1
+    assert cli.main(["report", *line]) in (1, 2)
     assert said in capsys.readouterr().err
 
 
@@ -263,7 +207,7 @@ def test_resources(capsys):
 def test_help_needs_neither_torch_nor_transformers():
     code = (
         "import json, sys\nfrom rosearch.cli import main\n"
-        "try:\n    main(['attack', '--help'])\nexcept SystemExit as end:\n    status = end.code\n"
+        "status = main(['attack', '--help'])\n"
         "print(json.dumps([status, [m for m in ('torch', 'transformers') if m in sys.modules]]))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

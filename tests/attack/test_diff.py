@@ -113,4 +113,4 @@ def test_a_page_shows_errors_bounds_and_thresholds() -> None:
     assert "no &lt;markup&gt;" in page
     assert "no <markup>" not in page
     assert "<b>" not in page
-    assert "&quot;limit&quot;: 7" in page or '"limit": 7' in page
+    assert "&#34;limit&#34;: 7" in page or '"limit": 7' in page

@@ -340,4 +340,4 @@ def test_html_shows_as_many_examples_as_asked_for() -> None:
     assert rows == [5, 0, 2, 5]
     assert "the first 2 of 5" in given.to_html(examples=2)
     page = several().to_html()
-    assert all(f"<td>{name}</td>" in page for name in ("all attacks", "one", "two"))
+    assert all(f'<th scope="row">{name}</th>' in page for name in ("all attacks", "one", "two"))

@@ -1,116 +1,68 @@
-"""A robustness report as HTML."""
+"""A robustness report as HTML, for notebooks and inside pages."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rosearch.attack.report.diff import escape
+from markupsafe import Markup
 
-if TYPE_CHECKING:
-    from rosearch.attack.report.results import AttackResult, RobustnessReport
-
-# Struck through and underlined, besides the colours; both are dark enough on a light ground and
-# the grounds light enough under dark text. The names are our own, so other pages are not touched.
-_STYLE = """\
-.rosearch-report table{border-collapse:collapse;margin:0 0 1em}
-.rosearch-report caption{text-align:left;font-weight:bold;padding:.3em 0}
-.rosearch-report th,.rosearch-report td{border:1px solid #999;padding:.2em .6em;text-align:left;
-vertical-align:top}
-.rosearch-report del{background:#ffe0e0;color:#8b0000;text-decoration:line-through}
-.rosearch-report ins{background:#dff5e1;color:#00501a;text-decoration:underline;font-weight:bold}
-.rosearch-report .text{white-space:pre-wrap}"""
+from rosearch.pages import environment
 
 
-def page(report: RobustnessReport, examples: int | None) -> str:
-    """See :meth:`rosearch.attack.report.results.RobustnessReport.to_html`."""
-    reports = dict(report.attacks)
-    shown = {"all attacks": report, **reports} if len(reports) != 1 else reports
-    if not reports:
-        shown = {report.examples[0].attack if report.examples else "attack": report}
-    rows = [
-        row for r in (reports or shown).values() for row in r.examples if row.perturbed is not None
-    ]
-    failed = [row for r in (reports or shown).values() for row in r.examples if row.error]
-    most = len(rows) if examples is None else min(max(examples, 0), len(rows))
-    note = f", the first {most} of {len(rows)}" if most < len(rows) else ""
-    return "".join(
-        [
-            f'<div class="rosearch-report"><style>{_STYLE}</style>',
-            _table(
-                "Robustness (rates with 95 % intervals)",
-                ("attack", "accuracy", "under attack", "attack success", "queries an example",
-                 "queries", "forward rows", "examples", "errors"),
-                [_rates(name, r) for name, r in shown.items()],
-            ),
-            _table(
-                f"Attacked examples{note}",
-                ("example", "attack", "outcome", "class", "queries", "text"),
-                [_example(row) for row in rows[:most]],
-            )
-            if most
-            else "",
-            _table(
-                "Examples in error, not broken in the rates and either way in their bounds",
-                ("example", "attack", "error", "text"),
-                [_escaped((row.index, row.attack, row.error, row.text)) for row in failed],
-            )
-            if failed
-            else "",
-            "<details><summary>Settings: attacks, versions, thresholds, seed</summary>",
-            f"<pre>{escape(json.dumps(_shown(report.settings), indent=1, default=str))}</pre>",
-            "</details></div>",
-        ]
-    )  # fmt: skip
+def render(report: Any, examples: int | None) -> str:
+    """The rates of a report and a table of its attacked examples.
+
+    Args:
+        report: A :class:`~rosearch.attack.RobustnessReport`, which imports this module.
+        examples: Maximum number of examples to show; ``None`` shows all.
+
+    Returns:
+        ASCII, so that it reads the same in a page of any encoding; texts are escaped.
+    """
+    by_attack = dict(report.attacks)
+    if not by_attack:
+        by_attack = {report.examples[0].attack if report.examples else "attack": report}
+    shown = {"all attacks": report, **by_attack} if len(by_attack) > 1 else by_attack
+    results = [result for one in by_attack.values() for result in one.examples]
+    attacked = [result for result in results if result.perturbed is not None]
+    count = len(attacked) if examples is None else min(max(examples, 0), len(attacked))
+    settings = {key: value for key, value in report.settings.items() if key != "examples"}
+    template = environment("rosearch.attack.report").get_template("robustness.html")
+    page = template.render(
+        rates=[_rates(name, one) for name, one in shown.items()],
+        attacked=[_example(result) for result in attacked[:count]],
+        note=f", the first {count} of {len(attacked)}" if count < len(attacked) else "",
+        errors=[(r.index, r.attack, r.error, str(r.text)) for r in results if r.error],
+        settings=json.dumps(settings, indent=1, default=str),
+    )
+    return page.encode("ascii", "xmlcharrefreplace").decode()
 
 
-def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without the long list of indices, which the table shows."""
-    return {key: value for key, value in settings.items() if key != "examples"}
-
-
-def _rates(name: str, report: RobustnessReport) -> list[str]:
-    def rate(value: float, low: float, high: float) -> str:
-        return f"{value:.1%} ({low:.1%} to {high:.1%})"
-
-    under = rate(report.accuracy_under_attack, *report.accuracy_under_attack_interval)
+def _rates(name: str, report: Any) -> tuple[object, ...]:
+    under = _rate(report.accuracy_under_attack, report.accuracy_under_attack_interval)
     if report.errors:
         low, high = report.accuracy_under_attack_bounds
-        under += f"; between {low:.1%} and {high:.1%}, whatever the errors would have been"
-    cells = (
+        under += f"; between {low:.1%} and {high:.1%}, whatever the outcome of the errors"
+    return (
         name,
-        rate(report.accuracy, *report.accuracy_interval),
+        _rate(report.accuracy, report.accuracy_interval),
         under,
-        rate(report.attack_success_rate, *report.attack_success_rate_interval),
+        _rate(report.attack_success_rate, report.attack_success_rate_interval),
         f"{report.mean_queries:.1f}",
         report.queries,
         report.forward_rows,
         report.n,
         report.errors,
     )
-    return _escaped(cells)
 
 
-def _example(row: AttackResult) -> list[str]:
-    cells = (
-        row.index,
-        row.attack,
-        row.status,
-        f"{row.predicted} to {row.perturbed_predicted}",
-        row.queries,
-    )
-    return [*_escaped(cells), f'<span class="text">{row.diff_html()}</span>']
+def _rate(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
 
 
-def _escaped(cells: Iterable[object]) -> list[str]:
-    return [escape(str(cell)) for cell in cells]
-
-
-def _table(caption: str, head: tuple[str, ...], rows: list[list[str]]) -> str:
-    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return (
-        f"<table><caption>{caption}</caption><thead><tr>{titles}</tr></thead>"
-        f"<tbody>{body}</tbody></table>"
-    )
+def _example(result: Any) -> tuple[object, ...]:
+    classes = f"{result.predicted} to {result.perturbed_predicted}"
+    # diff_html escapes the text itself.
+    text = Markup(f'<span class="text">{result.diff_html()}</span>')  # noqa: S704
+    return (result.index, result.attack, result.status, classes, result.queries, text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rosearch.attack.report import diff
 from rosearch.attack.report.diff import Color, WordChange
-from rosearch.attack.report.html import page
+from rosearch.attack.report.html import render
 from rosearch.data import Text
 from rosearch.errors import DataError, MissingResourceError
 
@@ -263,7 +263,7 @@ class RobustnessReport:
         Args:
             examples: Most examples to show. Default: all.
         """
-        return page(self, examples)
+        return render(self, examples)
 
     def _repr_html_(self) -> str:
         return self.to_html(examples=_SHOWN)

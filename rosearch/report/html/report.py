@@ -8,17 +8,16 @@ import io
 import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rosearch.attack import RobustnessReport
 from rosearch.attack.report.results import AttackResult
+from rosearch.caching import replace_text
 from rosearch.errors import DataError, MissingResourceError
 from rosearch.evolve import SearchResult, TrialRecord
+from rosearch.pages import environment, template_file
 from rosearch.report.html import compare as html_compare
 from rosearch.report.html.compare import BEST, Compared
 from rosearch.report.html.metrics import duration, metric
@@ -88,63 +87,41 @@ def write_report(
             )
     view = View(search, compared or {})
     rows = html_compare.rows(search, view.best, view.compared, named)
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            **_files(),
-            title=title or search.study,
-            view=view,
-            search=search,
-            made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            version=__version__,
-            rows=rows,
-            columns=html_compare.columns(rows),
-            row_charts=html_compare.charts(rows),
-            picture=_picture(view.best),
-            statistics=section(search, statistics, majority=majority, examples=accuracy_examples),
-            attacked=[(name, *part) for name, r in named.items() for part in _parts(r, examples)],
-            settings=flattened(search.settings),
-            seconds=[t.seconds for t in search.trials if t.seconds is not None],
-            code=_code(view.best, student),
-        )
+    templates = environment("rosearch.report.html")
+    templates.filters |= {"duration": duration, "metric": metric}
+    templates.globals |= {"figures": figures, "operators": operators}
+    css, css_digest = _inline("style.css", "rosearch.pages")
+    js, js_digest = _inline("report.js", "rosearch.report.html")
+    page = templates.get_template("report.html").render(
+        css=css,
+        css_digest=css_digest,
+        js=js,
+        js_digest=js_digest,
+        title=title or search.study,
+        view=view,
+        search=search,
+        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+        rows=rows,
+        columns=html_compare.columns(rows),
+        row_charts=html_compare.charts(rows),
+        picture=_picture(view.best),
+        statistics=section(search, statistics, majority=majority, examples=accuracy_examples),
+        attacked=[(name, *part) for name, r in named.items() for part in _parts(r, examples)],
+        settings=flattened(search.settings),
+        seconds=[t.seconds for t in search.trials if t.seconds is not None],
+        code=_code(view.best, student),
     )
     target = Path(path)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        scratch.write_text(page, encoding="utf-8")
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    replace_text(target, page)
     return target
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("rosearch.report.html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"duration": duration, "metric": metric}
-    environment.globals |= {"figures": figures, "operators": operators}
-    return environment
-
-
-def _files() -> dict[str, Any]:
-    """Style and script, and their digests: the page allows these two and no others."""
-    found: dict[str, Any] = {}
-    for name in ("css", "js"):
-        text = (
-            resources.files("rosearch.report.html")
-            .joinpath(f"templates/report.{name}")
-            .read_text("utf-8")
-        )
-        digest = hashlib.sha256(text.encode()).digest()
-        found[name] = Markup(text)  # noqa: S704 - a file of this package
-        found[f"{name}_digest"] = f"sha256-{base64.b64encode(digest).decode()}"
-    return found
+def _inline(name: str, package: str) -> tuple[Markup, str]:
+    """A style or script, and its digest: the page allows these two and no others."""
+    text = template_file(name, package)
+    digest = hashlib.sha256(text.encode()).digest()
+    return text, f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _picture(best: TrialRecord | None) -> str | None:
