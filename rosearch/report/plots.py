@@ -13,9 +13,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rosearch.errors import MissingResourceError, StatisticsError
+from rosearch.errors import StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.evolve.study.trials import TrialRecord
+from rosearch.optional import try_import
 from rosearch.report.stats.records import Forest, Statistics, is_shown
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def history(search: SearchResult, *, metric: str | None = None) -> Figure:
     return figure
 
 
-def correlations(statistics: Statistics, *, partial: bool = False, most: int = 20) -> Figure:
+def correlations(statistics: Statistics, *, partial: bool = False, max_rows: int = 20) -> Figure:
     """Rank correlations of descriptors with their intervals, a panel for each measure.
 
     Filled points are those that the findings tell of: significant after correction, with an
@@ -153,7 +154,7 @@ def correlations(statistics: Statistics, *, partial: bool = False, most: int = 2
     Args:
         statistics: Of the study.
         partial: Whether to show the partial correlations given parameters and accuracy.
-        most: Descriptors to show, those with the largest correlation in any panel.
+        max_rows: Descriptors to show, those with the largest correlation in any panel.
 
     Raises:
         StatisticsError: There are no such correlations.
@@ -163,7 +164,7 @@ def correlations(statistics: Statistics, *, partial: bool = False, most: int = 2
     strength: dict[str, float] = {}
     for r in records:
         strength[r.name] = max(strength.get(r.name, 0.0), abs(r.estimate))
-    names = sorted(strength, key=lambda name: -strength[name])[:most]
+    names = sorted(strength, key=lambda name: -strength[name])[:max_rows]
     panels = list(dict.fromkeys((r.measure, r.given) for r in records))
     figure, grid = _panels(len(panels), names, "correlations")
     for axes, (measure, given) in zip(grid, panels, strict=True):
@@ -179,7 +180,7 @@ def correlations(statistics: Statistics, *, partial: bool = False, most: int = 2
     return figure
 
 
-def importances(statistics: Statistics, *, most: int = 15) -> Figure:
+def importances(statistics: Statistics, *, max_rows: int = 15) -> Figure:
     """Permutation importances with their intervals, a panel for each forest that predicts.
 
     The title of a panel gives the forest's R2 on held-out architectures; a forest that does
@@ -187,7 +188,7 @@ def importances(statistics: Statistics, *, most: int = 15) -> Figure:
 
     Args:
         statistics: Of the study.
-        most: Descriptors to show, those with the largest importance in any panel.
+        max_rows: Descriptors to show, those with the largest importance in any panel.
 
     Raises:
         StatisticsError: There are no forests.
@@ -196,7 +197,7 @@ def importances(statistics: Statistics, *, most: int = 15) -> Figure:
     strength: dict[str, float] = {}
     for i in statistics.importances:
         strength[i.name] = max(strength.get(i.name, i.estimate), i.estimate)
-    names = sorted(strength, key=lambda name: -strength[name])[:most]
+    names = sorted(strength, key=lambda name: -strength[name])[:max_rows]
     figure, grid = _panels(len(statistics.forests), names, "forests", empty=True)
     for axes, forest in zip(grid, statistics.forests, strict=True):
         axes.set_title(f"{_words(forest.measure)}\n{_r2(forest)}", fontsize=_FONT + 1)
@@ -215,18 +216,18 @@ def importances(statistics: Statistics, *, most: int = 15) -> Figure:
     return figure
 
 
-def enrichment(statistics: Statistics, *, most: int = 20) -> Figure:
+def enrichment(statistics: Statistics, *, max_rows: int = 20) -> Figure:
     """Odds ratios of operators and edges in the front, on a logarithmic axis.
 
     Args:
         statistics: Of the study.
-        most: Rows to show, those with the smallest p-values.
+        max_rows: Rows to show, those with the smallest p-values.
 
     Raises:
         StatisticsError: Nothing was tested.
         MissingResourceError: matplotlib is not installed.
     """
-    records = sorted(statistics.enrichment, key=lambda e: (e.p_corrected, e.p))[:most]
+    records = sorted(statistics.enrichment, key=lambda e: (e.p_corrected, e.p))[:max_rows]
     names = [f"{e.name} ({e.front_with}/{e.front}, {e.others_with}/{e.others})" for e in records]
     figure, (axes,) = _panels(1, names, "tests of operators and edges", width=3.8)
     finite = [v for e in records for v in (e.low, e.high) if 0 < v < math.inf]
@@ -270,13 +271,9 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _new(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingResourceError(
-            "Figures need matplotlib: pip install 'rosearch[report]'."
-        ) from error
-    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+    matplotlib = try_import("matplotlib.figure", "A plot", "report")
+    figure: Figure = matplotlib.Figure(figsize=(width, height), dpi=150, layout="constrained")
+    return figure
 
 
 def _plain(axes: Axes) -> None:

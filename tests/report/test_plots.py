@@ -89,7 +89,7 @@ def test_the_history_of_what_is_minimised_falls_and_leaves_out_the_infeasible(se
 
 
 def test_correlations_have_a_panel_for_each_measure_and_fill_what_is_shown(report):
-    figure = plots.correlations(report, most=8)
+    figure = plots.correlations(report, max_rows=8)
     assert len(figure.axes) == 3
     axes = figure.axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]

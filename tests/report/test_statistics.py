@@ -165,7 +165,7 @@ def test_what_near_chance_means_is_told():
     every = quick(search, majority=None)
     assert every.majority is None
     assert any("near chance count too" in note for note in every.notes)
-    with pytest.raises(StatisticsError, match=r"share of 0\.9, .* 300 examples"):
+    with pytest.raises(StatisticsError, match=r"majority=0\.9 and examples=300"):
         quick(search, majority=0.9, examples=300)
 
 

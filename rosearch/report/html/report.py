@@ -64,7 +64,7 @@ def write_report(
         accuracy_examples: Examples that accuracy is measured on, for the same; ``examples`` of
             :func:`rosearch.statistics`.
         student: Folder or Hub name of the saved best student, for the code that loads it.
-        examples: Most attacked sentences to show of each report and attack.
+        examples: Maximum number of attacked sentences to show for each report and attack.
         title: Heading of the report. Default: the study's name.
 
     Returns:
@@ -137,7 +137,7 @@ def _picture(best: TrialRecord | None) -> str | None:
 
 
 def _parts(
-    report: RobustnessReport, most: int
+    report: RobustnessReport, maximum: int
 ) -> list[tuple[str, RobustnessReport, list[tuple[AttackResult, Markup]]]]:
     """Each attack of a report: its name, its rates, and examples, two thirds of them broken."""
     attacks = dict(report.attacks)
@@ -147,10 +147,10 @@ def _parts(
     for name, one in attacks.items():
         shown = [r for r in one.examples if r.perturbed is not None and _length(r) <= _LONGEST]
         broken = [r for r in shown if r.broken]
-        stood = [r for r in shown if not r.broken]
-        few = min(len(stood), most // 3)
-        chosen = broken[: most - few]
-        chosen += stood[: most - len(chosen)]
+        survived = [r for r in shown if not r.broken]
+        few = min(len(survived), maximum // 3)
+        chosen = broken[: maximum - few]
+        chosen += survived[: maximum - len(chosen)]
         # The record escapes the texts itself.
         parts.append((name, one, [(r, Markup(r.diff_html())) for r in chosen]))  # noqa: S704
     return parts

@@ -1,4 +1,4 @@
-"""What a study says of architectures: the one function that composes the tests."""
+"""How architectures relate to accuracy and robustness: the function that runs all tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rosearch import checks
 from rosearch.errors import StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.fitness.pareto import pareto_front
@@ -95,10 +96,19 @@ def statistics(
         seed: Of bootstrap and forests.
 
     Raises:
-        StatisticsError: Too few architectures, an unknown metric, or a value out of range.
+        StatisticsError: Too few architectures, or an unknown metric.
+        ArgumentError: An argument is out of range.
         MissingResourceError: scipy, scikit-learn or pandas is not installed.
     """
-    _check(majority, examples, rung, correction, confidence, resamples, trees)
+    if majority is not None:
+        checks.number("majority", majority, 0, 1, open_minimum=True, open_maximum=True)
+    if rung is not None:
+        checks.whole_number("rung", rung, 0)
+    checks.whole_number("examples", examples)
+    checks.choice("correction", correction, ("holm", "fdr"))
+    checks.number("confidence", confidence, 0.5, 1, open_maximum=True)
+    checks.whole_number("resamples", resamples, 100)
+    checks.whole_number("trees", trees, 0)
     table = tabulate(
         search,
         robustness=robustness,
@@ -181,34 +191,6 @@ def statistics(
             *_notes(table, groups, unused, robustness, accuracy),
         ),
     )
-
-
-def _check(
-    majority: float | None,
-    examples: int,
-    rung: int | None,
-    correction: str,
-    confidence: float,
-    resamples: int,
-    trees: int,
-) -> None:
-    wrong = []
-    if majority is not None and not 0 < majority < 1:
-        wrong.append(f"majority={majority!r}: expected a share between 0 and 1, or None")
-    if examples < 1:
-        wrong.append(f"examples={examples!r}: expected 1 or more")
-    if rung is not None and rung < 0:
-        wrong.append(f"rung={rung!r}: expected 0 or more, or None for the highest")
-    if correction not in ("holm", "fdr"):
-        wrong.append(f"correction={correction!r}: expected 'holm' or 'fdr'")
-    if not 0.5 <= confidence < 1:
-        wrong.append(f"confidence={confidence!r}: expected 0.5 to below 1, such as 0.95")
-    if resamples < 100:
-        wrong.append(f"resamples={resamples!r}: expected 100 or more; 2000 for a paper")
-    if trees < 0:
-        wrong.append(f"trees={trees!r}: expected 0 or more")
-    if wrong:
-        raise StatisticsError("; ".join(wrong) + ".")
 
 
 def _plans(table: Table, robustness: str, accuracy: str) -> list[Plan]:

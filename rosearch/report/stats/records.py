@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from rosearch.errors import MissingResourceError
+from rosearch.optional import try_import
 
 RELATIVE_ROBUSTNESS = "robustness_at_equal_accuracy"
 """The measure that is accuracy under attack with clean accuracy held fixed."""
@@ -225,12 +225,7 @@ class Statistics:
         Raises:
             MissingResourceError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingResourceError(
-                "to_pandas() needs pandas: pip install 'rosearch[report]'. to_dict() does without."
-            ) from error
+        pd = try_import("pandas", "to_pandas()", "report", "to_dict() works without it.")
         tables = ("correlations", "partial", "forests", "importances", "enrichment")
         rows = []
         for table in tables:

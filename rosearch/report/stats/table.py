@@ -1,8 +1,7 @@
-"""A study as a table: a row for each architecture, its descriptors and its measures."""
+"""A study as a table: one row for each architecture, with its descriptors and metrics."""
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -12,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rosearch.errors import MissingResourceError, StatisticsError
+from rosearch.errors import StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.evolve.study.trials import TrialRecord
+from rosearch.optional import try_import
 from rosearch.space import Genome, Task, genome_cost
 from rosearch.space.descriptors import descriptors
 
@@ -25,11 +25,11 @@ _REASONS = {
     "failed": "failed",
     "running": "still running",
     "stopped": "stopped at a lower rung",
-    "not_finite": "with a measure that is missing or not finite",
+    "not_finite": "with a missing or non-finite metric",
     "near_chance": "no better than the majority class",
-    "repeated": "of an architecture that is there already (averaged with it)",
+    "repeated": "repeated architectures, averaged into one row",
 }
-"""Why a trial has no row of its own, in words."""
+"""Reasons why a trial has no row of its own."""
 
 Describe = Callable[[Genome], Mapping[str, float]]
 
@@ -55,19 +55,13 @@ class Table:
     left_out: Mapping[str, int]
 
 
-def load(package: str) -> Any:
-    """An optional package of the extra ``report``.
+def load(module: str) -> Any:
+    """An optional package that statistics need, such as ``"scipy.stats"``.
 
     Raises:
         MissingResourceError: It is not installed.
     """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        name = {"sklearn": "scikit-learn"}.get(package.partition(".")[0], package.partition(".")[0])
-        raise MissingResourceError(
-            f"Statistics and their pictures need {name}: pip install 'rosearch[report]'."
-        ) from error
+    return try_import(module, "The statistics of a study", "report")
 
 
 def tabulate(
@@ -153,8 +147,8 @@ def _rung(trial: TrialRecord) -> int:
 def _near_chance(accuracy: float, majority: float, examples: int, confidence: float) -> bool:
     if not 0 <= accuracy <= 1:
         raise StatisticsError(
-            f"An accuracy of {accuracy:g} is no share of right answers, so it cannot be compared "
-            f"with that of the majority class. Expected 0 to 1; majority=None keeps all students."
+            f"accuracy must be from 0 to 1 to be compared with the majority class, got "
+            f"{accuracy:g}. majority=None keeps all students."
         )
     test = load("scipy.stats").binomtest(round(accuracy * examples), examples)
     low = test.proportion_ci(confidence_level=confidence, method="wilson").low
@@ -173,8 +167,8 @@ def _described(
     for row in rows:
         if row.keys() != names:
             raise StatisticsError(
-                f"describe() must give every genome the same names, got "
-                f"{sorted(row.keys() ^ names)} for some only."
+                f"describe() must return the same names for every genome; some lack "
+                f"{sorted(row.keys() ^ names)}."
             )
     columns = {name: np.array([float(row[name]) for row in rows]) for name in names}
     for name, column in columns.items():
@@ -200,15 +194,14 @@ def _too_few(
     examples: int,
 ) -> str:
     text = (
-        f"The study {search.study!r} has {found} architectures to compare, at least {MINIMUM} are "
-        f"needed. Of its {len(search.trials)} trials"
+        f"Statistics need at least {MINIMUM} architectures; the study {search.study!r} has {found}."
     )
-    text += f" these do not count: {in_words(left_out)}." if left_out else " none was left out."
+    if left_out:
+        text += f" Of its {len(search.trials)} trials these were left out: {in_words(left_out)}."
     if left_out.get("near_chance"):
         text += (
-            f" The majority class was taken to have a share of {majority:g}, and accuracy to be "
-            f"measured over {examples} examples; give those of your data, or majority=None to "
-            f"keep all."
+            f" Students near chance were left out for majority={majority:g} and "
+            f"examples={examples}; pass the values of your data, or majority=None to keep all."
         )
     if left_out.get("stopped"):
         text += " rung=0 compares all candidates by their first measurement."
