@@ -248,9 +248,9 @@ def test_candidates_are_compared_at_one_rung():
 def test_too_few_architectures_are_refused_with_the_counts():
     robustness, accuracy = noise(1, 25)
     accuracy[:10] = 0.5
-    with pytest.raises(StatisticsError, match=r"15 architectures .* at least 20 .*10 no better"):
+    with pytest.raises(StatisticsError, match=r"at least 20 architectures; .* has 15\..*10 no better"):
         quick(study(robustness, accuracy))
-    with pytest.raises(StatisticsError, match="has 0 architectures"):
+    with pytest.raises(StatisticsError, match="has 0"):
         quick(rs.SearchResult("empty", (), ()))
     assert quick(study(robustness, accuracy), majority=None).n == 25
 

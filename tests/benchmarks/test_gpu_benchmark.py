@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-PATH = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+PATH = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
 def test_a_part_that_fails_gets_a_row(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 PARTS = dict(re.findall(r"<!-- made: ([\w-]+) -->(.*?)<!-- end -->", PAGE, re.DOTALL))
 
