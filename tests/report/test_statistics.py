@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rosearch as rs
-from rosearch.errors import MissingResourceError, StatisticsError
+from rosearch.errors import ArgumentError, MissingResourceError, StatisticsError
 from rosearch.report import statistics
 from rosearch.report.stats.records import RELATIVE_ROBUSTNESS
 from tests.report.studies import column, genomes, noise, result, standard, study, trial
@@ -248,7 +248,9 @@ def test_candidates_are_compared_at_one_rung():
 def test_too_few_architectures_are_refused_with_the_counts():
     robustness, accuracy = noise(1, 25)
     accuracy[:10] = 0.5
-    with pytest.raises(StatisticsError, match=r"at least 20 architectures; .* has 15\..*10 no better"):
+    with pytest.raises(StatisticsError, match=r"at least 20 .* has 15\..*10 no better"):
+        StatisticsError, match=r"at least 20 architectures; .* has 15\..*10 no better"
+    ):
         quick(study(robustness, accuracy))
     with pytest.raises(StatisticsError, match="has 0"):
         quick(rs.SearchResult("empty", (), ()))
@@ -335,12 +337,12 @@ def test_the_front_is_that_of_the_chosen_metrics():
     ],
 )
 def test_settings_out_of_range_are_named(settings):
-    with pytest.raises(StatisticsError, match=f"{next(iter(settings))}=.*expected"):
+    with pytest.raises(ArgumentError, match=f"{next(iter(settings))} must be"):
         quick(study(*noise(1, 40)), **settings)
 
 
 def test_an_unknown_metric_leaves_nothing():
-    with pytest.raises(StatisticsError, match="40 with a measure that is missing"):
+    with pytest.raises(StatisticsError, match="40 with a missing or non-finite metric"):
         quick(study(*noise(1, 40)), robustness="robust")
 
 
@@ -394,13 +396,11 @@ def test_the_text_shows_findings_tables_and_notes(report):
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
     search = study(*noise(1, 40))
-    with pytest.raises(
-        MissingResourceError, match=r"need scikit-learn: pip install 'rosearch\[rep"
-    ):
+    with pytest.raises(MissingResourceError, match=r"sklearn .*pip install 'rosearch\[report"):
         statistics(search, resamples=100)
     assert quick(search).n == 40  # without forests nothing of it is needed
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingResourceError, match="need pandas"):
+    with pytest.raises(MissingResourceError, match="needs pandas"):
         quick(search)
 
 
