@@ -155,7 +155,7 @@ def test_report_of_a_study(study, model, tmp_path, capsys):
     assert cli.main([*line, "--title", "Films & more"]) == 0
     text = out.read_text()
     assert "<h1>Films &amp; more</h1>" in text
-    assert "afresh, n = 3" in text
+    assert "separately, n = 3" in text
     assert f"written: {out}" in capsys.readouterr().out
     assert cli.main(["report", f"sqlite:///{study}", "films", "--out", str(out)]) == 0
 

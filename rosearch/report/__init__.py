@@ -1,4 +1,4 @@
-"""What was learnt: how architectures relate to accuracy and robustness, in numbers and pictures."""
+"""Results of a search: statistics of architecture and robustness, plots, and the HTML report."""
 
 from rosearch.report import plots
 from rosearch.report.html.report import write_report

@@ -1,8 +1,8 @@
-"""Figures of a study, for papers: each function gives a matplotlib ``Figure``.
+"""Plots of a study for papers: each function returns a matplotlib ``Figure``.
 
-The figures are made without pyplot, so nothing global changes and no window opens. Colours are
-those of Okabe and Ito (2008) and the map cividis, which people with any kind of colour vision tell
-apart; what colour says, shape or place says too.
+Figures are made without pyplot, so no global state changes and no window opens. Colours are those
+of Okabe and Ito (2008) and the colour map cividis, which remain distinct with colour vision
+deficiencies; shape or position always carries the same information.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "
 _MARKERS = "DsP^vX*<>"
 _FONT = 8
 _ROW = 0.22
-"""Inches of a row in the figures that list names."""
+"""Height in inches of a row in plots that list names."""
 
 
 def front(
@@ -39,18 +39,18 @@ def front(
     robustness: str = "accuracy_under_attack",
     color: str | None = "compression",
 ) -> Figure:
-    """Clean accuracy against accuracy under attack, a point for each candidate.
+    """Clean accuracy against accuracy under attack, one point a candidate.
 
-    Points of ``search.front`` have a black rim and lie on top.
+    Points of ``search.front`` have a black edge and are drawn on top.
 
     Args:
         search: The study.
-        marks: Other classifiers to show, metrics by label: ``{"teacher": {"accuracy": 0.9,
+        marks: Other classifiers, as metrics by label: ``{"teacher": {"accuracy": 0.9,
             "accuracy_under_attack": 0.1}}``.
         accuracy: Metric of the horizontal axis.
         robustness: Metric of the vertical axis.
-        color: Metric that colour and size of a point tell; ``None`` draws all alike. Without
-            effect where no candidate has it.
+        color: Metric shown by the colour and size of a point; ``None`` draws all points alike.
+            Ignored if no candidate has it.
 
     Raises:
         StatisticsError: No candidate has both metrics.
@@ -105,14 +105,14 @@ def front(
 
 
 def history(search: SearchResult, *, metric: str | None = None) -> Figure:
-    """What each candidate scored, in the order of their numbers, and the best so far.
+    """The score of each candidate in the order of trial numbers, and the best so far.
 
     Only feasible candidates count as best. Failed candidates are ticks at the bottom.
 
     Args:
         search: The study.
-        metric: A metric of which more is better. By default the fitness: the first value of the
-            score, in the direction that the score names.
+        metric: A metric that is better when higher. Default: the fitness, which is the first value
+            of the score, in its own direction.
 
     Raises:
         StatisticsError: No candidate has been evaluated, or none has the metric.
@@ -146,15 +146,15 @@ def history(search: SearchResult, *, metric: str | None = None) -> Figure:
 
 
 def correlations(statistics: Statistics, *, partial: bool = False, max_rows: int = 20) -> Figure:
-    """Rank correlations of descriptors with their intervals, a panel for each measure.
+    """Rank correlations of descriptors with their intervals, one panel a measure.
 
-    Filled points are those that the findings tell of: significant after correction, with an
-    interval that excludes 0.
+    Filled points are findings: significant after correction, with an interval that excludes 0.
 
     Args:
-        statistics: Of the study.
-        partial: Whether to show the partial correlations given parameters and accuracy.
-        max_rows: Descriptors to show, those with the largest correlation in any panel.
+        statistics: Result of :func:`rosearch.statistics`.
+        partial: Whether to plot the partial correlations given parameters and accuracy.
+        max_rows: Maximum number of descriptors; those with the largest correlation in any panel
+            are shown.
 
     Raises:
         StatisticsError: There are no such correlations.
@@ -181,14 +181,14 @@ def correlations(statistics: Statistics, *, partial: bool = False, max_rows: int
 
 
 def importances(statistics: Statistics, *, max_rows: int = 15) -> Figure:
-    """Permutation importances with their intervals, a panel for each forest that predicts.
+    """Permutation importances with their intervals, one panel a forest.
 
-    The title of a panel gives the forest's R2 on held-out architectures; a forest that does
-    not predict gets a panel that says so.
+    The title of a panel gives the forest's R2 on held-out architectures; the panel of a forest
+    that does not predict says so.
 
     Args:
-        statistics: Of the study.
-        max_rows: Descriptors to show, those with the largest importance in any panel.
+        statistics: Result of :func:`rosearch.statistics`.
+        max_rows: Maximum number of descriptors; those with the largest importance are shown.
 
     Raises:
         StatisticsError: There are no forests.
@@ -217,11 +217,11 @@ def importances(statistics: Statistics, *, max_rows: int = 15) -> Figure:
 
 
 def enrichment(statistics: Statistics, *, max_rows: int = 20) -> Figure:
-    """Odds ratios of operators and edges in the front, on a logarithmic axis.
+    """Odds ratios of operators and edges on the front, on a logarithmic axis.
 
     Args:
-        statistics: Of the study.
-        max_rows: Rows to show, those with the smallest p-values.
+        statistics: Result of :func:`rosearch.statistics`.
+        max_rows: Maximum number of rows; those with the smallest p-values are shown.
 
     Raises:
         StatisticsError: Nothing was tested.
@@ -245,13 +245,13 @@ def enrichment(statistics: Statistics, *, max_rows: int = 20) -> Figure:
 
 
 def save(figure: Figure, path: str | PathLike[str]) -> None:
-    """Write a figure as a journal takes it: in PDF and SVG its text stays text.
+    """Save a figure for publication: text in PDF and SVG stays text.
 
-    Equal figures are equal files: PDF and SVG hold no time of writing.
+    Equal figures give equal files, without the time of writing.
 
     Args:
-        figure: One of those made here, or any other.
-        path: File to write; its suffix (.pdf, .svg, .png) says how. PNG gets 300 dots an inch.
+        figure: Any matplotlib figure.
+        path: The file; its suffix (.pdf, .svg, .png) sets the format. PNG has 300 dpi.
 
     Raises:
         ValueError: matplotlib cannot save files of that suffix.
@@ -286,7 +286,7 @@ def _plain(axes: Axes) -> None:
 def _panels(
     count: int, names: Sequence[str], what: str, *, empty: bool = False, width: float = 2.0
 ) -> tuple[Figure, list[Axes]]:
-    """Panels side by side that share rows called ``names``, the first on top."""
+    """Panels side by side that share rows labelled ``names``, from top to bottom."""
     if not count or not (names or empty):
         raise StatisticsError(f"These statistics have no {what} to draw.")
     margin = 0.3 + 0.07 * max(map(len, names), default=0)
@@ -319,7 +319,7 @@ def _dot(label: str, face: str, *, rim: bool) -> Any:
 
 
 def _measured(search: SearchResult, names: Sequence[str]) -> list[TrialRecord]:
-    """The complete candidates for which all of these metrics are finite, by number."""
+    """The complete trials for which all of these metrics are finite, by number."""
     trials = [
         trial
         for trial in search.trials
@@ -330,7 +330,7 @@ def _measured(search: SearchResult, names: Sequence[str]) -> list[TrialRecord]:
         what = f" with finite {' and '.join(names)}" if names else ""
         raise StatisticsError(
             f"The study {search.study!r} has no complete candidate{what}, so there is nothing to "
-            f"draw."
+            f"plot."
         )
     return trials
 

@@ -126,10 +126,10 @@ def test_enrichment_draws_infinite_ends_at_the_edge(report):
     assert any(f"({one.front_with}/{one.front}, " in word for word in texts(figure))
 
 
-def test_nothing_to_draw_is_told(report):
+def test_nothing_to_plot_is_refused(report):
     empty = result([trial(0, genomes()[0], BAD, "failed")])
     for draw in (plots.front, plots.history):
-        with pytest.raises(StatisticsError, match="nothing to draw"):
+        with pytest.raises(StatisticsError, match="nothing to plot"):
             draw(empty)
     bare = dataclasses.replace(report, correlations=(), forests=(), importances=(), enrichment=())
     for draw in (plots.correlations, plots.importances, plots.enrichment):

@@ -1,6 +1,6 @@
 """Geometry of the charts of a report; the templates turn it into SVG.
 
-All coordinates are those of the chart's view box, in which a letter is 12 high.
+Coordinates are those of the chart's view box, in which text is 12 units high.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_LETTERS = 32
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: where, and what it says."""
+    """A tick of an axis: its coordinate and its label."""
 
     at: float
     text: str
@@ -28,10 +28,10 @@ class Axis:
     """A linear axis.
 
     Attributes:
-        label: What it shows, with the unit.
-        low: Value at its beginning.
+        label: Title with the unit.
+        low: Value at its start.
         high: Value at its end.
-        start: Coordinate of its beginning.
+        start: Coordinate of its start.
         end: Coordinate of its end.
     """
 
@@ -43,7 +43,7 @@ class Axis:
 
     @classmethod
     def of(cls, label: str, values: Iterable[float], start: float, end: float) -> Axis:
-        """An axis with room for all ``values``."""
+        """An axis that spans all ``values`` with a margin."""
         found = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
         low, high = min(found), max(found)
         room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
@@ -56,14 +56,14 @@ class Axis:
 
     @property
     def ticks(self) -> list[Tick]:
-        """Three to nine marks at round values."""
+        """Three to nine ticks at round values."""
         raw = (self.high - self.low) / 8
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(k * power for k in (1, 2, 5, 10) if k * power >= raw * 0.999)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
-        # A sum with 0 turns -0 into 0.
+        # Adding 0 turns -0 into 0.
         return [
             Tick(self.place(k * step), f"{k * step + 0.0:,.{digits}f}")
             for k in range(first, last + 1)
@@ -75,13 +75,13 @@ class Point:
     """One mark of a chart.
 
     Attributes:
-        x: Value on the horizontal axis; NaN where there is none.
-        y: Value on the vertical one; NaN where there is none.
-        kind: Shape and colour: ``"candidate"``, ``"front"``, ``"best"``, ``"infeasible"`` or
-            ``"other"``.
-        text: What the tooltip says, lines apart by a line break.
-        number: The trial's number, or the place among the points that are no trial.
-        label: Words beside the mark.
+        x: Value on the horizontal axis; NaN if missing.
+        y: Value on the vertical axis; NaN if missing.
+        kind: Shape and colour: ``"candidate"``, ``"front"``, ``"best"``, ``"infeasible"``,
+            ``"stopped"`` or ``"other"``.
+        text: The tooltip.
+        number: The trial's number, or ``"c"`` and an index for other models.
+        label: Text beside the mark.
         low: Lower end of the interval of ``y``.
         high: Upper end of the interval of ``y``.
     """
@@ -97,13 +97,13 @@ class Point:
 
     @property
     def gone(self) -> bool:
-        """Whether it lacks a value on one of the axes, so that it is not to be seen."""
+        """Whether it is hidden because it lacks a value on one of the axes."""
         return math.isnan(self.x) or math.isnan(self.y)
 
 
 @dataclass(frozen=True)
 class PointChart:
-    """Points over two axes, with a line where one is given."""
+    """Points over two axes, and possibly a line."""
 
     title: str
     x: Axis
@@ -125,11 +125,11 @@ def point_chart(
     """A chart of ``points``.
 
     Args:
-        title: What the chart shows, for those who do not see it.
-        x_label: Label of the horizontal axis.
-        y_label: Label of the vertical axis.
-        points: In the order in which keys go through them.
-        steps: Corners of a line that keeps its height from one to the next.
+        title: Description of the chart, for screen readers.
+        x_label: Title of the horizontal axis.
+        y_label: Title of the vertical axis.
+        points: The points, in the order of keyboard navigation.
+        steps: Corners of a step line.
     """
     seen = [p for p in points if not p.gone]
     heights = [v for p in seen for v in (p.y, p.low, p.high) if v is not None]
@@ -147,12 +147,12 @@ class Range:
     """One row of an interval chart.
 
     Attributes:
-        label: What the row is about.
+        label: Name of the row.
         value: The estimate.
-        low: Lower end of its interval; ``None`` where there is none.
+        low: Lower end of its interval; ``None`` without an interval.
         high: Upper end of its interval.
-        text: What the tooltip says.
-        strong: Whether it is to stand out.
+        text: The tooltip.
+        strong: Whether it is highlighted.
     """
 
     label: str
@@ -164,14 +164,14 @@ class Range:
 
     @property
     def name(self) -> str:
-        """The label, shortened to what fits."""
+        """The label, truncated to the space available."""
         fits = len(self.label) <= _MOST_LETTERS
         return self.label if fits else self.label[: _MOST_LETTERS - 1] + "…"
 
 
 @dataclass(frozen=True)
 class RangeChart:
-    """Estimates with their intervals, one below the other."""
+    """Estimates with their intervals, one row each."""
 
     title: str
     x: Axis
@@ -187,10 +187,10 @@ def range_chart(
     """A chart of ``rows``.
 
     Args:
-        title: What the chart shows, for those who do not see it.
-        x_label: Label of the horizontal axis.
-        rows: From top to bottom.
-        reference: Value at which a line is drawn, such as no relation.
+        title: Description of the chart, for screen readers.
+        x_label: Title of the horizontal axis.
+        rows: Rows from top to bottom.
+        reference: Value at which a vertical line is drawn, such as 0.
     """
     ends = [v for r in rows for v in (r.value, r.low, r.high) if v is not None]
     ends += [] if reference is None else [reference]

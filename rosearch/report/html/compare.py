@@ -1,4 +1,4 @@
-"""Students side by side: from trials, plain metrics and robustness reports to rows."""
+"""The comparison table: rows from trials, plain metrics and robustness reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rosearch.report.html.charts import Range, RangeChart, range_chart
 from rosearch.report.html.metrics import MISSING, Metric, in_order, metric
 
 Compared: TypeAlias = "TrialRecord | RobustnessReport | Mapping[str, float]"
-"""What a student's figures may come as."""
+"""A model to compare with: a trial, a robustness report, or metrics by name."""
 
 BEST = "best"
 """Name of the best student among reports."""
@@ -23,7 +23,7 @@ _MEASURED = ("accuracy_under_attack", "accuracy", "attack_success_rate")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its 95 % interval, where there is one."""
+    """A value and its 95 % interval, if there is one."""
 
     value: float
     low: float | None = None
@@ -35,9 +35,9 @@ class Row:
     """One student or teacher.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         source: Where its accuracies were measured.
-        figures: Its figures by the metric's name.
+        figures: Estimates by metric.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Row:
     figures: Mapping[str, Estimate]
 
     def text(self, shown: Metric) -> str:
-        """The figure for a cell of a table."""
+        """The text of a table cell."""
         found = self.figures.get(shown.name)
         if found is None:
             return MISSING
@@ -56,7 +56,7 @@ class Row:
 
 
 def attacked_examples(settings: Mapping[str, Any]) -> int | None:
-    """How many examples a study attacks a candidate on, where its settings tell."""
+    """Number of attacked examples a candidate in the study's settings; ``None`` if unknown."""
     found: Any = settings
     for key in ("evaluate", "settings", "attacker", "examples"):
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -64,7 +64,7 @@ def attacked_examples(settings: Mapping[str, Any]) -> int | None:
 
 
 def estimates(metrics: Mapping[str, float], n: int | None) -> dict[str, Estimate]:
-    """Metrics with the Wilson interval of accuracy under attack over ``n`` examples."""
+    """Metrics as estimates; accuracy under attack with its Wilson interval over ``n`` examples."""
     figures = {name: Estimate(float(value)) for name, value in metrics.items()}
     under = figures.get("accuracy_under_attack")
     if n and under is not None and 0 <= under.value <= 1:
@@ -79,7 +79,7 @@ def rows(
     compared: Mapping[str, Compared],
     reports: Mapping[str, RobustnessReport],
 ) -> list[Row]:
-    """The best student first, then ``compared`` in their order, then what only reports know."""
+    """Rows for the best student, then for ``compared``, then for models with only a report."""
     n = attacked_examples(search.settings)
     found = []
     if best is not None:
@@ -91,18 +91,18 @@ def rows(
 
 
 def columns(found: Sequence[Row]) -> list[Metric]:
-    """The metrics that any of the rows has."""
+    """The metrics of any of the rows."""
     return in_order({name for row in found for name in row.figures})
 
 
 def charts(found: Sequence[Row]) -> list[RangeChart]:
-    """A chart for each accuracy that two rows or more have."""
+    """A chart for each accuracy that at least two rows have."""
     made = []
     for name in _MEASURED[:2]:
         shown = metric(name)
         ranges = [_range(row, shown, row.figures[name]) for row in found if name in row.figures]
         if len(ranges) > 1:
-            title = f"{shown.label} of the best student and of what it is compared with"
+            title = f"{shown.label} of the best student and of other models"
             made.append(range_chart(title, shown.title, ranges))
     return made
 
@@ -139,7 +139,7 @@ def _measured(report: RobustnessReport) -> dict[str, Estimate]:
         name: Estimate(getattr(report, name), *getattr(report, f"{name}_interval"))
         for name in _MEASURED
     }
-    if report.errors:  # broken, as in the figures of candidates, which it stands beside
+    if report.errors:  # errors count as broken, as in the metrics of candidates
         low = report.accuracy_under_attack_bounds.low
         found |= estimates({"accuracy_under_attack": low}, report.n)
         found["attack_success_rate"] = Estimate(report.attack_success_rate_bounds.high)
@@ -150,4 +150,4 @@ def _measured(report: RobustnessReport) -> dict[str, Estimate]:
 
 def _afresh(report: RobustnessReport) -> str:
     errors = f", {report.errors} errors counted as broken" if report.errors else ""
-    return f"afresh, n = {report.n}{errors}"
+    return f"separately, n = {report.n}{errors}"

@@ -1,4 +1,4 @@
-"""What the metrics of an evaluation are called for people, and in which unit they are shown."""
+"""Labels and units of an evaluation's metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 MISSING = "\N{EN DASH}"
-"""What a cell says where there is no figure."""
+"""Text of an empty cell."""
 
 FITNESS = "fitness"
 """Name of the first objective of a score, beside the metrics."""
@@ -19,10 +19,10 @@ class Metric:
     Attributes:
         name: Its key in an evaluation's metrics.
         label: Its name in words.
-        unit: Unit of the shown number; empty for a plain number.
-        factor: Shown number over stored number.
-        digits: Digits behind the point; ``None`` for three that count.
-        better: ``"higher"`` or ``"lower"``, or empty where neither is.
+        unit: Unit of the shown number; empty for none.
+        factor: Shown number divided by stored number.
+        digits: Decimal places; ``None`` for three significant digits.
+        better: ``"higher"``, ``"lower"``, or empty for neither.
     """
 
     name: str
@@ -34,17 +34,17 @@ class Metric:
 
     @property
     def title(self) -> str:
-        """Label and unit, for axes and heads of columns."""
+        """Label and unit, for axes and column headings."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def shown(self, value: float | None) -> float | None:
-        """``value`` in the unit in which it is shown; ``None`` where there is no finite one."""
+        """``value`` in the shown unit; ``None`` if it is missing or not finite."""
         if value is None or not math.isfinite(value):
             return None
         return float(f"{value * self.factor:.6g}")
 
     def text(self, value: float | None) -> str:
-        """``value`` for a cell of a table; a dash where there is none."""
+        """``value`` for a table cell; a dash if it is missing."""
         number = self.shown(value)
         if number is None:
             return MISSING
@@ -77,18 +77,18 @@ _KNOWN = {
 
 
 def metric(name: str) -> Metric:
-    """How the metric of that name is shown; a name of one's own is its label."""
+    """The metric of that name; unknown names become their own labels."""
     return _KNOWN.get(name) or Metric(name, name.replace("_", " ").capitalize())
 
 
 def in_order(names: set[str]) -> list[Metric]:
-    """The metrics of those names, those that one looks at first in front."""
+    """The metrics of those names, the most important first."""
     known = [name for name in _KNOWN if name in names]
     return [metric(name) for name in (*known, *sorted(names - set(known)))]
 
 
 def duration(seconds: float) -> str:
-    """A time for people: ``"3 h 20 min"``, ``"4 min 10 s"``, ``"12.3 s"``."""
+    """A duration in words: ``"3 h 20 min"``, ``"4 min 10 s"``, ``"12.3 s"``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""The report of a study: one HTML file that needs no network and no other file."""
+"""The report of a study as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rosearch.space import picture as drawing
 from rosearch.version import __version__
 
 _LONGEST = 2000
-"""Characters of an attacked text that is shown."""
+"""Maximum characters of an attacked text that is shown."""
 
 
 def write_report(
@@ -44,25 +44,23 @@ def write_report(
     examples: int = 12,
     title: str | None = None,
 ) -> Path:
-    """Write all that a study found into one HTML file, readable on a phone and without a network.
+    """Write the results of a study into one HTML file, readable on a phone and offline.
 
-    It shows the front, the history, the best student beside what it is compared with, the
-    statistics, attacked sentences, costs, all candidates, settings, versions, and how to load the
-    best student.
+    It shows the front, the history, the best student compared with others, the statistics, attacked
+    sentences, costs, all candidates, settings, versions, and code that loads the best student.
 
     Args:
         search: The study.
-        path: Where to write; replaced if it is there, once the whole report is made.
+        path: The file; an existing one is replaced once the report is complete.
         compared: Teacher and hand-designed students by name, each as a trial of a search, as
-            metrics by the names that :class:`rosearch.Pipeline` gives, or as a robustness report.
-        reports: Robustness reports by name: ``"best"`` is the best student's, other names are
-            those of ``compared`` or stand for themselves. Their rates and intervals take the place
-            of those of the search, and their sentences are shown. One report alone is the best's.
-        statistics: What :func:`rosearch.statistics` gave. Default: computed here.
+            metrics named like those of :class:`rosearch.Pipeline`, or as a robustness report.
+        reports: Robustness reports by name: ``"best"`` for the best student, names of ``compared``,
+            or new names. Their rates and intervals replace those of the search, and their sentences
+            are shown. A single report is that of the best student.
+        statistics: Result of :func:`rosearch.statistics`. Default: computed here.
         majority: Share of the most frequent class, for statistics that are computed here: students
             near chance are left out. ``None`` keeps all.
-        accuracy_examples: Examples that accuracy is measured on, for the same; ``examples`` of
-            :func:`rosearch.statistics`.
+        accuracy_examples: Number of examples that accuracy was measured on, for the same.
         student: Folder or Hub name of the saved best student, for the code that loads it.
         examples: Maximum number of attacked sentences to show for each report and attack.
         title: Heading of the report. Default: the study's name.
@@ -71,19 +69,19 @@ def write_report(
         The path of the file.
 
     Raises:
-        DataError: ``search`` is no search's result, or ``reports`` no robustness reports.
+        DataError: ``search`` is not a SearchResult, or ``reports`` are not RobustnessReports.
         OSError: The file cannot be written.
     """
     if not isinstance(search, SearchResult):
         raise DataError(
-            f"Expected a SearchResult, as evolver.run() or rosearch.load_search() give it, got "
+            f"search must be a SearchResult, from evolver.run() or rosearch.load_search(), got "
             f"{type(search).__name__}."
         )
     named = {BEST: reports} if isinstance(reports, RobustnessReport) else dict(reports or {})
     for name, report in named.items():
         if not isinstance(report, RobustnessReport):
             raise DataError(
-                f"Expected a RobustnessReport for {name!r}, got {type(report).__name__}."
+                f"reports[{name!r}] must be a RobustnessReport, got {type(report).__name__}."
             )
     view = View(search, compared or {})
     rows = html_compare.rows(search, view.best, view.compared, named)
@@ -125,7 +123,7 @@ def _inline(name: str, package: str) -> tuple[Markup, str]:
 
 
 def _picture(best: TrialRecord | None) -> str | None:
-    """The best student's graph as the address of an image; ``None`` without matplotlib."""
+    """The best student's graph as a data URL; ``None`` without matplotlib."""
     if best is None:
         return None
     buffer = io.BytesIO()
@@ -139,7 +137,7 @@ def _picture(best: TrialRecord | None) -> str | None:
 def _parts(
     report: RobustnessReport, maximum: int
 ) -> list[tuple[str, RobustnessReport, list[tuple[AttackResult, Markup]]]]:
-    """Each attack of a report: its name, its rates, and examples, two thirds of them broken."""
+    """Each attack of a report: its name, its report, and examples, two thirds of them broken."""
     attacks = dict(report.attacks)
     if not attacks:
         attacks = {report.examples[0].attack if report.examples else "attack": report}

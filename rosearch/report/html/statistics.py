@@ -1,4 +1,4 @@
-"""The statistics of a study for the report: charts, tables, or the reason why there are none."""
+"""The statistics section of the report: charts and tables, or the reason for their absence."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rosearch.report.stats.analysis import statistics as compute
 from rosearch.report.stats.records import Enrichment, Importance, Relation, Statistics, is_shown
 
 _SHOWN = 10
-"""Rows of a chart; the table below it has all."""
+"""Maximum rows of a chart; the table below it has all."""
 _FARTHEST = 6.0
 """Where an infinite log odds ratio is drawn."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A chart of the strongest rows and the table of all.
+    """A chart of the strongest rows, and a table of all.
 
     Attributes:
-        title: What it is about.
+        title: Title of both.
         chart: The strongest rows.
-        head: Titles of the columns.
+        head: Column headings.
         rows: The cells.
     """
 
@@ -39,10 +39,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What the report says about architectures.
+    """The section on architectures.
 
     Attributes:
-        reason: Why there are no statistics; empty where there are some.
+        reason: Why there are no statistics; empty if there are.
         found: The statistics.
         tables: Charts and tables.
     """
@@ -59,7 +59,7 @@ def section(
     majority: float | None = 0.5,
     examples: int = 200,
 ) -> Section:
-    """The statistics that are ``given``, or those of ``search``; or why there are none.
+    """The section for ``given`` statistics, or for those of ``search`` computed here.
 
     ``majority`` and ``examples`` are those of :func:`rosearch.statistics`.
     """
@@ -78,7 +78,7 @@ def section(
 
 
 def measure(name: str) -> str:
-    """A measure in words, for the middle of a sentence."""
+    """A measure in words, in lower case."""
     label = metric(name).label
     return label[:1].lower() + label[1:]
 
@@ -106,7 +106,7 @@ def _importances(found: Statistics) -> list[Table]:
         )
         title = f"Importance in a forest that predicts {measure(name)}"
         ranges = [_range(i, is_shown(i, found.confidence)) for i in rows[:_SHOWN]]
-        chart = range_chart(title, "Fall of R² when shuffled", ranges, reference=0.0)
+        chart = range_chart(title, "Decrease of R² when permuted", ranges, reference=0.0)
         tables.append(Table(title, chart, _HEAD, [_cells(i) for i in rows]))
     return tables
 

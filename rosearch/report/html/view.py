@@ -1,4 +1,4 @@
-"""What a report shows, as plain values: the templates only lay it out."""
+"""The contents of a report, as plain values for the templates."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SHAPES = {
     "infeasible": "breaks a constraint",
     "stopped": "stopped early",
 }
-"""What the marks mean, those that lie on top first."""
+"""Legend of the marks, topmost first."""
 
 
 def figures(trial: TrialRecord) -> dict[str, float]:
-    """The metrics of a trial, and its fitness where that is one number."""
+    """The finite metrics of a trial, and its fitness if that is one number."""
     found = {k: float(v) for k, v in trial.metrics.items() if math.isfinite(v)}
     if trial.score is not None and len(trial.score.values) == 1:
         found[FITNESS] = trial.score.values[0]
@@ -32,7 +32,7 @@ def figures(trial: TrialRecord) -> dict[str, float]:
 
 
 def operators(trial: TrialRecord) -> str:
-    """The operators of a genome, with how often each occurs."""
+    """The operators of a genome with their counts."""
     counted = Counter(node.operator for node in trial.genome.nodes)
     named = [
         f"{name} \N{MULTIPLICATION SIGN} {n}" if n > 1 else name for name, n in counted.items()
@@ -41,11 +41,11 @@ def operators(trial: TrialRecord) -> str:
 
 
 class View:
-    """A study as the report shows it.
+    """A study in the form that the report shows.
 
     Args:
         search: The study.
-        compared: Students beside those of the search, by name.
+        compared: Models to compare its students with, by name.
     """
 
     def __init__(self, search: SearchResult, compared: Mapping[str, Compared]) -> None:
@@ -58,17 +58,17 @@ class View:
         names = {name for t in self.scored for name in figures(t)}
         self.metrics: list[Metric] = in_order(names)
         self.states = Counter(t.state for t in search.trials)
-        # Below the last rung a figure is of fewer epochs or examples.
+        # By rung: below the last, metrics are of fewer epochs or examples.
         self.stopped = Counter(t.rung for t in search.trials if t.state == "stopped")
 
     @property
     def legend(self) -> list[tuple[str, str]]:
-        """The kinds of marks that there are, with what they mean."""
+        """The kinds of marks in the charts, with their meaning."""
         there = {self.kind(t) for t in self.scored}
         return [(kind, text) for kind, text in _SHAPES.items() if kind in there]
 
     def kind(self, trial: TrialRecord) -> str:
-        """How the charts mark a trial."""
+        """The kind of mark of a trial."""
         if self.best is not None and trial.number == self.best.number:
             return "best"
         if trial.number in self.front:
@@ -79,7 +79,7 @@ class View:
         return "candidate" if feasible else "infeasible"
 
     def axes(self) -> tuple[Metric, Metric] | None:
-        """The metrics of the front's axes at first: what a student costs, and what it stands."""
+        """The initial axes of the front: a cost and accuracy under attack."""
         names = [m.name for m in self.metrics]
         costs = [n for n in ("compression", "parameters", "flops", "latency") if n in names]
         wanted = [n for n in ("accuracy_under_attack", "accuracy", *names) if n in names]
@@ -97,14 +97,14 @@ class View:
         for number, name, values, kind, text, n in self._marks():
             at, height = x.shown(values.get(x.name)), y.shown(values.get(y.name))
             if at is None or height is None:
-                at = height = math.nan  # other axes may show it
+                at = height = math.nan  # shown once the user chooses other axes
             low, high = _ends(y, values, n)
             points.append(Point(at, height, kind, text, number, name, low, high))
         title = f"{y.label} of the candidates over {x.label[0].lower()}{x.label[1:]}"
         return point_chart(title, x.title, y.title, points)
 
     def data(self) -> dict[str, Any]:
-        """What the script needs to change the axes of the front."""
+        """Data with which the script changes the axes of the front."""
         marks = {}
         for number, _, values, _, _, n in self._marks():
             shown = {m.name: m.shown(values.get(m.name)) for m in self.metrics}
@@ -115,7 +115,7 @@ class View:
         return {"axes": {m.name: m.title for m in self.metrics}, "marks": marks}
 
     def history_charts(self) -> list[PointChart]:
-        """Each objective over the number of the candidate, with the best so far."""
+        """Each objective over the trial number, with the best so far."""
         charts = []
         for k in range(len(self.best.score.values) if self.best and self.best.score else 0):
             shown = self._objective(k)
@@ -147,7 +147,7 @@ class View:
         return charts
 
     def seconds_chart(self) -> PointChart | None:
-        """How long each candidate took."""
+        """The wall time of each candidate."""
         points = [
             Point(t.number, t.seconds, self.kind(t), self._text(t), str(t.number))
             for t in self.search.trials
@@ -168,7 +168,7 @@ class View:
         return metric(read)
 
     def _marks(self) -> Iterator[tuple[str, str, dict[str, float], str, str, int | None]]:
-        """Number, label, figures, kind, tooltip and attacked examples of each mark of the front."""
+        """Number, label, metrics, kind, tooltip and attacked examples of each mark of the front."""
         order = list(reversed(_SHAPES))  # the last lies on top
         for trial in sorted(self.scored, key=lambda t: order.index(self.kind(t))):
             kind, text = self.kind(trial), self._text(trial)
@@ -207,7 +207,7 @@ def _lines(values: Mapping[str, float], n: int | None) -> str:
 
 
 def flattened(settings: Mapping[str, Any], path: str = "") -> list[tuple[str, str]]:
-    """Settings as pairs of a dotted path and a value, lists of plain values as one."""
+    """Nested settings as pairs of a dotted path and a value."""
     rows: list[tuple[str, str]] = []
     for key, value in settings.items():
         below = f"{path}.{key}" if path else str(key)

@@ -36,10 +36,10 @@ from rosearch.report.stats.table import Describe, Table, in_words, tabulate
 from rosearch.seeding import child_seed, generator
 
 _MINIMISED = {"parameters", "flops", "latency", "seconds", "attack_success_rate"}
-"""Metrics of which less is better."""
+"""Metrics that are better when lower."""
 
 _TIED = 0.2
-"""Share of equal values of a measure that a note tells of."""
+"""Share of equal values of a metric above which a note mentions ties."""
 
 
 def statistics(
@@ -62,38 +62,38 @@ def statistics(
     """How the architectures of a study relate to their accuracy and robustness.
 
     Each descriptor of :func:`rosearch.space.descriptors.descriptors` is related to clean accuracy,
-    accuracy under attack, and accuracy under attack at equal accuracy: by Spearman's rank
-    correlation, by partial rank correlation given parameters and accuracy, and by its permutation
-    importance in a random forest; and operators and edges of the front are compared with those of
-    the other architectures. Equal arguments give equal results.
+    accuracy under attack, and accuracy under attack at equal accuracy, by Spearman's rank
+    correlation, by partial rank correlation given parameters and accuracy, and by permutation
+    importance in a random forest. Operators and edges of the front are compared with those of the
+    other architectures. Equal arguments give equal results.
 
-    A row is an architecture. Trials that did not complete are left out, and so are students
-    that are no better than the majority class, because a constant answer cannot be attacked and
-    would pass for robustness; ``left_out`` counts both.
+    A row is an architecture. Trials that did not complete are left out, and so are students that
+    are not better than the majority class: a constant classifier cannot be attacked and would look
+    robust. ``left_out`` counts both.
 
     Args:
-        search: The study. At least 20 architectures must be left.
-        robustness: Metric that is accuracy under attack.
-        accuracy: Metric that is clean accuracy.
-        front: Metrics that span the front; more is better, except of ``parameters``, ``flops``,
-            ``latency``, ``seconds`` and ``attack_success_rate``. By default accuracy, robustness
-            and compression, as far as the study has them. ``"search"`` takes ``search.front``.
-        describe: Gives a genome's descriptors, numbers by name, the same names for every genome.
-        teacher: A Teacher or a :class:`~rosearch.space.Task`, which parameters and FLOPs depend on
-            where the study did not measure them.
+        search: The study, with at least 20 architectures.
+        robustness: Name of the metric that is accuracy under attack.
+        accuracy: Name of the metric that is clean accuracy.
+        front: Metrics that span the front; higher is better, except for ``parameters``, ``flops``,
+            ``latency``, ``seconds`` and ``attack_success_rate``. Default: those of accuracy,
+            robustness and compression that the study has. ``"search"`` takes ``search.front``.
+        describe: Maps a genome to its descriptors by name; the same names for every genome.
+        teacher: A Teacher or a :class:`~rosearch.space.Task`, for parameters and FLOPs that the
+            study did not measure.
         majority: Share of the most frequent class among the examples that accuracy is measured on.
-            A student counts only if its accuracy's Wilson interval lies above it. Two classes of
-            equal size by default; ``None`` keeps all.
-        examples: Examples that accuracy is measured on, for that interval; with a
-            :class:`rosearch.Pipeline` those of the distiller's ``dev``.
-        rung: Fidelity to compare at, from 0; all candidates that finished it count. By default the
-            highest, which only candidates have that were not stopped.
-        correction: ``"holm"`` holds the chance of one false finding or more of a table below one
-            minus ``confidence``; ``"fdr"`` (Benjamini-Hochberg) the share of false findings.
-        confidence: Of the intervals.
-        resamples: Of the bootstrap.
-        trees: Trees of a forest; 0 leaves the forests out.
-        seed: Of bootstrap and forests.
+            A student counts only if the Wilson interval of its accuracy lies above it. Default: two
+            classes of equal size; ``None`` keeps all students.
+        examples: Number of examples that accuracy is measured on, for that interval; with a
+            :class:`rosearch.Pipeline` the size of the distiller's ``dev``.
+        rung: Rung to compare at, from 0; all candidates that finished it count. Default: the
+            highest, which excludes candidates that were stopped.
+        correction: ``"holm"`` keeps the probability of any false finding in a table below
+            ``1 - confidence``; ``"fdr"`` (Benjamini-Hochberg) the expected share of false findings.
+        confidence: Level of the intervals, 0.5 to below 1.
+        resamples: Bootstrap resamples, at least 100; 2000 for a paper.
+        trees: Trees of a forest; 0 computes no forests.
+        seed: Seed of bootstrap and forests.
 
     Raises:
         StatisticsError: Too few architectures, or an unknown metric.
@@ -194,7 +194,7 @@ def statistics(
 
 
 def _plans(table: Table, robustness: str, accuracy: str) -> list[Plan]:
-    """The measures that vary, alone and with what varies held fixed."""
+    """What to relate descriptors to: measures that vary, plain and with others held fixed."""
     varying = {name for name in (accuracy, robustness) if np.ptp(table.metrics[name]) > 0}
     size = ("parameters",) if np.ptp(table.parameters) > 0 else ()
     plans = []
@@ -226,7 +226,7 @@ def _forests(
         if plan.partial or not trees or not chosen:
             continue
         values = table.metrics[plan.column]
-        if plan.given:  # the part that a straight line through accuracy leaves over
+        if plan.given:  # residuals of a linear regression on accuracy
             held = np.stack([np.ones(len(values)), *(table.metrics[g] for g in plan.given)], axis=1)
             values = values - held @ np.linalg.lstsq(held, values, rcond=None)[0]
             if np.ptp(values) < 1e-12:
@@ -250,7 +250,7 @@ def _front(
     front: Sequence[str] | Literal["search"] | None,
     usual: Sequence[str],
 ) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
-    """What spans the front, and which architectures are on it."""
+    """The metrics that span the front, and a mask of the architectures on it."""
     if front == "search":
         chosen = {trial.number for trial in search.front}
         mask = [not chosen.isdisjoint(numbers) for numbers in table.numbers]
@@ -263,8 +263,8 @@ def _front(
     unknown = [name for name in objectives if name not in table.metrics]
     if unknown or not objectives:
         raise StatisticsError(
-            f"front={front!r}: expected 'search' or metrics of the study, which are "
-            f"{', '.join(table.metrics)}."
+            f"front must be 'search' or metrics of the study ({', '.join(table.metrics)}), got "
+            f"{front!r}."
         )
     signs = np.array([-1.0 if name in _MINIMISED else 1.0 for name in objectives])
     points = np.stack([table.metrics[name] for name in objectives], axis=1)
@@ -273,11 +273,11 @@ def _front(
 
 def _near_chance(majority: float | None, examples: int, confidence: float) -> str:
     if majority is None:
-        return "Students near chance count too (majority=None)."
+        return "Students near chance are included (majority=None)."
     return (
-        f"Students near chance are left out, where the majority class is taken to have a share of "
-        f"{majority:g} and accuracy to be measured over {examples} examples ({confidence:.0%} "
-        f"Wilson interval). A study holds neither number: check both."
+        f"Students near chance are left out, assuming that the majority class has a share of "
+        f"{majority:g} and that accuracy was measured on {examples} examples ({confidence:.0%} "
+        f"Wilson interval). A study stores neither number: check both."
     ).replace("%", " %")
 
 
@@ -293,15 +293,15 @@ def _notes(
         notes.append(f"Trials without a row of their own: {in_words(table.left_out)}.")
     if table.left_out.get("stopped"):
         notes.append(
-            "Those that went on were chosen by their score, which bends relations among them; "
-            "rung=0 compares all."
+            "Those that were not stopped were selected by their score, which biases relations "
+            "among them; rung=0 compares all."
         )
     for name in (robustness, accuracy):
         counts = np.unique(table.metrics[name], return_counts=True)[1]
         if len(counts) == 1:
             notes.append(
-                f"{name} is {table.metrics[name][0]:g} for every architecture: nothing can relate "
-                f"to it."
+                f"{name} is {table.metrics[name][0]:g} for every architecture, so nothing can be "
+                f"related to it."
             )
         elif counts.max() / counts.sum() > _TIED:
             notes.append(
@@ -311,7 +311,7 @@ def _notes(
     same = [" = ".join(group) for group in groups if len(group) > 1]
     if same:
         notes.append(
-            f"Descriptors with a rank correlation beyond ±{COLLINEAR} here, tested once under the "
+            f"Descriptors with a rank correlation beyond ±{COLLINEAR} are tested once, under the "
             f"first name: {'; '.join(same)}."
         )
     if unused:
@@ -319,7 +319,7 @@ def _notes(
             f"Not tested: {'; '.join(f'{name} {reason}' for name, reason in unused.items())}."
         )
     notes.append(
-        "Candidates of a search descend from each other and were chosen by their score; the tests "
-        "take them for independent draws. These are relations among what was searched, not causes."
+        "Candidates of a search descend from each other and were selected by their score; the "
+        "tests treat them as independent. These are associations within the search, not causes."
     )
     return notes

@@ -16,10 +16,10 @@ from rosearch.report.stats.table import load
 Correction = Literal["holm", "fdr"]
 
 COLLINEAR = 0.95
-"""Rank correlation above which two descriptors count as one."""
+"""Absolute rank correlation above which two descriptors are tested as one."""
 
 RARE = 5
-"""Candidates that must differ from a descriptor's most frequent value."""
+"""Minimum number of architectures that differ from a descriptor's most frequent value."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Plan:
     """One measure to relate descriptors to.
 
     Attributes:
-        measure: What the records call it.
-        column: Name of its column.
-        given: Names of the columns that are held fixed.
-        partial: Whether it belongs to the table of partial correlations.
+        measure: Its name in the results.
+        column: Its column in the table.
+        given: Columns that are held fixed.
+        partial: Whether the results belong to the table of partial correlations.
     """
 
     measure: str
@@ -42,14 +42,14 @@ class Plan:
 def usable(
     columns: Mapping[str, npt.NDArray[np.float64]],
 ) -> tuple[list[str], dict[str, str]]:
-    """Descriptors that vary enough to relate to anything, and why the others do not."""
+    """Descriptors that vary enough to be tested, and the reasons why the others do not."""
     names, unused = [], {}
     for name, column in columns.items():
         others = len(column) - int(np.unique(column, return_counts=True)[1].max())
         if others == 0:
-            unused[name] = f"is {column[0]:g} everywhere"
+            unused[name] = f"is {column[0]:g} for every architecture"
         elif others < RARE:
-            unused[name] = f"differs from its usual value in {others} architectures only"
+            unused[name] = f"differs from its most frequent value in only {others} architectures"
         else:
             names.append(name)
     return names, unused
@@ -58,10 +58,10 @@ def usable(
 def collinear(
     names: Sequence[str], columns: Mapping[str, npt.NDArray[np.float64]]
 ) -> list[tuple[str, ...]]:
-    """Groups of descriptors of which every two have a rank correlation beyond ±0.95.
+    """Groups of descriptors that are pairwise correlated beyond ±0.95 in rank.
 
     Complete-linkage clustering of one minus the absolute correlation. The first of a group is
-    the first in order, except that ``parameters`` goes before all.
+    the first in order, except that ``parameters`` comes before all others.
     """
     if len(names) < 2:
         return [(name,) for name in names]
@@ -88,11 +88,11 @@ def relate(
     confidence: float,
     rng: np.random.Generator,
 ) -> list[list[Relation]]:
-    """The relation of each descriptor to the measure of each plan; p-values are not corrected.
+    """Relate each descriptor to the measure of each plan; p-values are not corrected.
 
-    A partial rank correlation is that of the residuals of the ranks after linear regression on the
-    ranks of what is held fixed. Its p-value comes from Student's t with n - 2 - k degrees of
-    freedom for k columns held fixed, exact for normal ranks and close from n = 20 on. Intervals are
+    A partial rank correlation is the correlation of the residuals of the ranks after linear
+    regression on the ranks of what is held fixed. Its p-value comes from Student's t with n - 2 - k
+    degrees of freedom for k columns held fixed, a close approximation from n = 20. Intervals are
     bias-corrected and accelerated bootstrap intervals (Efron 1987, "Better Bootstrap Confidence
     Intervals"), in which every resample is ranked anew. A resample in which a descriptor
     does not vary counts as a correlation of 0.
@@ -123,7 +123,7 @@ def relate(
         relations = []
         for i, name in enumerate(names):
             if left[i] < 1 - COLLINEAR**2:
-                continue  # what is held fixed is the descriptor itself, or says the same
+                continue  # the descriptor is held fixed, or nearly collinear with what is
             k = number * count + i
             relations.append(
                 Relation(
@@ -150,7 +150,7 @@ def partial(matrix: npt.NDArray[np.float64], given: Sequence[int]) -> npt.NDArra
         given: The columns held fixed.
 
     Returns:
-        Partial correlations of the same shape; 0 where a column does not vary any more.
+        Partial correlations of the same shape; 0 where a column has no variance left.
     """
     if not given:
         return matrix
@@ -167,9 +167,9 @@ def corrected(records: Sequence[Any], method: Correction) -> tuple[Any, ...]:
     """The records with their p-values corrected for all tests among them.
 
     Args:
-        records: Each with ``p``.
-        method: ``"holm"`` (Holm 1979: the chance of one false claim or more) or ``"fdr"``
-            (Benjamini and Hochberg 1995: the expected share of false ones among the claims).
+        records: Dataclass instances with ``p`` and ``p_corrected``.
+        method: ``"holm"`` (Holm 1979, family-wise error rate) or ``"fdr"`` (Benjamini and Hochberg
+            1995, false discovery rate).
     """
     if not records:
         return ()
@@ -212,7 +212,7 @@ def _intervals(
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     stats = load("scipy.stats")
-    with warnings.catch_warnings():  # what it cannot do is done below
+    with warnings.catch_warnings():  # non-finite ends are replaced below
         warnings.simplefilter("ignore")
         result = stats.bootstrap(
             (np.arange(n),),

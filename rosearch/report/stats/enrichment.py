@@ -1,4 +1,4 @@
-"""Which operators and edges the front has more often than the other architectures."""
+"""Operators and edges that are more frequent on the front than among other architectures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rosearch.space import Genome
 
 
 def parts(genome: Genome) -> set[tuple[str, str]]:
-    """The operators and edges that a genome has, as ``(kind, name)``.
+    """The operators and edges of a genome, as ``(kind, name)``.
 
-    The embedding's operator is among the operators. An edge is named by its two ends, where the
-    input is ``embedding`` and the pooled output ``output``: ``"embedding -> convolution"``.
+    Operators include that of the embedding. An edge is named by its two ends, with ``embedding``
+    for the input and ``output`` for the pooled output: ``"embedding -> convolution"``.
     """
     names = ["embedding", *(node.operator for node in genome.nodes)]
     found = {("operator", name) for name in (genome.embedding.operator, *names[1:])}
@@ -33,13 +33,13 @@ def enrichment(
     """Fisher's exact test for each operator and edge; p-values are not corrected.
 
     The odds ratio is the conditional maximum likelihood estimate and its interval the exact one
-    that goes with the test (Fisher 1935; Cornfield 1956). What fewer than five architectures have,
-    or fewer than five lack, is not tested.
+    that matches the test (Fisher 1935; Cornfield 1956). An operator or edge that fewer than five
+    architectures have, or fewer than five lack, is not tested.
 
     Args:
         genomes: The architectures.
-        front: Which of them are on the front, shape (architectures,).
-        confidence: Of the intervals.
+        front: Mask of those on the front, shape (architectures,).
+        confidence: Level of the intervals.
 
     Returns:
         Operators, then edges, by name; empty where the front is empty or holds all architectures.

@@ -1,4 +1,4 @@
-"""What the tests show, in sentences; and where they show nothing, what it would take."""
+"""The results of the tests in sentences, with the sample size needed where nothing is shown."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rosearch.report.stats.records import (
 from rosearch.report.stats.table import load
 
 _TOLD = 5
-"""Relations with one measure that get a sentence of their own."""
+"""Maximum number of relations with one measure that get a sentence each."""
 
 _POWER = 0.8
 _SMALL = 0.3
-"""Rank correlation for which the number of architectures that it needs is told."""
+"""Rank correlation for which the required number of architectures is given."""
 
 
 def words(name: str) -> str:
-    """The name of a measure or metric as a sentence has it."""
+    """The name of a measure or metric in words."""
     return name.replace("_", " ")
 
 
@@ -35,13 +35,13 @@ def of_relations(
     tests: int,
     confidence: float,
 ) -> list[str]:
-    """Sentences on the relations with one measure: those shown, or that none is.
+    """Sentences on the relations with one measure.
 
     Args:
-        relations: All relations with one measure, given the same; none gives no sentence.
-        groups: The descriptors that each stands for, itself first.
-        tests: Tests that the p-values are corrected for.
-        confidence: Of the intervals.
+        relations: All relations with one measure and the same columns held fixed.
+        groups: For each descriptor those that it was tested for, itself first.
+        tests: Number of tests that the p-values are corrected for.
+        confidence: Level of the intervals.
     """
     if not relations:
         return []
@@ -49,7 +49,7 @@ def of_relations(
     target = words(first.measure)
     given = tuple(words(name) for name in first.given)
     if first.measure == RELATIVE_ROBUSTNESS and len(given) == 1:
-        given = ()  # the measure's name says it
+        given = ()  # part of the measure's name
     held = f"With {' and '.join(given)} held fixed, " if given else ""
     shown = [r for r in relations if is_shown(r, confidence)]
     sentences = []
@@ -58,14 +58,14 @@ def of_relations(
         sentences.append(
             f"{held}no descriptor is shown to relate to {target} (n = {n}, {len(relations)} "
             f"tested). With this n a correlation of {detectable(n, tests, k, confidence):.2f} is "
-            f"found in four of five studies; one of {_SMALL} needs n = "
+            f"detected with 80 % power; one of {_SMALL} needs n = "
             f"{needed(_SMALL, tests, k, confidence)}."
         )
     kind = "partial rank correlation" if first.given else "rank correlation"
     shown.sort(key=lambda r: -abs(r.estimate))
     for r in shown[:_TOLD]:
         same = groups.get(r.name, (r.name,))[1:]
-        also = f" (and {', '.join(same)}, which cannot be told from it)" if same else ""
+        also = f" (and {', '.join(same)}, which are collinear with it)" if same else ""
         sentences.append(
             f"{held}higher {r.name}{also} goes with {'higher' if r.estimate > 0 else 'lower'} "
             f"{target}: {kind} {r.estimate:.2f} ({_interval(r, confidence)}, n = {r.n}, "
@@ -83,7 +83,7 @@ def of_relations(
 
 
 def of_forest(forest: Forest, found: Sequence[Importance], confidence: float) -> list[str]:
-    """Sentences on one forest: that it does not predict, or how well and what it needs for that."""
+    """Sentences on one forest: how well it predicts, and its important descriptors."""
     target = words(forest.measure)
     figures = (
         f"R2 {forest.r2:.2f} on held-out architectures ({_interval(forest, confidence)}, "
@@ -91,12 +91,12 @@ def of_forest(forest: Forest, found: Sequence[Importance], confidence: float) ->
     )
     if not forest.predicts:
         start = f"A forest does not predict {target} from the descriptors: {figures}"
-        return [f"{start}; so its importances are left out."]
+        return [f"{start}; so its importances are omitted."]
     sentences = [f"A forest predicts {target} from the descriptors: {figures}."]
     shown = [i for i in found if is_shown(i, confidence)]
     sentences += [
-        f"The forest needs {i.name} to predict {target}: R2 falls by {i.estimate:.2f} when it "
-        f"is shuffled ({_interval(i, confidence)}, n = {i.n}, corrected p = {i.p_corrected:.2g})."
+        f"{i.name} is important for predicting {target}: R2 falls by {i.estimate:.2f} when it "
+        f"is permuted ({_interval(i, confidence)}, n = {i.n}, corrected p = {i.p_corrected:.2g})."
         for i in sorted(shown, key=lambda i: -i.estimate)
     ]
     return sentences
@@ -105,17 +105,17 @@ def of_forest(forest: Forest, found: Sequence[Importance], confidence: float) ->
 def of_enrichment(
     records: Sequence[Enrichment], front: int, n: int, confidence: float
 ) -> list[str]:
-    """Sentences on what the front has more or less often, or that nothing is shown."""
+    """Sentences on operators and edges that are more or less frequent on the front."""
     if not records:
         sentence = (
-            f"Nothing can be said of operators in the front: {front} of {n} architectures are on "
-            f"it, and no operator or edge is in some and lacking in others often enough."
+            f"Operators of the front cannot be tested: {front} of {n} architectures are on it, and "
+            f"no operator or edge is common enough among some and absent from enough others."
         )
         return [sentence]
     shown = [e for e in records if is_shown(e, confidence)]
     if not shown:
         sentence = (
-            f"No operator or edge is shown to be more or less frequent in the front ({front} of "
+            f"No operator or edge is shown to be more or less frequent on the front ({front} of "
             f"n = {n} architectures, {len(records)} tested)."
         )
         return [sentence]
@@ -123,27 +123,27 @@ def of_enrichment(
     for e in sorted(shown, key=lambda e: e.p_corrected):
         more = "more" if e.estimate > 1 else "less"
         sentences.append(
-            f"The {e.kind} {e.name} is {more} frequent in the front: {e.front_with} of {e.front} "
-            f"have it, {e.others_with} of {e.others} elsewhere (odds ratio {e.estimate:.2g}, "
+            f"The {e.kind} {e.name} is {more} frequent on the front: {e.front_with} of {e.front} "
+            f"have it, {e.others_with} of {e.others} others (odds ratio {e.estimate:.2g}, "
             f"{_interval(e, confidence)}, n = {e.n}, corrected p = {e.p_corrected:.2g})."
         )
     return sentences
 
 
 def detectable(n: int, tests: int, given: int, confidence: float) -> float:
-    """The correlation that is shown with a probability of 0.8, by Fisher's transformation.
+    """The correlation that is detected with a power of 0.8, by Fisher's transformation.
 
     Args:
-        n: Architectures.
-        tests: Tests that p-values are corrected for; the bound is Holm's first step.
-        given: Columns held fixed.
-        confidence: One minus the level of the test.
+        n: Number of architectures.
+        tests: Number of tests that p-values are corrected for, by Holm's first step.
+        given: Number of columns held fixed.
+        confidence: One minus the significance level.
     """
     return math.tanh(_distance(tests, confidence) / math.sqrt(max(n - 3 - given, 1)))
 
 
 def needed(correlation: float, tests: int, given: int, confidence: float) -> int:
-    """Architectures with which ``correlation`` is shown with a probability of 0.8."""
+    """The number of architectures that detects ``correlation`` with a power of 0.8."""
     distance = _distance(tests, confidence) / math.atanh(correlation)
     return math.ceil(distance**2) + 3 + given
 

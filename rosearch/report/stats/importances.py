@@ -1,4 +1,4 @@
-"""Forests that predict measures from descriptors, and what they need for it."""
+"""Random forests that predict measures from descriptors, and permutation importances."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def importances(
 ) -> tuple[Forest, list[Importance]]:
     """A random forest's score on held-out architectures, and its permutation importances there.
 
-    Two rounds of five folds. Importances (Breiman 2001, "Random Forests", section 10) are taken on
-    the held-out fold, so that what the forest has learnt by heart does not count. Their interval
-    and p-value come from Student's t over the architectures, each with the growth of its squared
-    error (the paired test of Watson and Wright 2021, "Testing conditional independence in
-    supervised learning algorithms", section 3); they hold for the forests as they were fitted.
+    Two rounds of five-fold cross-validation. Importances (Breiman 2001, "Random Forests", section
+    10) are measured on the held-out fold, so that overfitting does not count. Their intervals and
+    p-values come from Student's t over the architectures' increases in squared error (the paired
+    test of Watson and Wright 2021, "Testing conditional independence in supervised learning
+    algorithms", section 3); they are conditional on the fitted forests.
 
     Args:
         descriptors: Values of shape (n,) by name.
-        measure: What the records call ``values``.
-        values: What is predicted, shape (n,), not constant.
+        measure: Name of ``values`` in the results.
+        values: The target, shape (n,), not constant.
         trees: Trees of a forest.
-        confidence: Of the intervals.
-        seed: Of the folds, the forests and the shuffles.
+        confidence: Level of the intervals.
+        seed: Seed of the folds, the forests and the permutations.
 
     Returns:
-        The score, and an importance for each descriptor, empty where the forest does not predict.
+        The score, and an importance for each descriptor; none where the forest does not predict.
         p-values are not corrected.
     """
     ensemble, selection = load("sklearn.ensemble"), load("sklearn.model_selection")
@@ -92,9 +92,9 @@ def importances(
 def _scores(
     forest: Any, data: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
 ) -> dict[str, float]:
-    """Negative squared error of each row, by its place.
+    """Negative squared error of each row, by its index.
 
-    ``forest.predict`` starts threads for each of thousands of small calls; asking its trees one
+    ``forest.predict`` starts threads in each of thousands of small calls; calling the trees one
     after the other gives the same numbers in a tenth of the time.
     """
     rows = np.ascontiguousarray(data, dtype=np.float32)
@@ -112,7 +112,7 @@ def _quality(
     confidence: float,
     seed: int,
 ) -> Forest:
-    """R2 of held-out predictions, with a percentile bootstrap interval over architectures."""
+    """R² of held-out predictions, with a percentile bootstrap interval over architectures."""
     rng = np.random.default_rng(seed)
     n = len(values)
     index = rng.integers(n, size=(_RESAMPLES, n))

@@ -1,4 +1,4 @@
-"""What the statistics of a study are made of: small frozen records of plain values."""
+"""The results of the statistics of a study, as frozen records of plain values."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ RELATIVE_ROBUSTNESS = "robustness_at_equal_accuracy"
 """The measure that is accuracy under attack with clean accuracy held fixed."""
 
 _ROWS = 12
-"""Rows of each table that ``str()`` of the statistics shows."""
+"""Rows of each table in ``str(statistics)``."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """How one descriptor goes with one measure: a rank correlation.
+    """The rank correlation of one descriptor with one measure.
 
     Attributes:
         name: The descriptor.
-        measure: Metric that it is related to, or :data:`RELATIVE_ROBUSTNESS`.
-        given: What is held fixed; empty for a plain Spearman correlation.
-        estimate: Correlation of the ranks, from -1 to 1.
+        measure: The metric, or :data:`RELATIVE_ROBUSTNESS`.
+        given: Columns held fixed; empty for a plain Spearman correlation.
+        estimate: Rank correlation, -1 to 1.
         low: Lower end of the bootstrap interval.
         high: Upper end of the bootstrap interval.
-        p: Two-sided p-value by itself.
+        p: Two-sided p-value, not corrected.
         p_corrected: The p-value corrected for all tests of its table.
-        n: Architectures.
+        n: Number of architectures.
     """
 
     name: str
@@ -45,23 +45,23 @@ class Relation:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval is wholly on one side of no relation."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much a forest needs one descriptor to predict one measure.
+    """The permutation importance of one descriptor in a forest that predicts one measure.
 
     Attributes:
         name: The descriptor.
         measure: What the forest predicts.
-        estimate: Fall of R2 on held-out architectures when the descriptor is shuffled.
+        estimate: Decrease of R² on held-out architectures when the descriptor is permuted.
         low: Lower end of the interval over the architectures.
         high: Upper end of the interval over the architectures.
         p: One-sided p-value of an importance above 0.
         p_corrected: The p-value corrected for all tests of its table.
-        n: Architectures.
+        n: Number of architectures.
     """
 
     name: str
@@ -75,21 +75,21 @@ class Importance:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval is wholly above 0; importances below 0 mean nothing."""
+        """Whether the interval is above 0; importances below 0 have no meaning."""
         return self.low > 0
 
 
 @dataclass(frozen=True)
 class Forest:
-    """How well a forest predicts one measure from all descriptors.
+    """How well a random forest predicts one measure from all descriptors.
 
     Attributes:
         measure: What it predicts.
-        r2: Share of the variance predicted in architectures that it was not fitted on,
-            at most 1; 0 or less is no better than the mean.
+        r2: Share of the variance explained on held-out architectures, at most 1; 0 or less is no
+            better than the mean.
         low: Lower end of the bootstrap interval of ``r2``.
         high: Upper end of the bootstrap interval of ``r2``.
-        n: Architectures.
+        n: Number of architectures.
     """
 
     measure: str
@@ -100,26 +100,26 @@ class Forest:
 
     @property
     def predicts(self) -> bool:
-        """Whether it predicts at all; without that its importances mean nothing."""
+        """Whether the interval of R² is above 0; otherwise importances have no meaning."""
         return self.r2 > 0 and self.low > 0
 
 
 @dataclass(frozen=True)
 class Enrichment:
-    """How much more often an operator or an edge is found in the front than outside it.
+    """How much more frequent an operator or an edge is on the front than elsewhere.
 
     Attributes:
         name: The operator, or an edge such as ``"convolution -> attention"``.
         kind: ``"operator"`` or ``"edge"``.
         estimate: Odds ratio (conditional maximum likelihood); may be 0 or infinite.
-        low: Lower end of its exact interval, may be 0.
-        high: Upper end of its exact interval, may be infinite.
+        low: Lower end of its exact interval; may be 0.
+        high: Upper end of its exact interval; may be infinite.
         p: Two-sided p-value of Fisher's exact test.
         p_corrected: The p-value corrected for all tests of its kind.
-        front_with: Architectures of the front that have it.
-        front: Architectures of the front.
-        others_with: Architectures outside the front that have it.
-        others: Architectures outside the front.
+        front_with: Number of architectures on the front that have it.
+        front: Number of architectures on the front.
+        others_with: Number of other architectures that have it.
+        others: Number of other architectures.
     """
 
     name: str
@@ -136,17 +136,17 @@ class Enrichment:
 
     @property
     def n(self) -> int:
-        """Architectures, of the front and outside it."""
+        """Number of all architectures."""
         return self.front + self.others
 
     @property
     def excludes_one(self) -> bool:
-        """Whether the interval is wholly on one side of equal odds."""
+        """Whether the interval excludes 1, equal odds."""
         return self.low > 1 or self.high < 1
 
 
 def is_shown(record: Relation | Importance | Enrichment, confidence: float) -> bool:
-    """Whether a row counts as a finding: by its corrected p-value and by its interval, both."""
+    """Whether a row is a finding: its corrected p-value and its interval both say so."""
     apart = record.excludes_one if isinstance(record, Enrichment) else record.excludes_zero
     return apart and record.p_corrected < 1 - confidence
 
@@ -160,27 +160,27 @@ class Statistics:
     Attributes:
         study: The study's name.
         n: Architectures in the tables.
-        left_out: How many trials are not in the tables, by reason.
-        measures: What descriptors are related to.
-        objectives: Metrics that span the front; ``("search.front",)`` if it is the search's own.
-        front: Numbers of the trials that are on the front.
-        confidence: Of all intervals, such as 0.95.
-        correction: How p-values are corrected for many tests: ``"holm"`` or ``"fdr"``.
-        majority: Share of the majority class, by which students near chance were left out; ``None``
-            where they count too.
-        examples: Examples that accuracy is taken to be measured on, for the same.
-        seed: Of the bootstrap and the forest.
+        left_out: Number of trials that are not in the tables, by reason.
+        measures: What descriptors were related to.
+        objectives: Metrics that span the front; ``("search.front",)`` for the front of the search.
+        front: Numbers of the trials on the front.
+        confidence: Level of all intervals, such as 0.95.
+        correction: Correction of p-values for multiple tests: ``"holm"`` or ``"fdr"``.
+        majority: Assumed share of the majority class, by which students near chance were left out;
+            ``None`` where they were not.
+        examples: Assumed number of examples that accuracy was measured on.
+        seed: Seed of the bootstrap and the forests.
         correlations: A Spearman correlation for each descriptor and measure; for
             :data:`RELATIVE_ROBUSTNESS` given accuracy.
-        partial: The same given the number of parameters, and accuracy where the measure is not
-            accuracy itself.
+        partial: The same given the number of parameters, and given accuracy unless it is the
+            measure.
         forests: How well a forest predicts each measure.
-        importances: Permutation importances in those forests that predict.
-        enrichment: Operators and edges of the front.
-        groups: Descriptors that say the same here; the first of each stands for all.
-        unused: Descriptors without a relation to speak of, each with the reason.
-        findings: Sentences on what the tests show, and on what they do not.
-        notes: What to know before reading the tables.
+        importances: Permutation importances in the forests that predict.
+        enrichment: Tests of operators and edges on the front.
+        groups: Collinear descriptors; each group was tested under its first name.
+        unused: Descriptors that were not tested, with the reason.
+        findings: Sentences on what the tests show.
+        notes: Assumptions and caveats.
     """
 
     study: str
@@ -205,7 +205,7 @@ class Statistics:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that JSON can hold; an infinite odds ratio is ``None``."""
+        """Plain data for JSON; infinite odds ratios are ``None``."""
         data: dict[str, Any] = _plain(asdict(self))
         return data
 
@@ -218,9 +218,9 @@ class Statistics:
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     def to_pandas(self) -> Any:
-        """All tables one below the other, as a ``pandas.DataFrame``.
+        """All tables as one ``pandas.DataFrame``.
 
-        The column ``table`` says which one a row is of; columns that a table lacks are empty.
+        The column ``table`` names the table of a row; columns that a table lacks are empty.
 
         Raises:
             MissingResourceError: pandas is not installed.

@@ -19,7 +19,7 @@ from rosearch.space import Genome, Task, genome_cost
 from rosearch.space.descriptors import descriptors
 
 MINIMUM = 20
-"""Architectures below which nothing is computed."""
+"""Minimum number of architectures for statistics."""
 
 _REASONS = {
     "failed": "failed",
@@ -39,12 +39,12 @@ class Table:
     """The architectures of a study.
 
     Attributes:
-        genomes: One a row.
-        numbers: Numbers of the trials of each row.
+        genomes: The genome of each row.
+        numbers: The numbers of the trials of each row.
         descriptors: Values of shape (rows,) by descriptor.
         metrics: Values of shape (rows,) by metric, NaN where a trial lacks it.
-        parameters: Of each student, shape (rows,).
-        left_out: Trials without a row, by reason.
+        parameters: Parameters of each student, shape (rows,).
+        left_out: Number of trials without a row, by reason.
     """
 
     genomes: tuple[Genome, ...]
@@ -97,7 +97,7 @@ def tabulate(
     keys = {row["key"] for row in rows}
     if len(keys) < MINIMUM:
         raise StatisticsError(_too_few(search, len(keys), counts, majority, examples))
-    # A genome that was evaluated several times is one architecture, not several that agree.
+    # Repeated evaluations of a genome are not independent rows.
     frame = pd.DataFrame(rows)
     metrics = frame.drop(columns="number").groupby("key", sort=False).mean(numeric_only=True)
     numbers = frame.groupby("key", sort=False)["number"].agg(tuple)
@@ -117,14 +117,14 @@ def tabulate(
 
 
 def in_words(left_out: Mapping[str, int]) -> str:
-    """Why trials have no row, such as ``"3 failed, 1 still running"``."""
+    """The reasons why trials have no row, such as ``"3 failed, 1 still running"``."""
     return ", ".join(f"{count} {_REASONS[reason]}" for reason, count in left_out.items())
 
 
 def _at_rung(
     trials: Iterable[TrialRecord], rung: int | None, left_out: Counter[str]
 ) -> list[tuple[TrialRecord, Mapping[str, float]]]:
-    """The trials that were measured at one rung, with what was measured there."""
+    """The trials that finished one rung, with their metrics there."""
     chosen: list[tuple[TrialRecord, Mapping[str, float]]] = []
     trials = list(trials)
     last = max((_rung(t) for t in trials if t.state == "complete"), default=0)
@@ -158,7 +158,7 @@ def _near_chance(accuracy: float, majority: float, examples: int, confidence: fl
 def _described(
     genomes: tuple[Genome, ...], metrics: Any, describe: Describe | None, teacher: Any
 ) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Descriptors by name, and the numbers of parameters."""
+    """Descriptors by name, and the number of parameters of each student."""
     if describe is None:
         rows = [dict(descriptors(genome, teacher=teacher)) for genome in genomes]
     else:
@@ -174,7 +174,7 @@ def _described(
     for name, column in columns.items():
         if not np.isfinite(column).all():
             raise StatisticsError(f"The descriptor {name!r} is not finite for every genome.")
-    for name in ("parameters", "flops"):  # measured on the real student, where it was
+    for name in ("parameters", "flops"):  # prefer what was measured on the student
         measured = metrics[name].to_numpy(dtype=float) if name in metrics else np.array(math.nan)
         if np.isfinite(measured).all() and (describe is None or name == "parameters"):
             columns[name] = measured

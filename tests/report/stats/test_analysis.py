@@ -76,7 +76,7 @@ def test_planted_relations_are_found(report):
     assert by_name["family_attention"].estimate < by_name["family_attention"].high
 
 
-def test_the_forest_predicts_what_was_planted_and_needs_it(report):
+def test_the_forest_finds_a_planted_relation(report):
     forests = {forest.measure: forest for forest in report.forests}
     assert forests["accuracy_under_attack"].predicts
     assert 0.2 < forests["accuracy"].r2 < 0.7
@@ -85,7 +85,7 @@ def test_the_forest_predicts_what_was_planted_and_needs_it(report):
     assert best.name == "width"
     assert best.excludes_zero
     assert best.p_corrected < 0.01
-    assert any("forest needs width to predict robustness" in s for s in report.findings)
+    assert any("width is important for predicting robustness" in s for s in report.findings)
     unrelated = {"family_recurrence", "pooling_max", "residuals"}
     assert not [i for i in needs if i.name in unrelated and i.p_corrected < 0.05]
 
@@ -155,7 +155,7 @@ def test_students_that_answer_by_chance_are_left_out():
     assert quick(search, majority=0.4, examples=50).n == 48
 
 
-def test_what_near_chance_means_is_told():
+def test_notes_state_what_near_chance_means():
     search = study(*noise(0, 40))
     report = quick(search, majority=0.6, examples=300)
     assert (report.majority, report.examples) == (0.6, 300)
@@ -164,7 +164,7 @@ def test_what_near_chance_means_is_told():
     assert any("share of 0.6" in note and "300 examples" in note for note in report.notes)
     every = quick(search, majority=None)
     assert every.majority is None
-    assert any("near chance count too" in note for note in every.notes)
+    assert any("near chance are included" in note for note in every.notes)
     with pytest.raises(StatisticsError, match=r"majority=0\.9 and examples=300"):
         quick(search, majority=0.9, examples=300)
 
@@ -255,7 +255,7 @@ def test_too_few_architectures_are_refused_with_the_counts():
     assert quick(study(robustness, accuracy), majority=None).n == 25
 
 
-def test_a_measure_that_does_not_vary_is_told_and_relates_to_nothing():
+def test_a_constant_measure_is_noted_and_not_tested():
     _, accuracy = noise(1, 40)
     report = statistics(study(np.zeros(40), accuracy), resamples=100, trees=10, describe=few)
     assert report.measures == ("accuracy",)
@@ -266,7 +266,7 @@ def test_a_measure_that_does_not_vary_is_told_and_relates_to_nothing():
     assert nothing.correlations == nothing.partial == nothing.importances == ()
 
 
-def test_ties_are_told():
+def test_notes_mention_ties():
     robustness, accuracy = noise(1, 40)
     robustness[:20] = 0
     notes = quick(study(robustness, accuracy)).notes
@@ -275,7 +275,7 @@ def test_ties_are_told():
     )
 
 
-def test_descriptors_that_say_the_same_are_tested_once():
+def test_collinear_descriptors_are_tested_once():
     robustness, accuracy = noise(1, 60)
 
     def describe(genome):
@@ -290,8 +290,8 @@ def test_descriptors_that_say_the_same_are_tested_once():
     report = quick(study(robustness, accuracy), describe=describe)
     assert report.groups == (("nodes", "twice"),)
     assert report.unused == {
-        "constant": "is 3 everywhere",
-        "rare": "differs from its usual value in 1 architectures only",
+        "constant": "is 3 for every architecture",
+        "rare": "differs from its most frequent value in only 1 architectures",
     }
     assert {r.name for r in report.correlations} == {"nodes", "width"}
     assert any("nodes = twice" in note for note in report.notes)
@@ -318,7 +318,7 @@ def test_the_front_is_that_of_the_chosen_metrics():
     own = quick(search, front="search")
     assert own.objectives == ("search.front",)
     assert own.front == tuple(t.number for t in search.front)
-    with pytest.raises(StatisticsError, match="expected 'search' or metrics of the study"):
+    with pytest.raises(StatisticsError, match="must be 'search' or metrics of the study"):
         quick(search, front=("speed",))
 
 
@@ -334,17 +334,17 @@ def test_the_front_is_that_of_the_chosen_metrics():
         {"rung": -1},
     ],
 )
-def test_settings_out_of_range_are_named(settings):
+def test_arguments_out_of_range_are_refused(settings):
     with pytest.raises(ArgumentError, match=f"{next(iter(settings))} must be"):
         quick(study(*noise(1, 40)), **settings)
 
 
-def test_an_unknown_metric_leaves_nothing():
+def test_an_unknown_metric_leaves_no_architectures():
     with pytest.raises(StatisticsError, match="40 with a missing or non-finite metric"):
         quick(study(*noise(1, 40)), robustness="robust")
 
 
-def test_a_study_of_a_real_search_can_be_asked(tmp_path):
+def test_statistics_of_a_stored_search(tmp_path):
     from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 
     def describe(genome):
@@ -386,12 +386,12 @@ def test_the_text_shows_findings_tables_and_notes(report):
     assert text.startswith("Statistics of the study 'study': 150 architectures\n\nFindings\n- ")
     assert "Rank correlations, n = 150" in text
     assert "Permutation importances, n = 150" in text
-    assert "independent draws" in text.splitlines()[-1]
+    assert "treat them as independent" in text.splitlines()[-1]
     empty = dataclasses.replace(report, correlations=(), partial=(), importances=(), enrichment=())
     assert "Rank correlations" not in str(empty)
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_a_missing_package_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
     search = study(*noise(1, 40))
     with pytest.raises(MissingResourceError, match=r"sklearn .*pip install 'rosearch\[report"):
@@ -403,7 +403,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_the_example_of_the_documentation_runs():
-    page = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "statistics.md").read_text(encoding="utf-8")
     example = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1]
     names = {}
     exec(compile(example, "statistics.md", "exec"), names)

@@ -51,7 +51,7 @@ def write(tmp_path, search=None, **options):
     return path.read_text(encoding="utf-8")
 
 
-def test_names_and_failures_are_shown_not_run(tmp_path):
+def test_names_and_failures_are_escaped(tmp_path):
     search = made_up.study(12, name=EVIL, failure=EVIL)
     text = write(
         tmp_path, search, title=EVIL, student=EVIL, compared={EVIL: {"accuracy": 0.5, EVIL: 1.0}},
@@ -104,13 +104,13 @@ def test_sections_say_what_is_missing(tmp_path):
     assert "carries no settings" in empty
 
 
-def test_nothing_feasible_is_said(tmp_path):
+def test_no_feasible_candidate_is_stated(tmp_path):
     fitness = rs.Fitness({"accuracy": 1.0}, constraints={"accuracy": (0.99, None)})
     text = write(tmp_path, made_up.study(12, fitness))
     assert "No candidate meets the constraints; this one breaks them least" in text
 
 
-def test_stopped_candidates_are_told_apart(tmp_path):
+def test_stopped_candidates_have_their_own_mark(tmp_path):
     search = made_up.study(12)
     chosen = {t.number for t in (search.best, *search.front)}
     k = next(t.number for t in search.trials if t.score and t.number not in chosen)
@@ -135,17 +135,17 @@ def test_statistics_and_sentences(tmp_path):
     assert f"(95 %: {100 * low:.1f} to {100 * high:.1f})" in text
 
 
-def test_what_statistics_assume_is_an_option_and_told(tmp_path):
+def test_assumptions_of_statistics_are_arguments_and_shown(tmp_path):
     search = made_up.study(30)
     text = write(tmp_path, search, majority=0.6, accuracy_examples=1000)
     assert "a share of 0.6" in text
-    assert "over 1000 examples" in text
+    assert "on 1000 examples" in text
     assert "no better than the majority class" not in text
     assert "There are no statistics:" in write(tmp_path, search, majority=0.9)
-    assert "near chance count too" in write(tmp_path, search, majority=None)
+    assert "near chance are included" in write(tmp_path, search, majority=None)
 
 
-def test_marks_stand_out_that_the_findings_tell_of():
+def test_findings_are_highlighted():
     told = made_up.statistics()
     doubtful = replace(
         told,
@@ -164,7 +164,7 @@ def test_marks_stand_out_that_the_findings_tell_of():
     assert strong(doubtful) == [False] * 4
 
 
-def test_reports_take_the_place_of_the_searchs_figures(tmp_path):
+def test_robustness_reports_replace_metrics_of_the_search(tmp_path):
     search = made_up.study(12)
     text = write(
         tmp_path, search, reports={"best": made_up.report(), "elsewhere": made_up.report()},
@@ -173,7 +173,7 @@ def test_reports_take_the_place_of_the_searchs_figures(tmp_path):
     table = text[text.index("Figures of the best student") :]
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", table)[:3]
     assert rows[0].startswith(f"Best found (candidate {search.best.number})")
-    assert "afresh, n = 15" in rows[0]
+    assert "separately, n = 15" in rows[0]
     assert "46.7 (24.8 to 69.9)" in rows[0]
     assert "in the search, n = 100" in rows[1]
     assert rows[2].startswith("elsewhere")
@@ -232,13 +232,13 @@ def test_errors_count_as_broken_beside_candidates():
     assert under.low < 0.8 < under.high < 1
     assert row.figures["attack_success_rate"].value == 2 / 10
     assert row.figures["worst_class_under_attack"].value == 4 / 6
-    assert row.source == "afresh, n = 10, 2 errors counted as broken"
+    assert row.source == "separately, n = 10, 2 errors counted as broken"
 
 
-def test_what_is_no_search_or_report_is_refused(tmp_path):
-    with pytest.raises(DataError, match="Expected a SearchResult"):
+def test_other_objects_are_refused(tmp_path):
+    with pytest.raises(DataError, match="search must be a SearchResult"):
         rs.write_report([], tmp_path / "r.html")
-    with pytest.raises(DataError, match="Expected a RobustnessReport for 'best'"):
+    with pytest.raises(DataError, match="reports\\['best'\\] must be a RobustnessReport"):
         write(tmp_path, reports={"best": {"accuracy": 1.0}})
     with pytest.raises(OSError, match="nowhere"):
         rs.write_report(made_up.study(12), tmp_path / "nowhere" / "r.html")
