@@ -1,4 +1,4 @@
-"""Labelled texts, the one form of data that distillation and attack read."""
+"""Labelled texts, the input of distillation and attack."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from rosearch.errors import DataError
 from rosearch.seeding import Seed, generator
 
 Text: TypeAlias = "str | tuple[str, str]"
-"""One input: a text, or a pair of texts such as premise and hypothesis."""
+"""One example: a text, or a pair of texts such as premise and hypothesis."""
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
 class TextDataset:
-    """Texts with class labels, checked once and immutable afterwards.
+    """Texts with class labels, validated and immutable.
 
     Args:
         texts: One ``str`` an example, or one ``(str, str)`` pair; not mixed.
-        labels: Class indices, whole numbers from 0; ``None`` for texts without labels, which serve
-            to distil soft labels and nothing else.
-        classes: Names of the classes in label order. Default: ``"0"``, ``"1"``, ... up to the
-            largest label. Texts without labels need them: the classes that a teacher tells apart.
+        labels: Class indices from 0; ``None`` for unlabelled texts, on which only losses without
+            labels can be trained, such as ``soft_labels``.
+        classes: Names of the classes in the order of the labels. Default: ``"0"``, ``"1"``, ... up
+            to the largest label. Required for unlabelled texts: the classes of the teacher.
 
     Raises:
-        DataError: The lengths differ, singles and pairs are mixed, a
-            label is not a whole number in ``range(len(classes))``, there are neither labels nor
-            classes, or class names are no distinct ``str``. The message names the first offending
-            example.
+        DataError: The lengths differ, texts and pairs are mixed, a label is not a whole number in
+            ``range(len(classes))``, there are neither labels nor classes, or class names are not
+            distinct strings. The message names the first offending example.
     """
 
     texts: tuple[Text, ...]
@@ -47,7 +46,7 @@ class TextDataset:
         classes: Sequence[str] | None = None,
     ) -> None:
         if isinstance(texts, str):
-            raise DataError("Expected a sequence of texts, got one str. Put it in a list.")
+            raise DataError("texts must be a sequence of texts, got one str. Put it in a list.")
         checked = tuple(_check_text(text, index) for index, text in enumerate(texts))
         if len(checked) == 0:
             raise DataError("Expected at least one text, got none.")
@@ -63,8 +62,8 @@ class TextDataset:
         if classes is None:
             if values is None:
                 raise DataError(
-                    "Texts without labels need classes=, the names of the classes that the "
-                    "teacher tells apart, as in classes=dev.classes."
+                    "Unlabelled texts need classes=, the names of the teacher's classes, as in "
+                    "classes=dev.classes."
                 )
             classes = tuple(str(k) for k in range(max(int(values.max()) + 1, 2)))
         object.__setattr__(self, "texts", checked)
@@ -73,12 +72,7 @@ class TextDataset:
 
     @classmethod
     def unlabelled(cls, texts: Iterable[Text], *, classes: Sequence[str]) -> TextDataset:
-        """Texts without labels, to distil soft labels from.
-
-        Args:
-            texts: As for the constructor.
-            classes: Names of the classes that the teacher tells apart.
-        """
+        """Texts without labels; ``classes`` are the names of the teacher's classes."""
         return cls(texts, None, classes=classes)
 
     @classmethod
@@ -90,7 +84,7 @@ class TextDataset:
         label: str | None = "label",
         classes: Sequence[str] | None = None,
     ) -> TextDataset:
-        """From a split of a Hugging Face ``datasets.Dataset``.
+        """Read a split of a Hugging Face ``datasets.Dataset``.
 
         Args:
             dataset: One split.
@@ -99,28 +93,27 @@ class TextDataset:
             classes: Names of the classes. Default: those of a ``ClassLabel`` column.
 
         Raises:
-            DataError: It is no single split, a column is missing, or its values do not fit the
-                constructor.
+            DataError: ``dataset`` is not a single split, a column is missing, or its values are
+                invalid.
         """
         columns = (text,) if isinstance(text, str) else tuple(text)
         present = getattr(dataset, "column_names", None)
         if isinstance(present, dict):
             raise DataError(
-                f"Expected one split, got a data set of the splits {', '.join(present)}. Pass one "
-                f"of them, as in TextDataset.from_hf(dataset['{next(iter(present), 'train')}'])."
+                f"dataset must be one split, got the splits {', '.join(present)}. Pass one, "
+                f"as in TextDataset.from_hf(dataset['{next(iter(present), 'train')}'])."
             )
         if present is None:
             raise DataError(
-                f"Expected a datasets.Dataset, got {type(dataset).__name__}. Load it without "
-                f"streaming, or make a TextDataset of lists of texts and labels."
+                f"dataset must be a datasets.Dataset, got {type(dataset).__name__}. Load it "
+                f"without streaming, or make a TextDataset from lists of texts and labels."
             )
         needed = columns if label is None else (*columns, label)
         missing = [c for c in needed if c not in present]
         if missing:
             raise DataError(
-                f"The data set has no column {missing[0]!r}; it has "
-                f"{', '.join(present)}. Name the columns with text= and label= (label=None for no "
-                f"labels)."
+                f"The data set has no column {missing[0]!r}, only {', '.join(present)}. Name the "
+                f"columns with text= and label= (label=None for no labels)."
             )
         values = [list(dataset[column]) for column in columns]
         texts = values[0] if len(columns) == 1 else list(zip(*values, strict=True))
@@ -132,16 +125,15 @@ class TextDataset:
 
     @property
     def labels(self) -> np.ndarray:
-        """int64 ``(examples,)``, read-only.
+        """Class indices, int64 ``(examples,)``, read-only.
 
         Raises:
-            DataError: There are none.
+            DataError: The texts are unlabelled.
         """
         if self._labels is None:
             raise DataError(
-                f"These {len(self)} texts have no labels, and labels are needed here. Texts "
-                f"without labels serve as training texts of losses that read none, such as "
-                f"'soft_labels'."
+                f"Labels are needed here, and these {len(self)} texts are unlabelled. Unlabelled "
+                f"texts can only be trained on with losses such as 'soft_labels'."
             )
         return self._labels
 
@@ -158,7 +150,7 @@ class TextDataset:
     @property
     def fingerprint(self) -> str:
         """Hash of texts, labels and class names; equal content has equal fingerprints."""
-        # How many pieces of which kind follow, so that equal pieces of two kinds are told apart.
+        # The counts separate equal strings of different kinds.
         layout = f"{len(self.classes)} classes, {len(self)} {'pairs' if self.is_pairs else 'texts'}"
         digest = hashlib.blake2b(layout.encode(), digest_size=16)
         for part in (*self.classes, *self.texts):
@@ -170,35 +162,36 @@ class TextDataset:
 
     @property
     def majority_share(self) -> float:
-        """Share of the most frequent class: what a constant answer would score."""
+        """Share of the most frequent class: the accuracy of a constant classifier."""
         return float(np.bincount(self.labels).max() / len(self))
 
     def select(self, indices: Iterable[int]) -> TextDataset:
         """The examples at ``indices``, in that order, with the same classes.
 
         Raises:
-            DataError: The indices are truth values, which would stand for examples 0 and 1; or
-                there are none.
+            DataError: The indices are booleans, or there are none.
             IndexError: There is no such example.
         """
         chosen = list(indices)
         if any(isinstance(i, (bool, np.bool_)) for i in chosen):
-            raise DataError("Expected indices, got truth values; pass numpy.flatnonzero(mask).")
+            raise DataError(
+                "indices must be whole numbers, got booleans; pass numpy.flatnonzero(mask)."
+            )
         chosen = [operator.index(i) for i in chosen]
         labels = None if self._labels is None else self._labels[chosen]
         return TextDataset([self.texts[i] for i in chosen], labels, classes=self.classes)
 
     def split(self, *sizes: int | float, seed: Seed = 0) -> tuple[TextDataset, ...]:
-        """Disjoint random parts in which each class keeps its share, to within two examples.
+        """Split into disjoint random parts, stratified by class to within two examples.
 
-        Texts without labels are split at random.
+        Unlabelled texts are split at random.
 
         Args:
-            sizes: One a part: examples (``int``) or a share of all (``float`` below 1).
-            seed: Same seed, same split.
+            sizes: Size of each part: a number of examples (``int``) or a share (``float``).
+            seed: Equal seeds give equal splits.
 
         Raises:
-            DataError: The parts together are larger than the data set, or one is empty.
+            DataError: The parts together exceed the data set, or one is empty.
         """
         # Shares are rounded at the borders between parts, so 0.5 and 0.5 of 11 give 6 and 5.
         shares = [isinstance(s, (float, np.floating)) for s in sizes]
@@ -215,8 +208,8 @@ class TextDataset:
                 f"each part needs at least one, together at most {len(self)}."
             )
         rng = generator(seed, "split")
-        # Each example gets its quantile within its class. Taking examples in that order keeps the
-        # shares of the classes in every stretch, whatever the sizes of the parts.
+        # Each example gets its quantile within its class. In the order of quantiles every stretch
+        # has the class shares of the whole, whatever the sizes of the parts.
         order = rng.permutation(len(self))
         position = np.empty(len(self))
         labels = np.zeros(len(self), dtype=np.int64) if self._labels is None else self._labels
@@ -260,25 +253,24 @@ class TextDataset:
 def _check_classes(classes: Sequence[Any]) -> None:
     named = list(classes)
     if not named or len(set(named)) < len(named) or not all(isinstance(c, str) for c in named):
-        raise DataError(f"Expected the names of the classes as distinct str, got {classes!r:.200}.")
+        raise DataError(f"classes must be distinct strings, got {classes!r:.200}.")
 
 
 def _check_labels(labels: Iterable[int], count: int, classes: Sequence[str] | None) -> np.ndarray:
     values = np.asarray(list(labels))
     if values.shape != (count,):
         raise DataError(
-            f"Expected one label a text, got {count} texts and labels of shape {values.shape}."
+            f"There must be one label a text, got {count} texts and labels of shape {values.shape}."
         )
     if not np.issubdtype(values.dtype, np.integer):
         raise DataError(
-            f"Labels are whole numbers (class indices), got {values.dtype}. "
-            f"Map class names to indices first."
+            f"labels must be class indices, got {values.dtype}. Map class names to indices first."
         )
     end = len(classes) if classes is not None else max(int(values.max()) + 1, 2)
     bad = np.flatnonzero((values < 0) | (values >= end))
     if bad.size:
         named = f" ({len(classes)} classes: {', '.join(classes)})" if classes is not None else ""
-        hidden = " Where -1 stands for no label, pass labels=None." if values[bad[0]] == -1 else ""
+        hidden = " If -1 means no label, pass labels=None." if values[bad[0]] == -1 else ""
         raise DataError(
             f"Label {values[bad[0]]} of example {bad[0]} is outside 0 to {end - 1}{named}.{hidden}"
         )
@@ -294,12 +286,13 @@ def _check_text(text: Any, index: int) -> Text:
         parts = tuple(text)
     else:
         raise DataError(
-            f"Text {index} is {type(text).__name__} ({text!r:.80}); expected a str or a pair "
-            f"of str."
+            f"Text {index} must be a str or a pair of str, got {type(text).__name__} "
+            f"({text!r:.80})."
         )
     for part in parts:
         if not isinstance(part, str):
             raise DataError(
-                f"Text {index} holds {type(part).__name__} ({part!r:.80}); expected str."
+                f"Text {index} must be a str or a pair of str, got a pair with "
+                f"{type(part).__name__} ({part!r:.80})."
             )
     return parts[0] if len(parts) == 1 else (parts[0], parts[1])

@@ -1,4 +1,4 @@
-"""Keeping another library's bars and warnings off the screen while we work, and no longer."""
+"""Temporarily silence progress bars and warnings of transformers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from transformers.utils import logging
 
 @contextlib.contextmanager
 def quiet_transformers(*, warnings: bool = True) -> Iterator[None]:
-    """No progress bars from transformers inside; afterwards all is as the user had it.
+    """Context without progress bars of transformers; the user's settings are restored after it.
 
-    Saving and loading a student takes milliseconds, and a search does it for every candidate.
+    A search saves and loads a student for every candidate, which takes milliseconds.
 
     Args:
-        warnings: Whether its warnings still show.
+        warnings: Whether to show warnings of transformers.
     """
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()

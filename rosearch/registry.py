@@ -1,8 +1,8 @@
-"""Named plug-ins: a decorator to add one, an error that lists what is there.
+"""Registries of plug-ins by name.
 
-After ``catalogue`` (Explosion AI), with two differences: a name is never overwritten in
-silence, and third-party packages are loaded through entry points only when a name is asked
-for that nobody has registered yet.
+Modelled on ``catalogue`` (Explosion AI), with two differences: a name is never silently
+overwritten, and entry points of other packages are loaded only when a name is requested that is not
+registered yet.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ class Registry(Generic[T]):
     """Objects of one kind, by name.
 
     Args:
-        kind: What one entry is called in messages, for example ``"operator"``.
-        group: Entry-point group that third-party packages use, for example
-            ``"rosearch.operators"``.
-        check: Called with an object before it is registered; returns a complaint, or
-            ``None`` when the object may enter.
+        kind: Name of an entry in messages, for example ``"operator"``.
+        group: Entry-point group of other packages, for example ``"rosearch.operators"``.
+        check: Called with an object before it is registered; returns the reason to refuse it, or
+            ``None``.
     """
 
     def __init__(
@@ -41,9 +40,9 @@ class Registry(Generic[T]):
         self._broken: dict[str, str] = {}
 
     def register(self, name: str) -> Callable[[_Registered], _Registered]:
-        """Decorator that registers what it decorates under ``name``.
+        """Return a decorator that registers an object under ``name``.
 
-        Registering the same object twice does nothing.
+        Registering the same object again has no effect.
 
         Raises:
             RegistryError: ``name`` is empty or taken by another object, or the object is
@@ -51,19 +50,19 @@ class Registry(Generic[T]):
         """
         if not name or not isinstance(name, str):
             raise RegistryError(
-                f"A {self.kind} needs a non-empty string as its name, got {name!r}."
+                f"The name of a {self.kind} must be a non-empty string, got {name!r}."
             )
 
         def decorate(item: _Registered) -> _Registered:
-            complaint = self._check(item) if self._check else None
-            if complaint:
-                raise RegistryError(f"{item!r} cannot be the {self.kind} {name!r}: {complaint}")
+            reason = self._check(item) if self._check else None
+            if reason:
+                raise RegistryError(f"{item!r} cannot be the {self.kind} {name!r}: {reason}")
             known = self._entries.get(name)
-            # A module reloaded in a notebook defines the same class anew: let it replace itself.
+            # A module that is reloaded in a notebook redefines its class, which may replace itself.
             if known is not None and not _same_definition(known, item):
                 raise RegistryError(
-                    f"The {self.kind} name {name!r} is taken by {known!r}. "
-                    f"Choose another name; names are never overwritten."
+                    f"The {self.kind} name {name!r} is already taken by {known!r}. "
+                    f"Choose another name."
                 )
             self._entries[name] = item  # type: ignore[assignment]
             return item
@@ -74,12 +73,11 @@ class Registry(Generic[T]):
         """The object registered under ``name``.
 
         Args:
-            name: What it was registered as.
-            among: Names that fit where ``name`` stands, for the message; all by default.
+            name: Its name.
+            among: Returns the names to list in the message. Default: all.
 
         Raises:
-            RegistryError: Nothing has that name, and the message lists the names there are; or it
-                is a plug-in that cannot be loaded.
+            RegistryError: The name is unknown, or belongs to a plug-in that cannot be loaded.
         """
         if name not in self._entries:
             self._load_entry_points()
@@ -98,15 +96,15 @@ class Registry(Generic[T]):
             ) from None
 
     def names(self) -> tuple[str, ...]:
-        """All names, sorted, those of installed plug-in packages included."""
+        """All names, sorted, including those of installed plug-in packages."""
         self._load_entry_points()
         return tuple(sorted(self._entries))
 
     def unregister(self, name: str) -> None:
-        """Remove ``name`` again, as tests of plug-ins do.
+        """Remove a name, for tests of plug-ins.
 
         Raises:
-            RegistryError: Nothing has that name.
+            RegistryError: The name is unknown.
         """
         self.get(name)
         del self._entries[name]
@@ -127,10 +125,10 @@ class Registry(Generic[T]):
             return
         self._entry_points_loaded = True  # first, so that a plug-in may use the registry itself
         for point in entry_points(group=self.group):
-            complaint = self._load(point)
-            if complaint:  # one broken package must not hide the others
-                self._broken[point.name] = complaint
-                warnings.warn(complaint, RuntimeWarning, stacklevel=3)
+            reason = self._load(point)
+            if reason:  # one broken package must not hide the others
+                self._broken[point.name] = reason
+                warnings.warn(reason, RuntimeWarning, stacklevel=3)
 
     def _load(self, point: EntryPoint) -> str | None:
         try:

@@ -69,13 +69,13 @@ def test_pairs():
         ("abc", [0, 0, 0], "got one str"),
         ([], [], "at least one text"),
         (["a"], [0, 1], "1 texts and labels of shape"),
-        (["a", "b"], [0.0, 1.0], "whole numbers"),
+        (["a", "b"], [0.0, 1.0], "must be class indices"),
         (["a", "b"], ["x", "y"], "Map class names"),
         (["a", "b"], [0, -1], "Label -1 of example 1 is outside 0 to 0"),
         (["a", ("b", "c")], [0, 0], "1 texts and 1 pairs"),
-        (["a", None], [0, 0], "Text 1 is NoneType"),
-        (["a", ("b", 3)], [0, 0], "Text 1 holds int"),
-        (["a", ("b", "c", "d")], [0, 0], "Text 1 is tuple"),
+        (["a", None], [0, 0], "Text 1 must be a str or a pair of str, got NoneType"),
+        (["a", ("b", 3)], [0, 0], "got a pair with int"),
+        (["a", ("b", "c", "d")], [0, 0], "pair of str, got tuple"),
     ],
 )
 def test_bad_input_is_refused_with_the_example_named(texts, labels, message):
@@ -163,7 +163,7 @@ def test_from_hf_reads_columns_and_class_names():
 
 def test_from_hf_names_a_missing_column_and_refuses_hidden_labels():
     split = Split(sentence=["a"], label=[-1])
-    with pytest.raises(DataError, match="no column 'text'; it has sentence, label"):
+    with pytest.raises(DataError, match="no column 'text', only sentence, label"):
         TextDataset.from_hf(split)
     with pytest.raises(DataError, match="Label -1"):
         TextDataset.from_hf(split, text="sentence")
@@ -186,7 +186,9 @@ class TestWithoutLabels:
         ids=["labels", "item", "iteration", "majority"],
     )
     def test_labels_are_refused(self, use):
-        with pytest.raises(DataError, match="These 2 texts have no labels, and labels are needed"):
+        with pytest.raises(
+            DataError, match="Labels are needed here, and these 2 texts are unlabelled"
+        ):
             use(TextDataset.unlabelled(["a", "b"], classes="xy"))
 
     def test_they_are_other_data_than_labelled_ones(self):
@@ -200,7 +202,7 @@ class TestWithoutLabels:
         assert len(prints) == 4
 
     def test_classes_must_be_named(self):
-        with pytest.raises(DataError, match="Texts without labels need classes="):
+        with pytest.raises(DataError, match="Unlabelled texts need classes="):
             TextDataset(["a"], None)
 
     def test_splits_are_random(self):
@@ -267,17 +269,17 @@ class TestHuggingFace:
     def test_what_is_no_split_or_holds_no_texts(self):
         split = self.split(text=["a", "b"], label=[0, 1])
         whole = self.package.DatasetDict({"train": split, "test": split})
-        with pytest.raises(DataError, match=r"of the splits train, test.*dataset\['train'\]"):
+        with pytest.raises(DataError, match=r"got the splits train, test.*dataset\['train'\]"):
             TextDataset.from_hf(whole)
-        with pytest.raises(DataError, match="no column 'sentence'; it has text, label"):
+        with pytest.raises(DataError, match="no column 'sentence'; only text, label"):
             TextDataset.from_hf(split, text="sentence")
         with pytest.raises(DataError, match=r"Expected a datasets.Dataset, got list"):
             TextDataset.from_hf([{"text": "a", "label": 0}])
         names = self.package.Dataset.from_dict({"text": ["a"], "label": ["good"]})
-        with pytest.raises(DataError, match="Labels are whole numbers"):
+        with pytest.raises(DataError, match="Labels are must be class indices"):
             TextDataset.from_hf(names)
         missing = self.package.Dataset.from_dict({"text": ["a", None], "label": [0, 1]})
-        with pytest.raises(DataError, match="Text 1 is NoneType"):
+        with pytest.raises(DataError, match="Text 1 must be a str or a pair of str, got NoneType"):
             TextDataset.from_hf(missing)
 
 

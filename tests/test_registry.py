@@ -66,7 +66,7 @@ def test_a_name_is_never_overwritten_in_silence():
     thing = object()
     registry.register("a")(thing)
     registry.register("a")(thing)  # the same again is no conflict
-    with pytest.raises(RegistryError, match="is taken by"):
+    with pytest.raises(RegistryError, match="is already taken by"):
         registry.register("a")(object())
     assert registry.get("a") is thing
 
@@ -85,7 +85,7 @@ def test_a_reloaded_module_replaces_its_own_definition():
         return Thing
 
     registry.register("b")(local())
-    with pytest.raises(RegistryError, match="is taken"):  # two classes that only look alike
+    with pytest.raises(RegistryError, match="is already taken"):  # two classes that only look alike
         registry.register("b")(local())
 
 
@@ -137,6 +137,6 @@ def test_an_entry_point_faces_the_check_and_the_taken_names(installed):
     registry = make()
     ours = object()
     registry.register("near")(ours)
-    with pytest.warns(RuntimeWarning, match="is taken"):
+    with pytest.warns(RuntimeWarning, match="is already taken"):
         registry.names()
     assert registry.get("near") is ours
