@@ -19,7 +19,7 @@ from rosearch.attack.resources import status
 from rosearch.attack.resources.masked_lm import find_masked_lm
 from rosearch.attack.word_swaps.substitutions import masked as masked_module
 from rosearch.errors import DataError, MissingResourceError
-from tests.attack import masked_models
+from tests.attack.resources import masked_models
 
 MASKED = "the film was [MASK] good ."
 
