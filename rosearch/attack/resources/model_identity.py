@@ -101,14 +101,10 @@ def _tokenizer_settings(tokenizer: Any) -> list[Any]:
         steps = json.loads(backend.to_str())
     except Exception:  # noqa: BLE001 - there is no backend, or it has parts written in Python
         given = getattr(tokenizer, "init_kwargs", None) or public_settings(tokenizer)
-        return [name_of(tokenizer), *settings, _vocabulary(tokenizer), _plain(given)]
+        vocabulary = sorted(getattr(tokenizer, "get_vocab", dict)().items())
+        return [name_of(tokenizer), *settings, vocabulary, _plain(given)]
     # Each call of the tokenizer sets these two anew.
     return [*settings, {k: v for k, v in steps.items() if k not in ("truncation", "padding")}]
-
-
-def _vocabulary(tokenizer: Any) -> Any:
-    found = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else []
-    return sorted(found.items()) if isinstance(found, Mapping) else list(found)
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from rosearch.attack.resources.stop_words import STOP_WORDS
@@ -17,17 +16,14 @@ _REQUIRED = (*FILES, *EXCEPTIONS, "lexnames")
 _OPTIONAL = ("index.sense", "cntlist.rev", "README", "LICENSE", "citation.bib")
 
 
-def prepare_nltk(folder: str | os.PathLike[str] | None = None) -> Path:
-    """Make the NLTK data that TextAttack reads, unless it exists.
+def prepare_nltk() -> Path:
+    """Make the NLTK data that TextAttack reads in the cache folder, unless it exists.
 
     It holds the corpora ``stopwords`` (English), ``wordnet`` (a copy of the database that
     :func:`~rosearch.wordnet.find_wordnet` finds) and ``omw-1.4`` (empty: English only). The folder
     is named by its content and appears in one step, so any number of processes may call this.
     NLTK reads the folder once it is in ``nltk.data.path`` or ``$NLTK_DATA``; this function does not
     configure that.
-
-    Args:
-        folder: Cache folder. Default: ``$ROSEARCH_CACHE``, otherwise ``~/.cache/rosearch``.
 
     Returns:
         The folder, about 30 MB.
@@ -36,19 +32,19 @@ def prepare_nltk(folder: str | os.PathLike[str] | None = None) -> Path:
         MissingResourceError: WordNet is not installed, or lacks the file ``lexnames``, which NLTK
             reads.
     """
-    return _prepare(folder, find_wordnet())
+    return _prepare(find_wordnet())
 
 
-def prepare_stop_words(folder: str | os.PathLike[str] | None = None) -> Path:
+def prepare_stop_words() -> Path:
     """Make the same data as :func:`prepare_nltk` without WordNet."""
-    return _prepare(folder, None)
+    return _prepare(None)
 
 
-def _prepare(folder: str | os.PathLike[str] | None, wordnet: Path | None) -> Path:
+def _prepare(wordnet: Path | None) -> Path:
     words = "".join(f"{word}\n" for word in sorted(STOP_WORDS))
     content = f"{_LAYOUT}\n{WordNet(wordnet).digest if wordnet else ''}\n{words}"
     digest = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
-    target = cache_folder("attack", folder=folder) / f"nltk-{digest}"
+    target = cache_folder("attack") / f"nltk-{digest}"
     if not target.is_dir():
         with new_folder(target) as draft:
             (draft / "corpora" / "stopwords").mkdir(parents=True)

@@ -16,7 +16,7 @@ import sys
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -27,7 +27,6 @@ from rosearch.errors import EvaluationError
 
 _T = TypeVar("_T")
 _MAX_MEMORY = 256 << 20  # bytes
-_MAX_PARAMETERS = 500  # older builds of SQLite allow 999 in a statement
 
 
 class Oracle(Part, ABC):
@@ -83,18 +82,15 @@ class Oracle(Part, ABC):
             EvaluationError: :meth:`compute` did not return one answer for each question.
         """
         with self._lock:
-            found = self.recall(questions)
-            if found is not None:
-                return found
-            if self._known_bytes > _MAX_MEMORY:
+            if self._known_bytes > _MAX_MEMORY and self.recall(questions) is None:
                 self._known.clear()
                 self._known_bytes = 0
             known = self._known
-            new = list(dict.fromkeys(q for q in questions if q not in known))
+            new = [question for question in dict.fromkeys(questions) if question not in known]
             store = self._open()
-            if store is not None:
+            if new and store is not None:
                 self._remember(store.get(new))
-                new = [q for q in new if q not in known]
+                new = [question for question in new if question not in known]
             if new:
                 answers = self.compute(new)
                 if len(answers) != len(new):
@@ -148,8 +144,7 @@ Asking: TypeAlias = Generator[Ask, Any, _T]
 class AnswerStore:
     """Answers in an SQLite file, which any number of processes may share.
 
-    A corrupt file is renamed and started again. If the folder cannot be written to, a warning is
-    shown once and nothing is stored.
+    If the file cannot be read or written, a warning is shown once and nothing is stored.
     """
 
     def __init__(self, path: Path) -> None:
@@ -160,48 +155,39 @@ class AnswerStore:
 
     def get(self, questions: Sequence[Hashable]) -> dict[Hashable, Any]:
         """Return the stored answers to some of ``questions``."""
-        by_key = {_key(question): question for question in questions}
-        keys = list(by_key)
         found: dict[Hashable, Any] = {}
-        for start in range(0, len(keys), _MAX_PARAMETERS):
-            part = keys[start : start + _MAX_PARAMETERS]
-            marks = ",".join("?" * len(part))
-            rows = self._run(f"SELECT key, value FROM answers WHERE key IN ({marks})", part)  # noqa: S608 - question marks only
-            for key, value in rows:
-                with contextlib.suppress(ValueError):  # a damaged answer is computed again
-                    found[by_key[key]] = json.loads(value)
+
+        def read(connection: sqlite3.Connection) -> None:
+            for question in questions:
+                select = "SELECT value FROM answers WHERE key = ?"
+                for (value,) in connection.execute(select, [_key(question)]):
+                    with contextlib.suppress(ValueError):  # a damaged answer is computed again
+                        found[question] = json.loads(value)
+
+        self._run(read)
         return found
 
     def put(self, answers: dict[Hashable, Any]) -> None:
         """Store answers."""
         rows = [(_key(q), json.dumps(a, separators=(",", ":"))) for q, a in answers.items()]
-        self._run("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows, many=True)
+        insert = "INSERT OR REPLACE INTO answers VALUES (?, ?)"
+        self._run(lambda connection: connection.executemany(insert, rows))
 
-    def _run(self, statement: str, values: Sequence[Any], *, many: bool = False) -> list[Any]:
+    def _run(self, action: Callable[[sqlite3.Connection], object]) -> None:
         if self._broken:
-            return []
+            return
         try:
-            try:
-                return self._execute(statement, values, many)
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                self._set_aside()
-                return self._execute(statement, values, many)
+            connection = self._connect()
+            with connection:
+                action(connection)
         except (sqlite3.Error, OSError) as error:
             self._broken = True
             warnings.warn(
                 f"The cache {self.path} cannot be used ({error}); answers are kept in memory only. "
-                f"Name a writable folder with the environment variable {CACHE_VARIABLE}.",
+                f"Delete the file if it is damaged, or name a writable folder with the environment "
+                f"variable {CACHE_VARIABLE}.",
                 stacklevel=2,
             )
-            return []
-
-    def _execute(self, statement: str, values: Sequence[Any], many: bool) -> list[Any]:
-        connection = self._connect()
-        with connection:
-            run = connection.executemany if many else connection.execute
-            return run(statement, values).fetchall()
 
     def _connect(self) -> sqlite3.Connection:
         # A connection must not be used in a forked process.
@@ -217,18 +203,6 @@ class AnswerStore:
             )
             self._connection, self._process = connection, os.getpid()
         return self._connection
-
-    def _set_aside(self) -> None:
-        warnings.warn(
-            f"The cache {self.path} cannot be read; it is renamed and started again.", stacklevel=2
-        )
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        for suffix in ("-wal", "-shm"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # renamed by another process
-            self.path.replace(self.path.with_suffix(".unreadable"))
 
 
 def _size(value: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rosearch.attack.resources.oracles import Oracle
 from rosearch.attack.settings import name_of
 from rosearch.checks import refused
 from rosearch.errors import EvaluationError, MissingResourceError
+from rosearch.optional import package_folder
 from rosearch.quiet import quiet_transformers
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -143,14 +143,15 @@ def find_encoder(model: str | os.PathLike[str] | None = None, *, download: bool 
         MissingResourceError: sentence-transformers is not installed, or the model is not found and
             cannot be downloaded.
     """
-    if importlib.util.find_spec("sentence_transformers") is None:
+    if package_folder("sentence_transformers") is None:
         raise MissingResourceError(
             "Sentence similarity needs the package sentence-transformers. Get it with: pip install "
             '"rosearch[encoder]". encoder=False disables the constraint.'
         )
     named = model or os.environ.get(ENCODER_VARIABLE)
     if not named:
-        found = cached_model(DEFAULT_ENCODER) or _packaged_encoder()
+        package = package_folder(_PACKAGE)
+        found = cached_model(DEFAULT_ENCODER) or (package and package / "model")
         if found is not None:
             return found
     name = str(named or DEFAULT_ENCODER)
@@ -166,13 +167,6 @@ def find_encoder(model: str | os.PathLike[str] | None = None, *, download: bool 
             f"{folder} holds no sentence encoder. It must contain modules.json or config.json."
         )
     return folder
-
-
-def _packaged_encoder() -> Path | None:
-    spec = importlib.util.find_spec(_PACKAGE)
-    places = (spec.submodule_search_locations or ()) if spec is not None else ()
-    folders = [Path(place) / "model" for place in places]
-    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
 
 
 def _download(name: str) -> None:

@@ -116,7 +116,7 @@ def _read_binary(file: IO[bytes], path: Path) -> StoredVectors:
         raise DataError(
             f"{path} must begin with the number of words and the width: {error}."
         ) from error
-    words: dict[str, None] = {}
+    words: list[str] = []
     matrix = np.empty((count, width), dtype=np.float32)
     for _ in tqdm(range(count), desc=path.name, unit=" words", delay=2):
         letters = bytearray()
@@ -125,8 +125,6 @@ def _read_binary(file: IO[bytes], path: Path) -> StoredVectors:
         row = file.read(4 * width)
         if len(row) != 4 * width:
             raise DataError(f"{path} ends after {len(words)} of {count} words.")
-        word = letters.decode("utf-8", "replace").lstrip("\n")
-        if word not in words:
-            matrix[len(words)] = np.frombuffer(row, dtype="<f4")
-            words[word] = None
-    return StoredVectors(list(words), matrix[: len(words)])
+        matrix[len(words)] = np.frombuffer(row, dtype="<f4")
+        words.append(letters.decode("utf-8", "replace").lstrip("\n"))
+    return StoredVectors(words, matrix)

@@ -42,37 +42,27 @@ class WordVectors:
     Args:
         words: The words, without duplicates.
         matrix: Their vectors, floating point, shape ``(words, width)``.
-        neighbours: The row of each word and of its nearest words, nearest first, shape
-            ``(words, 1 + neighbours)``. Default: nearest words are computed when needed.
 
     Raises:
-        ArgumentError: An array has the wrong shape or type.
+        ArgumentError: ``matrix`` has the wrong shape or type.
         DataError: A word occurs twice.
     """
 
     name = "word-vectors"
 
-    def __init__(
-        self, words: Iterable[str], matrix: np.ndarray, *, neighbours: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, words: Iterable[str], matrix: np.ndarray) -> None:
         words = list(words)
-        expected = f"array of 2 dimensions with one row for each of {len(words)} words"
         if matrix.ndim != 2 or len(matrix) != len(words) or matrix.dtype.kind != "f" or not words:
-            raise refused("matrix", f"a floating-point {expected}", _described(matrix))
-        if neighbours is not None and (
-            neighbours.ndim != 2
-            or len(neighbours) != len(words)
-            or neighbours.dtype.kind not in "iu"
-        ):
-            raise refused("neighbours", f"an integer {expected}", _described(neighbours))
-        self._words = words
+            expected = f"a floating-point array of shape (words, width) for {len(words)} words"
+            raise refused("matrix", expected, f"{matrix.dtype} {matrix.shape}")
+        self.words = words
         self._index = {word: index for index, word in enumerate(words)}
         if len(self._index) < len(words):
             twice = next(word for index, word in enumerate(words) if self._index[word] != index)
             raise DataError(f"The word {twice!r} has two vectors. Each word must occur once.")
-        self._matrix = matrix
-        self._neighbours = neighbours
+        self.matrix = matrix
         self._folder: Path | None = None
+        self._neighbours: np.ndarray | None = None
         self._nearest: dict[str, dict[int, tuple[str, ...]]] = {}
 
     @classmethod
@@ -103,8 +93,8 @@ class WordVectors:
         if place.is_file():
             return cls._converted(place)
         words, matrix, neighbours = read_vectors(place)
-        loaded = cls(words, matrix, neighbours=neighbours)
-        loaded._folder = place
+        loaded = cls(words, matrix)
+        loaded._folder, loaded._neighbours = place, neighbours
         return loaded
 
     @classmethod
@@ -132,9 +122,9 @@ class WordVectors:
         """
         target = Path(folder)
         with new_folder(target) as draft:
-            np.save(draft / VECTORS, self._matrix)
+            np.save(draft / VECTORS, self.matrix)
             # JSON, because a word may contain any character, even a line break.
-            (draft / WORDS).write_text(json.dumps(self._words), encoding="utf-8")
+            (draft / WORDS).write_text(json.dumps(self.words), encoding="utf-8")
             if self._neighbours is not None:
                 np.save(draft / NEIGHBOURS, self._neighbours)
         return target
@@ -142,8 +132,8 @@ class WordVectors:
     @cached_property
     def digest(self) -> str:
         """Hash of words, vectors and stored neighbours, independent of their folder."""
-        digest = hashlib.blake2b("\n".join(self._words).encode(), digest_size=16)
-        for array in (self._matrix, self._neighbours):
+        digest = hashlib.blake2b("\n".join(self.words).encode(), digest_size=16)
+        for array in (self.matrix, self._neighbours):
             if array is not None:
                 digest.update(f"{array.dtype.str} {array.shape}".encode())
                 for start in range(0, len(array), 1 << 14):
@@ -156,25 +146,8 @@ class WordVectors:
         width = self.matrix.shape[1]
         return {"name": self.name, "words": len(self), "width": width, "digest": self.digest}
 
-    @property
-    def words(self) -> Sequence[str]:
-        """The words, in the order of :attr:`matrix`."""
-        return self._words
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """The vectors, shape ``(words, width)``; read-only."""
-        return self._matrix
-
     def __len__(self) -> int:
-        return len(self._words)
-
-    def __contains__(self, word: object) -> bool:
-        return word in self._index
-
-    def __getitem__(self, word: str) -> np.ndarray:
-        """The vector of ``word``, shape ``(width,)``."""
-        return np.asarray(self._matrix[self._index[word]])
+        return len(self.words)
 
     def rows(self, words: Iterable[str]) -> list[int]:
         """Return the row of each word in :attr:`matrix`, -1 for words without a vector."""
@@ -184,12 +157,12 @@ class WordVectors:
         """Return the cosine similarity of a row to ``others``, 0 for null vectors."""
         others = list(others)
         lengths = self._lengths[others] * self._lengths[row]
-        cosines: np.ndarray = (self._matrix[others] @ self._matrix[row]) / np.maximum(lengths, 1e-8)
+        cosines: np.ndarray = (self.matrix[others] @ self.matrix[row]) / np.maximum(lengths, 1e-8)
         return cosines
 
     def distances(self, row: int, others: Sequence[int]) -> np.ndarray:
         """Return the squared Euclidean distance of a row from ``others``, shape ``(others,)``."""
-        squared: np.ndarray = ((self._matrix[list(others)] - self._matrix[row]) ** 2).sum(axis=1)
+        squared: np.ndarray = ((self.matrix[list(others)] - self.matrix[row]) ** 2).sum(axis=1)
         return squared
 
     def nearest(
@@ -216,7 +189,7 @@ class WordVectors:
         for start in range(0, len(new), _BATCH):
             part = new[start : start + _BATCH]
             for row, found in zip(part, self._search(part, count, metric), strict=True):
-                known[row] = tuple(self._words[i] for i in found)
+                known[row] = tuple(self.words[i] for i in found)
         return [known[row] if row >= 0 else () for row in rows]
 
     def _search(self, rows: list[int], count: int, metric: Metric) -> list[list[int]]:
@@ -224,7 +197,7 @@ class WordVectors:
             stored = self._neighbours[rows, 1 : count + 1].tolist()
             return [[i for i in found if i != row] for row, found in zip(rows, stored, strict=True)]
         lengths = self._lengths
-        similarity = self._matrix[rows] @ self._matrix.T
+        similarity = self.matrix[rows] @ self.matrix.T
         if metric == "cosine":
             similarity /= np.maximum(lengths, 1e-8)
             tolerance = _TOLERANCE * lengths[rows]
@@ -233,30 +206,25 @@ class WordVectors:
             tolerance = np.full(len(rows), _TOLERANCE * max(1.0, float(lengths.max()) ** 2))
         similarity[np.arange(len(rows)), rows] = -np.inf
         count = min(count, len(self) - 1)
-        if not count:
-            return [[] for _ in rows]
         found = []
         for row, values, slack in zip(rows, similarity, tolerance, strict=True):
             last = np.partition(values, -count)[-count]
             candidates = np.flatnonzero(values >= last - slack)
             # Compared in float64, because rounding above depends on the shape of the product.
-            exact = self._exact_similarity(row, candidates, metric)
+            vector = self.matrix[row].astype(np.float64)
+            others = self.matrix[candidates].astype(np.float64)
+            if metric == "cosine":
+                exact = (others * vector).sum(axis=1)
+                exact /= np.maximum(np.sqrt((others**2).sum(axis=1)), 1e-12)
+            else:
+                exact = -((others - vector) ** 2).sum(axis=1)
             found.append(candidates[np.argsort(-exact, kind="stable")[:count]].tolist())
         return found
 
-    def _exact_similarity(self, row: int, others: np.ndarray, metric: Metric) -> np.ndarray:
-        vector = self._matrix[row].astype(np.float64)
-        table = self._matrix[others].astype(np.float64)
-        if metric == "euclidean":
-            negated: np.ndarray = -((table - vector) ** 2).sum(axis=1)
-            return negated
-        lengths = np.maximum(np.sqrt((table**2).sum(axis=1)), 1e-12)
-        cosines: np.ndarray = (table * vector).sum(axis=1) / lengths
-        return cosines
-
     @cached_property
     def _lengths(self) -> np.ndarray:
-        return np.linalg.norm(self._matrix, axis=1)
+        lengths: np.ndarray = np.linalg.norm(self.matrix, axis=1)
+        return lengths
 
     def __getstate__(self) -> dict[str, Any]:
         if self._folder is None:
@@ -264,9 +232,8 @@ class WordVectors:
         return {"_folder": self._folder, "digest": self.digest, "_nearest": self._nearest}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_words" not in state:
-            words, matrix, neighbours = read_vectors(state["_folder"])
-            WordVectors.__init__(self, words, matrix, neighbours=neighbours)
+        if "words" not in state:
+            vars(self).update(vars(WordVectors.load(state["_folder"])))
         vars(self).update(state)
 
 
@@ -318,7 +285,3 @@ def installed_vectors() -> Path | None:
 def default_vectors() -> Path:
     """Return the folder of the vectors made on this machine, which may not exist."""
     return cache_folder("vectors", "default", create=False)
-
-
-def _described(array: np.ndarray) -> str:
-    return f"{array.dtype} of shape {array.shape}"
