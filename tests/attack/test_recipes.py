@@ -149,7 +149,8 @@ def test_missing_wordnet_is_named_before_anything_runs(
 ) -> None:
     from rosearch import wordnet
 
-    monkeypatch.setattr(wordnet, "_usual_places", list)
+    monkeypatch.setattr(wordnet, "nltk_folders", list)
+    monkeypatch.setattr(wordnet, "package_folder", lambda name: None)
     monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
     with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[wordnet\]"'):
         PWWS()
