@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
 
     resources = commands.add_parser(
-        "resources", help="list what attacks need, what is here, and how to get the rest"
+        "resources", help="list the resources of attacks: installed, not found, how to get them"
     )
     resources.set_defaults(run=_resources)
     for command in (attack, report):

@@ -145,7 +145,7 @@ def find_encoder(model: str | os.PathLike[str] | None = None, *, download: bool 
     """
     if package_folder("sentence_transformers") is None:
         raise MissingResourceError(
-            "Sentence similarity needs the package sentence-transformers. Get it with: pip install "
+            "The package sentence-transformers is not installed. Get it with: pip install "
             '"rosearch[encoder]". encoder=False disables the constraint.'
         )
     named = model or os.environ.get(ENCODER_VARIABLE)
