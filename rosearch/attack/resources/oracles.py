@@ -27,6 +27,7 @@ from rosearch.errors import EvaluationError
 
 _T = TypeVar("_T")
 _MAX_MEMORY = 256 << 20  # bytes
+_MAX_PARAMETERS = 500  # older builds of SQLite allow 999 in a statement
 
 
 class Oracle(Part, ABC):
@@ -82,13 +83,16 @@ class Oracle(Part, ABC):
             EvaluationError: :meth:`compute` did not return one answer for each question.
         """
         with self._lock:
-            if self._known_bytes > _MAX_MEMORY and self.recall(questions) is None:
+            found = self.recall(questions)
+            if found is not None:
+                return found
+            if self._known_bytes > _MAX_MEMORY:
                 self._known.clear()
                 self._known_bytes = 0
             known = self._known
             new = [question for question in dict.fromkeys(questions) if question not in known]
             store = self._open()
-            if new and store is not None:
+            if store is not None:
                 self._remember(store.get(new))
                 new = [question for question in new if question not in known]
             if new:
@@ -155,14 +159,18 @@ class AnswerStore:
 
     def get(self, questions: Sequence[Hashable]) -> dict[Hashable, Any]:
         """Return the stored answers to some of ``questions``."""
+        by_key = {_key(question): question for question in questions}
+        keys = list(by_key)
         found: dict[Hashable, Any] = {}
 
         def read(connection: sqlite3.Connection) -> None:
-            for question in questions:
-                select = "SELECT value FROM answers WHERE key = ?"
-                for (value,) in connection.execute(select, [_key(question)]):
+            for start in range(0, len(keys), _MAX_PARAMETERS):
+                part = keys[start : start + _MAX_PARAMETERS]
+                marks = ",".join("?" * len(part))
+                select = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608
+                for key, value in connection.execute(select, part):
                     with contextlib.suppress(ValueError):  # a damaged answer is computed again
-                        found[question] = json.loads(value)
+                        found[by_key[key]] = json.loads(value)
 
         self._run(read)
         return found

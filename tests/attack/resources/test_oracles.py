@@ -134,6 +134,13 @@ class TestFile:
         Newer(cache=tmp_path).answer(["abc"])
         assert len(files(tmp_path)) == 3
 
+    def test_more_questions_than_parameters_of_a_statement(self, tmp_path: Path) -> None:
+        questions = [f"q{k}" for k in range(2500)]
+        Lengths(cache=tmp_path).answer(questions)
+        again = Lengths(cache=tmp_path)
+        assert again.answer(questions) == [len(q) for q in questions]
+        assert again.computed == 0
+
     @given(
         st.recursive(
             st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x, max_size=3)
