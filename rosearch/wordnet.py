@@ -57,7 +57,7 @@ def find_wordnet(folder: str | os.PathLike[str] | None = None) -> Path:
                     f"files such as index.noun and data.noun."
                 )
             return path
-    for path in _default_places():
+    for path in _usual_places():
         if _holds_wordnet(path):
             return path
     raise MissingResourceError(
@@ -239,7 +239,7 @@ def read_file(path: Path, name: str) -> bytes:
     return (_root(path) / name).read_bytes().replace(b"\r\n", b"\n")
 
 
-def _default_places() -> list[Path]:
+def _usual_places() -> list[Path]:
     names = ("wordnet", "wordnet.zip")
     places = [root / "corpora" / name for root in nltk_folders() for name in names]
     package = package_folder("wn")

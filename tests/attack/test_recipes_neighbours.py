@@ -260,7 +260,7 @@ def test_missing_vectors_are_named_before_anything_runs(
     monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path))
     monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("ROSEARCH_VECTORS", raising=False)
-    with pytest.raises(MissingResourceError, match=r"resources\.counterfitting MODEL"):
+    with pytest.raises(MissingResourceError, match=r"rosearch\.attack\.counterfitting MODEL"):
         recipe()
     with pytest.raises(MissingResourceError, match="no word vectors at"):
         recipe(vectors=tmp_path / "none")

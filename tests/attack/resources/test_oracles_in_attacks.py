@@ -117,7 +117,7 @@ def test_failed_question_is_the_error_of_its_example() -> None:
 @pytest.mark.parametrize(
     ("error", "raised", "message"),
     [
-        (OSError("down"), EvaluationError, r"on every one of 4.*OSError: down"),
+        (OSError("down"), EvaluationError, "OSError: down"),
         (MemoryError("all used"), MemoryError, "all used"),
     ],
 )
