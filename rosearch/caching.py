@@ -1,4 +1,4 @@
-"""Where rosearch keeps what is dear to compute and the same on every run."""
+"""The cache folder, for results that are expensive to compute and the same in every run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CACHE_VARIABLE = "ROSEARCH_CACHE"
 def cache_folder(
     *parts: str, folder: str | os.PathLike[str] | None = None, create: bool = True
 ) -> Path:
-    """The cache folder, or one inside it.
+    """Return the cache folder, or a folder inside it.
 
     Args:
         parts: Names of folders inside.
         folder: The cache folder itself. Default: ``$ROSEARCH_CACHE``, else ``~/.cache/rosearch``.
-        create: Make it if it is not there.
+        create: Whether to create the folder.
 
     Raises:
-        OSError: It is not there and cannot be made.
+        OSError: The folder cannot be created.
     """
     root = folder or os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "rosearch"
     path = Path(root).expanduser().joinpath(*parts)
@@ -35,7 +35,7 @@ def cache_folder(
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """An empty folder that is renamed to ``target`` when the block ends without an error.
+    """Yield an empty folder that is renamed to ``target`` when the block ends without an error.
 
     Other processes see the whole folder or none. If one of them was faster, its folder stays.
 
@@ -56,10 +56,10 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def share(path: Path) -> None:
-    """Give a file, or a folder and all in it, the rights that the umask leaves to new ones.
+    """Give a file, or a folder and its content, the permissions of newly created files.
 
-    ``tempfile`` and safetensors let in nobody but who runs them, and several users may share a
-    cache.
+    ``tempfile`` and safetensors create files that only their owner can read, and several users may
+    share a cache.
     """
     # It can only be read by setting it. A file made by another thread meanwhile is too private.
     mask = os.umask(0o077)
