@@ -9,6 +9,8 @@ import stat
 import tempfile
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,28 @@ def cache_folder(
     if create:
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that is renamed to ``target`` when the block ends without an error.
+
+    Other processes see the whole folder or none. If one of them was faster, its folder stays.
+
+    Raises:
+        OSError: ``target`` cannot be written, or exists with other files in it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as private:
+        # A folder inside, because the temporary one itself is not readable by other users.
+        draft = Path(private) / "draft"
+        draft.mkdir()
+        yield draft
+        try:
+            draft.rename(target)
+        except OSError:
+            if not all((target / made.name).exists() for made in draft.iterdir()):
+                raise
 
 
 def share(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from rosearch.errors import MissingResourceError
@@ -26,3 +28,10 @@ def try_import(module: str, needed_for: str, extra: str, otherwise: str = "") ->
         package = module.partition(".")[0]
         message = f"{needed_for} needs {package} ({error}): pip install 'rosearch[{extra}]'."
         raise MissingResourceError(f"{message} {otherwise}".strip()) from error
+
+
+def package_folder(name: str) -> Path | None:
+    """Return the folder of a package without importing it; ``None`` if it is not installed."""
+    spec = importlib.util.find_spec(name)
+    places = spec.submodule_search_locations if spec is not None else None
+    return Path(next(iter(places))) if places else None

@@ -37,6 +37,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def wordnet_folder() -> Path:
+    """WordNet's database, if it is installed."""
+    from rosearch.errors import MissingResourceError
+    from rosearch.wordnet import find_wordnet
+
+    try:
+        return find_wordnet()
+    except MissingResourceError as error:
+        pytest.skip(str(error))
+
+
 settings.register_profile("rosearch", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("rosearch")
 

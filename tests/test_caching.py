@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rosearch.caching import TemporaryFolder, cache_folder, replace_text, share
+from rosearch.caching import TemporaryFolder, cache_folder, new_folder, replace_text, share
 
 
 def test_cache_folder_follows_argument_then_environment(
@@ -42,6 +42,22 @@ def test_shared_files_have_the_rights_of_new_ones(tmp_path: Path, umask: int) ->
         assert folder.stat().st_mode & 0o7777 == new.stat().st_mode & 0o777 | 0o2000
     finally:
         os.umask(before)
+
+
+def test_new_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    with new_folder(target) as draft:
+        (draft / "file").write_text("first")
+        assert not target.exists()
+    assert (target / "file").read_text() == "first"
+    with new_folder(target) as draft:
+        (draft / "file").write_text("second")
+    assert (target / "file").read_text() == "first"
+    with pytest.raises(OSError, match="made"), new_folder(target) as draft:
+        (draft / "other").touch()
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "failed"):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_replace_text_leaves_no_other_file(tmp_path: Path) -> None:

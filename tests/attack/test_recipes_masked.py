@@ -28,7 +28,7 @@ from rosearch.attack.victim.gradients import FirstOrder
 from rosearch.data import Text, TextDataset
 from rosearch.errors import EvaluationError, RegistryError
 from rosearch.tokens import Encoding
-from tests.attack import masked_models
+from tests.attack.resources import masked_models
 
 
 def tags(sentences: list[list[str]]) -> list[list[str]]:

@@ -23,7 +23,7 @@ from rosearch.attack.base import SearchContext
 from rosearch.attack.resources.oracles import Ask
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.word_swaps.searches.rankings import rank_by_gradient
-from tests.attack import masked_models
+from tests.attack.resources import masked_models
 from tests.attack.textattack_helpers import (
     BagOfWords,
     check_agreement,

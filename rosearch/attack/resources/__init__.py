@@ -1,6 +1,6 @@
-"""What attacks need besides Python packages: what is here, and how to get what is not."""
+"""What attacks need besides Python packages: where it is, and how to get it."""
 
-from rosearch.attack.resources.inventory import Resource, ResourceTable, probes, status
+from rosearch.attack.resources.inventory import Resource, ResourceTable, status
 from rosearch.attack.resources.nltk_data import prepare_nltk
 from rosearch.wordnet import WORDNET_VARIABLE, WordNet, find_wordnet
 
@@ -11,6 +11,5 @@ __all__ = [
     "WordNet",
     "find_wordnet",
     "prepare_nltk",
-    "probes",
     "status",
 ]

@@ -1,116 +1,101 @@
-"""Masked language models: which words fit into a place of a text."""
+"""Masked language models: which words fit a position in a text."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 
-from rosearch.attack.resources.model_identity import (
-    cached_files,
-    digest_of_files,
-    digest_of_model,
-    model_files,
-    weight_files,
-)
+from rosearch.attack.resources.hub_models import model_folder, weight_files
+from rosearch.attack.resources.model_identity import digest_of_folder, digest_of_model
 from rosearch.attack.resources.oracles import Oracle
-from rosearch.attack.settings import check_whole
 from rosearch.attack.text import Words
+from rosearch.checks import refused, whole_number
 from rosearch.errors import DataError, MissingResourceError
 from rosearch.quiet import quiet_transformers
 from rosearch.tokens import (
-    collate,
+    answers,
     default_device,
     encode,
-    evaluating,
     length_limit,
     position_limit,
     require_padding,
-    token_batches,
 )
 
 DEFAULT_MASKED_LM = "bert-base-uncased"
-"""The model that recipes use where none is named, as in the papers and in TextAttack."""
+"""Name of the default model, the one of the papers and of TextAttack."""
 MASKED_LM_VARIABLE = "ROSEARCH_MASKED_LM"
-"""Environment variable that names a model's folder."""
-LONGEST = 512
-"""Tokens after which texts are cut, as in TextAttack."""
+"""Environment variable that names a model or its folder."""
 
-_MARKS = ("##", "\u0120", "\u2581")
+Method = Literal["bae", "bert-attack"]
+"""How substitutions are read from a masked language model."""
+
+_MAX_LENGTH = 512  # tokens, as in TextAttack
+# How tokenizers mark tokens: WordPiece those inside a word, byte-level BPE and SentencePiece those
+# that begin one.
+_WORDPIECE, _BYTE_LEVEL, _SENTENCEPIECE = "##", "\u0120", "\u2581"
 _HEADS = ("ForMaskedLM", "ForPreTraining")
-_VOCABULARIES = ("tokenizer*", "vocab*", "*.model")
-_TIED = ("decoder.weight", "decoder.bias", "position_ids")
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model")
+_TIED_WEIGHTS = ("decoder.weight", "decoder.bias", "position_ids")
 
 
 class MaskedLM(Oracle):
-    """What a masked language model puts in the places of a text.
+    """The predictions of a masked language model.
 
-    There are two kinds of questions. ``("mask", text)``: the ``count`` likeliest words for the
-    first mask token of ``text``, answered by ``[[word, probability], ...]``. ``("places", text)``:
-    the ids of the ``count`` likeliest tokens at every token of ``text``, special ones included.
-    Questions that come together are computed in batches of similar length, on the GPU where there
-    is one; the model is loaded at the first question that is not in the cache.
+    There are two kinds of questions. ``("mask", text)`` asks for the ``count`` most likely words at
+    the first mask token of ``text``; the answer is ``[[word, probability], ...]``.
+    ``("places", text)`` asks for the ids of the ``count`` most likely tokens at every token of
+    ``text``, special tokens included.
 
-    Words are TextAttack's: pieces from within a word lose their mark ("##ing" is "ing") and are not
-    left out; what is no single word is. Byte-level pieces that stand for other than
-    ASCII letters are decoded, where TextAttack takes their raw form.
+    Words are read as TextAttack reads them: tokens from inside a word lose their mark ("##ing"
+    becomes "ing"), and tokens that are not exactly one word are skipped. Unlike in TextAttack,
+    byte-level tokens of non-ASCII letters are decoded.
+
+    The model runs on the GPU if there is one; it is loaded for the first question whose answer is
+    not cached.
 
     Args:
-        model: A name on the Hugging Face Hub, a folder, or a pair of model and tokenizer. Default:
-            the folder named by the environment variable ``ROSEARCH_MASKED_LM``, else
-            ``bert-base-uncased``.
-        count: How many words, or tokens a place.
-        token_budget: Tokens of a batch, padding included; changes speed only. Default: 1024 on a
-            CPU, else 16384.
+        model: A name on the Hugging Face Hub, a folder, or a pair ``(model, tokenizer)``. Default:
+            the environment variable ``ROSEARCH_MASKED_LM``, otherwise ``bert-base-uncased``.
+        count: Number of words, or of tokens at each position.
         cache: See :class:`~rosearch.attack.resources.oracles.Oracle`.
 
     Raises:
-        MissingResourceError: The model is not on this machine and cannot be downloaded, or is no
-            masked language model.
-        DataError: ``model`` is something else, or a number is no whole one from 1.
+        MissingResourceError: The model is not found and cannot be downloaded, or it is not a masked
+            language model.
+        DataError: The tokenizer has no mask token or no padding token.
+        ArgumentError: An argument has the wrong type or range.
     """
 
     name: ClassVar[str] = "masked-lm"
 
-    def __init__(
-        self,
-        model: Any = None,
-        *,
-        count: int = 50,
-        token_budget: int | None = None,
-        cache: Any = True,
-    ) -> None:
+    def __init__(self, model: Any = None, *, count: int = 50, cache: Any = True) -> None:
         super().__init__(cache=cache)
         self._given: tuple[Any, Any] | None = None
         self._folder: Path | None = None
         if model is None or isinstance(model, (str, os.PathLike)):
             self._folder = find_masked_lm(model)
-            self.model = f"files {digest_of_files(self._folder, model_files(self._folder))}"
+            self.model = f"files {digest_of_folder(self._folder)}"
         elif isinstance(model, tuple) and len(model) == 2:
             self._given = model
             self.model = f"weights {digest_of_model(*model)}"
         else:
+            raise refused("masked_lm", "a name, a folder or a pair (model, tokenizer)", model)
+        self.count = whole_number("count", count)
+        require_padding(self.tokenizer)
+        if self.tokenizer.mask_token_id is None:
             raise DataError(
-                f"A masked language model is a name, a folder or a pair (model, tokenizer); got "
-                f"{type(model).__name__}."
+                f"The tokenizer {self.tokenizer.name_or_path!r} has no mask token. Pass the "
+                f"tokenizer that the masked language model was trained with."
             )
-        self.count = check_whole("count", count)
-        self._budget = None if token_budget is None else check_whole("token_budget", token_budget)
-        self._loaded: Any = None
-        _require_mask(self.tokenizer)
 
-    @property
-    def tokenizer(self) -> Any:
-        """The model's tokenizer."""
-        return self._tokenizer
-
-    # Settings are the public attributes, so what is computed once has private names.
+    # An oracle's public attributes are its settings, so these have private names.
     @cached_property
     def _tokenizer(self) -> Any:
         if self._given is not None:
@@ -120,239 +105,186 @@ class MaskedLM(Oracle):
         return AutoTokenizer.from_pretrained(self._folder)
 
     @cached_property
-    def _mark(self) -> tuple[str, bool]:
-        """The mark of pieces, and whether it is on those that begin a word.
+    def _model(self) -> Any:
+        if self._given is not None:
+            return self._given[0]
+        return _load(self._folder).to(default_device())
 
-        WordPiece marks the later ones, byte-level and SentencePiece tokenizers the first.
-        """
-        found = Counter(
-            mark
-            for token in self.tokenizer.get_vocab()
-            for mark in _MARKS
-            if token.startswith(mark)
-        )
-        mark = found.most_common(1)[0][0] if found else _MARKS[0]
-        return mark, mark != _MARKS[0]
-
-    @property
-    def max_length(self) -> int:
-        """Tokens after which texts are cut."""
-        return self._max_length
+    @cached_property
+    def _mark(self) -> str:
+        marks = (_WORDPIECE, _BYTE_LEVEL, _SENTENCEPIECE)
+        tokens = self.tokenizer.get_vocab()
+        found = Counter(mark for token in tokens for mark in marks if token.startswith(mark))
+        return found.most_common(1)[0][0] if found else _WORDPIECE
 
     @cached_property
     def _max_length(self) -> int:
         if self._given is not None:
-            own = position_limit(self._given[0])
+            positions = position_limit(self._given[0])
         else:
-            own = _positions(self._folder, offset=self._mark[1])
-        return min(length_limit(self.tokenizer, LONGEST), own or LONGEST)
+            config = _config(self._folder)
+            positions = config.get("max_position_embeddings")
+            if positions and self._mark != _WORDPIECE:
+                # RoBERTa and similar models number positions from after the padding token's id.
+                positions -= int(config.get("pad_token_id") or 0) + 1
+        return min(length_limit(self.tokenizer, _MAX_LENGTH), positions or _MAX_LENGTH)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return self._tokenizer
+
+    @property
+    def max_length(self) -> int:
+        """Number of tokens to which texts are truncated."""
+        return self._max_length
 
     def within_word(self, token: str, *, starting: bool) -> bool:
-        """Whether a token continues a word; byte-level tokens do not at the start of a text."""
-        mark, on_first = self._mark
-        if not on_first:
-            return mark in token
-        return not starting and not token.startswith(mark)
+        """Return whether a token continues a word.
 
-    def compute(self, questions: Sequence[Any]) -> Sequence[Any]:
-        rows = encode(self.tokenizer, [text for _, text in questions], max_length=self.max_length)
-        lengths = [len(row.ids) for row in rows]
-        answers: list[Any] = [[] for _ in questions]
-        model = self._model()
-        device = next(model.parameters()).device
-        budget = self._budget or (1024 if device.type == "cpu" else 16384)
-        pad_id = require_padding(self.tokenizer)
-        pending = token_batches(lengths, token_budget=budget)[::-1]
-        with evaluating(model):
-            while pending:
-                batch = pending.pop()
-                inputs = collate([rows[i] for i in batch], pad_id=pad_id, device=device)
-                try:
-                    with torch.inference_mode():
-                        logits = model(**inputs).logits.float()
-                except torch.OutOfMemoryError:
-                    if len(batch) == 1:
-                        raise
-                    pending += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-                    continue
-                for place, i in enumerate(batch.tolist()):
-                    kind, ids = questions[i][0], rows[i].ids
-                    if kind == "places":
-                        answers[i] = self._places(logits[place, : len(ids)])
-                    elif self.tokenizer.mask_token_id in ids:  # else it was cut off
-                        at = ids.index(self.tokenizer.mask_token_id)
-                        answers[i] = self._words(logits[place, at], starting=at == 1)
-        return answers
-
-    def _places(self, logits: torch.Tensor) -> list[list[int]]:
-        best: list[list[int]] = logits.topk(min(self.count, logits.shape[-1])).indices.tolist()
-        return best
-
-    def _words(self, logits: torch.Tensor, *, starting: bool) -> list[list[Any]]:
-        chances = torch.softmax(logits, dim=0)
-        found: list[list[Any]] = []
-        for chance, token in self._ranked(chances):
-            raw = self.tokenizer.convert_ids_to_tokens(token)
-            if self.within_word(raw, starting=starting):
-                raw = raw.replace(self._mark[0], "")
-            if len(Words.of(raw)) == 1:
-                found.append([self.plain(raw), float(f"{chance:.7g}")])
-                if len(found) == self.count:
-                    break
-        return found
-
-    def _ranked(self, chances: torch.Tensor) -> Iterator[tuple[float, int]]:
-        """Chances and tokens, the likeliest first; a whole vocabulary is only sorted in need."""
-        some = min(4 * self.count + 64, len(chances))
-        values, ids = chances.topk(some)
-        yield from zip(values.tolist(), ids.tolist(), strict=True)
-        values, ids = chances.sort(descending=True)
-        seen = set(chances.topk(some).indices.tolist())
-        for value, token in zip(values.tolist(), ids.tolist(), strict=True):
-            if token not in seen:
-                yield value, token
+        Args:
+            token: A token of the vocabulary.
+            starting: Whether it is the first token of the text, which a byte-level or SentencePiece
+                tokenizer leaves unmarked.
+        """
+        if self._mark == _WORDPIECE:
+            return _WORDPIECE in token
+        return not starting and not token.startswith(self._mark)
 
     def plain(self, token: str) -> str:
-        """A token, or several joined, as they are written in a text."""
-        mark, on_first = self._mark
-        if not on_first:
+        """Return a token, or several joined tokens, as written in a text."""
+        if self._mark == _WORDPIECE:
             return token
-        bare = token.strip(mark)
-        if mark == _MARKS[1] and not bare.isascii():
-            # Bytes stand for one another in such a vocabulary.
+        bare = token.strip(self._mark)
+        if self._mark == _BYTE_LEVEL and not bare.isascii():
             return str(self.tokenizer.convert_tokens_to_string([bare])).strip()
         return bare
 
-    def _model(self) -> Any:
-        if self._loaded is None:
-            if self._given is not None:
-                self._loaded = self._given[0]
-            else:
-                self._loaded = _load(str(self._folder)).to(default_device())
-        return self._loaded
+    def compute(self, questions: Sequence[Any]) -> Sequence[Any]:
+        budget = 1024 if self._model.device.type == "cpu" else 16384
+        while True:
+            try:
+                found = self._predict(questions, budget)
+                break
+            except torch.OutOfMemoryError:
+                if budget <= self.max_length:
+                    raise
+                budget //= 2
+        return found
+
+    def _predict(self, questions: Sequence[Any], token_budget: int) -> list[Any]:
+        rows = encode(self.tokenizer, [text for _, text in questions], max_length=self.max_length)
+        found: list[Any] = [[] for _ in questions]
+        batches = answers(
+            self._model,
+            rows,
+            lambda inputs: self._model(**inputs).logits.float(),
+            pad_id=require_padding(self.tokenizer),
+            token_budget=token_budget,
+            threaded=False,  # the logits of several batches would need too much memory
+        )
+        for batch, logits in batches:
+            for i, row_logits in zip(batch, logits, strict=True):
+                kind, ids = questions[i][0], rows[i].ids
+                if kind == "places":
+                    top = row_logits[: len(ids)].topk(min(self.count, row_logits.shape[1]))
+                    found[i] = top.indices.tolist()
+                elif self.tokenizer.mask_token_id in ids:  # otherwise truncation removed it
+                    at = ids.index(self.tokenizer.mask_token_id)
+                    found[i] = self._words(torch.softmax(row_logits[at], dim=0), starting=at == 1)
+        return found
+
+    def _words(self, probabilities: torch.Tensor, *, starting: bool) -> list[list[Any]]:
+        found: list[list[Any]] = []
+        # Sorting the whole vocabulary is slow and rarely needed.
+        for size in (min(4 * self.count + 64, len(probabilities)), len(probabilities)):
+            found.clear()
+            values, tokens = probabilities.topk(size)
+            names = self.tokenizer.convert_ids_to_tokens(tokens.tolist())
+            for probability, token in zip(values.tolist(), names, strict=True):
+                if self.within_word(token, starting=starting):
+                    token = token.replace(self._mark, "")
+                if len(Words.of(token)) == 1:
+                    found.append([self.plain(token), float(f"{probability:.7g}")])
+                    if len(found) == self.count:
+                        return found
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**super().__getstate__(), "_loaded": None}
-        if self._folder is not None:
+        state = super().__getstate__()
+        if self._folder is not None:  # loaded again from the folder
+            state.pop("_model", None)
             state.pop("_tokenizer", None)
         return state
 
 
 def find_masked_lm(model: str | os.PathLike[str] | None = None, *, download: bool = True) -> Path:
-    """The folder of a masked language model; downloaded from the Hub where it must be.
+    """Return the folder of a masked language model.
 
     Args:
         model: A folder or a name on the Hub. Default: see :class:`MaskedLM`.
-        download: Whether it may be downloaded.
+        download: Whether to download the model if it is not found.
 
     Raises:
-        MissingResourceError: It is not here and cannot be downloaded, is incomplete, or is another
-            kind of model.
+        MissingResourceError: The model is not found and cannot be downloaded, it is incomplete, or
+            it is another kind of model.
     """
     name = str(model or os.environ.get(MASKED_LM_VARIABLE) or DEFAULT_MASKED_LM)
-    folder = Path(name).expanduser()
-    found = folder.resolve() if folder.is_dir() else cached_files(name)
-    if found is None:
-        if not download:
-            raise MissingResourceError(_absent(name))
-        found = _downloaded(name)
+    on_the_hub = DEFAULT_MASKED_LM if Path(name).expanduser().is_dir() else name
+    how_to_get = (
+        f"Get one with: {masked_lm_command(on_the_hub)}. Without access to the Hub, name a folder "
+        f"with masked_lm= or the environment variable {MASKED_LM_VARIABLE}."
+    )
+    folder = model_folder(
+        name, "masked language model", how_to_get, _download if download else None
+    )
     try:
-        config = json.loads((found / "config.json").read_text(encoding="utf-8"))
+        kinds = _config(folder).get("architectures") or []
     except (OSError, ValueError) as error:
         raise MissingResourceError(
-            f"{found} holds no model: config.json cannot be read ({error}). {_advice(name)}"
+            f"{folder} holds no model: config.json cannot be read ({error}). {how_to_get}"
         ) from error
-    kinds = config.get("architectures") or []
     if kinds and not any(kind.endswith(_HEADS) for kind in kinds):
         raise MissingResourceError(
-            f"{name!r} is a {', '.join(kinds)}, which cannot fill in masks. Expected a model with "
-            f"a masked-language-model head. {_advice(name)}"
+            f"{name!r} is a {', '.join(kinds)}, which has no masked-language-model head. "
+            f"{how_to_get}"
         )
-    if not weight_files(found):
-        raise MissingResourceError(f"{found} holds no weights. {_advice(name)}")
-    if not any(path for pattern in _VOCABULARIES for path in found.glob(pattern)):
-        raise MissingResourceError(f"{found} holds no tokenizer. {_advice(name)}")
-    return found
+    if not weight_files(folder):
+        raise MissingResourceError(f"{folder} holds no weights. {how_to_get}")
+    if not any(any(folder.glob(pattern)) for pattern in _TOKENIZER_FILES):
+        raise MissingResourceError(f"{folder} holds no tokenizer. {how_to_get}")
+    return folder
 
 
 def masked_lm_command(name: str = DEFAULT_MASKED_LM) -> str:
-    """What downloads a masked language model from the Hub."""
+    """Return the shell command that downloads a masked language model from the Hub."""
     return (
         f'python -c "from transformers import AutoModelForMaskedLM as M, AutoTokenizer as T; '
         f'M.from_pretrained({name!r}); T.from_pretrained({name!r})"'
     )
 
 
-def _advice(name: str) -> str:
-    asked = DEFAULT_MASKED_LM if Path(name).expanduser().is_dir() else name
-    return (
-        f"Get one with: {masked_lm_command(asked)} (where the Hub can be reached), or name a "
-        f"folder with masked_lm= or the environment variable {MASKED_LM_VARIABLE}."
-    )
+def _config(folder: Path | None) -> Any:
+    return json.loads(Path(folder or "", "config.json").read_text(encoding="utf-8"))
 
 
-def _absent(name: str, besides: str = "") -> str:
-    return (
-        f"The masked language model {name!r} is neither a folder nor in the Hugging Face "
-        f"cache{besides}. {_advice(name)}"
-    )
+def _download(name: str) -> None:
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    AutoModelForMaskedLM.from_pretrained(name)
+    AutoTokenizer.from_pretrained(name)
 
 
-def _positions(folder: Path | None, *, offset: bool) -> int | None:
-    """Tokens that the model in a folder can read, without loading it."""
-    if folder is None:
-        return None
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    count = config.get("max_position_embeddings")
-    if not isinstance(count, int) or count < 1:
-        return None
-    # RoBERTa and its relatives count positions from behind the padding token's.
-    return count - int(config.get("pad_token_id") or 0) - 1 if offset else count
-
-
-def _downloaded(name: str) -> Path:
-    from transformers import AutoTokenizer
-
-    error: Exception | None = None
-    try:
-        _load(name)
-        AutoTokenizer.from_pretrained(name)
-    except MissingResourceError:
-        raise
-    except Exception as caught:  # noqa: BLE001 - whatever it is, the model is not here
-        error = caught
-    found = cached_files(name)
-    if found is None:
-        reason = "it was loaded and not kept" if error is None else type(error).__name__
-        raise MissingResourceError(
-            _absent(name, f", and cannot be downloaded ({reason})")
-        ) from error
-    return found
-
-
-def _load(name_or_folder: str) -> Any:
+def _load(folder: Path | None) -> Any:
     from transformers import AutoModelForMaskedLM
 
     with quiet_transformers(warnings=False):
-        model, told = AutoModelForMaskedLM.from_pretrained(name_or_folder, output_loading_info=True)
-    missing = sorted(key for key in told["missing_keys"] if not key.endswith(_TIED))
+        model, info = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    missing = sorted(key for key in info["missing_keys"] if not key.endswith(_TIED_WEIGHTS))
     if missing:
-        # transformers fills them with random numbers.
+        # transformers initializes them at random.
         raise MissingResourceError(
-            f"{name_or_folder!r} lacks weights of a masked language model, {missing[0]} for "
-            f"one. {_advice(name_or_folder)}"
+            f"{folder} lacks weights of a masked language model, such as {missing[0]}. Use a model "
+            f"saved with its masked-language-model head."
         )
     return model.eval()
-
-
-def _require_mask(tokenizer: Any) -> None:
-    require_padding(tokenizer)
-    if tokenizer.mask_token_id is None:
-        raise DataError(
-            f"The tokenizer {tokenizer.name_or_path!r} has no mask token. Give the tokenizer that "
-            f"the masked language model was trained with."
-        )
-
-
-Method = Literal["bae", "bert-attack"]
-"""How replacements are read off a masked language model."""

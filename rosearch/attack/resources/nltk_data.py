@@ -1,92 +1,66 @@
-"""A small NLTK data folder, made here, so that TextAttack and NLTK work without a download."""
+"""A small NLTK data folder, made from WordNet, so that TextAttack and NLTK need no download."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
-from rosearch.caching import cache_folder, share
+from rosearch.attack.resources.stop_words import STOP_WORDS
+from rosearch.caching import cache_folder, new_folder
 from rosearch.errors import MissingResourceError
-from rosearch.wordnet import (
-    EXCEPTIONS,
-    FILES,
-    WordNet,
-    find_wordnet,
-    read_file,
-)
+from rosearch.wordnet import EXCEPTIONS, FILES, WordNet, find_wordnet, read_file
 
 _LAYOUT = "1"
-"""Raise it when other files are written than before."""
-_NEEDED = (*FILES, *EXCEPTIONS, "lexnames")
-_USEFUL = ("index.sense", "cntlist.rev", "README", "LICENSE", "citation.bib")
+"""Increased when other files are written than before."""
+_REQUIRED = (*FILES, *EXCEPTIONS, "lexnames")
+_OPTIONAL = ("index.sense", "cntlist.rev", "README", "LICENSE", "citation.bib")
 
 
-def prepare_nltk(folder: str | os.PathLike[str] | None = None) -> Path:
-    """Make the NLTK data that TextAttack reads, unless it is there already.
+def prepare_nltk() -> Path:
+    """Make the NLTK data that TextAttack reads in the cache folder, unless it exists.
 
-    It holds the corpora ``stopwords`` (English, rosearch's own list), ``wordnet`` (a copy of what
-    :func:`~rosearch.attack.resources.find_wordnet` finds) and ``omw-1.4`` (empty: English only).
-    The folder is named by its content and appears all at once, so that any number of processes may
-    ask for it. NLTK reads it once it is named in ``nltk.data.path`` or ``$NLTK_DATA``; nothing
-    is configured here.
-
-    Args:
-        folder: Cache folder to make it in. Default: ``$ROSEARCH_CACHE``, else
-            ``~/.cache/rosearch``.
+    It holds the corpora ``stopwords`` (English), ``wordnet`` (a copy of the database that
+    :func:`~rosearch.wordnet.find_wordnet` finds) and ``omw-1.4`` (empty: English only). The folder
+    is named by its content and appears in one step, so any number of processes may call this.
+    NLTK reads the folder once it is in ``nltk.data.path`` or ``$NLTK_DATA``; this function does not
+    configure that.
 
     Returns:
         The folder, about 30 MB.
 
     Raises:
-        MissingResourceError: WordNet is not on this machine, or without the file ``lexnames`` that
-            NLTK reads.
+        MissingResourceError: WordNet is not installed, or lacks the file ``lexnames``, which NLTK
+            reads.
     """
-    return _prepare(folder, find_wordnet())
+    return _prepare(find_wordnet())
 
 
-def prepare_stop_words(folder: str | os.PathLike[str] | None = None) -> Path:
-    """As :func:`prepare_nltk`, without WordNet."""
-    return _prepare(folder, None)
+def prepare_stop_words() -> Path:
+    """Make the same data as :func:`prepare_nltk` without WordNet."""
+    return _prepare(None)
 
 
-def _prepare(folder: str | os.PathLike[str] | None, wordnet: Path | None) -> Path:
-    # The constraints import resources; their word list is read when it is needed.
-    from rosearch.attack.word_swaps.constraints import STOP_WORDS
-
+def _prepare(wordnet: Path | None) -> Path:
     words = "".join(f"{word}\n" for word in sorted(STOP_WORDS))
     content = f"{_LAYOUT}\n{WordNet(wordnet).digest if wordnet else ''}\n{words}"
     digest = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
-    target = cache_folder("attack", folder=folder) / f"nltk-{digest}"
-    if target.is_dir():
-        return target
-    draft = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
-    try:
-        _write(draft / "corpora", words, wordnet)
-        share(draft)
-        try:
-            draft.rename(target)
-        except OSError:
-            if not target.is_dir():  # otherwise another process was faster
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    target = cache_folder("attack") / f"nltk-{digest}"
+    if not target.is_dir():
+        with new_folder(target) as draft:
+            (draft / "corpora" / "stopwords").mkdir(parents=True)
+            (draft / "corpora" / "stopwords" / "english").write_text(words, encoding="utf-8")
+            if wordnet is not None:
+                _copy_wordnet(wordnet, draft / "corpora")
     return target
 
 
-def _write(corpora: Path, stop_words: str, wordnet: Path | None) -> None:
-    (corpora / "stopwords").mkdir(parents=True)
-    (corpora / "stopwords" / "english").write_text(stop_words, encoding="utf-8")
-    if wordnet is None:
-        return
+def _copy_wordnet(wordnet: Path, corpora: Path) -> None:
     (corpora / "wordnet").mkdir()
-    for name in (*_NEEDED, *_USEFUL):
+    for name in (*_REQUIRED, *_OPTIONAL):
         try:
             data = read_file(wordnet, name)
         except FileNotFoundError as error:
-            if name in _NEEDED:
+            if name in _REQUIRED:
                 raise MissingResourceError(
                     f"{wordnet} has no file {name}, which NLTK's reader needs. Name a complete "
                     f"WordNet database with the environment variable ROSEARCH_WORDNET."

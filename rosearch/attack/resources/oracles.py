@@ -1,8 +1,8 @@
-"""What searches ask besides the victim: taggers, sentence encoders, masked language models.
+"""Oracles: models that a search asks besides the victim, such as taggers and sentence encoders.
 
-Such answers do not depend on the victim, so each question is computed once: it is
-remembered in memory and, in a file that processes share, for every later victim. A search
-yields an :class:`Ask` and is sent the answers; the engine pools what all searches ask.
+An oracle's answers do not depend on the victim, so each question is computed once: answers are kept
+in memory, and for later victims in a file that processes share. A search yields an :class:`Ask` and
+is sent the answers; the engine combines the questions of all running searches.
 """
 
 from __future__ import annotations
@@ -16,60 +16,60 @@ import sys
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from rosearch.attack.settings import Part
-from rosearch.caching import cache_folder
+from rosearch.caching import CACHE_VARIABLE, cache_folder
 from rosearch.errors import EvaluationError
 
 _T = TypeVar("_T")
-_REMEMBERED = 256 << 20  # bytes
-_AT_ONCE = 500  # SQLite allows 999 parameters a statement in its older builds
+_MAX_MEMORY = 256 << 20  # bytes
+_MAX_PARAMETERS = 500  # older builds of SQLite allow 999 in a statement
 
 
 class Oracle(Part, ABC):
-    """Answers questions whose answers never change.
+    """Answers questions whose answers never change, and caches them.
 
-    Subclasses give :meth:`compute`; :attr:`settings` must tell apart whatever gives other answers
-    (name of a model, digest of its weights), because it names the cache.
+    Subclasses implement :meth:`compute`. The cache file is named after :attr:`settings`, which must
+    hold everything that affects the answers, such as a digest of the model's weights.
 
-    Instances are shared by threads and pickled to other processes. Remembered answers
-    stay behind where a cache file holds them.
+    Instances are shared by threads and pickled for other processes. Cached answers are pickled with
+    them only if there is no cache file.
 
     Args:
         cache: ``True``: a file in the cache folder (``$ROSEARCH_CACHE`` or ``~/.cache/rosearch``);
-            a folder: a file there; ``False``: memory only.
+            a path: a file in that folder; ``False``: memory only.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
-    """Raise it when answers change, so that cached ones are not used again."""
+    """Increase it when the answers change, which invalidates the cache file."""
 
     def __init__(self, *, cache: bool | str | os.PathLike[str] = True) -> None:
         self._cache = cache
         self._computed = 0
         self._known: dict[Hashable, Any] = {}
-        self._held = 0  # bytes in it, roughly
+        self._known_bytes = 0  # approximately
         self._lock = threading.RLock()
         self._store: AnswerStore | None = None
 
     @abstractmethod
     def compute(self, questions: Sequence[Any]) -> Sequence[Any]:
-        """Answers to distinct questions, in their order; values that JSON has.
+        """Return the answers to distinct questions, in their order.
 
-        Questions are strings, numbers or tuples of them.
+        Questions are strings, numbers or tuples of them; answers are JSON values.
         """
 
     @property
     def computed(self) -> int:
-        """Questions that this instance computed, rather than knew."""
+        """Number of questions that this instance computed, cached answers not counted."""
         return self._computed
 
     def recall(self, questions: Sequence[Hashable]) -> list[Any] | None:
-        """Answers from memory, or ``None`` if one is not there."""
+        """Return the answers if all of them are in memory, otherwise ``None``."""
         known = self._known
         try:
             return [known[question] for question in questions]
@@ -77,26 +77,30 @@ class Oracle(Part, ABC):
             return None
 
     def answer(self, questions: Sequence[Hashable]) -> list[Any]:
-        """Answers in the order of ``questions``: from memory, the cache file, or computed."""
+        """Return the answers in the order of ``questions``, from the caches or computed.
+
+        Raises:
+            EvaluationError: :meth:`compute` did not return one answer for each question.
+        """
         with self._lock:
             found = self.recall(questions)
             if found is not None:
                 return found
-            if self._held > _REMEMBERED:
+            if self._known_bytes > _MAX_MEMORY:
                 self._known.clear()
-                self._held = 0
+                self._known_bytes = 0
             known = self._known
-            new = list(dict.fromkeys(q for q in questions if q not in known))
+            new = [question for question in dict.fromkeys(questions) if question not in known]
             store = self._open()
             if store is not None:
                 self._remember(store.get(new))
-                new = [q for q in new if q not in known]
+                new = [question for question in new if question not in known]
             if new:
                 answers = self.compute(new)
                 if len(answers) != len(new):
                     raise EvaluationError(
-                        f"{type(self).__name__}.compute was given {len(new)} questions and gave "
-                        f"{len(answers)} answers. Expected one for each, in their order."
+                        f"{type(self).__name__}.compute must return one answer for each of "
+                        f"{len(new)} questions, got {len(answers)} answers."
                     )
                 fresh = dict(zip(new, answers, strict=True))
                 self._computed += len(new)
@@ -107,12 +111,10 @@ class Oracle(Part, ABC):
 
     def _remember(self, answers: dict[Hashable, Any]) -> None:
         self._known.update(answers)
-        self._held += sum(_size(pair) for pair in answers.items())
+        self._known_bytes += sum(_size(pair) for pair in answers.items())
 
     def _open(self) -> AnswerStore | None:
-        if self._cache is False:
-            return None
-        if self._store is None:
+        if self._store is None and self._cache is not False:
             identity = json.dumps([self.name, self.version, self.settings], sort_keys=True)
             digest = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
             root = None if self._cache is True else self._cache
@@ -123,7 +125,7 @@ class Oracle(Part, ABC):
     def __getstate__(self) -> dict[str, Any]:
         state = {**vars(self), "_lock": None, "_store": None}
         if self._cache is not False:
-            state.update(_known={}, _held=0)
+            state.update(_known={}, _known_bytes=0)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -133,110 +135,86 @@ class Oracle(Part, ABC):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """What a search yields to ask an oracle; it is sent the list of answers."""
+    """Yielded by a search to ask an oracle; the search is sent the list of answers."""
 
     oracle: Oracle
     questions: Sequence[Hashable]
 
 
 Asking: TypeAlias = Generator[Ask, Any, _T]
-"""A generator that asks oracles and returns something."""
+"""A generator that yields :class:`Ask` objects and returns a value."""
 
 
 class AnswerStore:
-    """Answers in an SQLite file, by content. Any number of processes may share it.
+    """Answers in an SQLite file, which any number of processes may share.
 
-    A file that cannot be read is set aside and begun anew; a folder that cannot be written to
-    is a warning, and answers then live in memory only.
+    If the file cannot be read or written, a warning is shown once and nothing is stored.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
-        self._owner = 0
+        self._process = 0
         self._broken = False
 
     def get(self, questions: Sequence[Hashable]) -> dict[Hashable, Any]:
-        """Those answers that are known."""
-        keys = {_key(question): question for question in questions}
+        """Return the stored answers to some of ``questions``."""
+        by_key = {_key(question): question for question in questions}
+        keys = list(by_key)
         found: dict[Hashable, Any] = {}
-        wanted = list(keys)
-        for start in range(0, len(wanted), _AT_ONCE):
-            part = wanted[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(part))
-            rows = self._run(f"SELECT key, value FROM answers WHERE key IN ({marks})", part)  # noqa: S608 - question marks only
-            for key, value in rows:
-                # A damaged answer counts as unknown and is replaced.
-                with contextlib.suppress(ValueError):
-                    found[keys[key]] = json.loads(value)
+
+        def read(connection: sqlite3.Connection) -> None:
+            for start in range(0, len(keys), _MAX_PARAMETERS):
+                part = keys[start : start + _MAX_PARAMETERS]
+                marks = ",".join("?" * len(part))
+                select = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608
+                for key, value in connection.execute(select, part):
+                    with contextlib.suppress(ValueError):  # a damaged answer is computed again
+                        found[by_key[key]] = json.loads(value)
+
+        self._run(read)
         return found
 
     def put(self, answers: dict[Hashable, Any]) -> None:
-        """Add answers."""
+        """Store answers."""
         rows = [(_key(q), json.dumps(a, separators=(",", ":"))) for q, a in answers.items()]
-        self._run("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows, many=True)
+        insert = "INSERT OR REPLACE INTO answers VALUES (?, ?)"
+        self._run(lambda connection: connection.executemany(insert, rows))
 
-    def _run(self, statement: str, values: Sequence[Any], *, many: bool = False) -> list[Any]:
+    def _run(self, action: Callable[[sqlite3.Connection], object]) -> None:
         if self._broken:
-            return []
+            return
         try:
-            return self._execute(statement, values, many)
-        except (sqlite3.OperationalError, OSError) as error:
-            return self._give_up(error)
-        except sqlite3.DatabaseError:
-            pass
-        try:
-            self._set_aside()
-            return self._execute(statement, values, many)
+            connection = self._connect()
+            with connection:
+                action(connection)
         except (sqlite3.Error, OSError) as error:
-            return self._give_up(error)
-
-    def _execute(self, statement: str, values: Sequence[Any], many: bool) -> list[Any]:
-        connection = self._connect()
-        with connection:
-            run = connection.executemany if many else connection.execute
-            return run(statement, values).fetchall()
+            self._broken = True
+            warnings.warn(
+                f"The cache {self.path} cannot be used ({error}); answers are kept in memory only. "
+                f"Delete the file if it is damaged, or name a writable folder with the environment "
+                f"variable {CACHE_VARIABLE}.",
+                stacklevel=2,
+            )
 
     def _connect(self) -> sqlite3.Connection:
-        # A connection must not cross a fork.
-        if self._connection is None or self._owner != os.getpid():
+        # A connection must not be used in a forked process.
+        if self._connection is None or self._process != os.getpid():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
             connection.execute("PRAGMA journal_mode=WAL")
-            # A crash of the machine may lose the last answers, never spoil the file.
+            # A power failure may lose the last answers but cannot corrupt the file.
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, value TEXT NOT NULL) "
                 "WITHOUT ROWID"
             )
-            self._connection, self._owner = connection, os.getpid()
+            self._connection, self._process = connection, os.getpid()
         return self._connection
-
-    def _set_aside(self) -> None:
-        warnings.warn(
-            f"The cache {self.path} cannot be read; it is renamed and begun anew.", stacklevel=2
-        )
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        for suffix in ("-wal", "-shm"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-        # Another process may have been faster.
-        with contextlib.suppress(FileNotFoundError):
-            self.path.replace(self.path.with_suffix(".unreadable"))
-
-    def _give_up(self, error: Exception) -> list[Any]:
-        self._broken = True
-        warnings.warn(
-            f"The cache {self.path} cannot be used ({error}); answers are kept in memory only. "
-            f"Name a folder that can be written to with the environment variable ROSEARCH_CACHE.",
-            stacklevel=2,
-        )
-        return []
 
 
 def _size(value: Any) -> int:
-    """Bytes in memory; what several share is counted for each."""
+    """Return the bytes that a value takes in memory; shared objects are counted each time."""
     parts = value if isinstance(value, (tuple, list)) else ()
     return sys.getsizeof(value) + sum(map(_size, parts))
 

@@ -212,8 +212,8 @@ def _named_as_missing(label: str) -> Iterator[None]:
         reason = " ".join(str(error).split())
         raise MissingResourceError(
             f"TextAttack's {label} lacks something on this machine: "
-            f"{type(error).__name__}: {reason:.400}. For what is here and how to get the rest: "
-            f"python -m rosearch.attack.resources"
+            f"{type(error).__name__}: {reason:.400}. What is installed, and how to get the rest: "
+            f"rosearch resources"
         ) from error
 
 

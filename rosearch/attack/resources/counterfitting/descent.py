@@ -1,4 +1,4 @@
-"""Counter-fitting itself: synonyms attract, antonyms repel, neighbours stay."""
+"""Counter-fitting by gradient descent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from rosearch.attack.resources.word_vectors import WordVectors
-from rosearch.attack.settings import check_number, check_whole
+from rosearch.checks import number, whole_number
 
-_ROWS = 1024
+_BATCH = 1024  # rows compared with all others at once
 _ROUNDING = 1e-6
 
 
@@ -29,84 +30,76 @@ def counterfit(
     passes: int = 20,
     progress: bool = True,
 ) -> WordVectors:
-    """Move vectors so that synonyms come near, antonyms go apart, and neighbours stay.
+    """Move synonyms together and antonyms apart, and keep the distances of other neighbours.
 
-    With ``d(u, v) = 1 - cos(u, v)`` and ``t(x) = max(0, x)`` the sum of three costs is lowered:
-    antonyms repel, ``t(antonym_distance - d(u, v))`` (equation 1); synonyms attract,
-    ``t(d(u, v) - synonym_distance)`` (equation 2); pairs within ``radius`` of each other before
-    stay as near, ``t(d(u, v) - d_before(u, v))`` (equation 3). As in the authors' program, every
-    pass moves each word by the mean of its gradients and makes all vectors unit length again; a
-    pair of antonyms is no pair of synonyms, and neither is preserved.
+    With ``d(u, v) = 1 - cos(u, v)`` and ``t(x) = max(0, x)``, this lowers the sum of three costs:
+    ``t(antonym_distance - d(u, v))`` for antonyms (equation 1 of the paper);
+    ``t(d(u, v) - synonym_distance)`` for synonyms (equation 2); and
+    ``t(d(u, v) - d_before(u, v))`` for pairs initially within ``radius`` (equation 3). As in the
+    authors' code, each pass moves each word by the mean of its gradients and normalizes all
+    vectors. Antonyms are not treated as synonyms, and neither are preserved.
 
     Args:
-        vectors: The vectors to start from.
-        synonyms: Pairs of words; pairs with a word that has no vector are left out.
+        vectors: The initial vectors.
+        synonyms: Pairs of words; pairs with a word that has no vector are ignored.
         antonyms: Pairs of words.
-        antonym_weight: Weight of the first cost (``k1``), and its step.
-        synonym_weight: Weight of the second (``k2``), and its step.
-        preservation_weight: Weight of the third (``k3``), and its step.
-        antonym_distance: Distance that antonyms are to have (``delta``).
-        synonym_distance: Distance that synonyms may have (``gamma``).
-        radius: Distance within which neighbours are kept (``rho``).
-        passes: Gradient steps over all pairs.
-        progress: Show a bar if it takes long.
+        antonym_weight: Weight and step size of the first cost (``k1`` in the paper).
+        synonym_weight: Weight and step size of the second cost (``k2``).
+        preservation_weight: Weight and step size of the third cost (``k3``).
+        antonym_distance: Minimum distance of antonyms (``delta``), from 0 to 2.
+        synonym_distance: Maximum distance of synonyms (``gamma``), from 0 to 2.
+        radius: Distance within which neighbours are preserved (``rho``), from 0 to 2.
+        passes: Number of gradient steps over all pairs.
+        progress: Whether to show a progress bar if it takes long.
 
     Returns:
-        Vectors of the same words, of unit length.
+        Unit vectors of the same words.
 
     Raises:
-        DataError: A setting is out of range.
+        ArgumentError: A setting is out of range.
     """
-    weights = [
-        check_number("antonym_weight", antonym_weight, least=0),
-        check_number("synonym_weight", synonym_weight, least=0),
-        check_number("preservation_weight", preservation_weight, least=0),
-    ]
-    check_number("antonym_distance", antonym_distance, least=0, most=2)
-    check_number("synonym_distance", synonym_distance, least=0, most=2)
-    check_number("radius", radius, least=0, most=2)
-    passes = check_whole("passes", passes)
-    table = torch.nn.functional.normalize(torch.from_numpy(np.array(vectors.matrix, np.float32)))
-    apart = _pairs(vectors, antonyms)
-    near = _without(_pairs(vectors, synonyms), apart)
+    antonym_weight = number("antonym_weight", antonym_weight, 0)
+    synonym_weight = number("synonym_weight", synonym_weight, 0)
+    preservation_weight = number("preservation_weight", preservation_weight, 0)
+    antonym_distance = number("antonym_distance", antonym_distance, 0, 2)
+    synonym_distance = number("synonym_distance", synonym_distance, 0, 2)
+    radius = number("radius", radius, 0, 2)
+    passes = whole_number("passes", passes)
+    table = normalize(torch.from_numpy(np.array(vectors.matrix, np.float32)))
+    apart, near = _pairs(vectors, antonyms), _pairs(vectors, synonyms)
+    near = near[~_among(near, apart, len(table))]
     kept, before = _neighbours(table, radius)
-    chosen = ~torch.isin(_codes(kept, len(table)), _codes(torch.cat([apart, near]), len(table)))
-    kept, before = kept[chosen], before[chosen]
+    others = ~_among(kept, torch.cat([apart, near]), len(table))
+    kept, before = kept[others], before[others]
     for _ in tqdm(range(passes), desc="counter-fitting", delay=2, disable=not progress):
         moves = torch.zeros_like(table)
         counts = torch.zeros(len(table))
-        # Sign: antonyms lose cosine as long as they are too near, the others gain it.
-        _add(moves, counts, table, apart, -weights[0], antonym_distance, nearer_than=True)
-        _add(moves, counts, table, near, weights[1], synonym_distance)
-        _add(moves, counts, table, kept, weights[2], before)
-        table += moves / counts.clamp(min=1)[:, None]
-        table = torch.nn.functional.normalize(table)
+        # Antonyms that are too near lose cosine; the others gain it.
+        _add(moves, counts, table, apart, -antonym_weight, antonym_distance, nearer_than=True)
+        _add(moves, counts, table, near, synonym_weight, synonym_distance)
+        _add(moves, counts, table, kept, preservation_weight, before)
+        table = normalize(table + moves / counts.clamp(min=1)[:, None])
     return WordVectors(vectors.words, table.numpy())
 
 
 def _pairs(vectors: WordVectors, pairs: Iterable[tuple[str, str]]) -> torch.Tensor:
-    """Rows of each pair, int64, shape ``(pairs, 2)``, the smaller first, each pair once."""
+    """Return the rows of each pair, int64, shape ``(pairs, 2)``, sorted, each pair once."""
     rows = {tuple(sorted(vectors.rows(pair))) for pair in pairs}
     kept = sorted(pair for pair in rows if pair[0] >= 0 and pair[0] != pair[1])
     return torch.tensor(kept, dtype=torch.int64).reshape(-1, 2)
 
 
-def _codes(pairs: torch.Tensor, words: int) -> torch.Tensor:
-    return pairs[:, 0] * words + pairs[:, 1]
-
-
-def _without(pairs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    words = int(torch.cat([pairs, others]).max()) + 1 if len(pairs) + len(others) else 1
-    return pairs[~torch.isin(_codes(pairs, words), _codes(others, words))]
+def _among(pairs: torch.Tensor, others: torch.Tensor, words: int) -> torch.Tensor:
+    """Return which pairs occur in ``others``, bool, shape ``(pairs,)``."""
+    return torch.isin(pairs[:, 0] * words + pairs[:, 1], others[:, 0] * words + others[:, 1])
 
 
 def _neighbours(table: torch.Tensor, radius: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """All pairs of rows nearer than ``radius``, and their distances."""
+    """Return all pairs of rows within ``radius``, and their distances."""
     pairs, distances = [], []
-    for start in range(0, len(table), _ROWS):
-        far = 1 - table[start : start + _ROWS] @ table[start:].T
-        # Each pair once: the second row behind the first.
-        found = torch.triu(far <= radius, diagonal=1).nonzero()
+    for start in range(0, len(table), _BATCH):
+        far = 1 - table[start : start + _BATCH] @ table[start:].T
+        found = torch.triu(far <= radius, diagonal=1).nonzero()  # each pair once
         distances.append(far[found[:, 0], found[:, 1]])
         pairs.append(found + start)
     return torch.cat(pairs), torch.cat(distances)
@@ -122,13 +115,16 @@ def _add(
     *,
     nearer_than: bool = False,
 ) -> None:
-    """Add one cost's gradients: the rows of each pair that misses ``limit`` change their cosine."""
-    if not len(pairs) or not weight:
+    """Add the gradients of one cost, for the pairs whose distance exceeds ``limit``.
+
+    ``nearer_than`` selects the pairs below the limit instead.
+    """
+    if not weight:
         return
     first, second = table[pairs[:, 0]], table[pairs[:, 1]]
     cosine = (first * second).sum(dim=1)
     distance = 1 - cosine
-    # A pair at its limit counts as there: float32 finds it on either side.
+    # A pair at the limit does not exceed it, whatever float32 rounding gives.
     active = distance < limit - _ROUNDING if nearer_than else distance > limit + _ROUNDING
     pairs, first, second = pairs[active], first[active], second[active]
     cosine = cosine[active, None]

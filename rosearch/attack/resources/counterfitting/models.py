@@ -1,4 +1,4 @@
-"""Vectors from a model's own word embeddings and WordNet's relations."""
+"""Word vectors from a model's word embeddings and WordNet's relations."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rosearch.attack.resources import WordNet
 from rosearch.attack.resources.counterfitting.descent import counterfit
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.text import word_spans
 from rosearch.caching import cache_folder
 from rosearch.errors import DataError, MissingResourceError
 from rosearch.quiet import quiet_transformers
+from rosearch.wordnet import WordNet
 
 _VERSION = 1
-"""Raised when the result changes, so that cached vectors are made anew."""
+"""Increased when the result changes, so that cached vectors are not used again."""
 
 
 def counterfit_from_model(
@@ -30,27 +30,25 @@ def counterfit_from_model(
     progress: bool = True,
     **settings: Any,
 ) -> WordVectors:
-    """Vectors from a model's own word embeddings, counter-fitted with WordNet's pairs.
+    """Counter-fit a model's word embeddings to WordNet's synonyms and antonyms.
 
-    Words that the tokenizer keeps whole have an embedding; rarer ones, which it cuts into pieces,
-    have none. The result is kept in the cache folder by content, so that the same model and
-    WordNet are fitted once.
+    Only words that the tokenizer does not split have a vector. The result is cached by the content
+    of the model, of WordNet and the settings.
 
     Args:
         model: A Hugging Face model, or the name or folder of one.
-        tokenizer: Its tokenizer. Default: that of the same name or folder, or ``model.tokenizer``.
-        wordnet: Folder of WordNet's database; see
-            :func:`rosearch.attack.resources.find_wordnet`.
+        tokenizer: Default: the tokenizer of the same name or folder, or ``model.tokenizer``.
+        wordnet: Folder of WordNet's database; see :func:`rosearch.wordnet.find_wordnet`.
         senses: See :func:`wordnet_pairs`.
-        radius: See :func:`counterfit`. Wider than the paper's, because hardly any two words of a
-            model's embeddings are within 0.2, and most that are related within 0.5.
-        cache: Whether the result is kept in the cache folder.
-        progress: Show a bar if it takes long.
-        settings: Other settings of :func:`counterfit`.
+        radius: See :func:`counterfit`. Larger than in the paper, because hardly any two words of a
+            model's embeddings are within 0.2, and most related ones within 0.5.
+        cache: Whether to store the result in the cache folder.
+        progress: Whether to show a progress bar if it takes long.
+        settings: Further settings of :func:`counterfit`.
 
     Raises:
         MissingResourceError: WordNet or the model is missing.
-        DataError: The model has no tokenizer, or its tokenizer keeps no word whole.
+        DataError: The model has no tokenizer, or its tokenizer splits every word.
     """
     words = WordNet(wordnet)
     start = model_vectors(model, tokenizer)
@@ -61,23 +59,23 @@ def counterfit_from_model(
     if cache and folder.is_dir():
         return WordVectors.load(folder)
     synonyms, antonyms = wordnet_pairs(start.words, words, senses=senses)
-    made = counterfit(start, synonyms, antonyms, progress=progress, **settings)
-    return WordVectors.load(made.save(folder)) if cache else made
+    fitted = counterfit(start, synonyms, antonyms, progress=progress, **settings)
+    return WordVectors.load(fitted.save(folder)) if cache else fitted
 
 
 def model_vectors(model: Any, tokenizer: Any = None) -> WordVectors:
-    """A model's input embeddings of all words that its tokenizer keeps whole, in lower case.
+    """Return a model's input embeddings of the words that its tokenizer does not split.
 
-    The mean of all embeddings is subtracted: it says nothing about a word, and with it all words
-    look alike (Mu and Viswanath 2018, "All-but-the-Top").
+    Words are in lower case. The mean embedding is subtracted, because it makes all words similar
+    (Mu and Viswanath 2018, "All-but-the-Top").
 
     Args:
         model: A Hugging Face model, or the name or folder of one.
-        tokenizer: Its tokenizer. Default: that of the same name or folder, or ``model.tokenizer``.
+        tokenizer: Default: the tokenizer of the same name or folder, or ``model.tokenizer``.
 
     Raises:
         MissingResourceError: The model cannot be loaded.
-        DataError: There is no tokenizer, or it keeps no word whole.
+        DataError: There is no tokenizer, or it splits every word.
     """
     if isinstance(model, (str, os.PathLike)):
         from transformers import AutoModel, AutoTokenizer
@@ -90,13 +88,14 @@ def model_vectors(model: Any, tokenizer: Any = None) -> WordVectors:
             raise MissingResourceError(
                 f"The model {str(model)!r} cannot be loaded: {error}"
             ) from error
-    tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if tokenizer is None:
-        raise DataError(f"{type(model).__name__} has no tokenizer attribute; give tokenizer=.")
+        tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is None:
+        raise DataError(f"{type(model).__name__} has no tokenizer attribute; pass tokenizer=.")
     table = model.get_input_embeddings().weight.detach().float().cpu()
     rows = _whole_words(tokenizer, len(table))
     if not rows:
-        raise DataError("The tokenizer keeps no word whole. Use word vectors of another source.")
+        raise DataError("The tokenizer splits every word. Use word vectors from another source.")
     chosen = table[list(rows.values())]
     return WordVectors(rows, (chosen - chosen.mean(dim=0)).numpy())
 
@@ -104,35 +103,34 @@ def model_vectors(model: Any, tokenizer: Any = None) -> WordVectors:
 def wordnet_pairs(
     words: Sequence[str], wordnet: WordNet, *, senses: int | None = 2
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """WordNet's synonyms and antonyms among ``words``, each pair once, sorted.
+    """Return WordNet's synonyms and antonyms among ``words``, each pair once, sorted.
 
     Args:
         words: Words in lower case.
-        wordnet: Where pairs are looked up.
-        senses: Synonyms share one of so many most frequent senses of both; ``None``: any sense. In
-            rare ones "worst" is a synonym of "whip".
+        wordnet: Used for the look-ups.
+        senses: Synonyms must share one of this many most frequent senses of both words; ``None``
+            allows any sense. By a rare sense "worst" is a synonym of "whip".
     """
     known = set(words)
 
-    def among(related: Callable[[str], Iterable[str]]) -> list[tuple[str, str]]:
-        pairs = {
+    def pairs(related: Callable[[str], Iterable[str]]) -> list[tuple[str, str]]:
+        found = {
             (min(word, other), max(word, other))
             for word in words
             for other in map(str.lower, related(word))
             if other != word and other in known
         }
-        return sorted(pairs)
+        return sorted(found)
 
-    return among(lambda word: wordnet.synonyms(word, senses=senses)), among(wordnet.antonyms)
+    return pairs(lambda word: wordnet.synonyms(word, senses=senses)), pairs(wordnet.antonyms)
 
 
 def _whole_words(tokenizer: Any, rows: int) -> dict[str, int]:
-    """Words that are one token when they stand behind a space, and that token's id."""
+    """Return the words that are a single token after a space, and the ids of these tokens."""
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     special = set(tokenizer.all_special_tokens)
     tokens = sorted(set(vocabulary) - special, key=vocabulary.__getitem__)
-    # How tokenizers mark a token that begins a word (byte pairs, sentence pieces), or goes on with
-    # one (word pieces).
+    # Byte-level BPE and SentencePiece mark tokens that begin a word, WordPiece ("##") the others.
     mark = next((m for m in ("Ġ", "▁") if any(t.startswith(m) for t in tokens)), "")
     found: dict[str, int] = {}
     cased: dict[str, int] = {}
@@ -143,5 +141,5 @@ def _whole_words(tokenizer: Any, rows: int) -> dict[str, int]:
         if word_spans(word) != [(0, len(word))] or not any(c.isalpha() for c in word):
             continue
         (found if word == word.lower() else cased).setdefault(word.lower(), vocabulary[token])
-    # A name that occurs in capitals only has a vector too.
+    # Names that occur capitalized only have a vector too.
     return {**cased, **found}

