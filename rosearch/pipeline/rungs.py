@@ -13,8 +13,7 @@ from typing import Any
 
 from rosearch.attack import RobustnessEvaluator, RobustnessReport
 from rosearch.attack.engine.engine import check_some_ran
-from rosearch.attack.report.joining import joined, together
-from rosearch.attack.report.results import summarise
+from rosearch.attack.report.summary import join_attacks, join_examples, summarise
 from rosearch.caching import share
 from rosearch.distill import Distiller
 from rosearch.distill.training.checkpoints import weights_digest
@@ -151,9 +150,9 @@ class Work:
                 rest = self._attacker.part(have, count, attacks=[name])
                 parts.append(rest.evaluate(victim, all_may_fail=True).attacks[name])
             own = {**settings, "attacks": parts[0].settings["attacks"]}
-            reports[name] = joined(parts, own)
+            reports[name] = join_examples(parts, own)
             check_some_ran(name, reports[name].examples)
-        return together(reports, settings), reports
+        return join_attacks(reports, settings), reports
 
     def store(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rosearch as rs
-from rosearch.attack import DeepWordBug, ModelVictim, RobustnessEvaluator, attacks, race
+from rosearch.attack import DeepWordBug, ModelVictim, RobustnessEvaluator, attacks
 from rosearch.attack.evaluator import choose_examples
 from rosearch.attack.testing import AttackConformance, hashing_classifier
 from rosearch.attack.victim.precision import Bfloat16Victim

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rosearch.attack.report.diff import escape
-
-if TYPE_CHECKING:
-    from rosearch.attack.report.results import AttackResult, RobustnessReport
 
 # Struck through and underlined, besides the colours; both are dark enough on a light ground and
 # the grounds light enough under dark text. The names are our own, so other pages are not touched.
@@ -23,7 +20,7 @@ vertical-align:top}
 .rosearch-report .text{white-space:pre-wrap}"""
 
 
-def page(report: RobustnessReport, examples: int | None) -> str:
+def page(report: Any, examples: int | None) -> str:
     """See :meth:`rosearch.attack.report.results.RobustnessReport.to_html`."""
     reports = dict(report.attacks)
     shown = {"all attacks": report, **reports} if len(reports) != 1 else reports
@@ -70,7 +67,7 @@ def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != "examples"}
 
 
-def _rates(name: str, report: RobustnessReport) -> list[str]:
+def _rates(name: str, report: Any) -> list[str]:
     def rate(value: float, low: float, high: float) -> str:
         return f"{value:.1%} ({low:.1%} to {high:.1%})"
 
@@ -92,7 +89,7 @@ def _rates(name: str, report: RobustnessReport) -> list[str]:
     return _escaped(cells)
 
 
-def _example(row: AttackResult) -> list[str]:
+def _example(row: Any) -> list[str]:
     cells = (
         row.index,
         row.attack,
