@@ -1,4 +1,4 @@
-"""Settings as JSON has them, the same in every process."""
+"""Settings as JSON, equal in every process."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def settings(make: Callable[[], Any]) -> Any:
         ),
     ],
 )
-def test_no_places_in_memory(make: Callable[[], Any], expected: Any) -> None:
-    kept: list[Any] = []  # else the second would take the first one's place
+def test_settings_contain_no_memory_addresses(make: Callable[[], Any], expected: Any) -> None:
+    kept: list[Any] = []  # keeps the first object's memory address in use
 
     def made() -> Any:
         kept.append(make())
@@ -69,7 +69,7 @@ def test_no_places_in_memory(make: Callable[[], Any], expected: Any) -> None:
     assert settings(made) == expected
 
 
-def test_names() -> None:
+def test_qualified_names() -> None:
     assert name_of(short) == f"{__name__}.short"
     assert name_of(Plain()) == f"{__name__}.Plain"
     assert name_of(str.lower) == "str.lower"

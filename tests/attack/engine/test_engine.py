@@ -43,9 +43,7 @@ def test_queries_of_many_searches_share_batches() -> None:
     "settings", [{"in_flight": 0}, {"in_flight": 1.5}, {"query_budget": 0}, {"query_budget": 1.5}]
 )
 def test_invalid_numbers_are_rejected(settings: dict[str, Any]) -> None:
-    with pytest.raises(
-        ArgumentError, match="must be a whole number from 1"
-    ):
+    with pytest.raises(ArgumentError, match="must be a whole number from 1"):
         run(Lengthen(), **settings)
 
 
