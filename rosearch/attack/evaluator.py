@@ -93,7 +93,7 @@ class RobustnessEvaluator:
         self.max_length = _limit("max_length", max_length)
         self.in_flight = whole_number("in_flight", in_flight)
         self.token_budget = _limit("token_budget", token_budget)
-        self.precision = choice("precision", precision, ("float32", "bfloat16"))
+        self.precision: Precision = choice("precision", precision, ("float32", "bfloat16"))
         self.progress = progress
         self.indices = choose_examples(len(dataset), examples, self.seed)
         self.classes = len(dataset.classes)
@@ -245,7 +245,8 @@ def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) 
 
 def _make_attack(attack: str | Attack) -> Attack:
     made = registry.get(attack)() if isinstance(attack, str) else attack
-    return instance("attacks", made, Attack, "names of attacks or Attack instances, not classes")
+    expected = "names of attacks or Attack instances, not classes"
+    return instance("attacks", made, Attack, expected)  # type: ignore[type-abstract]
 
 
 def _limit(name: str, value: int | None) -> int | None:

@@ -35,7 +35,7 @@ _TEXTS = (
     "The film offers a breath of fresh air, and true sophistication.",
     "A dull and boring end.",
 )
-_ODD_TEXTS = (">>>>", "a", "🙂🙂 🙂", "Terrible", "' - '", "x\n\ty  z ", "naïve café 中文 ελλάς", "[UNK]")
+_ODD_TEXTS = (">>>>", "a", "🙂🙂 🙂", "' - '", "x\n\ty  z ", "naïve café 中文 ελλάς", "[UNK]")
 
 
 def hashing_classifier(texts: Sequence[Any], classes: int = 2) -> np.ndarray:

@@ -385,7 +385,7 @@ class TestInTheEngine:
             def compute(self, questions: Sequence[Any]) -> Sequence[Any]:
                 raise OSError("down")
 
-        with pytest.raises(EvaluationError, match=r"failed on every one of 4.*OSError: down"):
+        with pytest.raises(EvaluationError, match=r"failed on all 4.*OSError: down"):
             run(Asking(Down()))
 
     def test_running_out_of_memory_is_nobody_s_example_error(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rosearch.attack.base import Attack
-from rosearch.attack.engine.pooling import pooled, pooled_probabilities, verify_each
+from rosearch.attack.engine.pooling import pooled, pooled_probabilities
 from rosearch.attack.engine.search_run import Example, SearchRun, Setup
 from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.report.results import AttackResult
@@ -88,7 +88,6 @@ def run_attack(
                 active.append(run)
                 squared_words += len(run.words) ** 2
         active = _answer_requests(active, victim)
-        _verify_perturbed(active, victim)
         active = _answer_queries(active)
     results = [run.result for run in runs if run.result is not None]
     if not all_may_fail:
@@ -122,7 +121,6 @@ def _check_originals(runs: Sequence[SearchRun], victim: Victim, *, all_may_fail:
     if not runs:
         return
     texts = [run.example.text for run in runs]
-    verify_each(victim, texts)
     answers = pooled_probabilities([[text] for text in texts], victim.exact)
     errors = [answer for answer in answers if isinstance(answer, Exception)]
     if len(errors) == len(runs) and not all_may_fail:
@@ -162,15 +160,6 @@ def _pooled_requests(runs: Sequence[SearchRun], victim: Victim) -> list[Any]:
         ],
         gradients,
     )
-
-
-def _verify_perturbed(active: Sequence[SearchRun], victim: Victim) -> None:
-    """Let the victim check its assumptions on one perturbed text of every new search."""
-    new = [run for run in active if not run.verified]
-    for run in new:
-        run.verified = True
-    if new:
-        verify_each(victim, [run.attacked.whole(run.texts[-1].text) for run in new])
 
 
 def _answer_queries(active: Sequence[SearchRun]) -> list[SearchRun]:

@@ -50,16 +50,3 @@ def pooled_probabilities(
             text = group[int(np.isnan(answer).any(axis=1).argmax())]
             answers[i] = EvaluationError(f"The victim returns NaN for {text!r:.200}.")
     return answers
-
-
-def verify_each(victim: Victim, texts: list[Text]) -> None:
-    """Let the victim check its assumptions on ``texts``, ignoring unreadable ones.
-
-    An unreadable text becomes an error of its example when the victim is queried about it.
-    """
-    try:
-        victim.verify(texts)
-    except Exception:  # noqa: BLE001 - see above
-        if len(texts) > 1:
-            for text in texts:
-                verify_each(victim, [text])

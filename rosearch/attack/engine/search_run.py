@@ -68,8 +68,6 @@ class SearchRun:
         """What the search waits for, unless it waits for the victim."""
         self.texts: list[Words] = []
         """Texts to query next; those the search yielded, as far as the budget allows."""
-        self.verified = False
-        """Whether the victim has checked its assumptions on a perturbed text of this search."""
         self.result: AttackResult | None = None
         self.error: Exception | None = None
         self._search: Search

@@ -50,7 +50,7 @@ class Segment(NamedTuple):
 class _Match(NamedTuple):
     """Aligned words of the original and of the perturbed text."""
 
-    index: int
+    word: int
     before: Span
     after: Span
 

@@ -106,7 +106,7 @@ def token_gradients(
         texts: Inputs.
         labels: Class of each input.
         side: Attacked text of a pair, 0 or 1.
-        token_budget: Tokens per batch, padding included; halved when memory runs out.
+        token_budget: Tokens per batch, padding included.
 
     Raises:
         EvaluationError: The tokenizer returns no offsets, or the model does not embed its tokens
@@ -163,23 +163,14 @@ def _row_gradients(
     """Return float32 gradients of each row, shape ``(tokens, width)``."""
     found: dict[int, np.ndarray] = {}
     lengths = [len(row.ids) for row in rows]
-    pending = token_batches(lengths, token_budget=token_budget)[::-1]
     with evaluating(model):
-        while pending:
-            batch = pending.pop()
-            try:
-                gradients = _batch_gradients(
-                    model, tokens, [rows[i] for i in batch], [labels[i] for i in batch]
-                )
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise
-                pending += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-                continue
-            for i, part in zip(batch, gradients, strict=True):
+        for batch in token_batches(lengths, token_budget=token_budget):
+            chosen = [rows[i] for i in batch]
+            gradients = _batch_gradients(model, tokens, chosen, [labels[i] for i in batch])
+            for i, part in zip(batch.tolist(), gradients, strict=True):
                 start = len(part) - lengths[i] if tokens.pad_left else 0
                 # A copy, so that a short text does not keep its whole batch in memory.
-                found[int(i)] = part[start : start + lengths[i]].copy()
+                found[i] = part[start : start + lengths[i]].copy()
     return [found[i] for i in range(len(rows))]
 
 

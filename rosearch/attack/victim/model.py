@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from rosearch.attack.victim.victim import Victim, softmax
 from rosearch.checks import whole_number
 from rosearch.data import Text
 from rosearch.tokens import Encoding, position_limit, predict
+
+T = TypeVar("T")
 
 
 class ModelVictim(Victim):
@@ -62,34 +64,37 @@ class ModelVictim(Victim):
         return self.tokens.encode(texts)
 
     def compute(self, keys: Sequence[Encoding]) -> np.ndarray:
-        try:
-            logits = predict(
+        def logits() -> np.ndarray:
+            return predict(
                 self.model,
                 keys,
                 pad_id=self.tokens.pad_id,
                 pad_left=self.tokens.pad_left,
                 token_budget=self.token_budget,
             )
-        except torch.OutOfMemoryError:
-            if self.token_budget <= self.tokens.max_length:
-                raise
-        else:
-            return softmax(logits)
-        # Outside the handler, whose exception keeps the failed batch's tensors alive.
-        self.token_budget //= 2
-        return self.compute(keys)
+
+        return softmax(self._in_memory(logits))
 
     def gradients(
         self, texts: Sequence[Text], labels: Sequence[int], side: int
     ) -> list[TokenGradients]:
-        return token_gradients(
-            self.model, self.tokens, texts, labels, side=side, token_budget=self.token_budget
-        )
+        def gradients() -> list[TokenGradients]:
+            return token_gradients(
+                self.model, self.tokens, texts, labels, side=side, token_budget=self.token_budget
+            )
 
-    def verify(self, texts: Sequence[Text]) -> None:
-        """Compare incremental with whole tokenization; clear the cache if they differ."""
-        if not self.tokens.verify(texts):
-            self.forget()
+        return self._in_memory(gradients)
+
+    def _in_memory(self, compute: Callable[[], T]) -> T:
+        """Compute with the token budget, which is halved until the memory suffices."""
+        try:
+            return compute()
+        except torch.OutOfMemoryError:
+            if self.token_budget <= self.tokens.max_length:
+                raise
+        # Outside the handler, whose exception keeps the failed batch's tensors alive.
+        self.token_budget //= 2
+        return self._in_memory(compute)
 
     def visible(self, attacked: AttackedInput, words: Words) -> range:
         span = self.tokens.visible_span(attacked.text, attacked.side)

@@ -74,12 +74,6 @@ class Bfloat16Victim(Victim):
     ) -> list[TokenGradients]:
         return self.full.gradients(texts, labels, side)
 
-    def verify(self, texts: Sequence[Text]) -> None:
-        reason = self.full.tokens.reason
-        self.full.verify(texts)
-        if self.full.tokens.reason != reason:
-            self.forget()
-
     def visible(self, attacked: AttackedInput, words: Words) -> range:
         return self.full.visible(attacked, words)
 

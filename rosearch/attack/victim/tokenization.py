@@ -3,8 +3,8 @@
 A perturbed text differs from its original in a word or two. Each text is split before every space
 that follows a non-space character, each chunk is tokenized once and cached, and a text's tokens are
 those of its chunks. This equals tokenizing the whole text for tokenizers that never join tokens
-across such a split. Whether a tokenizer is of this kind is read from its components and checked
-again on texts of every run; if in doubt, whole texts are tokenized.
+across such a split. Whether a tokenizer is of this kind is read from its components, and the first
+texts are also tokenized as a whole to check it; if in doubt, whole texts are tokenized.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _SAFE_NORMALIZERS = {
 _SPLITTING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit", "ByteLevel", "Metaspace"}
 _SAFE_PRE_TOKENIZERS = _SPLITTING | {"Punctuation", "Digits", "UnicodeScripts"}
 _MAX_CHUNKS = 1 << 18
+_CHECKED_TEXTS = 512
 
 
 class IncrementalTokenizer:
@@ -48,6 +49,7 @@ class IncrementalTokenizer:
         self.max_length = length_limit(tokenizer, max_length)
         self.reason: str | None = obstacle(tokenizer)
         """Why whole texts are tokenized; ``None`` while chunks are used."""
+        self._unchecked = _CHECKED_TEXTS
         self._chunks: dict[str, tuple[int, ...]] = {}
         self._templates: dict[bool, _Template] = {}
 
@@ -55,14 +57,21 @@ class IncrementalTokenizer:
         """Tokenize texts or pairs, with special tokens and truncation."""
         if not texts:
             return []
-        pairs = isinstance(texts[0], tuple)
-        template = self._template(pairs)
-        if template is None:
-            return encode(self.tokenizer, texts, max_length=self.max_length)
+        template = self._template(isinstance(texts[0], tuple))
+        if template is not None:
+            rows = self._encode_chunks(texts, template)
+            checked = texts[: self._unchecked]
+            self._unchecked -= len(checked)
+            if rows[: len(checked)] == encode(self.tokenizer, checked, max_length=self.max_length):
+                return rows
+            self.reason = "the tokens of its chunks differed from those of a whole text"
+        return encode(self.tokenizer, texts, max_length=self.max_length)
+
+    def _encode_chunks(self, texts: Sequence[Text], template: _Template) -> list[Encoding]:
         if len(self._chunks) > _MAX_CHUNKS:
             self._chunks.clear()
         room = self.max_length - template.special
-        if not pairs:
+        if isinstance(texts[0], str):
             room = max(0, room)
             return [template.row(ids[:room]) for ids in self._tokens([str(text) for text in texts])]
         sides = [self._tokens([text[side] for text in texts]) for side in (0, 1)]
@@ -73,16 +82,6 @@ class IncrementalTokenizer:
         for i, row in zip(long, whole, strict=True):
             rows[i] = row
         return rows
-
-    def verify(self, texts: Sequence[Text]) -> bool:
-        """Compare with whole tokenization; stop using chunks at the first difference."""
-        if self.reason is None and texts:
-            whole = encode(self.tokenizer, texts, max_length=self.max_length)
-            for text, row, expected in zip(texts, self.encode(texts), whole, strict=True):
-                if row != expected:
-                    self.reason = f"chunks gave other tokens than the whole of {text!r:.200}"
-                    return False
-        return True
 
     def visible_span(self, text: Text, side: int) -> tuple[int, int] | None:
         """Return the characters of one side of an input that truncation leaves.

@@ -57,9 +57,6 @@ class Victim(ABC):
             float32, shape ``(rows, classes)``; NaN where the model returned NaN.
         """
 
-    def verify(self, texts: Sequence[Text]) -> None:  # noqa: B027 - most victims assume nothing
-        """Check the victim's assumptions, such as its tokenization, on texts of the run."""
-
     def visible(self, attacked: AttackedInput, words: Words) -> range:
         """Return the indices of the words of the attacked side that truncation leaves."""
         return range(len(words))

@@ -103,7 +103,6 @@ def test_single_texts_get_the_same_tokens(any_tokenizer: Any) -> None:
 
     check()
     assert fast.reason is None
-    assert fast.verify(SENTENCES)
 
 
 def test_pairs_get_the_same_tokens(any_tokenizer: Any) -> None:
@@ -114,6 +113,7 @@ def test_pairs_get_the_same_tokens(any_tokenizer: Any) -> None:
         assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)
 
     check()
+    assert fast.reason is None
 
 
 def test_token_types_of_pairs(tokenizer: Any) -> None:
@@ -190,12 +190,12 @@ def test_difference_found_during_a_run_turns_chunks_off(tokenizer: Any) -> None:
             return tokenizer(*map(joined, texts), **settings)
 
     fast = IncrementalTokenizer(JoinsTwoWords())
-    assert fast.verify(["a good plot", "a bad film"])
+    fast.encode(["a good plot", "a bad film"])
     assert fast.reason is None
-    assert not fast.verify(["a good film"])
-    assert fast.reason is not None
-    assert "a good film" in fast.reason
-    assert fast.encode(["a good film"]) == encode(tokenizer, ["a goodfilm"], max_length=64)
+    for _ in range(2):
+        assert fast.encode(["a good film"]) == encode(tokenizer, ["a goodfilm"], max_length=64)
+        assert fast.reason is not None
+        assert "differed" in fast.reason
 
 
 def test_left_truncation_is_not_supported_by_chunks() -> None:
