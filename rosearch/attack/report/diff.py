@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import html
 import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from operator import itemgetter
@@ -22,11 +23,13 @@ Span: TypeAlias = tuple[int, int]
 _COUNT_PENALTY = 0.3
 """Cost of aligning a word with no word or per further word; dissimilarity costs 0 to 1."""
 _MAX_PARTS = 4
+# Control characters except newline and tab, bidirectional controls, and lone surrogates.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MAX_COMPARISONS = 400
 # Deleted: red and struck through. Inserted: green, bold and underlined. Never color alone.
-_ANSI = {"deleted": "\x1b[31;9m", "inserted": "\x1b[32;1;4m"}
+_ANSI = {"deleted": ("\x1b[31;9m", "\x1b[0m"), "inserted": ("\x1b[32;1;4m", "\x1b[0m")}
 _PLAIN = {"deleted": ("[-", "-]"), "inserted": ("{+", "+}")}
-_TAGS = {"deleted": "del", "inserted": "ins"}
+_HTML = {"deleted": ("<del>", "</del>"), "inserted": ("<ins>", "</ins>")}
 
 
 class WordChange(NamedTuple):
@@ -100,41 +103,31 @@ def in_terminal(before: str, after: str, *, color: Color = "auto") -> str:
     if color == "auto":
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         color = sys.stdout.isatty() and not plain
-    parts = []
-    for kind, text in segments(before, after):
-        shown = "".join(map(_printable, text))
-        if kind == "same":
-            parts.append(shown)
-        elif color:
-            parts.append(f"{_ANSI[kind]}{shown}\x1b[0m")
-        else:
-            parts.append(shown.join(_PLAIN[kind]))
-    return "".join(parts)
+    return _marked(before, after, _escape_controls, _ANSI if color else _PLAIN)
 
 
 def in_html(before: str, after: str) -> str:
     """Return both texts as HTML with ``<del>`` and ``<ins>``; the texts' own markup is escaped."""
-    parts = []
-    for kind, text in segments(before, after):
-        tag = _TAGS.get(kind)
-        parts.append(f"<{tag}>{escape(text)}</{tag}>" if tag else escape(text))
-    return "".join(parts)
+    return _marked(before, after, escape, _HTML)
 
 
 def escape(text: str) -> str:
     """Return ``text`` as ASCII HTML: markup and non-ASCII characters become references."""
-    shown = "".join(map(_printable, text))
-    return html.escape(shown).encode("ascii", "xmlcharrefreplace").decode("ascii")
+    shown = html.escape(_escape_controls(text))
+    return shown.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def _printable(character: str) -> str:
-    """Replace a control character by its code, since it could control the reader's terminal."""
-    code = ord(character)
-    control = code < 32 or 127 <= code < 160 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-    surrogate = 0xD800 <= code < 0xE000
-    if (control and character not in "\n\t") or surrogate:
-        return character.encode("unicode_escape").decode("ascii")
-    return character
+def _marked(
+    before: str, after: str, escaped: Callable[[str], str], marks: Mapping[str, tuple[str, str]]
+) -> str:
+    return "".join(
+        escaped(text).join(marks.get(kind, ("", ""))) for kind, text in segments(before, after)
+    )
+
+
+def _escape_controls(text: str) -> str:
+    """Replace control characters by their codes, since they could control the reader's terminal."""
+    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
 
 
 def _matches(before: str, after: str) -> Iterator[_Match]:

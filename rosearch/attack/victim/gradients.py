@@ -192,11 +192,7 @@ def _batch_gradients(
         logits = model(**inputs).logits
         classes = torch.tensor(list(labels), device=logits.device)
         if not calls:
-            raise EvaluationError(
-                f"{type(model).__name__} does not embed its tokens with the module that its "
-                f"get_input_embeddings() returns, so their gradients are unknown. Choose a "
-                f"black-box attack."
-            )
+            raise _unknown_embeddings(model)
         # The sum over rows keeps each row's gradient that of its own loss.
         loss = functional.cross_entropy(logits.float(), classes, reduction="sum")
         arguments, embedded = calls[0]
@@ -215,11 +211,16 @@ def _embedding_module(model: Any) -> torch.nn.Module:
     except (AttributeError, NotImplementedError):
         module = None
     if not isinstance(module, torch.nn.Module):
-        raise EvaluationError(
-            f"{type(model).__name__} has no get_input_embeddings(), so the gradients of its tokens "
-            f"are unknown. Choose a black-box attack."
-        )
+        raise _unknown_embeddings(model)
     return module
+
+
+def _unknown_embeddings(model: torch.nn.Module) -> EvaluationError:
+    return EvaluationError(
+        f"{type(model).__name__} does not embed its tokens with a module that its "
+        f"get_input_embeddings() returns, so their gradients are unknown. Choose a black-box "
+        f"attack."
+    )
 
 
 @torch.no_grad()
