@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,31 +65,20 @@ class ModelVictim(Victim):
         return self.tokens.encode(texts)
 
     def compute(self, keys: Sequence[Encoding]) -> np.ndarray:
-        def logits() -> np.ndarray:
-            return predict(
-                self.model,
-                keys,
-                pad_id=self.tokens.pad_id,
-                pad_left=self.tokens.pad_left,
-                token_budget=self.token_budget,
-            )
-
-        return softmax(self._in_memory(logits))
+        tokens = self.tokens
+        run = partial(predict, self.model, keys, pad_id=tokens.pad_id, pad_left=tokens.pad_left)
+        return softmax(self._in_memory(run))
 
     def gradients(
         self, texts: Sequence[Text], labels: Sequence[int], side: int
     ) -> list[TokenGradients]:
-        def gradients() -> list[TokenGradients]:
-            return token_gradients(
-                self.model, self.tokens, texts, labels, side=side, token_budget=self.token_budget
-            )
+        run = partial(token_gradients, self.model, self.tokens, texts, labels, side=side)
+        return self._in_memory(run)
 
-        return self._in_memory(gradients)
-
-    def _in_memory(self, compute: Callable[[], T]) -> T:
-        """Compute with the token budget, which is halved until the memory suffices."""
+    def _in_memory(self, compute: Callable[..., T]) -> T:
+        """Call with the token budget, which is halved until the memory suffices."""
         try:
-            return compute()
+            return compute(token_budget=self.token_budget)
         except torch.OutOfMemoryError:
             if self.token_budget <= self.tokens.max_length:
                 raise

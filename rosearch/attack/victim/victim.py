@@ -14,8 +14,8 @@ from rosearch.attack.victim.gradients import TokenGradients
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
 
-_MAX_ROWS = 1 << 18
-"""Cached rows after which the cache is cleared."""
+_MAX_CACHED = 1 << 19
+"""Cached texts and rows after which the cache is cleared."""
 
 
 class Victim(ABC):
@@ -81,29 +81,33 @@ class Victim(ABC):
 
     def answers(self, keys: Sequence[Hashable]) -> np.ndarray:
         """Return probabilities by key, float32, shape ``(keys, classes)``."""
-        self._add(keys)
-        return self._table[[self._rows[key] for key in keys]]
+        cache = self._cache
+        new = list(dict.fromkeys(key for key in keys if key not in cache))
+        if new:
+            computed = self.compute(new)
+            self.check(computed, len(new))
+            self._computed += len(new)
+            cache.update(zip(new, computed.tolist(), strict=True))
+        return np.array([cache[key] for key in keys], dtype=np.float32)
 
     def probabilities(self, texts: Sequence[Text]) -> np.ndarray:
         """Return probabilities by text, float32, shape ``(texts, classes)``."""
         if not texts:
             return np.empty((0, self.classes or 0), dtype=np.float32)
-        if self._filled > _MAX_ROWS:
+        if len(self._cache) > _MAX_CACHED:
             self.forget()
-        rows = self._rows
-        unseen = list(dict.fromkeys(text for text in texts if text not in rows))
+        cache = self._cache
+        unseen = list(dict.fromkeys(text for text in texts if text not in cache))
         if unseen:
             keys = self.keys(unseen)
-            self._add(keys)
+            self.answers(keys)
             # Caching by text saves tokenizing it again.
-            rows.update(zip(unseen, [rows[key] for key in keys], strict=True))
-        return self._table[[rows[text] for text in texts]]
+            cache.update(zip(unseen, [cache[key] for key in keys], strict=True))
+        return np.array([cache[text] for text in texts], dtype=np.float32)
 
     def forget(self) -> None:
         """Clear the cache."""
-        self._rows: dict[Hashable, int] = {}
-        self._table = np.empty((0, 0), dtype=np.float32)
-        self._filled = 0
+        self._cache: dict[Hashable, list[float]] = {}
 
     def expect(self, classes: int | None) -> None:
         """Set the number of classes of the data set.
@@ -135,24 +139,6 @@ class Victim(ABC):
         if self.classes is not None and classes != self.classes:
             raise _wrong_classes(classes, self.classes)
         self.classes = classes
-
-    def _add(self, keys: Sequence[Hashable]) -> None:
-        """Compute and cache the rows that are not cached yet."""
-        new = list(dict.fromkeys(key for key in keys if key not in self._rows))
-        if not new:
-            return
-        computed = self.compute(new)
-        self.check(computed, len(new))
-        self._computed += len(new)
-        start, end = self._filled, self._filled + len(new)
-        if end > len(self._table):
-            table = np.empty((2 * end, computed.shape[1]), dtype=np.float32)
-            if start:
-                table[:start] = self._table[:start]
-            self._table = table
-        self._table[start:end] = computed
-        self._rows.update(zip(new, range(start, end), strict=True))
-        self._filled = end
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

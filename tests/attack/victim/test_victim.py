@@ -11,7 +11,7 @@ from rosearch.attack import FunctionVictim
 
 
 def test_cache_grows_and_is_cleared_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rosearch.attack.victim.victim._MAX_ROWS", 30)
+    monkeypatch.setattr("rosearch.attack.victim.victim._MAX_CACHED", 30)
     asked: list[str] = []
 
     def answers(texts: Any) -> Any:
