@@ -128,7 +128,7 @@ class Attack(ABC):
     name: ClassVar[str] = "attack"
     """Name in reports and random seeds; set by registering the class."""
     version: ClassVar[str] = "1"
-    """Change it when the attack's behaviour changes, so that old reports can be told apart."""
+    """Change it when the attack's behaviour changes, so that old reports can be distinguished."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

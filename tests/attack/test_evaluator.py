@@ -310,9 +310,9 @@ class TestVictimInSettings:
 
     def test_of_a_given_victim(self, trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
         victim = ModelVictim(trained_bert, tokenizer, max_length=8)
-        told = self.evaluator(dataset).evaluate(victim).settings["victim"]
-        assert (told["dtype"], told["screening_dtype"]) == ("float32", None)
-        assert told["max_length"] == 8
+        description = self.evaluator(dataset).evaluate(victim).settings["victim"]
+        assert (description["dtype"], description["screening_dtype"]) == ("float32", None)
+        assert description["max_length"] == 8
 
     def test_of_a_function(self, dataset: Any) -> None:
         report = self.evaluator(dataset).evaluate(hashing_classifier)

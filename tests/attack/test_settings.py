@@ -16,8 +16,8 @@ from rosearch.attack.word_swaps.searches import GreedyWordSwap
 from rosearch.attack.word_swaps.substitutions import CharacterEdits
 
 
-def short(text: str, most: int = 80) -> bool:
-    return len(text) <= most
+def short(text: str, limit: int = 80) -> bool:
+    return len(text) <= limit
 
 
 class Plain:
@@ -54,8 +54,8 @@ def settings(make: Callable[[], Any]) -> Any:
         (Plain, f"<{__name__}.Plain object>"),
         (lambda: [len, str.lower], ["builtins.len", "str.lower"]),
         (
-            lambda: functools.partial(short, most=np.int64(3)),
-            {"partial": f"{__name__}.short", "arguments": [], "keywords": {"most": 3}},
+            lambda: functools.partial(short, limit=np.int64(3)),
+            {"partial": f"{__name__}.short", "arguments": [], "keywords": {"limit": 3}},
         ),
     ],
 )

@@ -21,7 +21,7 @@ _MAX_CACHED = 1 << 19
 class Victim(ABC):
     """Base class of victims: removes duplicate rows, caches answers, counts computed rows.
 
-    A victim stands for one model with fixed weights. Create a new one when the weights change,
+    A victim represents one model with fixed weights. Create a new one when the weights change,
     because answers are cached for the lifetime of the victim.
 
     Args:

@@ -1,4 +1,4 @@
-"""An attack whose every query is known beforehand, and a victim for it."""
+"""An attack with predictable queries, and a victim for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXAMPLES = [Example(7 * k, text, 0) for k, text in enumerate(["one two", "three 
 
 
 def by_length(texts: list[str]) -> np.ndarray:
-    """Class 0 with a probability that falls by a hundredth with each character."""
+    """Predict class 0 with a probability that falls by 0.01 per character."""
     share = np.array([max(0.0, 1 - len(text) / 100) for text in texts])
     return np.stack([share, 1 - share], axis=1)
 
@@ -24,7 +24,7 @@ def run(attack: Attack, examples: Any = EXAMPLES, victim: Any = by_length, **kw:
 
 
 class Lengthen(Attack):
-    """Makes the first word longer and longer."""
+    """Replaces the first word by longer and longer ones."""
 
     def __init__(self, steps: tuple[int, ...] = (10, 40, 70)) -> None:
         self.steps = steps

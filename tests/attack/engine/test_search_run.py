@@ -22,7 +22,7 @@ def test_answers_are_in_order_and_counted() -> None:
             texts = [text.replace(0, "a" * n) for n in (50, 1, 90)]
             answer = yield texts
             seen.append((answer.scores.tolist(), answer.succeeded.tolist()))
-            answer = yield [texts[0]]  # asked before: a query all the same
+            answer = yield [texts[0]]  # queried before, but it counts again
             seen.append(answer.scores.tolist())
             return texts[2]
 
@@ -73,7 +73,7 @@ def test_random_draws_depend_only_on_seed_attack_and_text() -> None:
 
 
 class Towards(Goal):
-    """The class ``target``."""
+    """The goal is class ``target``."""
 
     name = "towards"
 
@@ -85,7 +85,7 @@ class Towards(Goal):
 
 
 def three_classes(texts: list[str]) -> np.ndarray:
-    """Class 0 below 20 characters, class 1 below 60, else class 2; never sure."""
+    """Predict class 0 below 20 characters, class 1 below 60, else class 2, each with probability 0.8."""
     classes = np.array([(len(text) >= 20) + (len(text) >= 60) for text in texts], dtype=int)
     return np.eye(3)[classes] * 0.7 + 0.1
 
@@ -97,7 +97,7 @@ class TestOtherGoals:
         return report
 
     def test_misclassified_examples_are_skipped_under_a_targeted_goal(self) -> None:
-        examples = [Example(0, "one two", 1), Example(1, "six", 2)]  # the victim says 0
+        examples = [Example(0, "one two", 1), Example(1, "six", 2)]  # the victim predicts class 0
         results = run(Lengthen(), examples, three_classes, goal=Towards(2))
         assert [r.status for r in results] == ["skipped"] * 2
         assert [r.queries for r in results] == [1, 1]

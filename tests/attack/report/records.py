@@ -11,7 +11,7 @@ def record(status: str, *, label: int = 0, **kw: object) -> AttackResult:
         "skipped": {"predicted": 1, "queries": 1},
         "succeeded": {"predicted": 0, "queries": 10, "words": 4, "changed": (1,), "perturbed": "x"},
         "failed": {"predicted": 0, "queries": 20, "words": 4, "changed": (1, 2), "perturbed": "y"},
-        # What goals other than the default leave behind.
+        # Possible only with goals other than the default.
         "met but right": {"predicted": 0, "queries": 10, "words": 4, "perturbed": "x"},
         "missed but wrong": {"predicted": 0, "queries": 10, "words": 4, "perturbed": "x"},
         "error": {"predicted": 0, "queries": 3, "error": "ValueError: no"},

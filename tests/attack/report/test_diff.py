@@ -34,7 +34,7 @@ from rosearch.attack.report.diff import changes, in_html, in_terminal, segments
 )
 def test_changed_words(before: str, after: str, expected: list[tuple[int, str, str]]) -> None:
     found = [tuple(change) for change in changes(before, after)]
-    if before == "a big dull film":  # either word may be the one that went
+    if before == "a big dull film":  # either word may be the deleted one
         assert [(w, a) for _, w, a in found if a] == [(found[-1][1], "tedious")] or len(found) == 2
         assert "".join(a for _, _, a in found) == "tedious"
         return
@@ -53,7 +53,7 @@ def test_both_texts_can_be_restored(before: str, after: str) -> None:
     assert "".join(p.text for p in parts if p.kind != "inserted") == before
     assert "".join(p.text for p in parts if p.kind != "deleted") == after
     assert all(p.text for p in parts)
-    # In HTML too, for a browser that shows one of both.
+    # The same holds for the HTML without its deleted or its inserted parts.
     page = in_html(before, after)
     for gone, left in (("ins", before), ("del", after)):
         rest = re.sub(rf"<{gone}>.*?</{gone}>", "", page, flags=re.DOTALL)
@@ -79,7 +79,7 @@ def test_marks_for_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: object) -
     assert in_terminal("a dull film", "a drab film", color=False) == plain
     colored = in_terminal("a dull film", "a drab film", color=True)
     assert colored == "a \x1b[31;9mdull\x1b[0m\x1b[32;1;4mdrab\x1b[0m film"
-    assert in_terminal("a dull film", "a drab film") == plain  # captured, so no terminal
+    assert in_terminal("a dull film", "a drab film") == plain  # standard output is captured
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)

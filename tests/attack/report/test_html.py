@@ -30,7 +30,7 @@ def test_markup_in_texts_is_escaped_and_changes_are_marked() -> None:
     assert "<del>dull</del><ins>drab</ins>" in page
     assert "&lt;script&gt;" in page
     assert "\x1b" not in page
-    # Balanced, and read as XML by a parser other than ours.
+    # An XML parser accepts it, so its tags are balanced.
     root = ET.fromstring(page)
     assert [cell.text for cell in root.iter("caption")] == [
         "Robustness (rates with 95 % intervals)",
@@ -41,7 +41,6 @@ def test_markup_in_texts_is_escaped_and_changes_are_marked() -> None:
 
 
 def test_every_cell_is_escaped() -> None:
-    """Whatever a record was made with."""
     marks: Any = "<script>alert(1)</script>"
     result = record("failed", perturbed="x", predicted=marks, attack=marks, index=marks)
     given = report("failed")

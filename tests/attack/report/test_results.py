@@ -20,7 +20,7 @@ from tests.attack.report.records import record, record_with, report, several
 
 def test_rates_by_class() -> None:
     results = [record("failed"), record("succeeded"), record("error"), record("skipped")]
-    # Always answers class 0, so that nothing of class 1 is right and nothing of class 0 falls.
+    # Predictions of a constant classifier for class 0.
     results += [record("skipped", label=1, predicted=0)] * 2 + [record("failed", label=0)]
     found = summarise(results, forward_rows=5, seconds=1.0, settings={}).by_class
     assert found == {0: (5, 4 / 5, 2 / 5), 1: (2, 0.0, 0.0)}
@@ -33,7 +33,7 @@ def test_class_without_examples_is_the_worst() -> None:
     one = [record("failed"), record("failed")]
     found = summarise(one, forward_rows=1, seconds=1.0, settings={})
     assert found.worst_class() == found.worst_class(1) == 1.0
-    assert found.worst_class(2) == 0.0  # one answer could have been enough
+    assert found.worst_class(2) == 0.0  # a constant classifier could reach the same rates
     other = record("succeeded", label=1, predicted=1, perturbed_predicted=0)
     both = summarise([*one, other], forward_rows=1, seconds=1.0, settings={})
     assert both.worst_class(2) == 0.0

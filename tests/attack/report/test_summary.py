@@ -40,7 +40,7 @@ def test_rates_lie_within_intervals_and_bounds(statuses: list[str]) -> None:
         assert 0 <= bounds.low <= rate <= bounds.high <= 1
         if not r.errors:
             assert bounds.low == bounds.high == rate
-    # Pipeline takes the lower bound to count every example in error as broken.
+    # Pipeline uses the lower bound as the rate that counts every error as broken.
     as_broken = report(*("succeeded" if s in ("error", "unseen") else s for s in statuses))
     assert r.accuracy_under_attack_bounds.low == pytest.approx(as_broken.accuracy_under_attack)
     numbers = [v for v in json.loads(r.to_json()).values() if isinstance(v, float)]

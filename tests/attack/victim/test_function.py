@@ -35,8 +35,8 @@ def test_output_kind_is_decided_once() -> None:
     victim.probabilities(["x"])
     with pytest.raises(EvaluationError, match="outputs='logits'"):
         victim.probabilities(["y"])
-    told = FunctionVictim(lambda texts: [answers[t] for t in texts], outputs="logits")
-    assert told.probabilities(["x", "y"])[1, 0] == pytest.approx(0.880797)
+    logits = FunctionVictim(lambda texts: [answers[t] for t in texts], outputs="logits")
+    assert logits.probabilities(["x", "y"])[1, 0] == pytest.approx(0.880797)
     with pytest.raises(ArgumentError, match="'scores'"):
         FunctionVictim(lambda texts: [], outputs="scores")  # type: ignore[arg-type]
 
@@ -60,7 +60,7 @@ def test_outputs_of_the_wrong_shape_are_rejected(answer: Any, message: str) -> N
 
 
 def test_probabilities_followed_by_other_outputs_end_the_run() -> None:
-    """Else each such text would be an error that passes for robustness."""
+    """Counted as an error of one example, such an output would pass for robustness."""
     texts = ["good", "bad", "good film"]
     data = TextDataset(texts, [0, 1, 0], classes=["good", "bad"])
 
@@ -70,8 +70,8 @@ def test_probabilities_followed_by_other_outputs_end_the_run() -> None:
     settings: dict[str, Any] = {"examples": None, "progress": False}
     with pytest.raises(EvaluationError, match="outputs='logits'"):
         RobustnessEvaluator("deepwordbug", data, **settings).evaluate(counts)
-    told = FunctionVictim(counts, outputs="logits")
-    report = RobustnessEvaluator("deepwordbug", data, **settings).evaluate(told)
+    victim = FunctionVictim(counts, outputs="logits")
+    report = RobustnessEvaluator("deepwordbug", data, **settings).evaluate(victim)
     assert report.errors == 0
 
 

@@ -41,7 +41,7 @@ def test_pairs_use_token_types(tiny_bert: Callable[..., Any], tokenizer: Any) ->
 
 def test_each_distinct_row_is_computed_once(tiny_bert: Callable[..., Any], tokenizer: Any) -> None:
     victim = ModelVictim(tiny_bert(), tokenizer)
-    # Case is lost in tokenisation, so these are two rows.
+    # Tokenization ignores case, so these are two rows.
     out = victim.probabilities(["a good film", "A GOOD film", "a bad film", "a good film"])
     assert victim.forward_rows == 2
     assert (out[0] == out[1]).all()  # ties are exact

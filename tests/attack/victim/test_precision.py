@@ -27,8 +27,8 @@ def test_verdicts_equal_those_of_float32(
     for screened, full in zip(report.examples, exact.examples, strict=True):
         assert screened.predicted == full.predicted
         if screened.perturbed is not None:
-            told = int(judge.probabilities([screened.perturbed])[0].argmax())
-            assert screened.perturbed_predicted == told
+            predicted = int(judge.probabilities([screened.perturbed])[0].argmax())
+            assert screened.perturbed_predicted == predicted
     same = sum(a.status == b.status for a, b in zip(report.examples, exact.examples, strict=True))
     assert same >= 36  # near ties may be broken differently
     assert report.settings["precision"] == "bfloat16"
@@ -94,7 +94,7 @@ def test_restarted_search_counts_its_earlier_queries(
     trained_bert: Any, tokenizer: Any, dataset: Any
 ) -> None:
     class Shout(rs.Attack):
-        """Asks about three texts and settles on the last."""
+        """Queries three texts and returns the last."""
 
         def search(self, text: Any, context: Any) -> Any:
             texts = [text.replace(0, "film" + "x" * k) for k in range(3)]
@@ -117,11 +117,11 @@ def test_model_saved_in_bfloat16_is_judged_in_float32(
     full = ModelVictim(copy.deepcopy(saved).float(), tokenizer).probabilities(texts)
     np.testing.assert_array_equal(victim.exact.probabilities(texts), full)
     assert {p.dtype for p in saved.parameters()} == {torch.bfloat16}
-    told = evaluator.evaluate(saved, tokenizer).settings["victim"]
-    assert (told["dtype"], told["screening_dtype"]) == ("float32", "bfloat16")
+    description = evaluator.evaluate(saved, tokenizer).settings["victim"]
+    assert (description["dtype"], description["screening_dtype"]) == ("float32", "bfloat16")
     plain = RobustnessEvaluator("deepwordbug", dataset, **settings).evaluate(saved, tokenizer)
-    told = plain.settings["victim"]
-    assert (told["dtype"], told["screening_dtype"]) == ("bfloat16", None)
+    description = plain.settings["victim"]
+    assert (description["dtype"], description["screening_dtype"]) == ("bfloat16", None)
 
 
 def test_unknown_precision_is_rejected(dataset: Any) -> None:
