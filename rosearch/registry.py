@@ -11,7 +11,7 @@ import difflib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rosearch.errors import RegistryError
 
@@ -27,14 +27,21 @@ class Registry(Generic[T]):
         group: Entry-point group of other packages, for example ``"rosearch.operators"``.
         check: Called with an object before it is registered; returns the reason to refuse it, or
             ``None``.
+        on_register: Called with the name and the object after it was registered.
     """
 
     def __init__(
-        self, kind: str, *, group: str, check: Callable[[object], str | None] | None = None
+        self,
+        kind: str,
+        *,
+        group: str,
+        check: Callable[[object], str | None] | None = None,
+        on_register: Callable[[str, Any], object] | None = None,
     ) -> None:
         self.kind = kind
         self.group = group
         self._check = check
+        self._on_register = on_register
         self._entries: dict[str, T] = {}
         self._entry_points_loaded = False
         self._broken: dict[str, str] = {}
@@ -65,6 +72,8 @@ class Registry(Generic[T]):
                     f"Choose another name."
                 )
             self._entries[name] = item  # type: ignore[assignment]
+            if self._on_register:
+                self._on_register(name, item)
             return item
 
         return decorate

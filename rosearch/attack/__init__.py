@@ -1,4 +1,4 @@
-"""How a classifier is broken: attacks, the engine that runs them, and the evaluator."""
+"""Adversarial attacks: recipes and their parts, the engine, and the robustness evaluator."""
 
 from rosearch.attack.base import (
     Answer,
@@ -9,7 +9,8 @@ from rosearch.attack.base import (
     SearchContext,
     attacks,
 )
-from rosearch.attack.engine.engine import Example, run_attack
+from rosearch.attack.engine.engine import run_attack
+from rosearch.attack.engine.search_run import Example
 from rosearch.attack.evaluator import RobustnessEvaluator
 from rosearch.attack.goals import Goal, Targeted, Untargeted
 from rosearch.attack.report.results import AttackResult, Interval, RobustnessReport
@@ -21,8 +22,10 @@ from rosearch.attack.resources.word_vectors import WordVectors, find_vectors
 from rosearch.attack.text import Words
 from rosearch.attack.training.augmentation import AdversarialTexts, SubstitutionAugmentation
 from rosearch.attack.training.word_replacements import WordReplacements
+from rosearch.attack.victim.function import FunctionVictim
 from rosearch.attack.victim.gradients import TokenGradients
-from rosearch.attack.victim.victim import FunctionVictim, ModelVictim, Victim
+from rosearch.attack.victim.model import ModelVictim
+from rosearch.attack.victim.victim import Victim
 from rosearch.attack.word_swaps import recipes as recipes
 from rosearch.attack.word_swaps.attack import WordSwapAttack
 from rosearch.attack.word_swaps.candidates import Candidates, TextSwaps, WordSwaps

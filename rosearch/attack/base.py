@@ -1,13 +1,13 @@
-"""What an attack is, for those who write one.
+"""The interface for attacks.
 
-An author writes one method, ``search``: a generator over one text that yields lists of perturbed
-texts, is sent what the victim made of them, and returns the text it settles on. It never sees the
-victim, batches, other texts or a label. The engine runs many searches side by side and
-answers them from common batches::
+An attack defines one method, ``search``: a generator that attacks one text. It yields lists of
+perturbed texts, receives the victim's scores, and returns its final text. It never sees the
+victim, batches, other texts or the label. The engine runs many searches concurrently and batches
+their queries::
 
     @rosearch.attacks.register("capitals")
     class Capitals(rosearch.Attack):
-        \"\"\"Writes one word after the other in capitals where that helps.\"\"\"
+        \"\"\"Capitalizes one word after another where that helps.\"\"\"
 
         def search(self, text, context):
             best, score = text, context.score
@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -38,98 +38,97 @@ from rosearch.data import Text
 from rosearch.registry import Registry
 from rosearch.seeding import generator
 
-_Registered = TypeVar("_Registered")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What the victim made of the texts that a search yielded, in the order yielded."""
+    """The victim's answers to the texts that a search yielded, in the same order."""
 
     scores: np.ndarray
-    """float32, shape ``(texts,)``: how close each text comes to the goal; higher is closer."""
+    """float32, shape ``(texts,)``: how close each text is to the goal; higher is closer."""
     succeeded: np.ndarray
     """bool, shape ``(texts,)``: whether each text meets the goal."""
     probabilities: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    """float32, shape ``(texts, classes)``: what the victim gave. Few searches need it."""
+    """float32, shape ``(texts, classes)``: the victim's probabilities. Few searches need them."""
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal to a search, not a failure
-    """Thrown into a search that asks for more than its query budget allows.
+    """Thrown into a search that yields more texts than its query budget allows.
 
-    A search that does not catch it ends there, with the best text it has asked about. One that
-    catches it may still use :attr:`answer`, and then returns.
+    A search that does not catch it ends with the best text it has queried. One that catches it can
+    still use :attr:`answer` and must then return.
     """
 
     def __init__(self, answer: Answer) -> None:
         super().__init__("The query budget of this search is used up.")
         self.answer = answer
-        """About the first of the texts last yielded, as many as the budget still paid for."""
+        """Answers to the first of the last yielded texts, as far as the budget allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """What a search knows besides its text."""
+    """Information for a search besides its text."""
 
     score: float
-    """Score of the text as it is, before any change."""
+    """Score of the unchanged text."""
     indices: tuple[int, ...]
-    """Words worth changing, in reading order: those that the victim gets to read,
-    because it does not cut them off."""
+    """Indices of the words that may be changed, in reading order: those not truncated away."""
     text_key: str
-    """The whole input in one string; randomness depends on it."""
+    """The whole input as one string; determines the random draws."""
     seed: int = 0
     """Seed of the run."""
     attack: str = ""
     """Name of the attack."""
     whole: Text = ""
-    """The whole input; of a pair, both texts."""
+    """The whole input; for a pair, both texts."""
     side: int = 0
-    """Which text of a pair is attacked, 0 or 1."""
+    """Attacked text of a pair, 0 or 1."""
     budget: int | None = None
-    """Logical queries that the search may still ask; ``None``: any number."""
+    """Remaining queries; ``None`` means no limit."""
     probabilities: np.ndarray | None = field(default=None, compare=False)
-    """float32, shape ``(classes,)``: the victim's answer to the text as it is."""
+    """float32, shape ``(classes,)``: the victim's probabilities for the unchanged text."""
 
     def rng(self, *path: str | int) -> np.random.Generator:
-        """A generator that depends on the run's seed, the attack, the text and ``path`` alone.
+        """Return a random generator that depends only on seed, attack, text and ``path``.
 
-        The order of examples, batch sizes, workers and the victim change nothing about it.
+        It does not depend on the order of examples, batch sizes, workers or the victim.
         """
         return generator(self.seed, "attack", self.attack, self.text_key, *path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AskGradients:
-    """What a white-box search yields to learn how the victim's loss changes with each token.
+    """A request for the gradients of the victim's loss at the tokens of each text.
 
-    It is sent a list of :class:`~rosearch.attack.victim.gradients.TokenGradients`, one a text.
+    A white-box search yields it and receives a list of
+    :class:`~rosearch.attack.victim.gradients.TokenGradients`, one per text.
     """
 
     texts: Sequence[Words]
 
 
 Search: TypeAlias = Generator["Sequence[Words] | Ask | AskGradients", Any, Words]
-"""What ``Attack.search`` returns: yields texts, is sent an :class:`Answer`, returns a text.
+"""The generator that ``Attack.search`` returns.
 
-It may yield an :class:`~rosearch.attack.resources.oracles.Ask` too and is then sent the oracle's
-answers, or an :class:`AskGradients` and is sent gradients.
+It yields lists of texts and receives an :class:`Answer` each, and returns a text. It may also yield
+an :class:`~rosearch.attack.resources.oracles.Ask`, and receives the oracle's answers, or an
+:class:`AskGradients`, and receives gradients.
 """
 
 
 class Attack(ABC):
-    """Base of every attack.
+    """Base class of attacks.
 
-    Public attributes of an instance are its settings: they go into reports and study
-    fingerprints. Name those that are not settings with a leading underscore.
+    Public attributes of an instance are its settings: they appear in reports and study
+    fingerprints. Attributes that are not settings start with an underscore.
 
-    Instances serve many searches at once and travel to other processes, so they must be picklable
-    and a search keeps its state in local variables.
+    An instance runs many searches concurrently and is sent to other processes. It must therefore be
+    picklable, and a search must keep its state in local variables.
     """
 
     name: ClassVar[str] = "attack"
-    """Name in reports and seeds; registering a class sets it."""
+    """Name in reports and random seeds; set by registering the class."""
     version: ClassVar[str] = "1"
-    """Raise it when the attack's behaviour changes, so that old reports stay apart."""
+    """Change it when the attack's behaviour changes, so that old reports can be distinguished."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -141,47 +140,33 @@ class Attack(ABC):
         """Attack one text.
 
         Args:
-            text: The text to be changed; of a pair, the attacked side.
-            context: Score of the unchanged text, words worth changing, randomness.
+            text: The text to change; for a pair, the attacked side.
+            context: Score of the unchanged text, words that may be changed, random numbers.
 
         Yields:
-            Perturbed texts, any number at once: the more, the fuller the batches. Each one is a
-            logical query. The victim's :class:`Answer` comes back from ``yield``.
+            Lists of perturbed texts; longer lists fill batches better. Each text is one query. The
+            victim's :class:`Answer` is the value of the ``yield``.
 
         Returns:
-            The text to be judged. One that was never asked about costs one more query.
+            The final text, which decides the verdict. It costs one more query if it was never
+            yielded.
         """
 
     def prepare(self, texts: Sequence[Words]) -> None:  # noqa: B027 - most attacks need none
-        """Do beforehand what depends on the texts but not on the victim.
+        """Precompute what depends on the texts but not on the victim.
 
-        Called with every text that will be attacked, once, when an evaluator is made. Results
-        kept on the instance are shared by all victims and travel to worker processes.
+        Called once with all texts to attack when an evaluator is created. Results kept on the
+        instance are shared by all victims and sent to worker processes.
         """
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Name, version and every threshold, as JSON has it."""
+        """Name, version and all thresholds, as JSON."""
         return {"name": self.name, "version": self.version, **public_settings(self)}
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in public_settings(self).items())
         return f"{type(self).__name__}({shown})"
-
-
-class AttackRegistry(Registry[type[Attack]]):
-    """Attacks by name; registering a class also names it."""
-
-    def register(self, name: str) -> Callable[[_Registered], _Registered]:
-        """Decorator that registers an :class:`Attack` class under ``name``."""
-        decorate = super().register(name)
-
-        def named(item: _Registered) -> _Registered:
-            item = decorate(item)
-            item.name = name  # type: ignore[attr-defined]
-            return item
-
-        return named
 
 
 def _complaint(item: object) -> str | None:
@@ -192,5 +177,11 @@ def _complaint(item: object) -> str | None:
     return None
 
 
-attacks = AttackRegistry("attack", group="rosearch.attacks", check=_complaint)
-"""All attacks by name."""
+def _set_name(name: str, attack: type[Attack]) -> None:
+    attack.name = name
+
+
+attacks: Registry[type[Attack]] = Registry(
+    "attack", group="rosearch.attacks", check=_complaint, on_register=_set_name
+)
+"""All attacks by name. Registering a class also sets its :attr:`Attack.name`."""

@@ -1,4 +1,4 @@
-"""What an attack wants of the victim."""
+"""Goal functions of attacks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from rosearch.attack.base import Answer
-from rosearch.attack.settings import Part, check_whole
+from rosearch.attack.settings import Part
+from rosearch.checks import whole_number
 from rosearch.errors import DataError
 
 
 class Goal(Part, ABC):
-    """Turns the victim's probabilities into scores and verdicts."""
+    """Base class of goal functions, which turn probabilities into scores and verdicts."""
 
     name: ClassVar[str]
 
@@ -23,7 +24,7 @@ class Goal(Part, ABC):
 
         Args:
             probabilities: float32, shape ``(texts, classes)``.
-            label: True class of the example that the texts were made from.
+            label: True class of the attacked example.
 
         Returns:
             Scores (higher is closer to the goal) and whether the goal is met, shape ``(texts,)``.
@@ -33,7 +34,7 @@ class Goal(Part, ABC):
 class Untargeted(Goal):
     """Any class but the true one; the score is one minus the true class's probability.
 
-    In float32 throughout, as TextAttack's ``UntargetedClassification``, so that ties fall alike.
+    Computed in float32, as TextAttack's ``UntargetedClassification``, so that ties are the same.
     """
 
     name = "untargeted"
@@ -44,28 +45,27 @@ class Untargeted(Goal):
 
 
 class Targeted(Goal):
-    """One class in particular; the score is its probability.
+    """A given class; the score is its probability, as TextAttack's ``TargetedClassification``.
 
-    Its score is that of TextAttack's ``TargetedClassification``. Examples that the victim gives
-    this class already are skipped, and so are those that it gets wrong otherwise, which TextAttack
-    attacks: rates are about accuracy here.
+    Examples that the victim already assigns to this class are skipped. So are examples that it
+    misclassifies otherwise, which TextAttack attacks, because rates are about accuracy here.
 
     Args:
-        target: The class wanted, from 0.
+        target: The target class, from 0.
 
     Raises:
-        DataError: ``target`` is no whole number from 0.
+        ArgumentError: ``target`` is not a whole number from 0.
     """
 
     name = "targeted"
 
     def __init__(self, target: int) -> None:
-        self.target = check_whole("target", target, least=0)
+        self.target = whole_number("target", target, 0)
 
     def judge(self, probabilities: np.ndarray, label: int) -> Answer:
         if self.target >= probabilities.shape[1] > 0:
             raise DataError(
-                f"The goal is class {self.target}, and the victim tells "
-                f"{probabilities.shape[1]} classes apart: 0 to {probabilities.shape[1] - 1}."
+                f"The target is class {self.target}, but the victim has "
+                f"{probabilities.shape[1]} classes, 0 to {probabilities.shape[1] - 1}."
             )
         return Answer(probabilities[:, self.target], probabilities.argmax(axis=1) == self.target)

@@ -1,4 +1,4 @@
-"""Settings of attacks and their parts, checked and in a form that JSON has."""
+"""Settings of attacks and their components, as JSON."""
 
 from __future__ import annotations
 
@@ -54,34 +54,34 @@ def check_number(
 
 
 def name_of(function: Any) -> str:
-    """What a function is called, with its module; of an object, what its class is called."""
+    """Return the qualified name of a function, or of an object's class."""
     named = function if hasattr(function, "__qualname__") else type(function)
     module = getattr(named, "__module__", None)
     return f"{module}.{named.__qualname__}" if module else str(named.__qualname__)
 
 
 def without_addresses(text: str) -> str:
-    """A ``repr`` without places in memory, which differ from one process to the next."""
+    """Remove memory addresses from a ``repr``, since they differ between processes."""
     return _ADDRESS.sub("", text)
 
 
 def public_settings(instance: object) -> dict[str, Any]:
-    """The public attributes of ``instance`` in a form that JSON has.
+    """Return the public attributes of ``instance`` as JSON.
 
-    Parts that have settings of their own are replaced by these, functions and classes by their
-    names, what JSON does not have by its ``repr`` without places in memory; sets are sorted.
+    Components with settings of their own are replaced by these, functions and classes by their
+    names, other objects by their ``repr`` without memory addresses; sets are sorted.
     """
     return {k: _plain(v) for k, v in vars(instance).items() if not k.startswith("_")}
 
 
 class Part:
-    """Something that attacks are made of: its public attributes are its settings."""
+    """Base class of the components of attacks; their public attributes are their settings."""
 
     name: ClassVar[str]
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Name and every parameter, as JSON has it."""
+        """Name and all parameters, as JSON."""
         return {"name": self.name, **public_settings(self)}
 
     def __repr__(self) -> str:
@@ -95,8 +95,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, functools.partial):
-        given = {"arguments": _plain(value.args), "keywords": _plain(value.keywords)}
-        return {"partial": _plain(value.func), **given}
+        arguments = {"arguments": _plain(value.args), "keywords": _plain(value.keywords)}
+        return {"partial": _plain(value.func), **arguments}
     if hasattr(value, "__qualname__"):
         return name_of(value)
     if hasattr(value, "settings"):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from rosearch import checks
 from rosearch.attack import RobustnessEvaluator, RobustnessReport
 from rosearch.attack.engine.engine import check_some_ran
-from rosearch.attack.report.joining import joined, together
-from rosearch.attack.report.results import summarise
+from rosearch.attack.report.summary import join_attacks, join_examples, summarise
 from rosearch.distill import Distiller
 from rosearch.errors import ArgumentError
 from rosearch.student import StudentForSequenceClassification
@@ -106,9 +105,9 @@ def attack_rung(
             rest = attacker.part(done, count, attacks=[name])
             parts.append(rest.evaluate(victim, all_may_fail=True).attacks[name])
         own = {**settings, "attacks": parts[0].settings["attacks"]}
-        reports[name] = joined(parts, own)
+        reports[name] = join_examples(parts, own)
         check_some_ran(name, reports[name].examples)
-    return together(reports, settings), reports
+    return join_attacks(reports, settings), reports
 
 
 def _first(report: RobustnessReport, count: int) -> RobustnessReport:

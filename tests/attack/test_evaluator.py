@@ -1,4 +1,4 @@
-"""RobustnessEvaluator: the same examples for all, reports, refusals."""
+"""The robustness evaluator."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 import rosearch as rs
-from rosearch.attack import DeepWordBug, ModelVictim, RobustnessEvaluator, attacks, race
+from rosearch.attack import DeepWordBug, ModelVictim, RobustnessEvaluator, attacks
 from rosearch.attack.evaluator import choose_examples
 from rosearch.attack.testing import AttackConformance, hashing_classifier
 from rosearch.attack.victim.precision import Bfloat16Victim
 from rosearch.data import TextDataset
-from rosearch.errors import DataError, EvaluationError, RegistryError
+from rosearch.errors import ArgumentError, DataError, EvaluationError, RegistryError
 
 
 class Capitals(rs.Attack):
-    """Writes one word after the other in capitals where that helps."""
+    """Capitalizes one word after another where that helps."""
 
     def search(self, text, context):
         best, score = text, context.score
@@ -35,14 +35,14 @@ class Capitals(rs.Attack):
         return best
 
 
-class TestTheExampleOfTheDocsConforms(AttackConformance):
+class TestDocumentedExampleConforms(AttackConformance):
     @pytest.fixture
     def attack(self) -> Capitals:
         return Capitals()
 
 
 def shouted_at(texts: list[Any]) -> np.ndarray:
-    """Calm (class 1) while few letters are capitals."""
+    """Predict class 1 while few letters are capitals."""
     share = np.array([sum(c.isupper() for c in str(t)) / len(str(t)) for t in texts])
     return np.stack([share, 1 - share], axis=1)
 
@@ -51,7 +51,7 @@ def evaluator(data: TextDataset, attacks: Any = None, **kw: Any) -> RobustnessEv
     return RobustnessEvaluator(attacks or [Capitals()], data, **{"progress": False, **kw})
 
 
-def test_a_student_like_model(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+def test_evaluates_a_model(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
     trained_bert.tokenizer = tokenizer
     report = evaluator(dataset, ["deepwordbug"], examples=60).evaluate(trained_bert)
     assert report.n == 60
@@ -66,7 +66,7 @@ def test_a_student_like_model(trained_bert: Any, tokenizer: Any, dataset: Any) -
         assert dataset[result.index] == (result.text, result.label)
     same = evaluator(dataset, ["deepwordbug"], examples=60, in_flight=1, token_budget=64)
     again = same.evaluate(trained_bert)
-    # Other batches, other last bits: this victim's saturated scores tie now and then.
+    # Other batches round differently, and this victim's saturated scores are sometimes tied.
     pairs = list(zip(again.examples, report.examples, strict=True))
     assert (
         sum(
@@ -77,7 +77,7 @@ def test_a_student_like_model(trained_bert: Any, tokenizer: Any, dataset: Any) -
     )
 
 
-def test_a_function_and_a_registered_name(dataset: Any) -> None:
+def test_evaluates_a_function_under_a_registered_attack(dataset: Any) -> None:
     attacks.register("test-capitals")(Capitals)
     try:
         labels = [1] * len(dataset)
@@ -92,7 +92,7 @@ def test_a_function_and_a_registered_name(dataset: Any) -> None:
     assert report.mean_changed > 0.3
 
 
-def test_several_attacks_and_the_worst_of_them(dataset: Any) -> None:
+def test_several_attacks_are_combined(dataset: Any) -> None:
     data = TextDataset(dataset.texts, hashing_classifier(dataset.texts).argmax(axis=1).tolist())
     both = evaluator(data, [Capitals(), DeepWordBug()], examples=40).evaluate(hashing_classifier)
     bug = both.attacks["deepwordbug"]
@@ -112,7 +112,7 @@ def test_several_attacks_and_the_worst_of_them(dataset: Any) -> None:
     assert [s["name"] for s in bug.settings["attacks"]] == ["deepwordbug"]
 
 
-def test_what_was_finished_before_an_attack_failed_is_kept(dataset: Any) -> None:
+def test_error_keeps_the_reports_of_completed_attacks(dataset: Any) -> None:
     class Fails(Capitals):
         name = "fails"
 
@@ -129,7 +129,7 @@ def test_what_was_finished_before_an_attack_failed_is_kept(dataset: Any) -> None
     assert not EvaluationError("another").reports
 
 
-def test_pairs_and_their_sides() -> None:
+def test_attacked_side_of_pairs() -> None:
     data = TextDataset([("Calm premise", "calm words here")] * 3, [1, 1, 1])
     for side, other in ((1, "Calm premise"), (0, "calm words here")):
         report = evaluator(data, attacked_side=side).evaluate(shouted_at)
@@ -150,7 +150,7 @@ def test_many_classes(dataset: Any) -> None:
     assert report.succeeded > 0
 
 
-def test_everyone_faces_the_same_examples(dataset: Any) -> None:
+def test_examples_depend_only_on_seed_and_number(dataset: Any) -> None:
     large, small = (evaluator(dataset, examples=n) for n in (50, 20))
     assert large.indices[:20] == small.indices
     assert len(set(large.indices)) == 50
@@ -162,38 +162,38 @@ def test_everyone_faces_the_same_examples(dataset: Any) -> None:
 
 @pytest.mark.parametrize("number", [0, -3, 1.5, 2.0, True, "8", np.float64(4)])
 @pytest.mark.parametrize("name", ["max_length", "in_flight", "token_budget", "query_budget"])
-def test_numbers_that_make_no_sense(dataset: Any, name: str, number: Any) -> None:
-    with pytest.raises(DataError, match=f"{name} is a whole number, at least 1; got "):
+def test_invalid_numbers_are_rejected(dataset: Any, name: str, number: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"{name} must be a whole number from 1, got "):
         evaluator(dataset, **{name: number})
 
 
 @pytest.mark.parametrize("examples", [2.5, True, "five", [1.5], [True, False], [None]])
-def test_examples_that_are_no_whole_numbers(dataset: Any, examples: Any) -> None:
-    with pytest.raises(DataError, match="examples is a whole number; got "):
+def test_examples_must_be_whole_numbers(dataset: Any, examples: Any) -> None:
+    with pytest.raises(ArgumentError, match="examples must be a whole number"):
         evaluator(dataset, examples=examples)
 
 
-def test_seeds_are_whole_numbers(dataset: Any) -> None:
-    with pytest.raises(DataError, match=r"seed is a whole number; got 1\.5"):
+def test_seed_must_be_a_whole_number(dataset: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"seed must be a whole number, got 1\.5"):
         evaluator(dataset, seed=1.5)
 
 
-def test_numbers_of_numpy_are_welcome(dataset: Any) -> None:
+def test_numpy_integers_are_accepted(dataset: Any) -> None:
     names = ("seed", "examples", "max_length", "query_budget", "in_flight", "token_budget")
-    there = evaluator(dataset, **{name: np.int64(9) for name in names})
-    assert json.dumps(dict(there.settings)) == json.dumps(
+    given = evaluator(dataset, **{name: np.int64(9) for name in names})
+    assert json.dumps(dict(given.settings)) == json.dumps(
         dict(evaluator(dataset, **dict.fromkeys(names, 9)).settings)
     )
     assert evaluator(dataset, examples=np.arange(3)).indices == (0, 1, 2)
 
 
 @pytest.mark.parametrize("examples", [0, -1, [], [200], [-1], [1, 1]])
-def test_no_such_examples(examples: Any) -> None:
-    with pytest.raises(DataError, match="at least one"):
+def test_invalid_examples_are_rejected(examples: Any) -> None:
+    with pytest.raises(ArgumentError, match="examples must be"):
         choose_examples(200, examples, 0)
 
 
-def test_settings_say_what_results_depend_on_and_nothing_else(dataset: Any) -> None:
+def test_settings_contain_exactly_what_results_depend_on(dataset: Any) -> None:
     base = evaluator(dataset, ["deepwordbug"], examples=5)
     text = json.dumps(dict(base.settings), sort_keys=True)
 
@@ -212,7 +212,7 @@ def test_settings_say_what_results_depend_on_and_nothing_else(dataset: Any) -> N
     assert not differs(in_flight=3, token_budget=5, progress=True)
 
 
-def test_evaluators_travel(dataset: Any) -> None:
+def test_evaluators_are_picklable(dataset: Any) -> None:
     there = pickle.loads(pickle.dumps(evaluator(dataset, ["deepwordbug"], examples=10)))
     here = evaluator(dataset, ["deepwordbug"], examples=10)
     assert there.settings == here.settings
@@ -220,7 +220,7 @@ def test_evaluators_travel(dataset: Any) -> None:
     assert outcome[0] == outcome[1]
 
 
-def test_words_beyond_the_truncation_are_not_asked_about(tiny_bert: Any, tokenizer: Any) -> None:
+def test_truncated_words_are_not_queried(tiny_bert: Any, tokenizer: Any) -> None:
     model = tiny_bert()
     text = "good film , " * 40  # the model reads 64 tokens
     label = 1 - int(evaluate_label(model, tokenizer, text) == 0)
@@ -231,7 +231,7 @@ def test_words_beyond_the_truncation_are_not_asked_about(tiny_bert: Any, tokeniz
     ]
     assert reports[0].queries < reports[1].queries
     assert max(reports[0].examples[0].changed, default=0) < 64
-    # Those queries were wasted: the rows they asked for are the unchanged one.
+    # The additional queries are useless: their rows equal the unchanged one.
     assert reports[0].examples[0].status == reports[1].examples[0].status
 
 
@@ -240,7 +240,7 @@ def evaluate_label(model: Any, tokenizer: Any, text: str) -> int:
     return int(model(**inputs).logits.argmax())
 
 
-def test_a_text_that_cannot_be_encoded_is_one_error(trained_bert: Any, tokenizer: Any) -> None:
+def test_text_that_cannot_be_encoded_is_one_error(trained_bert: Any, tokenizer: Any) -> None:
     texts = ["the film was very good .", "a lone surrogate \ud800 here", "what a bad plot !"]
     report = evaluator(TextDataset(texts, [1, 1, 0]), "deepwordbug", examples=range(3)).evaluate(
         trained_bert, tokenizer
@@ -251,7 +251,7 @@ def test_a_text_that_cannot_be_encoded_is_one_error(trained_bert: Any, tokenizer
     assert report.accuracy_bounds.high == report.accuracy + 1 / 3
 
 
-def test_report_becomes_json(dataset: Any) -> None:
+def test_report_is_converted_to_json(dataset: Any) -> None:
     report = evaluator(dataset, ["deepwordbug"], examples=5).evaluate(hashing_classifier)
     data = json.loads(report.to_json())
     assert data["settings"]["examples"] == list(report.settings["examples"])
@@ -259,26 +259,26 @@ def test_report_becomes_json(dataset: Any) -> None:
     assert len(data["examples"]) == 5
 
 
-def test_refusals(dataset: Any, tiny_bert: Any, tokenizer: Any) -> None:
+def test_invalid_arguments_are_rejected(dataset: Any, tiny_bert: Any, tokenizer: Any) -> None:
     with pytest.raises(RegistryError, match="deepwordbug"):
         evaluator(dataset, ["deepwordbugs"])
-    with pytest.raises(DataError, match="got none"):
+    with pytest.raises(ArgumentError, match="got none"):
         RobustnessEvaluator([], dataset)
-    with pytest.raises(DataError, match="different names"):
+    with pytest.raises(ArgumentError, match="different names"):
         evaluator(dataset, ["deepwordbug", DeepWordBug()])
-    with pytest.raises(DataError, match="Make an instance"):
+    with pytest.raises(ArgumentError, match="Attack instances, not classes"):
         evaluator(dataset, [DeepWordBug])
-    with pytest.raises(DataError, match="query_budget"):
+    with pytest.raises(ArgumentError, match="query_budget"):
         evaluator(dataset, query_budget=0)
-    with pytest.raises(DataError, match="attacked_side"):
+    with pytest.raises(ArgumentError, match="attacked_side"):
         evaluator(dataset, attacked_side=2)
     with pytest.raises(DataError, match="tokenizer"):
         evaluator(dataset).evaluate(tiny_bert())
-    with pytest.raises(EvaluationError, match="3 classes"):
+    with pytest.raises(EvaluationError, match="has 3 classes"):
         evaluator(dataset).evaluate(tiny_bert(3), tokenizer)
 
 
-def test_abstract_and_foreign_classes_are_not_registered() -> None:
+def test_abstract_and_other_classes_cannot_be_registered() -> None:
     with pytest.raises(RegistryError, match="not a subclass"):
         attacks.register("test-int")(int)
 
@@ -289,14 +289,14 @@ def test_abstract_and_foreign_classes_are_not_registered() -> None:
         attacks.register("test-none")(NoSearch)
 
 
-class TestWhatTheVictimDid:
-    """The report says how its victim answered, not how another would have."""
+class TestVictimInSettings:
+    """The report describes the victim that was attacked."""
 
-    def judge(self, data: TextDataset) -> RobustnessEvaluator:
+    def evaluator(self, data: TextDataset) -> RobustnessEvaluator:
         return evaluator(data, examples=5, precision="bfloat16", max_length=32)
 
     def test_of_a_model(self, trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
-        report = self.judge(dataset).evaluate(trained_bert, tokenizer)
+        report = self.evaluator(dataset).evaluate(trained_bert, tokenizer)
         expected = {
             "kind": "model",
             "dtype": "float32",
@@ -306,22 +306,20 @@ class TestWhatTheVictimDid:
         }
         assert report.settings["victim"] == expected
         assert report.attacks["capitals"].settings["victim"] == expected
-        assert "victim" not in self.judge(dataset).settings
+        assert "victim" not in self.evaluator(dataset).settings
 
-    def test_of_a_victim_made_elsewhere(
-        self, trained_bert: Any, tokenizer: Any, dataset: Any
-    ) -> None:
+    def test_of_a_given_victim(self, trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
         victim = ModelVictim(trained_bert, tokenizer, max_length=8)
-        told = self.judge(dataset).evaluate(victim).settings["victim"]
-        assert (told["dtype"], told["screening_dtype"]) == ("float32", None)
-        assert told["max_length"] == 8
+        description = self.evaluator(dataset).evaluate(victim).settings["victim"]
+        assert (description["dtype"], description["screening_dtype"]) == ("float32", None)
+        assert description["max_length"] == 8
 
     def test_of_a_function(self, dataset: Any) -> None:
-        report = self.judge(dataset).evaluate(hashing_classifier)
+        report = self.evaluator(dataset).evaluate(hashing_classifier)
         assert report.settings["victim"] == {"kind": "function"}
 
 
-def test_class_names_in_another_order_are_refused(
+def test_class_names_in_another_order_are_rejected(
     trained_bert: Any, tokenizer: Any, dataset: Any
 ) -> None:
     model = copy.deepcopy(trained_bert)
@@ -330,7 +328,5 @@ def test_class_names_in_another_order_are_refused(
     for victim in (model, ModelVictim(model, tokenizer), Bfloat16Victim(model, tokenizer)):
         with pytest.raises(DataError, match=r"order POSITIVE, NEGATIVE, .* order negative, positi"):
             evaluator(data, examples=5).evaluate(victim, tokenizer)
-    with pytest.raises(DataError, match="order"):
-        race(evaluator(data, examples=5), model, tokenizer, beat=0.5)
     model.config.id2label = {0: "NEGATIVE", 1: "POSITIVE"}
     assert evaluator(data, examples=5).evaluate(model, tokenizer).accuracy > 0.5

@@ -1,4 +1,4 @@
-"""What counts as success."""
+"""Goal functions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rosearch.attack import (
 )
 from rosearch.attack.testing import hashing_classifier
 from rosearch.data import TextDataset
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError, DataError
 
 TABLE = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4], [0.5, 0.5, 0.0]], dtype=np.float32)
 
 
-def test_untargeted() -> None:
+def test_untargeted_scores_and_success() -> None:
     answer = Untargeted().judge(TABLE, 0)
     assert answer.scores.dtype == np.float32
     assert answer.scores.tolist() == pytest.approx([0.3, 0.7, 0.5])
@@ -28,27 +28,27 @@ def test_untargeted() -> None:
     assert Untargeted().settings == {"name": "untargeted"}
 
 
-def test_targeted() -> None:
+def test_targeted_scores_and_success() -> None:
     answer = Targeted(2).judge(TABLE, 0)
     assert answer.scores.tolist() == pytest.approx([0.1, 0.4, 0.0])
     assert answer.succeeded.tolist() == [False, True, False]
     assert Targeted(2).settings == {"name": "targeted", "target": 2}
 
 
-def test_nothing_to_judge() -> None:
+def test_no_texts() -> None:
     for goal in (Untargeted(), Targeted(1)):
         answer = goal.judge(np.empty((0, 3), np.float32), 0)
         assert answer.scores.shape == answer.succeeded.shape == (0,)
 
 
 @pytest.mark.parametrize("target", [-1, 1.5, True, "b", None])
-def test_what_is_no_class(target: Any) -> None:
-    with pytest.raises(DataError, match="target is a whole number, at least 0"):
+def test_target_must_be_a_whole_number(target: Any) -> None:
+    with pytest.raises(ArgumentError, match="target must be a whole number from 0"):
         Targeted(target)
 
 
-def test_a_class_that_the_victim_does_not_have() -> None:
-    with pytest.raises(DataError, match=r"class 3, .* 3 classes apart: 0 to 2"):
+def test_target_must_be_a_class_of_the_victim() -> None:
+    with pytest.raises(DataError, match=r"class 3, .* 3 classes, 0 to 2"):
         Targeted(3).judge(TABLE, 0)
 
 
@@ -57,7 +57,7 @@ def classify(texts: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("target", [0, 3])
-def test_a_targeted_attack_ends_in_its_class(dataset: Any, target: int) -> None:
+def test_targeted_attack_succeeds_in_its_target_class(dataset: Any, target: int) -> None:
     texts = dataset.texts[:60]
     labels = classify(texts).argmax(axis=1).tolist()
     data = TextDataset(texts, labels, classes="abcd")
@@ -72,13 +72,13 @@ def test_a_targeted_attack_ends_in_its_class(dataset: Any, target: int) -> None:
         assert (result.status == "skipped") == (result.label == target)
     count = sum(r.status == "succeeded" for r in report.examples)
     assert 0 < count < anything.succeeded
-    # Rates go by the true class: whoever misses the target may have broken the example.
+    # Rates refer to the true class: an attack that misses the target may break the example.
     assert report.succeeded == sum(r.broken for r in report.examples) >= count
     assert report.settings["goal"] == {"name": "targeted", "target": target}
 
 
 @pytest.mark.parametrize("target", [0, 2])
-def test_targets_within_a_budget(dataset: Any, target: int) -> None:
+def test_targeted_attack_with_a_query_budget(dataset: Any, target: int) -> None:
     data = TextDataset(dataset.texts, [1] * len(dataset.texts), classes="abcd")
     report = RobustnessEvaluator(
         DeepWordBug(), data, goal=Targeted(target), query_budget=9, progress=False, examples=80

@@ -155,7 +155,7 @@ class TestAugmentation:
         with pytest.raises(RegistryError):
             SubstitutionAugmentation("pwsw")
         for wrong in ({"share": 2.0}, {"copies": 0}, {"answers": "both"}, {"attacked_side": 2}):
-            with pytest.raises(DataError, match=next(iter(wrong))):
+            with pytest.raises(ValueError, match=next(iter(wrong))):
                 SubstitutionAugmentation(Synonyms(), **wrong)  # type: ignore[arg-type]
 
 

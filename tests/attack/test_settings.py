@@ -1,4 +1,4 @@
-"""Settings as JSON has them, the same in every process."""
+"""Settings as JSON, equal in every process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rosearch.attack.word_swaps.searches import GreedyWordSwap
 from rosearch.attack.word_swaps.substitutions import CharacterEdits
 
 
-def short(text: str, most: int = 80) -> bool:
-    return len(text) <= most
+def short(text: str, limit: int = 80) -> bool:
+    return len(text) <= limit
 
 
 class Plain:
@@ -54,13 +54,13 @@ def settings(make: Callable[[], Any]) -> Any:
         (Plain, f"<{__name__}.Plain object>"),
         (lambda: [len, str.lower], ["builtins.len", "str.lower"]),
         (
-            lambda: functools.partial(short, most=np.int64(3)),
-            {"partial": f"{__name__}.short", "arguments": [], "keywords": {"most": 3}},
+            lambda: functools.partial(short, limit=np.int64(3)),
+            {"partial": f"{__name__}.short", "arguments": [], "keywords": {"limit": 3}},
         ),
     ],
 )
-def test_no_places_in_memory(make: Callable[[], Any], expected: Any) -> None:
-    kept: list[Any] = []  # else the second would take the first one's place
+def test_settings_contain_no_memory_addresses(make: Callable[[], Any], expected: Any) -> None:
+    kept: list[Any] = []  # keeps the first object's memory address in use
 
     def made() -> Any:
         kept.append(make())
@@ -69,7 +69,7 @@ def test_no_places_in_memory(make: Callable[[], Any], expected: Any) -> None:
     assert settings(made) == expected
 
 
-def test_names() -> None:
+def test_qualified_names() -> None:
     assert name_of(short) == f"{__name__}.short"
     assert name_of(Plain()) == f"{__name__}.Plain"
     assert name_of(str.lower) == "str.lower"

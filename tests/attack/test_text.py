@@ -1,4 +1,4 @@
-"""Segmentation, replacement and sides of pairs."""
+"""Segmentation and replacement of words."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch.attack.text import AttackedInput, Words, check_side, word_spans
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError
 
 TRIMMED = "'-_*@"
 text = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("ab'-_*@ .,`\u02d7\u00d7")))
 
 
 def slowly(text: str) -> list[str]:
-    """The same segmentation the long way round: by white space, then runs, then trimming."""
+    """The same segmentation in three steps: white space, runs, trimming."""
     words = []
     for part in text.split():
         runs = re.split("[^\\w'*@`\u02d7\u00d7-]+", part.strip(TRIMMED))
@@ -25,7 +25,7 @@ def slowly(text: str) -> list[str]:
 
 
 @given(text)
-def test_words_equal_the_slow_segmentation(text: str) -> None:
+def test_segmentation_equals_a_simple_one(text: str) -> None:
     words = Words.of(text)
     assert list(words.words) == slowly(text)
     assert words.text == text
@@ -43,13 +43,13 @@ def test_words_equal_the_slow_segmentation(text: str) -> None:
         (">>>> ...", []),
     ],
 )
-def test_examples(text: str, words: list[str]) -> None:
+def test_segmentation_of_examples(text: str, words: list[str]) -> None:
     assert list(Words.of(text).words) == words
     assert len(Words.of(text)) == len(words)
 
 
 @given(text, st.data())
-def test_replacements_touch_nothing_else(text: str, data: st.DataObject) -> None:
+def test_replacement_changes_nothing_else(text: str, data: st.DataObject) -> None:
     words = Words.of(text)
     if not len(words):
         return
@@ -66,13 +66,13 @@ def test_replacements_touch_nothing_else(text: str, data: st.DataObject) -> None
     assert replaced.text[a:b] == new
 
 
-def test_changes_add_up_and_indices_keep_their_meaning() -> None:
+def test_replacements_add_up_and_keep_indices() -> None:
     words = Words.of("one, two three!").replace(1, "a b c").replace(2, "x").replace(1, "two")
     assert words.text == "one, two x!"
     assert words.changed == {1, 2}
 
 
-def test_words_are_counted_anew() -> None:
+def test_resegment_shifts_indices() -> None:
     words = Words.of("one, two three!").replace(2, "x")
     split = words.resegment(0, "o ne")
     assert (split.text, split.words) == ("o ne, two x!", ("o", "ne", "two", "x"))
@@ -88,7 +88,7 @@ def test_words_are_counted_anew() -> None:
 
 
 @given(text, st.data())
-def test_words_counted_anew_are_those_of_the_text(text: str, data: st.DataObject) -> None:
+def test_resegmented_words_are_those_of_the_text(text: str, data: st.DataObject) -> None:
     words = Words.of(text)
     for _ in range(3):
         if not len(words):
@@ -112,17 +112,17 @@ def test_words_counted_anew_are_those_of_the_text(text: str, data: st.DataObject
         ("one,two", 1, "one,"),
     ],
 )
-def test_deletion_takes_a_space_along(text: str, index: int, left: str) -> None:
+def test_deletion_removes_one_space(text: str, index: int, left: str) -> None:
     assert Words.of(text).without(index).text == left
 
 
 @pytest.mark.parametrize("index", [-1, 3])
-def test_there_is_no_such_word(index: int) -> None:
-    with pytest.raises(IndexError, match=f"Word {index} of a text of 3 words"):
+def test_index_out_of_range(index: int) -> None:
+    with pytest.raises(IndexError, match=f"no word {index} in a text of 3 words"):
         Words.of("one two three").replace(index, "x")
 
 
-def test_words_are_values() -> None:
+def test_words_are_immutable_and_comparable() -> None:
     assert Words.of("a b") == Words.of("a b")
     assert hash(Words.of("a b")) == hash(Words.of("a b"))
     with pytest.raises(AttributeError):
@@ -135,8 +135,7 @@ def test_sides_of_a_pair() -> None:
     assert AttackedInput(pair).whole("x") == ("first text", "x")
     assert AttackedInput(pair, 0).words.text == "first text"
     assert AttackedInput(pair, 0).whole("x") == ("x", "second text")
-    assert AttackedInput(pair, 0).wholes([Words.of("x")]) == [("x", "second text")]
     assert AttackedInput("alone").words.text == "alone"
-    assert AttackedInput("alone").wholes([Words.of("x")]) == ["x"]
-    with pytest.raises(DataError, match="got 2"):
+    assert AttackedInput("alone").whole("x") == "x"
+    with pytest.raises(ArgumentError, match="attacked_side must be one of 0, 1, got 2"):
         check_side(2)

@@ -229,7 +229,7 @@ def test_the_evaluator_s_goal_counts(textattack: Any) -> None:
 
 
 def test_words_out_of_sight_stay_when_others_move(textattack: Any) -> None:
-    from rosearch.attack.victim.victim import FunctionVictim
+    from rosearch.attack import FunctionVictim
 
     class ShortSighted(FunctionVictim):
         def visible(self, attacked: Any, words: Words) -> range:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from rosearch.attack.report.results import AttackResult, summarise
+from rosearch.attack.report.results import AttackResult
+from rosearch.attack.report.summary import summarise
 from rosearch.evolve import Failure, SearchResult, TrialRecord
 from rosearch.fitness import Fitness
 from rosearch.report import Enrichment, Forest, Importance, Relation, Statistics

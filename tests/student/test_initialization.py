@@ -164,14 +164,11 @@ def test_the_wrong_teacher_is_refused(distiller: Distiller) -> None:
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_white_box_attacks_see_what_the_model_reads(distiller: Distiller, name: str) -> None:
-    from rosearch.attack.victim.gradients import token_gradients
+    from rosearch.attack import ModelVictim
 
     student = distiller.student(genome(name)).eval()
     texts = ["the film was good .", "a bad movie ."]
-    (first, _) = token_gradients(
-        student, student.tokenizer, texts, [0, 1], side=0, max_length=32, pad_id=0,
-        token_budget=512, rows_of=lambda _: lambda __: [],
-    )  # fmt: skip
+    (first, _) = ModelVictim(student, student.tokenizer).gradients(texts, [0, 1], 0)
     assert first.gradients.shape == (5, 8)
     assert first.first_order is not None
     ids = torch.from_numpy(first.ids).unsqueeze(0)

@@ -1,1 +1,1 @@
-"""Runs many attacks side by side and pools their queries."""
+"""The engine: runs many searches concurrently and batches their queries."""

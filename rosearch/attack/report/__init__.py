@@ -1,1 +1,1 @@
-"""What an attack found."""
+"""Results of attacks: records, rates, differences between texts, and their HTML page."""

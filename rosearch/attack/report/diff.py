@@ -1,237 +1,188 @@
-"""What an attack changed in a text, word by word, and how to show it."""
+"""Word-level differences between a text and its perturbed version, and how to display them."""
 
 from __future__ import annotations
 
+import functools
 import html
 import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import Literal, NamedTuple
+from itertools import groupby
+from operator import itemgetter
+from typing import Literal, NamedTuple, TypeAlias
 
 from rosearch.attack.text import word_spans
 
 Color = Literal["auto"] | bool
 Kind = Literal["same", "deleted", "inserted"]
+Span: TypeAlias = tuple[int, int]
+"""Start and end of a word in its text, in characters."""
 
-_ODD_COUNT = 0.3
-"""What it costs to take a word for several, or for none, against a likeness between 0 and 1."""
-_MOST_PARTS = 4
-_MOST_COMPARED = 400
-# Deleted: red and struck through. Inserted: green, bold and underlined. Never colour alone.
-_ANSI = {"deleted": "\x1b[31;9m", "inserted": "\x1b[32;1;4m"}
+_COUNT_PENALTY = 0.3
+"""Cost of aligning a word with no word or per further word; dissimilarity costs 0 to 1."""
+_MAX_PARTS = 4
+# Control characters except newline and tab, bidirectional controls, and lone surrogates.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MAX_COMPARISONS = 400
+# Deleted: red and struck through. Inserted: green, bold and underlined. Never color alone.
+_ANSI = {"deleted": ("\x1b[31;9m", "\x1b[0m"), "inserted": ("\x1b[32;1;4m", "\x1b[0m")}
 _PLAIN = {"deleted": ("[-", "-]"), "inserted": ("{+", "+}")}
-_TAGS = {"deleted": "del", "inserted": "ins"}
+_HTML = {"deleted": ("<del>", "</del>"), "inserted": ("<ins>", "</ins>")}
 
 
 class WordChange(NamedTuple):
-    """One word of a text and what stands in its place."""
+    """One changed word of a text."""
 
     position: int
-    """Which word of the original text, from 0; for an insertion, the word it stands before."""
+    """Index of the word in the original text; for an insertion, of the word it precedes."""
     before: str
-    """The word as it was; empty for an insertion."""
+    """The original word; empty for an insertion."""
     after: str
-    """What replaced it: any number of words; empty for a deletion."""
+    """Its replacement, any number of words; empty for a deletion."""
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a text that was kept, deleted or inserted."""
+class Segment(NamedTuple):
+    """A part of a text that was kept, deleted or inserted."""
 
     kind: Kind
     text: str
 
 
-@dataclass(frozen=True)
-class _Match:
-    """Words of the original and of the perturbed text that belong together, as character spans."""
+class _Match(NamedTuple):
+    """Aligned words of the original and of the perturbed text."""
 
-    index: int
-    before: tuple[int, int]
-    after: tuple[int, int]
-    same: bool
+    word: int
+    before: Span
+    after: Span
 
 
 def changes(before: str, after: str) -> tuple[WordChange, ...]:
-    """The words that differ, in reading order.
+    """Return the changed words, in reading order.
 
-    Words in the same place are compared where both texts have as many and the same between them;
-    else the texts are aligned, and a word that became two is one change.
+    Words are compared by position if both texts have the same separators. Otherwise the texts are
+    aligned, and a word that was split in two is one change.
     """
-    return tuple(
-        WordChange(m.index, before[slice(*m.before)], after[slice(*m.after)])
-        for m in _matches(before, after)
-        if not m.same
+    aligned = (
+        WordChange(index, before[slice(*old)], after[slice(*new)])
+        for index, old, new in _matches(before, after)
     )
+    return tuple(change for change in aligned if change.before != change.after)
 
 
 def segments(before: str, after: str) -> tuple[Segment, ...]:
-    """Both texts in one: without what is deleted it reads ``after``, without what is inserted
-    ``before``.
+    """Return one sequence of segments for both texts.
+
+    Without the deleted segments it reads ``after``, without the inserted ones ``before``.
     """
-    out: list[Segment] = []
-    at, to = 0, 0
-    for match in (*_matches(before, after), None):
-        (b0, b1), (a0, a1) = (
-            (match.before, match.after)
-            if match is not None
-            else ((len(before),) * 2, (len(after),) * 2)
-        )
-        _add(out, before[at:b0], after[to:a0])
-        _add(out, before[b0:b1], after[a0:a1])
-        at, to = b1, a1
-    return tuple(out)
+    parts: list[tuple[Kind, str]] = []
+    old_end, new_end = 0, 0
+    end = _Match(0, (len(before), len(before)), (len(after), len(after)))
+    for _, old, new in (*_matches(before, after), end):
+        for deleted, inserted in (
+            (before[old_end : old[0]], after[new_end : new[0]]),
+            (before[slice(*old)], after[slice(*new)]),
+        ):
+            same = deleted == inserted
+            parts += [("same", deleted)] if same else [("deleted", deleted), ("inserted", inserted)]
+        old_end, new_end = old[1], new[1]
+    runs = groupby((part for part in parts if part[1]), key=itemgetter(0))
+    return tuple(Segment(kind, "".join(text for _, text in run)) for kind, run in runs)
 
 
 def in_terminal(before: str, after: str, *, color: Color = "auto") -> str:
-    """Both texts in one line: deleted words struck through, inserted ones underlined.
+    """Return both texts as one line for a terminal.
 
     Args:
         before: The original text.
         after: The perturbed text.
-        color: Whether to write ANSI codes; without them the marks are ``[-deleted-]`` and
-            ``{+inserted+}``. ``"auto"``: where standard output is a terminal and ``NO_COLOR`` is
-            not set.
+        color: Use ANSI codes; otherwise the marks are ``[-deleted-]`` and ``{+inserted+}``.
+            ``"auto"`` uses them if standard output is a terminal and ``NO_COLOR`` is not set.
     """
     if color == "auto":
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         color = sys.stdout.isatty() and not plain
-    parts = []
-    for segment in segments(before, after):
-        text = "".join(map(_printable, segment.text))
-        if segment.kind == "same":
-            parts.append(text)
-        elif color:
-            parts.append(f"{_ANSI[segment.kind]}{text}\x1b[0m")
-        else:
-            parts.append(text.join(_PLAIN[segment.kind]))
-    return "".join(parts)
+    return _marked(before, after, _escape_controls, _ANSI if color else _PLAIN)
 
 
 def in_html(before: str, after: str) -> str:
-    """Both texts in one, with ``<del>`` and ``<ins>``; markup in the texts is shown, not run."""
-    parts = []
-    for segment in segments(before, after):
-        text = escape(segment.text)
-        tag = _TAGS.get(segment.kind)
-        parts.append(f"<{tag}>{text}</{tag}>" if tag else text)
-    return "".join(parts)
+    """Return both texts as HTML with ``<del>`` and ``<ins>``; the texts' own markup is escaped."""
+    return _marked(before, after, escape, _HTML)
 
 
 def escape(text: str) -> str:
-    """``text`` for HTML in any encoding: markup and all that is not ASCII as references."""
-    shown = "".join(map(_printable, text))
-    return html.escape(shown).encode("ascii", "xmlcharrefreplace").decode("ascii")
+    """Return ``text`` as ASCII HTML: markup and non-ASCII characters become references."""
+    shown = html.escape(_escape_controls(text))
+    return shown.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def _printable(character: str) -> str:
-    """Control characters as their code: a text must not command the terminal it is shown on."""
-    code = ord(character)
-    control = code < 32 or 127 <= code < 160 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-    lone = 0xD800 <= code < 0xE000
-    if (control and character not in "\n\t") or lone:
-        return character.encode("unicode_escape").decode("ascii")
-    return character
+def _marked(
+    before: str, after: str, escaped: Callable[[str], str], marks: Mapping[str, tuple[str, str]]
+) -> str:
+    return "".join(
+        escaped(text).join(marks.get(kind, ("", ""))) for kind, text in segments(before, after)
+    )
 
 
-def _add(out: list[Segment], before: str, after: str) -> None:
-    if before == after:
-        _append(out, "same", before)
-    else:
-        _append(out, "deleted", before)
-        _append(out, "inserted", after)
-
-
-def _append(out: list[Segment], kind: Kind, text: str) -> None:
-    if not text:
-        return
-    if out and out[-1].kind == kind:
-        out[-1] = Segment(kind, out[-1].text + text)
-    else:
-        out.append(Segment(kind, text))
+def _escape_controls(text: str) -> str:
+    """Replace control characters by their codes, since they could control the reader's terminal."""
+    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
 
 
 def _matches(before: str, after: str) -> Iterator[_Match]:
-    b, a = word_spans(before), word_spans(after)
-    words = [before[slice(*span)] for span in b]
-    others = [after[slice(*span)] for span in a]
-    if _between(before, b) == _between(after, a):
-        for i, (word, other) in enumerate(zip(words, others, strict=True)):
-            yield _Match(i, b[i], a[i], word == other)
+    old_spans, new_spans = word_spans(before), word_spans(after)
+    if _separators(before, old_spans) == _separators(after, new_spans):
+        for i, (old, new) in enumerate(zip(old_spans, new_spans, strict=True)):
+            yield _Match(i, old, new)
         return
-    for tag, i0, i1, j0, j1 in SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
-        if tag == "equal":
-            for i, j in zip(range(i0, i1), range(j0, j1), strict=True):
-                yield _Match(i, b[i], a[j], True)
-        elif tag == "insert":
-            yield _inserted(b, a, i0, j0, j1)
-        else:
-            yield from _paired(words[i0:i1], others[j0:j1], b, a, i0, j0)
+    old_words = [before[slice(*span)] for span in old_spans]
+    new_words = [after[slice(*span)] for span in new_spans]
+    matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
+    for kind, i0, i1, j0, j1 in matcher.get_opcodes():
+        if kind == "insert":
+            place = old_spans[i0 - 1][1] if i0 else 0
+            yield _Match(i0, (place, place), (new_spans[j0][0], new_spans[j1 - 1][1]))
+            continue
+        equal = kind == "equal"
+        counts = [1] * (i1 - i0) if equal else _counts(old_words[i0:i1], new_words[j0:j1])
+        j, end = j0, new_spans[j0 - 1][1] if j0 else 0
+        for i, count in zip(range(i0, i1), counts, strict=True):
+            span = (new_spans[j][0], new_spans[j + count - 1][1]) if count else (end, end)
+            yield _Match(i, old_spans[i], span)
+            j, end = j + count, span[1]
 
 
-def _between(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+def _separators(text: str, spans: Sequence[Span]) -> list[str]:
     edges = [0, *(edge for span in spans for edge in span), len(text)]
     return [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _inserted(
-    b: Sequence[tuple[int, int]], a: Sequence[tuple[int, int]], i: int, j0: int, j1: int
-) -> _Match:
-    place = b[i - 1][1] if i else 0
-    return _Match(i, (place, place), (a[j0][0], a[j1 - 1][1]), False)
-
-
-def _paired(
-    words: Sequence[str],
-    others: Sequence[str],
-    b: Sequence[tuple[int, int]],
-    a: Sequence[tuple[int, int]],
-    i0: int,
-    j0: int,
-) -> Iterator[_Match]:
-    """Give each word none, one or several of ``others``, all of them and in order."""
-    end = a[j0 - 1][1] if j0 else 0
-    j = 0
-    for i, count in enumerate(_counts(words, others)):
-        span = (a[j0 + j][0], a[j0 + j + count - 1][1]) if count else (end, end)
-        yield _Match(i0 + i, b[i0 + i], span, words[i : i + 1] == others[j : j + count])
-        end = span[1]
-        j += count
-
-
-def _counts(words: Sequence[str], others: Sequence[str]) -> list[int]:
-    """How many of ``others`` each word became, at the least cost."""
+def _counts(words: Sequence[str], others: Sequence[str]) -> Sequence[int]:
+    """Return how many of ``others`` each word became, at the lowest total cost."""
     n, m = len(words), len(others)
-    if n * m > _MOST_COMPARED or m > _MOST_PARTS * n:
-        # One for one as far as it goes; the last word takes what is left over.
+    if n * m > _MAX_COMPARISONS or m > _MAX_PARTS * n:
+        # One by one as far as possible; the last word becomes all that remain.
         counts = [1 if i < m else 0 for i in range(n)]
         counts[-1] += max(0, m - n)
         return counts
-    infinite = float("inf")
-    cost = [[infinite] * (m + 1) for _ in range(n + 1)]
-    taken = [[0] * (m + 1) for _ in range(n + 1)]
-    cost[0][0] = 0.0
-    for i, word in enumerate(words):
-        for j in range(m + 1):
-            if cost[i][j] == infinite:
-                continue
-            for count in range(min(_MOST_PARTS, m - j) + 1):
-                price = cost[i][j] + _unlike(word, "".join(others[j : j + count]))
-                price += _ODD_COUNT * abs(count - 1)
-                if price < cost[i + 1][j + count]:
-                    cost[i + 1][j + count] = price
-                    taken[i + 1][j + count] = count
-    counts = []
-    j = m
-    for i in range(n, 0, -1):
-        counts.append(taken[i][j])
-        j -= taken[i][j]
-    return counts[::-1]
+
+    @functools.cache
+    def cheapest(i: int, j: int) -> tuple[float, tuple[int, ...]]:
+        """Cost and counts for ``words[i:]`` and ``others[j:]``."""
+        if i == n:
+            return (0.0 if j == m else float("inf")), ()
+        options = []
+        for count in range(min(_MAX_PARTS, m - j) + 1):
+            cost, counts = cheapest(i + 1, j + count)
+            cost += _dissimilarity(words[i], "".join(others[j : j + count]))
+            options.append((cost + _COUNT_PENALTY * abs(count - 1), (count, *counts)))
+        return min(options, key=itemgetter(0))
+
+    return cheapest(0, 0)[1]
 
 
-def _unlike(word: str, other: str) -> float:
+def _dissimilarity(word: str, other: str) -> float:
     if not other:
         return 1.0
     return 1 - SequenceMatcher(None, word.lower(), other.lower(), autojunk=False).ratio()

@@ -29,14 +29,14 @@ def render(report: Any, examples: int | None) -> str:
     count = len(attacked) if examples is None else min(max(examples, 0), len(attacked))
     settings = {key: value for key, value in report.settings.items() if key != "examples"}
     template = environment("rosearch.attack.report").get_template("robustness.html")
-    page = template.render(
+    text = template.render(
         rates=[_rates(name, one) for name, one in shown.items()],
         attacked=[_example(result) for result in attacked[:count]],
         note=f", the first {count} of {len(attacked)}" if count < len(attacked) else "",
         errors=[(r.index, r.attack, r.error, str(r.text)) for r in results if r.error],
         settings=json.dumps(settings, indent=1, default=str),
     )
-    return page.encode("ascii", "xmlcharrefreplace").decode()
+    return text.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _rates(name: str, report: Any) -> tuple[object, ...]:

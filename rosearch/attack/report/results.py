@@ -1,138 +1,138 @@
-"""What came of an attack: one record an example, and the rates over all of them."""
+"""Results of attacks: one record per example, and the report over all of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rosearch.attack.report import diff
 from rosearch.attack.report.diff import Color, WordChange
 from rosearch.attack.report.html import render
 from rosearch.data import Text
-from rosearch.errors import DataError, MissingResourceError
+from rosearch.errors import DataError
+from rosearch.optional import try_import
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN = 50
-"""Examples that a notebook shows."""
+_NOTEBOOK_EXAMPLES = 50
 
 STATUSES = ("skipped", "succeeded", "failed", "error")
 
 
 @dataclass(frozen=True)
 class AttackResult:
-    """The outcome for one example."""
+    """The outcome of an attack on one example."""
 
     attack: str
     """Name of the attack."""
     index: int
-    """Position of the example in the data set that the evaluator was made with."""
+    """Position of the example in the evaluator's data set."""
     text: Text
-    """The input as it was."""
+    """The unchanged input."""
     label: int
     """The true class."""
     predicted: int | None
-    """The victim's answer to the unchanged input; ``None`` where it gave none."""
+    """The victim's prediction for the unchanged input; ``None`` if it failed."""
     status: str
-    """``"skipped"`` (wrong before the attack, or the goal met already), ``"succeeded"`` (the goal
-    is met), ``"failed"`` or ``"error"``."""
+    """``"skipped"`` (misclassified before the attack, or the goal already met), ``"succeeded"``
+    (the goal is met), ``"failed"`` or ``"error"``."""
     perturbed: Text | None = None
-    """The input that the search settled on, where the example was attacked."""
+    """The final input of the search, if the example was attacked."""
     perturbed_predicted: int | None = None
-    """The victim's answer to :attr:`perturbed`."""
+    """The victim's prediction for :attr:`perturbed`."""
     changed: tuple[int, ...] = ()
-    """Indices of the words of the attacked side that were replaced."""
+    """Indices of the perturbed words of the attacked side."""
     words: int = 0
-    """Words of the attacked side."""
+    """Number of words of the attacked side."""
     queries: int = 0
-    """Logical queries: every text asked about, the unchanged one included, cached or not."""
+    """Queries, including that of the unchanged text and those answered from the cache."""
     error: str | None = None
-    """What went wrong, where the status is ``"error"``."""
+    """The error, if the status is ``"error"``."""
 
     @property
     def broken(self) -> bool:
-        """Right before the attack and wrong after it; the same as success for the default goal."""
+        """Whether the prediction was right before the attack and wrong after it.
+
+        For the default goal this is the same as success.
+        """
         after = self.perturbed_predicted
         return self.predicted == self.label and after is not None and after != self.label
 
     @property
     def changed_share(self) -> float:
-        """Share of the attacked side's words that were replaced."""
+        """Share of the attacked side's words that were perturbed."""
         return len(self.changed) / self.words if self.words else 0.0
 
     @property
     def changes(self) -> tuple[WordChange, ...]:
-        """Each change of the attacked side: index of the word, the word, what replaced it.
-
-        Empty where nothing was changed. Words are counted in the original; see
-        :func:`rosearch.attack.report.diff.changes`.
-        """
-        return diff.changes(*self._sides()[0])
+        """Changes of the attacked side; see :func:`rosearch.attack.report.diff.changes`."""
+        return diff.changes(*self._attacked_side())
 
     def diff(self, *, color: Color = "auto") -> str:
-        """The attacked side with its changes marked, for a terminal.
+        """Return the attacked side with its changes marked, for a terminal.
 
         Args:
-            color: Whether to write ANSI codes (deleted words red and struck through, inserted ones
-                green and underlined), or marks such as ``[-good-]{+fine+}``. ``"auto"``: codes
-                where standard output is a terminal and ``NO_COLOR`` is not set.
+            color: Use ANSI codes (deleted words red and struck through, inserted ones green and
+                underlined); otherwise marks such as ``[-good-]{+fine+}``. ``"auto"`` uses codes if
+                standard output is a terminal and ``NO_COLOR`` is not set.
         """
-        return diff.in_terminal(*self._sides()[0], color=color)
+        return diff.in_terminal(*self._attacked_side(), color=color)
 
     def diff_html(self) -> str:
-        """The attacked side with its changes in ``<del>`` and ``<ins>``, the rest escaped."""
-        return diff.in_html(*self._sides()[0])
+        """Return the attacked side as HTML with its changes in ``<del>`` and ``<ins>``."""
+        return diff.in_html(*self._attacked_side())
 
-    def _sides(self) -> tuple[tuple[str, str], str | None]:
-        """The attacked side before and after, and the other side of a pair."""
-        after = self.text if self.perturbed is None else self.perturbed
-        if isinstance(self.text, str) or isinstance(after, str):
-            return (_one(self.text), _one(after)), None
-        side = 0 if self.text[0] != after[0] else 1
-        return (self.text[side], after[side]), self.text[1 - side]
+    def _attacked_side(self) -> tuple[str, str]:
+        """The attacked side before and after the attack."""
+        before = self.text
+        after = before if self.perturbed is None else self.perturbed
+        if isinstance(before, str) or isinstance(after, str):
+            return str(before), str(after)
+        side = 0 if before[0] != after[0] else 1
+        return before[side], after[side]
 
 
 class Interval(NamedTuple):
-    """A range of a rate, both ends included."""
+    """A closed interval of a rate."""
 
     low: float
     high: float
 
 
 class ClassRates(NamedTuple):
-    """How a victim stands up to attacks on the examples of one class."""
+    """A victim's rates on the examples of one class."""
 
     n: int
-    """Examples of the class."""
+    """Number of examples of the class."""
     accuracy: float
-    """Share that is right before the attack."""
+    """Share classified correctly before the attack."""
     accuracy_under_attack: float
-    """Share that is right before and after it; an example in error counts as broken."""
+    """Share classified correctly before and after the attack; errors count as broken."""
 
 
 @dataclass(frozen=True)
 class RobustnessReport:
-    """How a victim stands up to attacks.
+    """A victim's robustness under one or several attacks.
 
-    Rates refer to :attr:`n` examples unless they say otherwise; an example that the victim gets
-    wrong before the attack counts as wrong after it. Rates go by the true class whatever the goal:
-    an attack on an example succeeds in them where the victim was right before and is wrong
-    after, and whether it met the goal is told by :attr:`AttackResult.status`. Under several
-    attacks an example counts as robust only if it survives all of them. An example that ended in
-    an error counts as not broken in the rates, and either way in their bounds. No rate is ever NaN.
+    Rates are shares of all :attr:`n` examples unless stated otherwise; an example misclassified
+    before the attack also counts as misclassified after it. For every goal function, rates refer to
+    the true class: an attack succeeds on an example if the prediction was right before and is wrong
+    after it. Whether it met its goal is recorded in :attr:`AttackResult.status`. Under several
+    attacks an example is robust only if it survives all of them. An example with an error counts
+    as not broken in the rates, and either way in their bounds. No rate is ever NaN.
     """
 
     n: int
-    """Examples."""
+    """Number of examples."""
     correct: int
-    """Right before the attack."""
+    """Examples classified correctly before the attack."""
     attacked: int
-    """Right before the attack, and the attack ran to its end."""
+    """Examples whose attack completed."""
     succeeded: int
-    """Right before the attack and wrong afterwards; see :attr:`AttackResult.broken`."""
+    """Examples right before the attack and wrong after it; see :attr:`AttackResult.broken`."""
     errors: int
     """Examples on which the victim or the attack failed."""
     accuracy: float
@@ -140,7 +140,7 @@ class RobustnessReport:
     accuracy_under_attack: float
     """``accuracy - succeeded / n``."""
     attack_success_rate: float
-    """``succeeded / attacked``, 0 where nothing was attacked."""
+    """``succeeded / attacked``; 0 if nothing was attacked."""
     accuracy_interval: Interval
     """95 % Wilson score interval."""
     accuracy_under_attack_interval: Interval
@@ -148,50 +148,49 @@ class RobustnessReport:
     attack_success_rate_interval: Interval
     """95 % Wilson score interval."""
     accuracy_bounds: Interval
-    """Least and most that the rate can be, whatever the examples in error would have been."""
+    """Minimum and maximum of the rate over all possible outcomes of the examples with errors."""
     accuracy_under_attack_bounds: Interval
-    """As :attr:`accuracy_bounds`; the lower one counts every example in error as broken."""
+    """As :attr:`accuracy_bounds`; the lower bound counts every error as broken."""
     attack_success_rate_bounds: Interval
     """As :attr:`accuracy_bounds`."""
     mean_queries: float
-    """Logical queries per attacked example, those of all attacks together."""
+    """Mean queries per attacked example, summed over all attacks."""
     mean_changed: float
-    """Mean share of words replaced, over :attr:`succeeded` only."""
+    """Mean share of perturbed words over the :attr:`succeeded` examples."""
     queries: int
-    """Logical queries in all, skipped examples included: what TextAttack counts."""
+    """Total queries, those of skipped examples included, as TextAttack counts them."""
     forward_rows: int
-    """Rows the victim computed: what the machine paid."""
+    """Rows the victim computed."""
     seconds: float
-    """Wall time, in seconds."""
+    """Wall time of the attacks, in seconds."""
     settings: Mapping[str, Any]
-    """Attacks with version and every threshold, seed, example indices and the rest."""
+    """Attacks with versions and all thresholds, seed, example indices and the other settings."""
     examples: tuple[AttackResult, ...] = field(repr=False)
-    """One record an example, in the order of the evaluator's indices."""
+    """One record per example, in the order of the evaluator's indices."""
     attacks: Mapping[str, RobustnessReport] = field(default_factory=dict, repr=False)
-    """One report an attack, by name; empty in these themselves."""
+    """One report per attack, by name; empty in those reports."""
 
     @property
     def by_class(self) -> dict[int, ClassRates]:
-        """The rates of each true class, by its number.
+        """The rates of each true class.
 
-        They tell apart a robust victim and one that hardly looks at its input: who gives one answer
-        to everything is right about all of that class, whatever is done to it, and about none of
-        the others.
+        They distinguish a robust victim from one that ignores its input: a constant classifier is
+        right about all of one class under any attack, and about none of the others.
         """
         rates = {}
         for label in sorted({result.label for result in self.examples}):
             own = [result for result in self.examples if result.label == label]
             right = [result for result in own if result.predicted == label]
-            stand = sum(not result.broken and result.status != "error" for result in right)
-            rates[label] = ClassRates(len(own), len(right) / len(own), stand / len(own))
+            robust = sum(not result.broken and result.status != "error" for result in right)
+            rates[label] = ClassRates(len(own), len(right) / len(own), robust / len(own))
         return rates
 
     def worst_class(self, classes: int = 0) -> float:
-        """Accuracy under attack of the class that fares worst.
+        """Return the lowest accuracy under attack of any class.
 
         Args:
-            classes: How many there are. It is 0 if one of so many has no example: who answers
-                always the same could pass for right about all of them.
+            classes: Number of classes. The result is 0 if one of them has no example, since a
+                constant classifier could be right about all the others.
         """
         rates = self.by_class
         if len(rates) < max(classes, 1):
@@ -200,80 +199,74 @@ class RobustnessReport:
 
     @property
     def goal_success_rate(self) -> float:
-        """Share of the attacked examples whose attack met its goal; 0 where none was attacked.
+        """Share of the attacked examples whose attack met its goal; 0 if none was attacked.
 
-        For the default goal the same as :attr:`attack_success_rate`. For a targeted one those that
-        became the target: the other rates count every wrong class, and examples that are of the
-        target's class are not attacked and count as robust.
+        For the default goal it equals :attr:`attack_success_rate`. For a targeted goal it is the
+        share of the attacked examples that became the target class. Examples of the target class
+        are not attacked and count as robust.
         """
         met = sum(result.status == "succeeded" for result in self.examples)
         tried = sum(result.status in ("succeeded", "failed") for result in self.examples)
         return met / tried if tried else 0.0
 
     def to_json(self) -> str:
-        """Everything, as a JSON object; :meth:`from_json` reads it."""
+        """Return the whole report as a JSON object, for :meth:`from_json`."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> RobustnessReport:
-        """The report that :meth:`to_json` wrote.
+        """Load a report written by :meth:`to_json`.
 
         Raises:
-            DataError: ``text`` is no JSON, or not that of a report.
+            DataError: ``text`` is not valid JSON, or not a report.
         """
         try:
             return _report(json.loads(text))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise DataError(
-                f"Expected the JSON object that RobustnessReport.to_json wrote; it cannot be read: "
-                f"{type(error).__name__}: {error}."
+                f"Expected a JSON object written by RobustnessReport.to_json, but reading it "
+                f"failed: {type(error).__name__}: {error}."
             ) from error
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row an example and attack, with all fields of :class:`AttackResult` and more.
+        """Return a table with one row per example and attack.
 
-        The columns ``changes``, ``changed_share`` and ``broken`` are its properties; texts of
-        pairs are tuples; classes are of the type ``Int64``, missing where there is none.
+        The columns are the fields of :class:`AttackResult` and its properties ``changes``,
+        ``changed_share`` and ``broken``. Pairs of texts are tuples; classes have the dtype
+        ``Int64`` and are missing where the victim failed.
 
         Raises:
             MissingResourceError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingResourceError(
-                'to_pandas needs pandas. Get it with: pip install "rosearch[pandas]"'
-            ) from error
-        extra = ("changes", "changed_share", "broken")
-        names = [*(f.name for f in fields(AttackResult)), *extra]
+        pandas = try_import("pandas", "to_pandas()", "pandas")
+        names = [*(f.name for f in fields(AttackResult)), "changes", "changed_share", "broken"]
         reports = list(self.attacks.values()) or [self]
         records = [result for report in reports for result in report.examples]
-        table = pd.DataFrame(
-            {name: pd.Series([getattr(r, name) for r in records]) for name in names}
+        table: pd.DataFrame = pandas.DataFrame(
+            {name: pandas.Series([getattr(r, name) for r in records]) for name in names}
         )
         classes = ["label", "predicted", "perturbed_predicted"]
         return table.astype(dict.fromkeys(classes, "Int64"))
 
     def to_html(self, *, examples: int | None = None) -> str:
-        """The rates and a table of the attacked examples with their changes marked.
+        """Return the rates and a table of the attacked examples with their changes marked.
 
-        It is plain ASCII and stands alone or inside another page; markup in the texts is shown, not
-        run.
+        The result is ASCII and can be embedded in another page; markup in the texts is escaped.
 
         Args:
-            examples: Most examples to show. Default: all.
+            examples: Maximum number of examples to show. Default: all.
         """
         return render(self, examples)
 
     def _repr_html_(self) -> str:
-        return self.to_html(examples=_SHOWN)
+        return self.to_html(examples=_NOTEBOOK_EXAMPLES)
 
     def __str__(self) -> str:
         low, high = self.accuracy_under_attack_interval
         text = (
             f"accuracy {self.accuracy:.1%}, under attack {self.accuracy_under_attack:.1%} "
             f"(95 %: {low:.1%} to {high:.1%}), attack success {self.attack_success_rate:.1%}, "
-            f"{self.mean_queries:.1f} queries an example, n = {self.n}"
+            f"{self.mean_queries:.1f} queries per example, n = {self.n}"
         )
         if not self.errors:
             return text
@@ -281,151 +274,19 @@ class RobustnessReport:
         return f"{text}; {self.errors} errors, so under attack between {low:.1%} and {high:.1%}"
 
 
-def wilson(successes: int, trials: int) -> Interval:
-    """95 % score interval of a share (Wilson 1927); (0, 1) where there was no trial."""
-    if trials == 0:
-        return Interval(0.0, 1.0)
-    z2 = 1.959963984540054**2
-    share = successes / trials
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = (z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) ** 0.5 / (1 + z2 / trials)
-    # At either end the formula is off by rounding only.
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == trials else min(1.0, centre + half)
-    return Interval(low, high)
+def _result(data: Mapping[str, Any]) -> AttackResult:
+    if data["status"] not in STATUSES:
+        raise ValueError(f"status must be one of {STATUSES}, got {data['status']!r:.80}")
+    lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
+    return AttackResult(**{**data, **lists})
 
 
-def summarise(
-    results: Sequence[AttackResult],
-    *,
-    forward_rows: int,
-    seconds: float,
-    settings: Mapping[str, Any],
-    attacks: Mapping[str, RobustnessReport] | None = None,
-) -> RobustnessReport:
-    """Rates over one record an example; see :class:`RobustnessReport` for the rules."""
-    n = len(results)
-    correct = sum(r.predicted == r.label for r in results)
-    succeeded = [r for r in results if r.broken]
-    attacked = [r for r in results if r.status in ("succeeded", "failed")]
-    errors = sum(r.status == "error" for r in results)
-    broken = len(succeeded)
-    # Errors before a prediction could have been right; errors after it could have been successes.
-    unseen = sum(r.predicted is None for r in results)
-    torn = sum(r.status == "error" and r.predicted == r.label for r in results)
-    tried = len(attacked)
-    accuracy = correct / n if n else 0.0
-    return RobustnessReport(
-        n=n,
-        correct=correct,
-        attacked=tried,
-        succeeded=broken,
-        errors=errors,
-        accuracy=accuracy,
-        accuracy_under_attack=(correct - broken) / n if n else 0.0,
-        attack_success_rate=broken / tried if tried else 0.0,
-        accuracy_interval=wilson(correct, n),
-        accuracy_under_attack_interval=wilson(correct - broken, n),
-        attack_success_rate_interval=wilson(broken, tried),
-        accuracy_bounds=_bounds(correct, correct + unseen, n),
-        accuracy_under_attack_bounds=_bounds(correct - torn - broken, correct + unseen - broken, n),
-        attack_success_rate_bounds=_bounds(broken, broken + torn + unseen, tried + torn + unseen),
-        mean_queries=sum(r.queries for r in attacked) / tried if tried else 0.0,
-        mean_changed=sum(r.changed_share for r in succeeded) / broken if broken else 0.0,
-        queries=sum(r.queries for r in results),
-        forward_rows=forward_rows,
-        seconds=seconds,
-        settings=settings,
-        examples=tuple(results),
-        attacks=attacks or {},
-    )
-
-
-def combine(results: Sequence[AttackResult]) -> AttackResult:
-    """One record for one example under several attacks.
-
-    The first that broke the example stands for all, one that also met the goal before one that
-    did not; else the first error; else the first that met the goal; else the first record.
-    Queries add up, the look at the unchanged input once for each attack.
-    """
-    rank = {"error": 2, "succeeded": 3, "failed": 4, "skipped": 5}
-
-    def place(result: AttackResult) -> int:
-        return int(result.status != "succeeded") if result.broken else rank[result.status]
-
-    first = min(results, key=place)
-    return replace(first, queries=sum(r.queries for r in results))
-
-
-def _bounds(low: int, high: int, n: int) -> Interval:
-    return Interval(low / n, high / n) if n else Interval(0.0, 0.0)
-
-
-def _one(text: Text) -> str:
-    return text if isinstance(text, str) else " ".join(text)
-
-
-def _text(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else tuple(value)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> bool:
-    return _whole(value) or isinstance(value, float)
-
-
-def _sides(value: Any) -> bool:
-    pair = isinstance(value, list) and len(value) == 2
-    return isinstance(value, str) or (pair and all(isinstance(side, str) for side in value))
-
-
-# What JSON has for the fields of records and reports, by their annotations.
-_FITS: dict[str, Callable[[Any], bool]] = {
-    "str": lambda value: isinstance(value, str),
-    "str | None": lambda value: value is None or isinstance(value, str),
-    "int": _whole,
-    "int | None": lambda value: value is None or _whole(value),
-    "float": _number,
-    "Interval": lambda v: isinstance(v, list) and len(v) == 2 and all(map(_number, v)),
-    "Text": _sides,
-    "Text | None": lambda value: value is None or _sides(value),
-    "tuple[int, ...]": lambda value: isinstance(value, list) and all(map(_whole, value)),
-    "tuple[AttackResult, ...]": lambda value: isinstance(value, list),
-    "Mapping[str, Any]": lambda value: isinstance(value, dict),
-    "Mapping[str, RobustnessReport]": lambda value: isinstance(value, dict),
-}
-
-
-def _check(kind: type[AttackResult | RobustnessReport], given: Mapping[str, Any]) -> None:
-    for each in fields(kind):
-        value = given[each.name]
-        if not _FITS[str(each.type)](value):
-            raise TypeError(f"{each.name} is {value!r:.80}, expected {each.type}")
-
-
-def _result(given: Mapping[str, Any]) -> AttackResult:
-    _check(AttackResult, given)
-    if given["status"] not in STATUSES:
-        raise ValueError(f"status is {given['status']!r:.80}, expected one of {STATUSES}")
-    texts = {name: _text(given[name]) for name in ("text", "perturbed")}
-    return AttackResult(**{**given, **texts, "changed": tuple(given["changed"])})
-
-
-def _report(given: Mapping[str, Any]) -> RobustnessReport:
-    _check(RobustnessReport, given)
-    ranges = {
+def _report(data: Mapping[str, Any]) -> RobustnessReport:
+    intervals = {
         name: Interval(*value)
-        for name, value in given.items()
+        for name, value in data.items()
         if name.endswith(("_interval", "_bounds"))
     }
-    return RobustnessReport(
-        **{
-            **given,
-            **ranges,
-            "examples": tuple(_result(result) for result in given["examples"]),
-            "attacks": {name: _report(report) for name, report in given["attacks"].items()},
-        }
-    )
+    examples = tuple(_result(result) for result in data["examples"])
+    attacks = {name: _report(report) for name, report in data["attacks"].items()}
+    return RobustnessReport(**{**data, **intervals, "examples": examples, "attacks": attacks})

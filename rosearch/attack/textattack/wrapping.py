@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rosearch.attack.textattack.loading import load_textattack
-from rosearch.attack.victim.victim import make_victim
+from rosearch.attack.victim.make import make_victim
 
 
 def wrapper(model: Any, tokenizer: Any = None, *, max_length: int | None = None) -> Any:

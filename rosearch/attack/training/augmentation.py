@@ -9,13 +9,14 @@ import numpy as np
 
 from rosearch.attack.base import Attack, SearchContext
 from rosearch.attack.base import attacks as registry
-from rosearch.attack.engine.engine import Example, run_attack
+from rosearch.attack.engine.engine import run_attack
+from rosearch.attack.engine.search_run import Example
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import check_number, check_whole, public_settings
 from rosearch.attack.text import AttackedInput, Words, check_side
 from rosearch.attack.training.sources import Source, answered, settings_of, swaps_of
+from rosearch.attack.victim.model import ModelVictim
 from rosearch.attack.victim.tokenization import IncrementalTokenizer
-from rosearch.attack.victim.victim import ModelVictim
 from rosearch.attack.word_swaps.candidates import TextSwaps
 from rosearch.data import Text, TextDataset
 from rosearch.errors import DataError

@@ -1,1 +1,1 @@
-"""The classifier under attack."""
+"""Victims: the classifiers under attack."""

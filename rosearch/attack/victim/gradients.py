@@ -1,4 +1,4 @@
-"""How a classifier's loss changes with the embeddings of its tokens, for white-box attacks."""
+"""Gradients of a classifier's loss at its token embeddings, for white-box attacks."""
 
 from __future__ import annotations
 
@@ -11,277 +11,248 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from rosearch.attack.text import AttackedInput
+from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
 from rosearch.tokens import Encoding, encodings, evaluating, model_inputs, token_batches
 
-RowsOf = Callable[[Sequence[str]], Sequence[Encoding]]
-"""From variants of the attacked text to the rows that the model reads."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstOrder:
+    """A first-order approximation of the loss near one input.
+
+    Ebrahimi et al. 2018 (HotFlip), equation 10, extended to replacements of any number of tokens.
+    Tokens between the common prefix and the common suffix of the two rows count as replaced: one by
+    one if their number is the same, else each old token by the mean of the new embeddings.
+    """
+
+    row: Encoding
+    """The input's tokens, special tokens included."""
+    gradients: np.ndarray
+    """float32, shape ``(tokens, width)``, special tokens included."""
+    table: torch.Tensor
+    """The model's token embeddings, shape ``(vocabulary, width)``."""
+    rows_of: Callable[[Sequence[str]], Sequence[Encoding]]
+    """Tokenizes variants of the attacked text."""
+
+    def gains(self, texts: Sequence[str]) -> np.ndarray:
+        """See :meth:`TokenGradients.gains`."""
+        changes = [_difference(self.row.ids, row.ids) for row in self.rows_of(texts)]
+        ids = sorted({i for _, before, after in changes for i in (*before, *after)})
+        # One lookup for all texts, because each one waits for the device.
+        embedded = dict(zip(ids, self.table[ids].float().cpu().numpy(), strict=True))
+        gains = np.zeros(len(texts), dtype=np.float32)
+        for number, (start, before, after) in enumerate(changes):
+            if before and after:
+                old, new = (np.stack([embedded[i] for i in part]) for part in (before, after))
+                if len(after) != len(before):
+                    new = new.mean(axis=0, keepdims=True)
+                slopes = self.gradients[start : start + len(before)]
+                gains[number] = (slopes * (new - old)).sum()
+        return gains
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenGradients:
-    """Gradients of the loss with respect to the tokens' embeddings, for the attacked side."""
+    """Gradients of the loss at the token embeddings of the attacked text."""
 
     ids: np.ndarray
-    """Token ids, int64, shape ``(tokens,)``; special tokens are left out."""
+    """Token ids without special tokens, int64, shape ``(tokens,)``."""
     spans: np.ndarray
     """Start and end of each token in the attacked text, in characters, shape ``(tokens, 2)``."""
     gradients: np.ndarray
     """float32, shape ``(tokens, width)``."""
     first_order: FirstOrder | None = None
-    """The loss as a linear function of the embeddings, where the victim can tell."""
+    """First-order approximation of the loss, if the token embeddings are known."""
 
     def within(self, start: int, end: int) -> np.ndarray:
-        """Positions of the tokens that share characters with ``[start, end)``."""
+        """Return the positions of the tokens that overlap characters ``[start, end)``."""
         return np.flatnonzero((self.spans[:, 0] < end) & (self.spans[:, 1] > start))
 
     def gains(self, texts: Sequence[str]) -> np.ndarray:
-        """How much the loss would rise with each variant of the attacked text, to first order.
-
-        Args:
-            texts: Variants of the attacked side.
+        """Estimate to first order how much each variant of the attacked text raises the loss.
 
         Returns:
             float32, shape ``(texts,)``.
 
         Raises:
-            EvaluationError: The victim does not tell how its tokens are embedded.
+            EvaluationError: The victim's token embeddings are unknown.
         """
         if self.first_order is None:
             raise EvaluationError(
-                "This victim gives gradients without its embeddings, so replacements cannot be "
-                "scored to first order. Give the model itself and its tokenizer."
+                "This victim gives gradients without its token embeddings, so replacements cannot "
+                "be scored to first order. Pass the model itself and its tokenizer."
             )
         return self.first_order.gains(texts)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FirstOrder:
-    """The loss near one input: its gradient times the change of the embeddings.
-
-    Ebrahimi et al. 2018 (HotFlip), equation 10, for replacements of any number of tokens. Tokens
-    between the common beginning and the common end of the two rows count as replaced, place by
-    place where there are as many as before; else every old place takes the mean of the new ones.
-    """
-
-    row: Encoding
-    """What the model reads of the input, special tokens included."""
-    gradients: np.ndarray
-    """float32, shape ``(tokens, width)``, special tokens included."""
-    table: torch.Tensor
-    """The model's token embeddings, shape ``(vocabulary, width)``."""
-    rows_of: RowsOf
-
-    def gains(self, texts: Sequence[str]) -> np.ndarray:
-        """See :meth:`TokenGradients.gains`."""
-        old = self.row.ids
-        changes = [_differing(old, row.ids) for row in self.rows_of(texts)]
-        wanted = sorted({i for _, before, after in changes for i in (*before, *after)})
-        if not wanted:
-            return np.zeros(len(texts), dtype=np.float32)
-        vectors = self.table[torch.tensor(wanted, device=self.table.device)].float().cpu().numpy()
-        place = {token: number for number, token in enumerate(wanted)}
-        gains = np.zeros(len(texts), dtype=np.float32)
-        for number, (start, before, after) in enumerate(changes):
-            if not before and not after:
-                continue  # the same row
-            slopes = self.gradients[start : start + len(before)]
-            new = vectors[[place[i] for i in after]]
-            if len(after) != len(before):
-                new = new.mean(axis=0, keepdims=True)
-            gains[number] = (slopes * (new - vectors[[place[i] for i in before]])).sum()
-        return gains
-
-
 def token_gradients(
     model: torch.nn.Module,
-    tokenizer: Any,
+    tokens: IncrementalTokenizer,
     texts: Sequence[Text],
     labels: Sequence[int],
     *,
     side: int,
-    max_length: int,
-    pad_id: int,
-    pad_left: bool = False,
     token_budget: int,
-    rows_of: Callable[[Text], RowsOf],
 ) -> list[TokenGradients]:
-    """Gradients of the cross-entropy with ``labels`` at the tokens' embeddings.
+    """Compute the gradients of the cross-entropy loss at the token embeddings.
 
-    The model computes in eval mode; its modes, parameters and their ``.grad`` stay as they were.
+    The model runs in eval mode. Its modes, parameters and their ``.grad`` are left unchanged.
 
     Args:
         model: A Hugging Face sequence classifier.
-        tokenizer: Its tokenizer, a fast one.
+        tokens: Its tokenizer, which must be a fast one.
         texts: Inputs.
         labels: Class of each input.
-        side: Which text of a pair is attacked.
-        max_length: Tokens after which inputs are cut.
-        pad_id: Id of the padding token.
-        pad_left: Whether padding stands before the text.
-        token_budget: Tokens of a batch, padding included; halved when memory runs out.
-        rows_of: For an input, how variants of its attacked side become rows.
+        side: Attacked text of a pair, 0 or 1.
+        token_budget: Tokens per batch, padding included.
 
     Raises:
-        EvaluationError: The tokenizer does not tell where tokens stand, or the model does not
-            embed tokens with what ``get_input_embeddings()`` gives.
+        EvaluationError: The tokenizer returns no offsets, or the model does not embed its tokens
+            with the module that ``get_input_embeddings()`` returns.
     """
     if not texts:
         return []
+    tokenizer = tokens.tokenizer
     if not getattr(tokenizer, "is_fast", False):
         raise EvaluationError(
-            f"Gradients of words need a tokenizer that tells where its tokens stand, and "
-            f"{type(tokenizer).__name__} is not a fast one. Load it with use_fast=True, or choose "
-            f"an attack that needs no gradients."
+            f"Word gradients need a fast tokenizer, which knows the position of each token; "
+            f"{type(tokenizer).__name__} is not one. Load it with use_fast=True, or choose a "
+            f"black-box attack."
         )
     pairs = isinstance(texts[0], tuple)
     columns = [list(part) for part in zip(*texts, strict=True)] if pairs else [list(texts)]
-    out = tokenizer(*columns, truncation=True, max_length=max_length, return_offsets_mapping=True)
-    rows = encodings(out, pairs=pairs)
-    found = _row_gradients(
-        model,
-        rows,
-        labels,
-        pad_id=pad_id,
-        pad_left=pad_left,
-        token_budget=token_budget,
+    out = tokenizer(
+        *columns, truncation=True, max_length=tokens.max_length, return_offsets_mapping=True
     )
-    embeddings: Any = _embeddings(model)
-    # Students may read their table through another one, such as synonyms' shared vectors.
-    if callable(getattr(embeddings, "table", None)):
-        with torch.no_grad():
-            weight = embeddings.table()
-    else:
-        weight = getattr(embeddings, "weight", None)
-    answers = []
+    rows = encodings(out, pairs=pairs)
+    found = _row_gradients(model, tokens, rows, labels, token_budget)
+    table = _embedding_table(model)
+    results = []
     for i, (row, gradients) in enumerate(zip(rows, found, strict=True)):
-        wanted = side if pairs else 0
-        places = [p for p, sequence in enumerate(out.sequence_ids(i)) if sequence == wanted]
+        sequence = side if pairs else 0
+        places = [p for p, origin in enumerate(out.sequence_ids(i)) if origin == sequence]
         offsets = np.array(out["offset_mapping"][i], dtype=np.int64).reshape(-1, 2)
-        answers.append(
-            TokenGradients(
-                ids=np.array(row.ids, dtype=np.int64)[places],
-                spans=offsets[places],
-                gradients=gradients[places],
-                first_order=None
-                if not isinstance(weight, torch.Tensor)
-                else FirstOrder(row, gradients, weight.detach(), rows_of(texts[i])),
-            )
-        )
-    return answers
+        first_order = None
+        if table is not None:
+            first_order = FirstOrder(row, gradients, table, _variants(tokens, texts[i], side))
+        ids = np.array(row.ids, dtype=np.int64)[places]
+        results.append(TokenGradients(ids, offsets[places], gradients[places], first_order))
+    return results
+
+
+def _variants(
+    tokens: IncrementalTokenizer, text: Text, side: int
+) -> Callable[[Sequence[str]], Sequence[Encoding]]:
+    attacked = AttackedInput(text, side)
+
+    def rows_of(variants: Sequence[str]) -> Sequence[Encoding]:
+        return tokens.encode([attacked.whole(variant) for variant in variants])
+
+    return rows_of
 
 
 def _row_gradients(
     model: torch.nn.Module,
+    tokens: IncrementalTokenizer,
     rows: Sequence[Encoding],
     labels: Sequence[int],
-    *,
-    pad_id: int,
-    pad_left: bool,
     token_budget: int,
 ) -> list[np.ndarray]:
-    """float32 gradients of each row, shape ``(tokens, width)``."""
+    """Return float32 gradients of each row, shape ``(tokens, width)``."""
     found: dict[int, np.ndarray] = {}
     lengths = [len(row.ids) for row in rows]
-    pending = token_batches(lengths, token_budget=token_budget)[::-1]
     with evaluating(model):
-        while pending:
-            batch = pending.pop()
-            try:
-                gradients = _batch_gradients(
-                    model,
-                    [rows[i] for i in batch],
-                    [labels[i] for i in batch],
-                    pad_id=pad_id,
-                    pad_left=pad_left,
-                )
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise
-                pending += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-                continue
-            for i, part in zip(batch, gradients, strict=True):
-                # A copy, so that a short text does not hold its whole batch.
-                begin = len(part) - lengths[i] if pad_left else 0
-                found[int(i)] = part[begin : begin + lengths[i]].copy()
+        for batch in token_batches(lengths, token_budget=token_budget):
+            chosen = [rows[i] for i in batch]
+            gradients = _batch_gradients(model, tokens, chosen, [labels[i] for i in batch])
+            for i, part in zip(batch.tolist(), gradients, strict=True):
+                start = len(part) - lengths[i] if tokens.pad_left else 0
+                # A copy, so that a short text does not keep its whole batch in memory.
+                found[i] = part[start : start + lengths[i]].copy()
     return [found[i] for i in range(len(rows))]
 
 
 def _batch_gradients(
     model: torch.nn.Module,
+    tokens: IncrementalTokenizer,
     rows: Sequence[Encoding],
     labels: Sequence[int],
-    *,
-    pad_id: int,
-    pad_left: bool,
 ) -> np.ndarray:
-    # Callers may be in inference mode, whose tensors know no gradient; and cuDNN's recurrent layers
-    # go backwards in training mode only.
+    # The caller may be in inference mode, whose tensors have no gradients. cuDNN's recurrent layers
+    # have a backward pass in training mode only.
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.backends.cudnn.flags(enabled=False),
-        _caught(_embeddings(model)) as embedded,
+        _recorded(_embedding_module(model)) as calls,
     ):
-        inputs = model_inputs(model, rows, pad_id=pad_id, pad_left=pad_left)
+        inputs = model_inputs(model, rows, pad_id=tokens.pad_id, pad_left=tokens.pad_left)
         logits = model(**inputs).logits
         classes = torch.tensor(list(labels), device=logits.device)
-        if not embedded:
-            raise EvaluationError(
-                f"{type(model).__name__} does not embed its tokens with the module that its "
-                f"get_input_embeddings() gives, so there is no gradient to read. Choose an attack "
-                f"that needs no gradients."
-            )
-        # A sum, so that each row's gradient is that of its own loss.
+        if not calls:
+            raise _unknown_embeddings(model)
+        # The sum over rows keeps each row's gradient that of its own loss.
         loss = functional.cross_entropy(logits.float(), classes, reduction="sum")
-        # Asked for the embeddings alone, autograd computes no gradient of a parameter.
-        given, leaf = embedded[0]
-        (gradients,) = torch.autograd.grad(loss, leaf)
-        read, ids = given[0].cpu() if given else None, inputs["input_ids"].cpu()
-        if read is not None and not torch.equal(read, ids) and torch.equal(read, ids.T):
+        arguments, embedded = calls[0]
+        # Asked for the embeddings only, autograd computes no gradients of parameters.
+        (gradients,) = torch.autograd.grad(loss, embedded)
+        ids = inputs["input_ids"]
+        if arguments and not torch.equal(arguments[0], ids) and torch.equal(arguments[0], ids.T):
             gradients = gradients.transpose(0, 1)  # XLNet embeds (tokens, rows)
     array: np.ndarray = gradients.float().cpu().numpy()
     return array
 
 
-def _embeddings(model: Any) -> torch.nn.Module:
+def _embedding_module(model: Any) -> torch.nn.Module:
     try:
         module = model.get_input_embeddings()
     except (AttributeError, NotImplementedError):
         module = None
     if not isinstance(module, torch.nn.Module):
-        raise EvaluationError(
-            f"{type(model).__name__} has no get_input_embeddings(), so there is no gradient to "
-            f"read. Choose an attack that needs no gradients."
-        )
+        raise _unknown_embeddings(model)
     return module
 
 
-@contextmanager
-def _caught(module: torch.nn.Module) -> Iterator[list[tuple[Any, torch.Tensor]]]:
-    """What ``module`` is given and gives while this is open, cut off from what computed it."""
-    caught: list[tuple[Any, torch.Tensor]] = []
+def _unknown_embeddings(model: torch.nn.Module) -> EvaluationError:
+    return EvaluationError(
+        f"{type(model).__name__} does not embed its tokens with a module that its "
+        f"get_input_embeddings() returns, so their gradients are unknown. Choose a black-box "
+        f"attack."
+    )
 
-    def catch(_module: Any, given: Any, output: torch.Tensor) -> torch.Tensor:
+
+@torch.no_grad()
+def _embedding_table(model: Any) -> torch.Tensor | None:
+    module: Any = _embedding_module(model)
+    # Students may compute their table, for example from vectors shared by synonyms.
+    weight = module.table() if hasattr(module, "table") else getattr(module, "weight", None)
+    return weight.detach() if isinstance(weight, torch.Tensor) else None
+
+
+@contextmanager
+def _recorded(module: torch.nn.Module) -> Iterator[list[tuple[Any, torch.Tensor]]]:
+    """Record each call's arguments and output, and make the output a leaf of the graph."""
+    calls: list[tuple[Any, torch.Tensor]] = []
+
+    def hook(_module: Any, arguments: Any, output: torch.Tensor) -> torch.Tensor:
         leaf = output.detach().requires_grad_()
-        caught.append((given, leaf))
+        calls.append((arguments, leaf))
         return leaf
 
-    handle = module.register_forward_hook(catch)
+    handle = module.register_forward_hook(hook)
     try:
-        yield caught
+        yield calls
     finally:
         handle.remove()
 
 
-def _differing(
-    old: Sequence[int], new: Sequence[int]
-) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    """Where two rows begin to differ, and what stands between their common ends.
+def _difference(old: Sequence[int], new: Sequence[int]) -> tuple[int, Sequence[int], Sequence[int]]:
+    """Return where two rows first differ, and the parts between their common prefix and suffix.
 
-    Both parts are empty where the rows are equal; else neither is: of tokens put in or left out,
-    the one before them counts too.
+    Both parts are empty if the rows are equal, else neither is: for a pure insertion or deletion
+    they also contain the token before it.
     """
     shorter = min(len(old), len(new))
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
@@ -290,4 +261,4 @@ def _differing(
         end += 1
     if start and len(old) != len(new) and start + end == shorter:
         start -= 1
-    return start, tuple(old[start : len(old) - end]), tuple(new[start : len(new) - end])
+    return start, old[start : len(old) - end], new[start : len(new) - end]

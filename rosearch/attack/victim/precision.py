@@ -1,113 +1,84 @@
-"""Search with cheap answers, judge with exact ones."""
+"""Searches in bfloat16 with verdicts in float32."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from rosearch.attack.settings import check_number, name_of
+from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.victim.gradients import TokenGradients
-from rosearch.attack.victim.victim import FunctionVictim, ModelVictim, Victim
+from rosearch.attack.victim.model import ModelVictim
+from rosearch.attack.victim.victim import Victim
+from rosearch.checks import share
 from rosearch.data import Text
 from rosearch.tokens import Encoding
 
 
-class Bfloat16Victim(ModelVictim):
-    """A model that searches ask in bfloat16, and whose verdicts come from float32.
+class Bfloat16Victim(Victim):
+    """A model that searches query in bfloat16 and whose verdicts are computed in float32.
 
-    Unchanged texts and the texts that searches settle on are judged in float32 always, and so is
-    every text whose two likeliest classes are closer than ``margin``: a verdict can differ from
-    float32's only where bfloat16 is off by more than that, and then the search that believed it
-    begins again in float32. What it asked until then stays counted, and paid by its query budget,
-    so such a search reports more queries than one in float32. What else may differ is which of
-    several nearly equal replacements a search prefers.
+    Unchanged texts, final texts, and texts whose two most likely classes differ by less than
+    ``margin`` are always computed in float32. A verdict can therefore differ from float32 only
+    where the bfloat16 error exceeds the margin. If float32 denies a success that a search
+    believed, the search starts again in float32; its earlier queries still count, also towards its
+    query budget. A search may prefer another of several nearly equal replacements.
 
     Args:
-        model: See :class:`~rosearch.attack.victim.victim.ModelVictim`; a copy in bfloat16 is made
-            of it, and one in float32 where its own weights are of lower precision.
-        tokenizer: Its tokenizer.
-        margin: Difference of probabilities below which a row is computed in float32 too.
-        settings: Further arguments of :class:`~rosearch.attack.victim.victim.ModelVictim`.
+        model: See :class:`~rosearch.attack.victim.model.ModelVictim`. It is copied to bfloat16,
+            and to float32 if its own weights have lower precision.
+        tokenizer: The model's tokenizer.
+        margin: Difference of probabilities below which a row is also computed in float32.
+        classes: Number of classes, if known.
+        settings: Further arguments of :class:`~rosearch.attack.victim.model.ModelVictim`.
 
     Raises:
-        DataError: ``margin`` is not from 0 to 1, or as for ``ModelVictim``.
+        ArgumentError: ``margin`` is not between 0 and 1, or as for ``ModelVictim``.
+        DataError: The tokenizer has no padding token.
     """
 
     def __init__(
-        self, model: torch.nn.Module, tokenizer: Any, *, margin: float = 0.05, **settings: Any
+        self,
+        model: torch.nn.Module,
+        tokenizer: Any,
+        *,
+        margin: float = 0.05,
+        classes: int | None = None,
+        **settings: Any,
     ) -> None:
-        self._exact = ModelVictim(_float32(model), tokenizer, **settings)
-        super().__init__(_copied(model, torch.bfloat16), tokenizer, **settings)
-        self.tokens = self._exact.tokens
-        self.margin = check_number("margin", margin, least=0.0, most=1.0)
-
-    @property
-    def exact(self) -> Victim:
+        self.full = ModelVictim(_in_float32(model), tokenizer, **settings)
         """The model in float32."""
-        return self._exact
+        self.rough = ModelVictim(_copied(model, torch.bfloat16), tokenizer, **settings)
+        """The model in bfloat16."""
+        self.margin = share("margin", margin)
+        super().__init__(classes=classes, exact=self.full)
 
-    @property
-    def forward_rows(self) -> int:
-        """Rows computed in bfloat16 and in float32 together."""
-        return self._computed + self._exact.forward_rows
-
-    @property
-    def exact_rows(self) -> int:
-        """Rows computed in float32."""
-        return self._exact.forward_rows
+    def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
+        """Return token ids."""
+        return self.full.keys(texts)
 
     def compute(self, keys: Sequence[Encoding]) -> np.ndarray:
-        probabilities = super().compute(keys)
+        probabilities = self.rough.compute(keys)
         highest = np.partition(probabilities, -2, axis=1)[:, -2:]
-        # A row that is not a number is close too, so that float32 has the last word on it.
+        # The comparison is negated so that NaN in bfloat16 is computed in float32 too.
         close = np.flatnonzero(~(highest[:, 1] - highest[:, 0] >= self.margin))
         if len(close):
-            probabilities[close] = self._exact.answers([keys[i] for i in close.tolist()])
+            probabilities[close] = self.full.answers([keys[i] for i in close.tolist()])
         return probabilities
 
     def gradients(
         self, texts: Sequence[Text], labels: Sequence[int], side: int
     ) -> list[TokenGradients]:
-        return self._exact.gradients(texts, labels, side)
+        return self.full.gradients(texts, labels, side)
 
-    def verify(self, texts: Sequence[Text]) -> None:
-        before = self.tokens.reason
-        super().verify(texts)
-        if self.tokens.reason != before:
-            self._exact.forget()
+    def visible(self, attacked: AttackedInput, words: Words) -> range:
+        return self.full.visible(attacked, words)
 
 
-def describe_victim(victim: Victim) -> dict[str, Any]:
-    """How a victim answers, as JSON has it.
-
-    Of a model: the type of its parameters, the type that searches ask where it is another, and the
-    longest input in tokens. Of anything else: what kind of victim it is.
-    """
-    exact = victim.exact
-    if not isinstance(exact, ModelVictim):
-        kind = "function" if isinstance(exact, FunctionVictim) else name_of(exact)
-        return {"kind": kind}
-    screen = victim if isinstance(victim, ModelVictim) and victim is not exact else None
-    return {
-        "kind": "model",
-        "dtype": _dtype(exact.model),
-        "screening_dtype": None if screen is None else _dtype(screen.model),
-        "max_length": exact.tokens.max_length,
-        "tokenizer": type(exact.tokens.tokenizer).__name__,
-    }
-
-
-def _dtype(model: torch.nn.Module) -> str:
-    """The type of a model's parameters; all of them where there are several."""
-    found = {str(p.dtype).removeprefix("torch.") for p in model.parameters()}
-    return ", ".join(sorted(found))
-
-
-def _float32(model: torch.nn.Module) -> torch.nn.Module:
+def _in_float32(model: torch.nn.Module) -> torch.nn.Module:
     low = (torch.bfloat16, torch.float16)
     if any(parameter.dtype in low for parameter in model.parameters()):
         return _copied(model, torch.float32)
@@ -115,7 +86,10 @@ def _float32(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def _copied(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
-    """A copy of another precision, without copying what changes anyway, nor the tokenizer."""
+    """Return a copy with other floating-point weights; the tokenizer is shared.
+
+    Weights are converted one by one, so that they are never copied in their own precision.
+    """
     memo: dict[int, Any] = {id(b): b.to(dtype) for b in model.buffers() if b.is_floating_point()}
     for p in model.parameters():
         if p.is_floating_point():

@@ -1,10 +1,10 @@
-"""Tokenise many variants of one text without tokenising what they share.
+"""Incremental tokenization of many variants of one text.
 
-A perturbed text differs from its original in a word or two. The text is cut before every space
-that follows something other than white space, each chunk is tokenised once and remembered,
-and a text's tokens are those of its chunks. That equals tokenising the text as a whole for
-tokenizers that never join across such a cut. Whether a tokenizer is of that kind is read off its
-parts, and checked again on real texts of every run; in doubt the whole text is tokenised.
+A perturbed text differs from its original in a word or two. Each text is split before every space
+that follows a non-space character, each chunk is tokenized once and cached, and a text's tokens are
+those of its chunks. This equals tokenizing the whole text for tokenizers that never join tokens
+across such a split. Whether a tokenizer is of this kind is read from its components, and the first
+texts are also tokenized as a whole to check it; if in doubt, whole texts are tokenized.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from rosearch.data import Text
 from rosearch.tokens import Encoding, encode, length_limit, pads_left, require_padding
 
 # Not before other white space: "\n  b" is one run for byte-level pre-tokenizers. Python's \s
-# contains all that tokenizers take for white space, so a cut never divides such a run.
-_CUT = re.compile(r"(?<=\S)(?= )")
+# contains all characters that tokenizers treat as white space, so no such run is split.
+_SPLIT = re.compile(r"(?<=\S)(?= )")
 
 _SAFE_NORMALIZERS = {
     "BertNormalizer", "Lowercase", "StripAccents", "NFC", "NFD", "NFKC", "NFKD"
 }  # fmt: skip
 _SPLITTING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit", "ByteLevel", "Metaspace"}
 _SAFE_PRE_TOKENIZERS = _SPLITTING | {"Punctuation", "Digits", "UnicodeScripts"}
-_CHUNKS_KEPT = 1 << 18
+_MAX_CHUNKS = 1 << 18
+_CHECKED_TEXTS = 512
 
 
 class IncrementalTokenizer:
-    """A tokenizer that remembers the chunks it has seen.
+    """A tokenizer that caches the chunks of texts.
 
     Args:
-        tokenizer: A Hugging Face tokenizer, of any kind.
-        max_length: Longest row, special tokens included. Default: the tokenizer's own limit.
+        tokenizer: Any Hugging Face tokenizer.
+        max_length: Maximum row length, special tokens included. Default: the tokenizer's limit.
 
     Raises:
         DataError: The tokenizer has no padding token.
@@ -47,57 +48,47 @@ class IncrementalTokenizer:
         self.pad_left = pads_left(tokenizer)
         self.max_length = length_limit(tokenizer, max_length)
         self.reason: str | None = obstacle(tokenizer)
-        """Why whole texts are tokenised; ``None`` while chunks are used."""
+        """Why whole texts are tokenized; ``None`` while chunks are used."""
+        self._unchecked = _CHECKED_TEXTS
         self._chunks: dict[str, tuple[int, ...]] = {}
-        self._frames: dict[bool, _Frame] = {}
+        self._templates: dict[bool, _Template] = {}
 
     def encode(self, texts: Sequence[Text]) -> list[Encoding]:
-        """Tokenise texts or pairs, special tokens added, truncated."""
+        """Tokenize texts or pairs, with special tokens and truncation."""
         if not texts:
             return []
-        pairs = isinstance(texts[0], tuple)
-        frame = self._frame(pairs)
-        if frame is None:
-            return encode(self.tokenizer, texts, max_length=self.max_length)
-        if len(self._chunks) > _CHUNKS_KEPT:
-            self._chunks.clear()
-        if pairs:
-            return self._encode_pairs(texts, frame)
-        room = max(0, self.max_length - frame.special)
-        return [frame.single(ids[:room]) for ids in self._tokens([str(text) for text in texts])]
+        template = self._template(isinstance(texts[0], tuple))
+        if template is not None:
+            rows = self._encode_chunks(texts, template)
+            checked = texts[: self._unchecked]
+            self._unchecked -= len(checked)
+            if rows[: len(checked)] == encode(self.tokenizer, checked, max_length=self.max_length):
+                return rows
+            self.reason = "the tokens of its chunks differed from those of a whole text"
+        return encode(self.tokenizer, texts, max_length=self.max_length)
 
-    def _encode_pairs(self, texts: Sequence[Text], frame: _Frame) -> list[Encoding]:
-        sides = (self._tokens([text[side] for text in texts]) for side in (0, 1))
-        room = self.max_length - frame.special
-        rows: list[Encoding] = []
-        long = []
-        for position, (first, second) in enumerate(zip(*sides, strict=True)):
-            rows.append(frame.pair(first, second))
-            if len(first) + len(second) > room:
-                long.append(position)
-        # How much each side loses is the tokenizer's own affair.
+    def _encode_chunks(self, texts: Sequence[Text], template: _Template) -> list[Encoding]:
+        if len(self._chunks) > _MAX_CHUNKS:
+            self._chunks.clear()
+        room = self.max_length - template.special
+        if isinstance(texts[0], str):
+            room = max(0, room)
+            return [template.row(ids[:room]) for ids in self._tokens([str(text) for text in texts])]
+        sides = [self._tokens([text[side] for text in texts]) for side in (0, 1)]
+        rows = [template.row(*pair) for pair in zip(*sides, strict=True)]
+        long = [i for i, row in enumerate(rows) if len(row.ids) > self.max_length]
+        # How much each text of a pair loses depends on the tokenizer.
         whole = encode(self.tokenizer, [texts[i] for i in long], max_length=self.max_length)
-        for position, row in zip(long, whole, strict=True):
-            rows[position] = row
+        for i, row in zip(long, whole, strict=True):
+            rows[i] = row
         return rows
 
-    def verify(self, texts: Sequence[Text]) -> bool:
-        """Compare with whole tokenisation; give chunks up for good at the first difference."""
-        if self.reason is None and texts:
-            whole = encode(self.tokenizer, texts, max_length=self.max_length)
-            for text, row, expected in zip(texts, self.encode(texts), whole, strict=True):
-                if row != expected:
-                    self.reason = f"chunks gave other tokens than the whole of {text!r:.200}"
-                    self._chunks.clear()
-                    return False
-        return True
-
     def visible_span(self, text: Text, side: int) -> tuple[int, int] | None:
-        """What truncation leaves of one side of an input, in characters.
+        """Return the characters of one side of an input that truncation leaves.
 
         Returns:
-            The start of the first character that the victim reads and the end of the last, or
-            ``None`` where nothing is cut off or the tokenizer does not tell.
+            Start of the first and end of the last character that the model reads, or ``None`` if
+            nothing is truncated or the tokenizer returns no offsets.
         """
         if not self.tokenizer.is_fast:
             return None
@@ -115,22 +106,20 @@ class IncrementalTokenizer:
             return min((start for start, _ in spans), default=length), length
         return 0, max((end for _, end in spans), default=0)
 
-    def _frame(self, pairs: bool) -> _Frame | None:
-        if self.reason is not None:
-            return None
-        if pairs not in self._frames:
-            frame = _probe(self.tokenizer, pairs)
-            if frame is None:
+    def _template(self, pairs: bool) -> _Template | None:
+        if self.reason is None and pairs not in self._templates:
+            template = _read_template(self.tokenizer, pairs)
+            if template is None:
                 self.reason = "its special tokens do not follow a fixed template"
-                return None
-            self._frames[pairs] = frame
-        return self._frames[pairs]
+            else:
+                self._templates[pairs] = template
+        return self._templates[pairs] if self.reason is None else None
 
     def _tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        """Token ids of each text, without special tokens, not truncated."""
+        """Return the token ids of each text, without special tokens or truncation."""
         chunks = self._chunks
-        cut = [_CUT.split(text) for text in texts]
-        new = list({piece for pieces in cut for piece in pieces if piece not in chunks})
+        split = [_SPLIT.split(text) for text in texts]
+        new = list({piece for pieces in split for piece in pieces if piece not in chunks})
         if new:
             out = self.tokenizer(
                 new,
@@ -140,69 +129,64 @@ class IncrementalTokenizer:
                 verbose=False,
             )
             chunks.update(zip(new, map(tuple, out["input_ids"]), strict=True))
-        return [tuple(chain.from_iterable([chunks[piece] for piece in pieces])) for pieces in cut]
+        return [tuple(chain.from_iterable([chunks[piece] for piece in pieces])) for pieces in split]
 
 
-class _Frame:
+class _Template:
     """The special tokens around one text or two, and the token types.
 
     Args:
-        parts: The special tokens before, between and after the texts.
-        types: Token types of each part; ``None`` where rows have no types.
-        kinds: Token type of each text.
+        parts: Special tokens before, between and after the texts.
+        types: Token types of each part; ``None`` if rows have no token types.
+        text_types: Token type of each text.
     """
 
     def __init__(
         self,
         parts: Sequence[tuple[int, ...]],
-        types: Sequence[tuple[int, ...]] | None,
-        kinds: Sequence[int] = (),
+        types: Sequence[tuple[int, ...]] | None = None,
+        text_types: Sequence[int] = (),
     ) -> None:
-        self.parts = tuple(parts)
+        self.parts = parts
         self.special = sum(map(len, parts))
-        self.types = None if types is None else tuple(types)
-        self.kinds = tuple(kinds)
+        self.types = types
+        self.text_types = text_types
 
-    def single(self, a: tuple[int, ...]) -> Encoding:
-        before, after = self.parts
-        ids = before + a + after
+    def row(self, *texts: tuple[int, ...]) -> Encoding:
+        ids = self.parts[0]
+        for text, after in zip(texts, self.parts[1:], strict=True):
+            ids += text + after
         if self.types is None:
             return Encoding(ids)
-        types = self.types[0] + self.kinds[:1] * len(a) + self.types[1]
-        return Encoding(ids, types if any(types) else None)
-
-    def pair(self, a: tuple[int, ...], b: tuple[int, ...]) -> Encoding:
-        before, between, after = self.parts
-        ids = before + a + between + b + after
-        if self.types is None:
-            return Encoding(ids)
-        first, second = ((kind,) * len(t) for kind, t in zip(self.kinds, (a, b), strict=True))
-        return Encoding(ids, self.types[0] + first + self.types[1] + second + self.types[2])
+        types = self.types[0]
+        for text, kind, after in zip(texts, self.text_types, self.types[1:], strict=True):
+            types += (kind,) * len(text) + after
+        return Encoding(ids, types if len(texts) > 1 or any(types) else None)
 
 
 def obstacle(tokenizer: Any) -> str | None:
-    """Why texts cannot be tokenised chunk by chunk, or ``None`` if they can."""
+    """Return why texts cannot be tokenized in chunks, or ``None`` if they can."""
     if not getattr(tokenizer, "is_fast", False):
         return "it is not a fast tokenizer"
     if tokenizer.truncation_side != "right":
         return "it truncates on the left"
     if tokenizer.model_input_names and "input_ids" not in tokenizer.model_input_names:
-        return "it gives no input_ids"
+        return "it returns no input_ids"
     parts = json.loads(tokenizer.backend_tokenizer.to_str())
     for part in _flatten(parts["normalizer"], "normalizers"):
         if part["type"] not in _SAFE_NORMALIZERS:
             return f"its normalizer {part['type']} may act across chunks"
-    splitters = _flatten(parts["pre_tokenizer"], "pretokenizers")
-    for part in splitters:
+    pre_tokenizers = _flatten(parts["pre_tokenizer"], "pretokenizers")
+    for part in pre_tokenizers:
         if part["type"] not in _SAFE_PRE_TOKENIZERS:
             return f"its pre-tokenizer {part['type']} may join across chunks"
-    if not any(_splits(part) for part in splitters):
+    if not any(_splits(part) for part in pre_tokenizers):
         return "its pre-tokenizer does not split at spaces"
     if parts["model"].get("dropout"):
         return "it drops merges at random"
     for token in parts["added_tokens"]:
         if token["rstrip"] or " " in token["content"]:
-            return f"its added token {token['content']!r} may reach across chunks"
+            return f"its added token {token['content']!r} may extend across chunks"
     return None
 
 
@@ -222,29 +206,29 @@ def _splits(part: Any) -> bool:
     return part["type"] in _SPLITTING
 
 
-def _probe(tokenizer: Any, pair: bool) -> _Frame | None:
-    """Read the special tokens off one short example; ``None`` where they cannot be told apart."""
-    probe = ("a", "b b") if pair else ("a",)
-    bare = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in probe]
-    out = tokenizer(*probe)
-    ids = list(out["input_ids"])
+def _read_template(tokenizer: Any, pair: bool) -> _Template | None:
+    """Read the special tokens from a short example; ``None`` if they have no fixed places."""
+    texts = ("a", "b b") if pair else ("a",)
+    bare = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    out = tokenizer(*texts)
+    ids = tuple(out["input_ids"])
     if not all(bare) or len(ids) != sum(map(len, bare)) + tokenizer.num_special_tokens_to_add(pair):
         return None
-    # Which tokens stem from which text is known to the fast tokenizer.
-    origin = out.sequence_ids()
-    spans = []
+    edges = [0]
     for number, expected in enumerate(bare):
-        places = [i for i, s in enumerate(origin) if s == number]
-        if not places or ids[places[0] : places[-1] + 1] != list(expected):
+        start = out.sequence_ids().index(number)
+        if ids[start : start + len(expected)] != tuple(expected):
             return None
-        spans.append((places[0], places[-1] + 1))
-    edges = [0, *(edge for span in spans for edge in span), len(ids)]
-    parts = [tuple(ids[a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    given = out.get("token_type_ids")
-    if given is None or not (pair or any(given)):
-        return _Frame(parts, None)
-    kinds = [given[a] for a, _ in spans]
-    if any(set(given[a:b]) != {kind} for (a, b), kind in zip(spans, kinds, strict=True)):
+        edges += [start, start + len(expected)]
+    edges.append(len(ids))
+    special = [slice(*span) for span in zip(edges[::2], edges[1::2], strict=True)]
+    parts = [ids[part] for part in special]
+    types = out.get("token_type_ids")
+    if types is None or not (pair or any(types)):
+        return _Template(parts)
+    types = tuple(types)
+    text_spans = zip(edges[1:-1:2], edges[2:-1:2], strict=True)
+    text_types = [set(types[start:end]) for start, end in text_spans]
+    if any(len(kinds) > 1 for kinds in text_types):
         return None
-    types = [tuple(given[a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    return _Frame(parts, types, kinds)
+    return _Template(parts, [types[part] for part in special], [min(k) for k in text_types])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rosearch.attack import RobustnessReport
-from rosearch.attack.report.results import wilson
+from rosearch.attack.report.summary import wilson
 from rosearch.evolve import SearchResult, TrialRecord
 from rosearch.report.html.charts import Range, RangeChart, range_chart
 from rosearch.report.html.metrics import MISSING, Metric, in_order, metric

@@ -219,7 +219,8 @@ def test_the_code_that_loads_the_best_student(tmp_path):
 
 
 def test_errors_count_as_broken_beside_candidates():
-    from rosearch.attack.report.results import AttackResult, summarise
+    from rosearch.attack.report.results import AttackResult
+    from rosearch.attack.report.summary import summarise
     from rosearch.report.html.compare import rows
 
     records = [AttackResult("pwws", k, "a", k % 2, k % 2, "failed", "b", k % 2) for k in range(8)]

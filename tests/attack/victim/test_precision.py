@@ -1,4 +1,4 @@
-"""Screening in bfloat16: verdicts are float32's."""
+"""Searches in bfloat16 with verdicts in float32."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import rosearch as rs
-from rosearch.attack import ModelVictim, RobustnessEvaluator
+from rosearch.attack import ModelVictim, RobustnessEvaluator, Victim
 from rosearch.attack.victim.precision import Bfloat16Victim
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError
 
 
 @pytest.mark.parametrize("attack", ["pwws", "deepwordbug"])
-def test_verdicts_are_those_of_float32(
+def test_verdicts_equal_those_of_float32(
     attack: str, trained_bert: Any, tokenizer: Any, dataset: Any, wordnet_folder: Any
 ) -> None:
     settings = {"examples": 40, "progress": False}
@@ -27,10 +27,10 @@ def test_verdicts_are_those_of_float32(
     for screened, full in zip(report.examples, exact.examples, strict=True):
         assert screened.predicted == full.predicted
         if screened.perturbed is not None:
-            told = int(judge.probabilities([screened.perturbed])[0].argmax())
-            assert screened.perturbed_predicted == told
+            predicted = int(judge.probabilities([screened.perturbed])[0].argmax())
+            assert screened.perturbed_predicted == predicted
     same = sum(a.status == b.status for a, b in zip(report.examples, exact.examples, strict=True))
-    assert same >= 36  # searches of near ties may part ways
+    assert same >= 36  # near ties may be broken differently
     assert report.settings["precision"] == "bfloat16"
     assert exact.settings["precision"] == "float32"
 
@@ -44,30 +44,37 @@ def test_close_rows_are_computed_in_float32(
     np.testing.assert_allclose(always.probabilities(texts), exact, atol=1e-6)
     never = Bfloat16Victim(trained_bert, tokenizer, margin=0.0)
     rough = never.probabilities(texts)
-    assert never.exact_rows == 0
+    assert never.exact.forward_rows == 0
     assert 0 < np.abs(rough - exact).max() < 0.1
 
 
-def test_the_model_stays_as_it_is(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+def test_model_is_left_unchanged(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
     Bfloat16Victim(trained_bert, tokenizer).probabilities([str(dataset.texts[0])])
     assert {p.dtype for p in trained_bert.parameters()} == {torch.float32}
 
 
-class _Liar(Bfloat16Victim):
-    """Says of every perturbed text that it succeeds."""
+class Liar(Victim):
+    """Claims success for every perturbed text; the exact victim tells the truth."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.truth = ModelVictim(model, tokenizer)
+        super().__init__(exact=self.truth)
+
+    def keys(self, texts: Any) -> Any:
+        return self.truth.keys(texts)
 
     def compute(self, keys: Any) -> np.ndarray:
-        return super().compute(keys)[:, ::-1].copy()
+        return self.truth.compute(keys)[:, ::-1].copy()
 
 
 @pytest.mark.parametrize("budget", [None, 10])
-def test_a_success_that_is_none_is_searched_again_in_float32(
+def test_false_success_restarts_the_search_in_float32(
     trained_bert: Any, tokenizer: Any, dataset: Any, budget: int | None
 ) -> None:
     settings: Any = {"examples": 20, "progress": False, "query_budget": budget}
     evaluator = RobustnessEvaluator("deepwordbug", dataset, **settings)
     truth = evaluator.evaluate(trained_bert, tokenizer)
-    lied = evaluator.evaluate(_Liar(trained_bert, tokenizer, margin=0.0))
+    lied = evaluator.evaluate(Liar(trained_bert, tokenizer))
     again = [
         (a, b)
         for a, b in zip(lied.examples, truth.examples, strict=True)
@@ -83,11 +90,11 @@ def test_a_success_that_is_none_is_searched_again_in_float32(
         assert max(a.queries for a, _ in again) == budget
 
 
-def test_a_restart_counts_what_was_asked_before(
+def test_restarted_search_counts_its_earlier_queries(
     trained_bert: Any, tokenizer: Any, dataset: Any
 ) -> None:
     class Shout(rs.Attack):
-        """Asks about three texts and settles on the last."""
+        """Queries three texts and returns the last."""
 
         def search(self, text: Any, context: Any) -> Any:
             texts = [text.replace(0, "film" + "x" * k) for k in range(3)]
@@ -95,11 +102,11 @@ def test_a_restart_counts_what_was_asked_before(
             return texts[-1]
 
     evaluator = RobustnessEvaluator(Shout(), dataset, examples=20, progress=False)
-    report = evaluator.evaluate(_Liar(trained_bert, tokenizer, margin=0.0))
+    report = evaluator.evaluate(Liar(trained_bert, tokenizer))
     assert {r.queries for r in report.examples if r.status == "failed"} == {1 + 3 + 3}
 
 
-def test_a_model_saved_in_bfloat16_is_judged_in_float32(
+def test_model_saved_in_bfloat16_is_judged_in_float32(
     trained_bert: Any, tokenizer: Any, dataset: Any
 ) -> None:
     saved = copy.deepcopy(trained_bert).to(torch.bfloat16)
@@ -110,13 +117,13 @@ def test_a_model_saved_in_bfloat16_is_judged_in_float32(
     full = ModelVictim(copy.deepcopy(saved).float(), tokenizer).probabilities(texts)
     np.testing.assert_array_equal(victim.exact.probabilities(texts), full)
     assert {p.dtype for p in saved.parameters()} == {torch.bfloat16}
-    told = evaluator.evaluate(saved, tokenizer).settings["victim"]
-    assert (told["dtype"], told["screening_dtype"]) == ("float32", "bfloat16")
+    description = evaluator.evaluate(saved, tokenizer).settings["victim"]
+    assert (description["dtype"], description["screening_dtype"]) == ("float32", "bfloat16")
     plain = RobustnessEvaluator("deepwordbug", dataset, **settings).evaluate(saved, tokenizer)
-    told = plain.settings["victim"]
-    assert (told["dtype"], told["screening_dtype"]) == ("bfloat16", None)
+    description = plain.settings["victim"]
+    assert (description["dtype"], description["screening_dtype"]) == ("bfloat16", None)
 
 
-def test_other_precisions_are_refused(dataset: Any) -> None:
-    with pytest.raises(DataError, match="bfloat16"):
+def test_unknown_precision_is_rejected(dataset: Any) -> None:
+    with pytest.raises(ArgumentError, match="bfloat16"):
         RobustnessEvaluator("deepwordbug", dataset, precision="int8")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Incremental tokenisation equals whole tokenisation, or steps aside."""
+"""Incremental tokenization equals whole tokenization, or is turned off."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def any_tokenizer(request: pytest.FixtureRequest, tokenizer: Any) -> Any:
     return tokenizer if request.param == "wordpiece" else MAKERS[request.param]()
 
 
-def test_these_are_taken_apart(any_tokenizer: Any) -> None:
+def test_supported_tokenizers_use_chunks(any_tokenizer: Any) -> None:
     assert IncrementalTokenizer(any_tokenizer).reason is None
 
 
-def test_single_texts(any_tokenizer: Any) -> None:
+def test_single_texts_get_the_same_tokens(any_tokenizer: Any) -> None:
     fast = IncrementalTokenizer(any_tokenizer, max_length=20)
 
     @given(st.lists(text, max_size=4))
@@ -103,10 +103,9 @@ def test_single_texts(any_tokenizer: Any) -> None:
 
     check()
     assert fast.reason is None
-    assert fast.verify(SENTENCES)
 
 
-def test_pairs(any_tokenizer: Any) -> None:
+def test_pairs_get_the_same_tokens(any_tokenizer: Any) -> None:
     fast = IncrementalTokenizer(any_tokenizer, max_length=20)
 
     @given(st.lists(st.tuples(text, text), min_size=1, max_size=3))
@@ -114,16 +113,17 @@ def test_pairs(any_tokenizer: Any) -> None:
         assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)
 
     check()
+    assert fast.reason is None
 
 
-def test_types_of_pairs(tokenizer: Any) -> None:
+def test_token_types_of_pairs(tokenizer: Any) -> None:
     (row,) = IncrementalTokenizer(tokenizer).encode([("a film", "a plot .")])
     assert row.types == (0, 0, 0, 0, 1, 1, 1, 1)
     (row,) = IncrementalTokenizer(tokenizer).encode(["a film"])
     assert row.types is None
 
 
-def test_types_of_single_texts_that_say_something(xlnet_tokenizer: Any) -> None:
+def test_token_types_of_single_texts_with_left_padding(xlnet_tokenizer: Any) -> None:
     fast = IncrementalTokenizer(xlnet_tokenizer, max_length=8)
     assert fast.pad_left
     texts = ["", "a film", "a very good film was really very good indeed"]
@@ -166,7 +166,7 @@ def greedy_mask() -> Any:
         (lambda: unigram("first", normalizer=normalizers.Prepend("▁")), "Prepend"),
     ],
 )
-def test_others_are_tokenised_whole_with_the_reason_kept(make: Any, why: str) -> None:
+def test_other_tokenizers_tokenize_whole_texts_and_give_the_reason(make: Any, why: str) -> None:
     tokenizer = make()
     fast = IncrementalTokenizer(tokenizer, max_length=20)
     assert fast.reason is not None
@@ -174,34 +174,45 @@ def test_others_are_tokenised_whole_with_the_reason_kept(make: Any, why: str) ->
     assert fast.encode(SENTENCES) == encode(tokenizer, SENTENCES, max_length=20)
 
 
-def test_a_difference_found_at_run_time_turns_it_off(tokenizer: Any) -> None:
-    fast = IncrementalTokenizer(tokenizer)
-    assert fast.verify(["a good film", "a bad film"])
-    fast._chunks[" film"] = (1, 2, 3)  # as if the tokenizer joined across the cut
-    assert not fast.verify(["a good film"])
-    assert fast.reason is not None
-    assert "a good film" in fast.reason
-    assert fast.encode(["a good film"]) == encode(tokenizer, ["a good film"], max_length=64)
+def test_difference_found_during_a_run_turns_chunks_off(tokenizer: Any) -> None:
+    class JoinsTwoWords:
+        """Tokenizes "good film" as one word, though its components look safe."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def __call__(self, *texts: Any, **settings: Any) -> Any:
+            def joined(text: Any) -> Any:
+                if isinstance(text, list):
+                    return [joined(each) for each in text]
+                return text.replace("good film", "goodfilm")
+
+            return tokenizer(*map(joined, texts), **settings)
+
+    fast = IncrementalTokenizer(JoinsTwoWords())
+    fast.encode(["a good plot", "a bad film"])
+    assert fast.reason is None
+    for _ in range(2):
+        assert fast.encode(["a good film"]) == encode(tokenizer, ["a goodfilm"], max_length=64)
+        assert fast.reason is not None
+        assert "differed" in fast.reason
 
 
-def test_left_truncation_is_left_to_the_tokenizer() -> None:
+def test_left_truncation_is_not_supported_by_chunks() -> None:
     tokenizer = byte_level()
     tokenizer.truncation_side = "left"
     assert "left" in str(obstacle(tokenizer))
 
 
-def test_memory_is_bounded(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rosearch.attack.victim import tokenization
-
-    monkeypatch.setattr(tokenization, "_CHUNKS_KEPT", 10)
+def test_chunks_are_cleared_at_the_limit(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rosearch.attack.victim.tokenization._MAX_CHUNKS", 10)
     fast = IncrementalTokenizer(tokenizer)
     for k in range(50):
         (row,) = fast.encode([f"a film {k}"])
         assert row == encode(tokenizer, [f"a film {k}"], max_length=64)[0]
-        assert len(fast._chunks) <= 13
 
 
-def test_where_truncation_cuts(tokenizer: Any) -> None:
+def test_visible_span_with_truncation_on_the_right(tokenizer: Any) -> None:
     fast = IncrementalTokenizer(tokenizer, max_length=6)
     assert fast.visible_span("a good film", 0) is None
     assert fast.visible_span("a good film was very good", 0) == (0, len("a good film was"))
@@ -211,7 +222,7 @@ def test_where_truncation_cuts(tokenizer: Any) -> None:
     assert cut[1] < len("a very good film")
 
 
-def test_where_truncation_on_the_left_cuts(tokenizer: Any) -> None:
+def test_visible_span_with_truncation_on_the_left(tokenizer: Any) -> None:
     left = copy.deepcopy(tokenizer)
     left.truncation_side = "left"
     fast = IncrementalTokenizer(left, max_length=6)

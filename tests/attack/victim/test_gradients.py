@@ -1,4 +1,4 @@
-"""Gradients of a victim at the tokens of its input."""
+"""Gradients of a victim at its token embeddings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import torch
 
 from rosearch.attack import FunctionVictim, ModelVictim, TokenGradients
 from rosearch.attack.testing import hashing_classifier
-from rosearch.attack.victim.gradients import _differing
+from rosearch.attack.victim.gradients import FirstOrder
 from rosearch.errors import EvaluationError
 from rosearch.space import Genome, Node
 from rosearch.student import StudentConfig, StudentForSequenceClassification
+from rosearch.tokens import Encoding
 
 TEXT = "The film's plot, really Good!"
 
@@ -29,7 +30,7 @@ def by_hand(model: Any, tokenizer: Any, text: Any, label: int) -> np.ndarray:
     return gradient[0].numpy()
 
 
-def test_equals_the_gradient_of_the_loss(trained_bert: Any, tokenizer: Any) -> None:
+def test_gradients_equal_those_of_the_loss(trained_bert: Any, tokenizer: Any) -> None:
     for label in (0, 1):
         (found,) = ModelVictim(trained_bert, tokenizer).gradients([TEXT], [label], 1)
         expected = by_hand(trained_bert, tokenizer, TEXT, label)
@@ -38,7 +39,7 @@ def test_equals_the_gradient_of_the_loss(trained_bert: Any, tokenizer: Any) -> N
         assert found.ids.tolist() == tokenizer(TEXT, add_special_tokens=False)["input_ids"]
 
 
-def test_spans_point_into_the_text(trained_bert: Any, tokenizer: Any) -> None:
+def test_spans_locate_tokens_in_the_text(trained_bert: Any, tokenizer: Any) -> None:
     (found,) = ModelVictim(trained_bert, tokenizer).gradients([TEXT], [1], 1)
     shown = [TEXT[a:b].lower() for a, b in found.spans]
     assert "".join(shown) == TEXT.replace(" ", "").lower()
@@ -47,7 +48,7 @@ def test_spans_point_into_the_text(trained_bert: Any, tokenizer: Any) -> None:
     assert len(found.within(3, 4)) == 0  # a space
 
 
-def test_the_attacked_side_of_a_pair(trained_bert: Any, tokenizer: Any) -> None:
+def test_gradients_of_the_attacked_side_of_a_pair(trained_bert: Any, tokenizer: Any) -> None:
     pair = ("a dull film", "the plot is good .")
     expected = by_hand(trained_bert, tokenizer, pair, 0)
     for side, places in ((0, slice(1, 4)), (1, slice(5, 10))):
@@ -56,7 +57,9 @@ def test_the_attacked_side_of_a_pair(trained_bert: Any, tokenizer: Any) -> None:
         assert [pair[side][a:b] for a, b in found.spans] == pair[side].split()
 
 
-def test_company_changes_nothing(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+def test_gradients_do_not_depend_on_the_batch(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
     texts = [str(text) for text in dataset.texts[:20]] + ["good", "", " ".join(["dull"] * 100)]
     labels = [0] * len(texts)
     together = ModelVictim(trained_bert, tokenizer, token_budget=256).gradients(texts, labels, 1)
@@ -78,7 +81,7 @@ def test_padding_on_the_left(xlnet_tokenizer: Any, tiny_xlnet: Any, dataset: Any
         np.testing.assert_allclose(found.gradients, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_the_model_is_left_as_it_was(trained_bert: Any, tokenizer: Any) -> None:
+def test_model_is_left_unchanged(trained_bert: Any, tokenizer: Any) -> None:
     trained_bert.train()
     trained_bert.bert.embeddings.eval()
     modes = [module.training for module in trained_bert.modules()]
@@ -99,7 +102,7 @@ def test_the_model_is_left_as_it_was(trained_bert: Any, tokenizer: Any) -> None:
         assert np.array_equal(first, victim.gradients([TEXT], [1], 1)[0].gradients)
 
 
-def test_a_student_with_a_recurrent_layer(tokenizer: Any, device: str) -> None:
+def test_gradients_of_a_student_with_a_recurrent_layer(tokenizer: Any, device: str) -> None:
     genome = Genome(width=16, embedding_width=8, nodes=(Node("bidirectional_gru"),))
     config = StudentConfig(genome, vocab_size=len(tokenizer), max_position_embeddings=64)
     student = StudentForSequenceClassification(config).to(device)
@@ -110,7 +113,7 @@ def test_a_student_with_a_recurrent_layer(tokenizer: Any, device: str) -> None:
     assert found.gains(["the film was bad ."]).shape == (1,)
 
 
-def test_memory_runs_out(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+def test_out_of_memory_halves_the_batch(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
     class Small(torch.nn.Module):
         config = trained_bert.config
 
@@ -122,7 +125,7 @@ def test_memory_runs_out(trained_bert: Any, tokenizer: Any, dataset: Any) -> Non
             return self.inner.get_input_embeddings()
 
         def forward(self, input_ids: torch.Tensor, **more: Any) -> Any:
-            if len(input_ids) > 2:
+            if input_ids.numel() > 80:
                 raise torch.OutOfMemoryError
             return self.inner(input_ids=input_ids, **more)
 
@@ -149,7 +152,7 @@ class TestGains:
             logits = victim.model(**inputs).logits.double()
         return float(torch.nn.functional.cross_entropy(logits, torch.tensor([label])))
 
-    def test_tell_the_change_of_the_loss(self, near: Any) -> None:
+    def test_gains_predict_the_change_of_the_loss(self, near: Any) -> None:
         text = "the film was really good ."
         variants = [
             "the film was really bad .",
@@ -162,7 +165,7 @@ class TestGains:
         np.testing.assert_allclose(found.gains(variants), real, rtol=0.1)
         assert np.ptp(real) > 0
 
-    def test_of_replacements_of_other_lengths(self, near: Any) -> None:
+    def test_gains_of_replacements_with_another_number_of_tokens(self, near: Any) -> None:
         text = "the film was good ."
         (found,) = near.gradients([text], [1], 1)
         same, longer, shorter = found.gains([text, "the film was good2u .", "the was good ."])
@@ -170,7 +173,7 @@ class TestGains:
         assert np.isfinite([longer, shorter]).all()
         assert longer != 0
 
-    def test_of_a_pair(self, trained_bert: Any, tokenizer: Any) -> None:
+    def test_gains_of_a_pair(self, trained_bert: Any, tokenizer: Any) -> None:
         pair = ("a dull film", "the plot is good .")
         victim = ModelVictim(trained_bert, tokenizer)
         (second,) = victim.gradients([pair], [1], 1)
@@ -178,19 +181,33 @@ class TestGains:
         assert second.gains(["the plot is bad ."])[0] != 0
 
 
-def test_where_two_rows_differ() -> None:
-    assert _differing((1, 2, 3), (1, 2, 3)) == (3, (), ())
-    assert _differing((1, 2, 3), (1, 5, 6, 3)) == (1, (2,), (5, 6))
-    assert _differing((1, 2, 2, 3), (1, 2, 3)) == (1, (2, 2), (2,))
-    assert _differing((1, 3), (1, 3, 3)) == (1, (3,), (3, 3))
+@pytest.mark.parametrize(
+    ("old", "new", "gain"),
+    [
+        ((1, 2, 3), (1, 2, 3), 0),
+        ((1, 2, 3), (1, 5, 3), 20 * (5 - 2)),
+        ((1, 2, 3), (1, 5, 6, 3), 20 * (5.5 - 2)),
+        ((1, 2, 2, 3), (1, 2, 3), 20 * 0 + 30 * 0),  # a deletion counts the token before it
+        ((1, 4, 2, 3), (1, 4, 3), 20 * 0 + 30 * (4 - 2)),
+        ((1, 3), (1, 3, 3), 20 * 0),  # and so does an insertion
+        ((1, 3), (1, 3, 5), 20 * (4 - 3)),
+    ],
+)
+def test_gains_compare_rows_between_common_prefix_and_suffix(
+    old: tuple[int, ...], new: tuple[int, ...], gain: float
+) -> None:
+    slopes = 10 * np.arange(1, len(old) + 1, dtype=np.float32)[:, None]
+    table = torch.arange(7.0)[:, None]  # the embedding of token i is i
+    found = FirstOrder(Encoding(old), slopes, table, lambda texts: [Encoding(new)])
+    assert found.gains(["variant"]).tolist() == [pytest.approx(gain)]
 
 
 class TestErrors:
-    def test_functions_show_answers_only(self) -> None:
-        with pytest.raises(EvaluationError, match="Give the model itself"):
+    def test_functions_are_black_boxes(self) -> None:
+        with pytest.raises(EvaluationError, match="Pass the model itself"):
             FunctionVictim(hashing_classifier).gradients(["a"], [0], 1)
 
-    def test_a_slow_tokenizer(self, trained_bert: Any, tokenizer: Any) -> None:
+    def test_slow_tokenizer_is_rejected(self, trained_bert: Any, tokenizer: Any) -> None:
         victim = ModelVictim(trained_bert, tokenizer)
 
         class Slow:
@@ -200,21 +217,23 @@ class TestErrors:
         with pytest.raises(EvaluationError, match="use_fast=True"):
             victim.gradients(["a"], [0], 1)
 
-    def test_embeddings_that_are_not_used(self, trained_bert: Any, tokenizer: Any) -> None:
+    def test_unused_embedding_module_is_rejected(self, trained_bert: Any, tokenizer: Any) -> None:
         trained_bert.get_input_embeddings = lambda: torch.nn.Embedding(3, 3)
         with pytest.raises(EvaluationError, match="does not embed its tokens"):
             ModelVictim(trained_bert, tokenizer).gradients(["a"], [0], 1)
 
-    def test_no_embeddings(self, trained_bert: Any, tokenizer: Any) -> None:
+    def test_model_without_embedding_module_is_rejected(
+        self, trained_bert: Any, tokenizer: Any
+    ) -> None:
         def none() -> Any:
             raise NotImplementedError
 
         trained_bert.get_input_embeddings = none
-        with pytest.raises(EvaluationError, match=r"no get_input_embeddings\(\)"):
+        with pytest.raises(EvaluationError, match="does not embed its tokens"):
             ModelVictim(trained_bert, tokenizer).gradients(["a"], [0], 1)
 
     def test_gains_without_embeddings(self) -> None:
         nothing: Callable[..., Any] = np.empty
         found = TokenGradients(nothing(0, int), nothing((0, 2), int), nothing((0, 2), np.float32))
-        with pytest.raises(EvaluationError, match="without its embeddings"):
+        with pytest.raises(EvaluationError, match="without its token embeddings"):
             found.gains(["a"])

@@ -1,4 +1,4 @@
-"""Odd texts, odd labels and odd victims: one row each, counted apart, with the rates as bounds."""
+"""Unusual texts, labels and victims, through the whole evaluator."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rosearch.attack import (
     Attack,
     BeamSearch,
     DeepWordBug,
+    Example,
     FunctionVictim,
     GreedyWordSwap,
     Pruthi,
@@ -25,7 +26,6 @@ from rosearch.attack import (
     WordSwapAttack,
     run_attack,
 )
-from rosearch.attack.engine.engine import Example
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.word_swaps.substitutions import CharacterDeletion
@@ -81,14 +81,14 @@ def attack(request: Any) -> Attack:
         "\x00",
     ],
 )
-def test_odd_texts_are_rows_like_others(attack: Attack, text: str) -> None:
+def test_odd_texts_are_attacked_like_others(attack: Attack, text: str) -> None:
     report = attacked([text, *PLAIN], attack, query_budget=200)
     assert [r.error for r in report.examples] == [None] * 3
     assert report.examples[0].status in ("succeeded", "failed")
     assert report.accuracy_under_attack == pytest.approx(
         report.accuracy - report.succeeded / report.n
     )
-    # Its company fares as without it.
+    # The other texts get the same results as without it.
     assert report.examples[1:] == tuple(_moved(attacked(PLAIN, attack, query_budget=200)))
 
 
@@ -99,13 +99,13 @@ def _moved(report: RobustnessReport) -> list[Any]:
 
 
 @pytest.mark.parametrize("text", ["", "\t\n"])
-def test_the_empty_text_in_the_engine(attack: Attack, text: str) -> None:
+def test_empty_text_in_the_engine(attack: Attack, text: str) -> None:
     label = int(hashing_classifier([text])[0].argmax())
     (result,) = run_attack(attack, [Example(0, text, label)], FunctionVictim(hashing_classifier))
     assert (result.status, result.perturbed, result.words) == ("failed", text, 0)
 
 
-def test_no_word_to_change_costs_one_look(attack: Attack) -> None:
+def test_text_without_words_costs_one_query(attack: Attack) -> None:
     report = attacked([">>>> ...", *PLAIN], attack)
     assert (report.examples[0].status, report.examples[0].queries) == ("failed", 1)
     assert report.examples[0].perturbed == ">>>> ..."
@@ -114,7 +114,7 @@ def test_no_word_to_change_costs_one_look(attack: Attack) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["deepwordbug", "pwws"])
-def test_two_thousand_words(name: str, wordnet_folder: Path) -> None:
+def test_two_thousand_words_need_little_memory(name: str, wordnet_folder: Path) -> None:
     words = "film moving plot a script dull the ending wonderful and bright".split()
     text = " ".join(words[k * 7 % len(words)] for k in range(2000))
     attack = (
@@ -131,12 +131,12 @@ def test_two_thousand_words(name: str, wordnet_folder: Path) -> None:
 
 
 def by_letters(texts: Any) -> np.ndarray:
-    """Class 0 the surer the fewer letters are an "e"."""
+    """Predict class 0 with a probability that falls with the share of the letter "e"."""
     share = np.array([0.9 - text.count("e") / (1 + len(text)) for text in texts])
     return np.stack([share, 1 - share], axis=1)
 
 
-def test_long_texts_are_not_all_attacked_at_once() -> None:
+def test_fewer_long_texts_are_attacked_concurrently() -> None:
     asked = []
 
     def victim(texts: Any) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_long_texts_are_not_all_attacked_at_once() -> None:
     assert max(asked) <= 5 * 1001
 
 
-def test_two_thousand_words_and_a_model_that_reads_sixty_four_tokens(
+def test_words_beyond_the_maximum_length_are_not_attacked(
     trained_bert: Any, tokenizer: Any
 ) -> None:
     text = " ".join(["good film"] * 1000)
@@ -164,24 +164,24 @@ def test_two_thousand_words_and_a_model_that_reads_sixty_four_tokens(
 
 
 class TestLabels:
-    def test_out_of_range_is_refused_before_anything_runs(self) -> None:
+    def test_label_out_of_range_is_rejected_by_the_data_set(self) -> None:
         with pytest.raises(DataError, match="Label 2 of example 1 is outside 0 to 1"):
             TextDataset(PLAIN, [0, 2], classes=["a", "b"])
 
-    def test_more_classes_than_the_victim_tells_apart(self) -> None:
+    def test_victim_with_too_few_classes_is_rejected(self) -> None:
         data = TextDataset(PLAIN, [0, 1], classes=["a", "b", "c"])
-        with pytest.raises(EvaluationError, match="gives 2 classes, the data set has 3"):
+        with pytest.raises(EvaluationError, match="has 2 classes, but the data set has 3"):
             RobustnessEvaluator("deepwordbug", data, progress=False).evaluate(hashing_classifier)
 
     @pytest.mark.parametrize("label", [-1, 2, 7])
-    def test_out_of_range_in_the_engine_is_one_error(self, label: int) -> None:
+    def test_label_out_of_range_is_one_error_in_the_engine(self, label: int) -> None:
         examples = [Example(3, PLAIN[0], label), Example(4, PLAIN[1], 0), Example(5, PLAIN[1], 1)]
         results = run_attack(DeepWordBug(), examples, FunctionVictim(hashing_classifier))
         assert results[0].status == "error"
         assert f"The label of example 3 is {label}" in str(results[0].error)
         assert sorted(r.status == "skipped" for r in results[1:]) == [False, True]
 
-    def test_a_target_that_is_no_class(self) -> None:
+    def test_target_out_of_range_is_rejected(self) -> None:
         with pytest.raises(DataError, match=r"class 5.*0 to 1"):
             attacked(PLAIN, DeepWordBug(), goal=Targeted(5))
 
@@ -191,7 +191,7 @@ class TestVictims:
 
     texts = [*PLAIN, "A dull and boring end.", "What a film!", "So huge a story, words fail."]
 
-    def spoilt(self, answer: Callable[[], Any], when: Callable[[str], bool]) -> Any:
+    def failing(self, answer: Callable[[], Any], when: Callable[[str], bool]) -> Any:
         def victim(texts: list[str]) -> np.ndarray:
             out = hashing_classifier(texts)
             for row, text in zip(out, texts, strict=True):
@@ -208,8 +208,8 @@ class TestVictims:
         return float("nan")
 
     @pytest.mark.parametrize("kind", ["raising", "nan"])
-    def test_on_the_unchanged_text(self, kind: str) -> None:
-        victim = self.spoilt(getattr(self, kind), lambda text: "boring" in text)
+    def test_failure_on_an_unchanged_text(self, kind: str) -> None:
+        victim = self.failing(getattr(self, kind), lambda text: "boring" in text)
         report = attacked(self.texts, DeepWordBug(), victim)
         alone = attacked(self.texts, DeepWordBug())
         self.check(report, alone, 2)
@@ -220,8 +220,10 @@ class TestVictims:
         assert high - low == pytest.approx(1 / 5)
 
     @pytest.mark.parametrize("kind", ["raising", "nan"])
-    def test_in_the_middle_of_the_attack(self, kind: str) -> None:
-        victim = self.spoilt(getattr(self, kind), lambda text: "[UNK]" in text and "boring" in text)
+    def test_failure_on_a_perturbed_text(self, kind: str) -> None:
+        victim = self.failing(
+            getattr(self, kind), lambda text: "[UNK]" in text and "boring" in text
+        )
         report = attacked(self.texts, DeepWordBug(), victim)
         alone = attacked(self.texts, DeepWordBug())
         self.check(report, alone, 2)
@@ -249,12 +251,12 @@ class TestVictims:
     @pytest.mark.parametrize(
         ("answer", "message"),
         [
-            (lambda texts: hashing_classifier(texts)[:-1], "Expected one row a text"),
+            (lambda texts: hashing_classifier(texts)[:-1], "Expected one row per text"),
             (lambda texts: hashing_classifier(texts)[:, :1], "classes"),
-            (lambda texts: hashing_classifier(texts, 3), "gives 3 classes"),
-            (lambda texts: None, "every one of 2 unchanged texts"),
+            (lambda texts: hashing_classifier(texts, 3), "has 3 classes"),
+            (lambda texts: None, "all 2 unchanged texts"),
         ],
     )
-    def test_answers_of_the_wrong_shape(self, answer: Any, message: str) -> None:
+    def test_outputs_of_the_wrong_shape_are_rejected(self, answer: Any, message: str) -> None:
         with pytest.raises(EvaluationError, match=message):
             attacked(PLAIN, DeepWordBug(), answer)

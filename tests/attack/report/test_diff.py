@@ -1,4 +1,4 @@
-"""What changed is found, and shown so that both texts can be read from it."""
+"""Differences between texts and their display."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from rosearch.attack.report.diff import changes, in_html, in_terminal, segments
         ("a dull film", "a *dull* film", []),
     ],
 )
-def test_changes(before: str, after: str, expected: list[tuple[int, str, str]]) -> None:
+def test_changed_words(before: str, after: str, expected: list[tuple[int, str, str]]) -> None:
     found = [tuple(change) for change in changes(before, after)]
-    if before == "a big dull film":  # either word may be the one that went
+    if before == "a big dull film":  # either word may be the deleted one
         assert [(w, a) for _, w, a in found if a] == [(found[-1][1], "tedious")] or len(found) == 2
         assert "".join(a for _, _, a in found) == "tedious"
         return
@@ -48,12 +48,12 @@ TEXTS = st.lists(st.sampled_from(["a", "dull", "film", "-x-", " ", "  ", ",", "<
 @example("a dull film", "a du ll  film")
 @example("", "a")
 @example("a", "")
-def test_both_texts_can_be_read(before: str, after: str) -> None:
+def test_both_texts_can_be_restored(before: str, after: str) -> None:
     parts = segments(before, after)
     assert "".join(p.text for p in parts if p.kind != "inserted") == before
     assert "".join(p.text for p in parts if p.kind != "deleted") == after
     assert all(p.text for p in parts)
-    # In HTML too, for a browser that shows one of both.
+    # The same holds for the HTML without its deleted or its inserted parts.
     page = in_html(before, after)
     for gone, left in (("ins", before), ("del", after)):
         rest = re.sub(rf"<{gone}>.*?</{gone}>", "", page, flags=re.DOTALL)
@@ -61,25 +61,25 @@ def test_both_texts_can_be_read(before: str, after: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_any_texts(before: str, after: str) -> None:
+def test_arbitrary_texts_can_be_restored(before: str, after: str) -> None:
     parts = segments(before, after)
     assert "".join(p.text for p in parts if p.kind != "inserted") == before
     assert "".join(p.text for p in parts if p.kind != "deleted") == after
     assert re.findall("<(?!/?(?:del|ins)>)", in_html(before, after)) == []
 
 
-def test_long_texts_take_no_time() -> None:
+def test_long_texts() -> None:
     before = " ".join(f"w{i}" for i in range(2000))
     after = " ".join(f"v{i} x" for i in range(2000))
     assert len(changes(before, after)) == 2000
 
 
-def test_for_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
+def test_marks_for_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
     plain = "a [-dull-]{+drab+} film"
     assert in_terminal("a dull film", "a drab film", color=False) == plain
     colored = in_terminal("a dull film", "a drab film", color=True)
     assert colored == "a \x1b[31;9mdull\x1b[0m\x1b[32;1;4mdrab\x1b[0m film"
-    assert in_terminal("a dull film", "a drab film") == plain  # captured, so no terminal
+    assert in_terminal("a dull film", "a drab film") == plain  # standard output is captured
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -88,29 +88,6 @@ def test_for_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None
     assert in_terminal("a dull film", "a drab film") == plain
 
 
-def test_a_text_commands_no_terminal() -> None:
+def test_control_characters_are_escaped() -> None:
     shown = in_terminal("a \x1b[2J\x07 film\n\u202e", "a \x1b[2J\x07 movie\n\u202e", color=False)
     assert shown == "a \\x1b[2J\\x07 [-film-]{+movie+}\n\\u202e"
-
-
-def test_a_page_shows_errors_bounds_and_thresholds() -> None:
-    from rosearch.attack import DeepWordBug, RobustnessEvaluator
-    from rosearch.data import TextDataset
-
-    def fragile(texts: list[str]) -> list[list[float]]:
-        if any("<b>" in text for text in texts):
-            raise ValueError("no <markup>")
-        return [[0.9, 0.1] if "good" in text else [0.2, 0.8] for text in texts]
-
-    data = TextDataset(["good film", "a <b> film"], [0, 1], classes=["good", "bad"])
-    report = RobustnessEvaluator(
-        DeepWordBug(max_edit_distance=7), data, examples=None, progress=False
-    ).evaluate(fragile)
-    page = report.to_html()
-    assert report.errors == 1
-    low, high = report.accuracy_under_attack_bounds
-    assert f"between {low:.1%} and {high:.1%}" in page
-    assert "no &lt;markup&gt;" in page
-    assert "no <markup>" not in page
-    assert "<b>" not in page
-    assert "&#34;limit&#34;: 7" in page or '"limit": 7' in page

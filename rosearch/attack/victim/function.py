@@ -1,0 +1,112 @@
+"""Functions from texts to scores as victims."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from rosearch.attack.victim.victim import Victim, softmax
+from rosearch.checks import choice, whole_number
+from rosearch.data import Text
+from rosearch.errors import EvaluationError
+
+Outputs = Literal["auto", "logits", "probabilities"]
+TextsToScores = Callable[[list[Any]], Any]
+"""A classifier as a function from texts (or pairs) to an array of shape ``(texts, classes)``."""
+
+_SUM_TOLERANCE = 1e-3
+_ROUNDED_SUM_TOLERANCE = 0.05
+
+
+class OutputsError(EvaluationError):
+    """A function first returned probabilities and later something else.
+
+    It ends the run: counted as errors of single examples, such outputs would pass for robustness.
+    """
+
+
+class FunctionVictim(Victim):
+    """A function from texts to probabilities or logits.
+
+    Args:
+        function: Called with a list of texts, or of pairs; returns an array (NumPy, PyTorch, or
+            nested lists) of shape ``(texts, classes)``.
+        outputs: What the function returns. ``"auto"`` decides on the first call: non-negative rows
+            that each sum to 1 are probabilities, anything else is treated as logits.
+        classes: Number of classes, if known.
+        batch_size: Maximum number of texts per call.
+
+    Raises:
+        ArgumentError: ``outputs`` is unknown, or ``batch_size`` is below 1.
+    """
+
+    def __init__(
+        self,
+        function: TextsToScores,
+        *,
+        outputs: Outputs = "auto",
+        classes: int | None = None,
+        batch_size: int = 1024,
+    ) -> None:
+        super().__init__(classes=classes)
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.function = function
+        self.outputs: Outputs = choice("outputs", outputs, ("auto", "logits", "probabilities"))
+        self._guessed = outputs == "auto"
+
+    def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
+        """Return the texts themselves."""
+        return list(texts)
+
+    def compute(self, keys: Sequence[Any]) -> np.ndarray:
+        parts = []
+        for start in range(0, len(keys), self.batch_size):
+            texts = list(keys[start : start + self.batch_size])
+            scores = self._scores(texts)
+            self.check(scores, len(texts))
+            parts.append(self._as_probabilities(scores))
+        return np.concatenate(parts)
+
+    def _scores(self, texts: list[Any]) -> np.ndarray:
+        returned = self.function(texts)
+        if isinstance(returned, torch.Tensor):
+            returned = returned.detach().cpu().float().numpy()
+        try:
+            return np.asarray(returned, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise EvaluationError(
+                f"The victim returned {type(returned).__name__}, which is not an array of numbers: "
+                f"{error}. Expected shape ({len(texts)}, classes)."
+            ) from error
+
+    def _as_probabilities(self, scores: np.ndarray) -> np.ndarray:
+        finite = scores[np.isfinite(scores).all(axis=1)]
+        deviation = np.abs(finite.sum(axis=1) - 1).max(initial=0)
+        if (finite < 0).any():
+            deviation = np.inf
+        if self.outputs == "auto" and len(finite):
+            self.outputs = "probabilities" if deviation < _SUM_TOLERANCE else "logits"
+            if _SUM_TOLERANCE <= deviation < _ROUNDED_SUM_TOLERANCE:
+                warnings.warn(
+                    "The function's rows sum to nearly 1 but not to 1, so they are treated as "
+                    "logits. If they are rounded probabilities, divide each row by its sum; if "
+                    "they are logits, pass FunctionVictim(function, outputs='logits').",
+                    stacklevel=2,
+                )
+        if self.outputs != "probabilities":
+            return softmax(scores)
+        if deviation < _SUM_TOLERANCE:
+            return scores
+        if self._guessed:
+            raise OutputsError(
+                "The function's first outputs were probabilities (each row summed to 1), but now "
+                "a row does not sum to 1. If it returns logits or counts, pass "
+                "FunctionVictim(function, outputs='logits')."
+            )
+        raise EvaluationError(
+            "Expected probabilities because outputs='probabilities', but a row does not sum to 1."
+        )

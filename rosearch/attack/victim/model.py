@@ -1,0 +1,95 @@
+"""Hugging Face sequence classifiers as victims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from rosearch.attack.text import AttackedInput, Words
+from rosearch.attack.victim.gradients import TokenGradients, token_gradients
+from rosearch.attack.victim.tokenization import IncrementalTokenizer
+from rosearch.attack.victim.victim import Victim, softmax
+from rosearch.checks import whole_number
+from rosearch.data import Text
+from rosearch.tokens import Encoding, position_limit, predict
+
+T = TypeVar("T")
+
+
+class ModelVictim(Victim):
+    """A Hugging Face sequence classifier with its tokenizer, on the model's device.
+
+    Args:
+        model: Called with ``input_ids``, ``attention_mask`` and, if the tokenizer returns any that
+            are not 0, ``token_type_ids``; returns an object with ``logits``.
+        tokenizer: The model's tokenizer.
+        max_length: Maximum input length in tokens, special tokens included. Default and upper
+            bound: what the tokenizer and the model allow.
+        token_budget: Tokens per batch, padding included; halved when memory runs out. Default:
+            2048 on a CPU, else 65536.
+        classes: Number of classes, if known.
+
+    Raises:
+        ArgumentError: ``max_length`` is below 3 or ``token_budget`` below 1.
+        DataError: The tokenizer has no padding token.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        tokenizer: Any,
+        *,
+        max_length: int | None = None,
+        token_budget: int | None = None,
+        classes: int | None = None,
+    ) -> None:
+        super().__init__(classes=classes)
+        self.model = model
+        if max_length is not None:
+            # Two special tokens and at least one token of text.
+            max_length = whole_number("max_length", max_length, 3)
+        limits = [limit for limit in (max_length, position_limit(model)) if limit is not None]
+        self.tokens = IncrementalTokenizer(tokenizer, max_length=min(limits, default=None))
+        if token_budget is None:
+            on_cpu = next(model.parameters()).device.type == "cpu"
+            # A CPU gains nothing from larger batches, and small ones have less padding.
+            token_budget = 2048 if on_cpu else 65536
+        self.token_budget = whole_number("token_budget", token_budget)
+
+    def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
+        """Return token ids, so that texts with the same tokens get exactly the same scores."""
+        return self.tokens.encode(texts)
+
+    def compute(self, keys: Sequence[Encoding]) -> np.ndarray:
+        tokens = self.tokens
+        run = partial(predict, self.model, keys, pad_id=tokens.pad_id, pad_left=tokens.pad_left)
+        return softmax(self._in_memory(run))
+
+    def gradients(
+        self, texts: Sequence[Text], labels: Sequence[int], side: int
+    ) -> list[TokenGradients]:
+        run = partial(token_gradients, self.model, self.tokens, texts, labels, side=side)
+        return self._in_memory(run)
+
+    def _in_memory(self, compute: Callable[..., T]) -> T:
+        """Call with the token budget, which is halved until the memory suffices."""
+        try:
+            return compute(token_budget=self.token_budget)
+        except torch.OutOfMemoryError:
+            if self.token_budget <= self.tokens.max_length:
+                raise
+        # Outside the handler, whose exception keeps the failed batch's tensors alive.
+        self.token_budget //= 2
+        return self._in_memory(compute)
+
+    def visible(self, attacked: AttackedInput, words: Words) -> range:
+        span = self.tokens.visible_span(attacked.text, attacked.side)
+        if span is None:
+            return range(len(words))
+        start = sum(word_end <= span[0] for _, word_end in words.spans)
+        end = sum(word_start < span[1] for word_start, _ in words.spans)
+        return range(start, max(start, end))

@@ -1,0 +1,147 @@
+"""Records and reports."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosearch.attack import RobustnessEvaluator, RobustnessReport
+from rosearch.attack.report.summary import summarise
+from rosearch.data import TextDataset
+from rosearch.errors import DataError, MissingResourceError
+from tests.attack.report.records import record, record_with, report, several
+
+
+def test_rates_by_class() -> None:
+    results = [record("failed"), record("succeeded"), record("error"), record("skipped")]
+    # Predictions of a constant classifier for class 0.
+    results += [record("skipped", label=1, predicted=0)] * 2 + [record("failed", label=0)]
+    found = summarise(results, forward_rows=5, seconds=1.0, settings={}).by_class
+    assert found == {0: (5, 4 / 5, 2 / 5), 1: (2, 0.0, 0.0)}
+    assert found[0].accuracy_under_attack == 2 / 5
+    assert list(found) == [0, 1]
+    assert report().by_class == {}
+
+
+def test_class_without_examples_is_the_worst() -> None:
+    one = [record("failed"), record("failed")]
+    found = summarise(one, forward_rows=1, seconds=1.0, settings={})
+    assert found.worst_class() == found.worst_class(1) == 1.0
+    assert found.worst_class(2) == 0.0  # a constant classifier could reach the same rates
+    other = record("succeeded", label=1, predicted=1, perturbed_predicted=0)
+    both = summarise([*one, other], forward_rows=1, seconds=1.0, settings={})
+    assert both.worst_class(2) == 0.0
+    other = record("failed", label=1, predicted=1, perturbed_predicted=1)
+    both = summarise([*one, other], forward_rows=1, seconds=1.0, settings={})
+    assert both.worst_class(2) == 1.0
+    assert report().worst_class() == 0.0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["skipped", "succeeded", "failed", "error", "unseen"]),
+                          st.integers(0, 3)), min_size=1))  # fmt: skip
+def test_rates_by_class_add_up_to_the_rates(outcomes: list[tuple[str, int]]) -> None:
+    results = [
+        record(status, label=label, predicted=label + 1 if status == "skipped" else label)
+        if status != "unseen"
+        else record(status, label=label)
+        for status, label in outcomes
+    ]
+    whole = summarise(results, forward_rows=5, seconds=1.0, settings={})
+    classes = whole.by_class.values()
+    assert sum(c.n for c in classes) == whole.n
+    right = sum(c.n * c.accuracy for c in classes)
+    assert right == pytest.approx(whole.correct)
+    stand = sum(c.n * c.accuracy_under_attack for c in classes) / whole.n
+    assert stand == pytest.approx(whole.accuracy_under_attack_bounds.low)
+
+
+def test_goal_success_rate() -> None:
+    found = report(
+        "succeeded", "missed but wrong", "missed but wrong", "failed", "skipped", "error"
+    )
+    assert found.goal_success_rate == 1 / 4
+    assert found.attack_success_rate == 3 / 4
+    assert report("skipped").goal_success_rate == 0.0
+    plain = report("succeeded", "failed", "failed")
+    assert plain.goal_success_rate == plain.attack_success_rate
+
+
+def test_reports_are_frozen_and_converted_to_json() -> None:
+    r = report("succeeded", "failed")
+    with pytest.raises(FrozenInstanceError):
+        r.n = 3
+    data = json.loads(r.to_json())
+    assert data["examples"][0]["perturbed"] == "x"
+    assert data["settings"] == {"seed": 0}
+    assert "accuracy 100.0%, under attack 50.0%" in str(r)
+
+
+@pytest.mark.parametrize("make", [several, lambda: report("succeeded", "error"), report])
+def test_json_round_trip(make) -> None:
+    before = make()
+    after = RobustnessReport.from_json(before.to_json())
+    assert after == before
+    assert after.to_json() == before.to_json()
+    assert after.accuracy_interval.low == before.accuracy_interval.low
+    assert [r.changes for r in after.examples] == [r.changes for r in before.examples]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"n": 1}', '{"examples": [], "attacks": {}, "odd": 1}', "nonsense"]
+)
+def test_other_json_is_rejected(text: str) -> None:
+    with pytest.raises(DataError, match="to_json"):
+        RobustnessReport.from_json(text)
+
+
+def test_changes_of_a_record() -> None:
+    result = several().attacks["one"].examples[0]
+    assert result.changes == ((1, "dull", "drab"), (2, "film", "movie"))
+    assert result.changes[0].before == "dull"
+    assert result.diff(color=False) == "a [-dull-]{+drab+} [-film-]{+movie+}"
+    first = record_with(("so dull", "x"), ("so drab", "x"))
+    assert first.changes == ((1, "dull", "drab"),)
+    assert record("skipped").changes == ()
+    assert record("skipped").diff(color=False) == "a b c d"
+
+
+def test_table_has_one_row_per_example_and_attack() -> None:
+    pytest.importorskip("pandas")
+    table = several().to_pandas()
+    assert list(table["attack"]) == ["one", "test", "two", "two"]
+    assert list(table["queries"]) == [10, 20, 1, 1]
+    assert list(table["broken"]) == [True, False, False, False]
+    assert table["text"][0] == ("a premise", "a dull film")
+    assert table["changes"][0][0] == (1, "dull", "drab")
+    assert str(table["predicted"].dtype) == "Int64"
+    assert list(table["predicted"].isna()) == [False, False, False, True]
+    assert len(report("failed", "error", "skipped").to_pandas()) == 3
+    assert list(report().to_pandas().columns) == list(table.columns)
+
+
+def test_missing_pandas_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingResourceError, match=r"pip install .*pandas"):
+        report("failed").to_pandas()
+
+
+def test_errors_are_shown_as_bounds() -> None:
+    def fragile(asked: list[str]) -> list[list[float]]:
+        if any("x" in text for text in asked):
+            raise ValueError("no x")
+        return [[0.9, 0.1] if "good" in text else [0.2, 0.8] for text in asked]
+
+    data = TextDataset(["good x", "good film"], [0, 0], classes=["good", "bad"])
+    settings: dict[str, Any] = {"examples": None, "progress": False, "seed": 3}
+    report = RobustnessEvaluator("deepwordbug", data, **settings).evaluate(fragile)
+    assert report.errors >= 1
+    low, high = report.accuracy_under_attack_bounds
+    assert f"{report.errors} errors, so under attack between {low:.1%} and {high:.1%}" in str(
+        report
+    )
