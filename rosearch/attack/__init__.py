@@ -17,6 +17,7 @@ from rosearch.attack.resources.counterfitting import counterfit, counterfit_from
 from rosearch.attack.resources.masked_lm import MaskedLM
 from rosearch.attack.resources.oracles import Ask, Oracle
 from rosearch.attack.resources.sentence_encoders import SentenceEncoder
+from rosearch.attack.resources.taggers import Tagger
 from rosearch.attack.resources.word_vectors import WordVectors, find_vectors
 from rosearch.attack.text import Words
 from rosearch.attack.training.augmentation import AdversarialTexts, SubstitutionAugmentation
@@ -38,7 +39,6 @@ from rosearch.attack.word_swaps.constraints import (
     NoStopWords,
     PartOfSpeech,
     SentenceSimilarity,
-    Tagger,
     WordCosine,
 )
 from rosearch.attack.word_swaps.recipes import (

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from rosearch.attack.resources.stop_words import STOP_WORDS
 from rosearch.caching import cache_folder, share
 from rosearch.errors import MissingResourceError
 from rosearch.wordnet import (
@@ -53,9 +54,6 @@ def prepare_stop_words(folder: str | os.PathLike[str] | None = None) -> Path:
 
 
 def _prepare(folder: str | os.PathLike[str] | None, wordnet: Path | None) -> Path:
-    # The constraints import resources; their word list is read when it is needed.
-    from rosearch.attack.word_swaps.constraints import STOP_WORDS
-
     words = "".join(f"{word}\n" for word in sorted(STOP_WORDS))
     content = f"{_LAYOUT}\n{WordNet(wordnet).digest if wordnet else ''}\n{words}"
     digest = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
