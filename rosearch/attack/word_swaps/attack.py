@@ -55,7 +55,10 @@ class WordSwapAttack(Attack):
         )
         self.constraints = _checked(constraints)
         self.search_method = instance(
-            "search", search or GreedyWordSwap(), SearchMethod, "an instance of SearchMethod"
+            "search",
+            search or GreedyWordSwap(),
+            SearchMethod,  # type: ignore[type-abstract]
+            "an instance of SearchMethod",
         )
         self.resegment = resegment
         if name is not None:

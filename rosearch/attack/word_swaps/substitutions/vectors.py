@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from rosearch.attack.resources.word_vectors import Metric, find_vectors
 from rosearch.attack.word_swaps.substitutions.base import Substitution
@@ -31,7 +31,7 @@ class NearestNeighbours(Substitution):
     def __init__(self, count: int = 15, *, vectors: Any = None, metric: Metric = "cosine") -> None:
         self.count = whole_number("count", count)
         self.vectors = find_vectors(vectors)
-        self.metric = choice("metric", metric, ("cosine", "euclidean"))
+        self.metric = choice("metric", metric, get_args(Metric))
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
         (near,) = self.vectors.nearest([word.lower()], self.count, metric=self.metric)
