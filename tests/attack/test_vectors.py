@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rosearch.attack import NearestNeighbours, WordCosine, Words, WordVectors, find_vectors
-from rosearch.attack.word_swaps.constraints import Change
-from rosearch.attack.word_swaps.substitutions.vectors import match_case
+from rosearch.attack import WordVectors, find_vectors
 from rosearch.errors import DataError, MissingResourceError
 
 WORDS = ["film", "movie", "good", "bad", "Paris", "well known"]
@@ -242,83 +240,3 @@ def test_settings_tell_contents_apart_and_not_folders(tmp_path: Path, vectors: W
     assert json.loads(json.dumps(dict(loaded.settings))) == dict(vectors.settings)
     assert WordVectors(WORDS, MATRIX + 1).digest != vectors.digest
     assert WordVectors(WORDS[::-1], MATRIX).digest != vectors.digest
-
-
-@pytest.mark.parametrize(
-    ("word", "model", "expected"),
-    [
-        ("movie", "film", "movie"),
-        ("movie", "Film", "Movie"),
-        ("movie", "FILM", "MOVIE"),
-        ("movie", "fiLM", "movie"),
-        ("Paris", "film", "paris"),
-        ("Paris", "fiLM", "Paris"),
-        ("movie", "A", "movie"),
-        ("movie", "1990", "movie"),
-        ("movie", "", "movie"),
-    ],
-)
-def test_case_is_that_of_the_word_replaced(word: str, model: str, expected: str) -> None:
-    assert match_case(word, model) == expected
-
-
-def test_nearest_neighbours_propose(vectors: WordVectors) -> None:
-    near = NearestNeighbours(2, vectors=vectors)
-    assert near.propose("Film") == ["Movie", "Well known"]
-    assert near.propose("nowhere") == []
-    assert near.settings["vectors"]["digest"] == vectors.digest
-    with pytest.raises(DataError, match="metric is"):
-        NearestNeighbours(2, vectors=vectors, metric="x")  # type: ignore[arg-type]
-
-
-def examined(constraint: WordCosine, text: str, index: int, *new: str) -> list[bool]:
-    words = Words.of(text)
-    change = Change(words, words, index, [words.resegment(index, word) for word in new])
-    steps = constraint.examine(change)
-    with pytest.raises(StopIteration) as stop:
-        next(steps)
-    return list(stop.value.value.allowed)
-
-
-def test_word_cosine(vectors: WordVectors) -> None:
-    near = WordCosine(0.9, vectors=vectors)
-    assert examined(near, "a Film here", 1, "movie", "MOVIE", "good", "nowhere") == [
-        True,
-        True,
-        False,
-        True,
-    ]
-    strict = WordCosine(0.9, vectors=vectors, allow_unknown=False)
-    assert examined(strict, "a film here", 1, "movie", "nowhere") == [True, False]
-    assert examined(strict, "a film here", 0, "movie") == [False]
-    far = WordCosine(max_distance=0.021, vectors=vectors)
-    assert examined(far, "film", 0, "movie", "good") == [True, False]
-    assert examined(WordCosine(max_distance=0.019, vectors=vectors), "film", 0, "movie") == [False]
-
-
-def test_word_cosine_compares_each_word_of_a_phrase_with_the_one_in_its_place(
-    vectors: WordVectors,
-) -> None:
-    near = WordCosine(0.9, vectors=vectors)
-    assert examined(near, "film good end", 0, "movie good", "movie bad") == [True, False]
-    assert examined(near, "film", 0, "movie good") == [False]  # the original has no second word
-    assert examined(near, "a film", 1, "...") == [True]  # deleted
-
-
-def test_word_cosine_looks_at_the_original_and_not_at_the_step_before(
-    vectors: WordVectors,
-) -> None:
-    original = Words.of("film")
-    current = original.replace(0, "good")
-    change = Change(original, current, 0, [current.replace(0, "movie")])
-    with pytest.raises(StopIteration) as stop:
-        next(WordCosine(0.9, vectors=vectors).examine(change))
-    assert stop.value.value.allowed == [True]
-
-
-def test_word_cosine_wants_one_limit(vectors: WordVectors) -> None:
-    for limits in ({}, {"minimum": 0.5, "max_distance": 0.5}):
-        with pytest.raises(DataError, match="either minimum"):
-            WordCosine(vectors=vectors, **limits)
-    with pytest.raises(DataError, match="minimum is a number"):
-        WordCosine("0.5", vectors=vectors)  # type: ignore[arg-type]

@@ -1,54 +1,57 @@
-"""Attacks put together from parts: what is refused, names, limits."""
+"""Attacks composed of parts: arguments, names, settings, lazy constraints."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rosearch.attack import (
+    BeamSearch,
     CharacterEdits,
+    CharacterInsertion,
     Constraint,
     DeepWordBug,
     GreedyWordSwap,
+    LazyGreedyWordSwap,
     MaxWordsChanged,
     NoRepeat,
     RobustnessEvaluator,
+    TextBugger,
+    Union,
     WordSwapAttack,
+    WordVectors,
 )
-from rosearch.errors import DataError, EvaluationError
+from rosearch.errors import ArgumentError, DataError, EvaluationError
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ((CharacterEdits, [NoRepeat()]), "instance of Substitution, got the class CharacterEdits"),
-        ((CharacterEdits(), [NoRepeat]), "instance of Constraint, got the class NoRepeat"),
+        ((CharacterEdits, [NoRepeat()]), "instance of Substitution, got <class .*CharacterEdits"),
+        ((CharacterEdits(), [NoRepeat]), "instance of Constraint, got <class .*NoRepeat"),
         ((CharacterEdits(), [], "greedy"), "instance of SearchMethod, got 'greedy'"),
         (("words",), "instance of Substitution"),
     ],
 )
-def test_parts_of_another_kind_are_refused(parts: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
+def test_parts_of_the_wrong_type_are_refused(parts: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
         WordSwapAttack(*parts)
 
 
-def test_one_constraint_needs_no_list() -> None:
-    assert len(WordSwapAttack(CharacterEdits(), NoRepeat()).constraints) == 1  # type: ignore[arg-type]
-
-
-def test_further_constraints_are_checked_and_leave_the_original_alone() -> None:
+def test_additional_constraints_make_a_copy() -> None:
     attack = DeepWordBug()
     limited = attack.with_constraints(MaxWordsChanged(count=1), name="one-word")
     assert (attack.name, limited.name) == ("deepwordbug", "one-word")
     assert limited.settings["name"] == "one-word"
     assert len(limited.constraints) == len(attack.constraints) + 1
-    with pytest.raises(DataError, match="instance of Constraint"):
+    with pytest.raises(ArgumentError, match="instance of Constraint"):
         attack.with_constraints(0.1)  # type: ignore[arg-type]
 
 
-def test_variants_with_names_of_their_own_share_an_evaluator(dataset: Any) -> None:
+def test_variants_with_different_names_share_an_evaluator(dataset: Any) -> None:
     attacks = [
         DeepWordBug(),
         DeepWordBug().with_constraints(MaxWordsChanged(count=1), name="one-word"),
@@ -59,12 +62,12 @@ def test_variants_with_names_of_their_own_share_an_evaluator(dataset: Any) -> No
     ]  # fmt: skip
 
 
-def test_a_class_instead_of_an_attack_is_refused(dataset: Any) -> None:
+def test_class_instead_of_an_attack_is_refused(dataset: Any) -> None:
     with pytest.raises(DataError, match="Make an instance"):
         RobustnessEvaluator(DeepWordBug, dataset)  # type: ignore[arg-type]
 
 
-def test_a_constraint_that_answers_nothing_is_an_error(dataset: Any) -> None:
+def test_constraint_that_returns_none_is_an_error(dataset: Any) -> None:
     class Forgetful(Constraint):
         name = "forgetful"
 
@@ -77,7 +80,7 @@ def test_a_constraint_that_answers_nothing_is_an_error(dataset: Any) -> None:
         evaluator.evaluate(lambda texts: [[0.6, 0.4] if "e" in t else [0.4, 0.6] for t in texts])
 
 
-def test_what_carries_a_model_and_a_tokenizer_is_a_victim(
+def test_object_with_a_model_and_a_tokenizer_is_a_victim(
     trained_bert: Any, tokenizer: Any, dataset: Any
 ) -> None:
     evaluator = RobustnessEvaluator("deepwordbug", dataset, examples=3, progress=False)
@@ -85,3 +88,37 @@ def test_what_carries_a_model_and_a_tokenizer_is_a_victim(
     assert evaluator.evaluate(teacher).examples == (
         evaluator.evaluate(trained_bert, tokenizer).examples
     )
+
+
+def test_settings_are_those_of_the_parts() -> None:
+    attack = WordSwapAttack(Union([CharacterInsertion(letters="xy")]), [NoRepeat()])
+    assert attack.settings["substitution"] == {
+        "name": "union",
+        "parts": [
+            {
+                "name": "character-insertion",
+                "every": False,
+                "skip_first": False,
+                "skip_last": False,
+                "letters": "xy",
+            },
+        ],
+    }
+    assert attack.settings["constraints"] == [{"name": "no-repeat"}]
+    assert attack.settings["search_method"] == {"name": "greedy-word-swap", "ranking": "unknown"}
+
+
+def test_lazy_copy_of_a_recipe() -> None:
+    vectors = WordVectors(["film", "movie"], np.eye(2, dtype=np.float32))
+    recipe = TextBugger(vectors=vectors, encoder=lambda texts: np.ones((len(texts), 2)))
+    lazy = recipe.lazily()
+    assert isinstance(lazy.search_method, LazyGreedyWordSwap)
+    assert lazy.search_method.ranking == "deletion"
+    assert isinstance(recipe.search_method, GreedyWordSwap)
+    assert lazy.settings["search_method"]["name"] == "lazy-greedy-word-swap"
+    assert lazy.lazily().settings == lazy.settings
+
+
+def test_only_greedy_search_can_be_lazy() -> None:
+    with pytest.raises(DataError, match="'word-swap' searches by BeamSearch"):
+        WordSwapAttack(CharacterEdits(), (), BeamSearch(2)).lazily()
