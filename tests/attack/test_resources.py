@@ -78,7 +78,7 @@ def test_look_ups_travel_and_the_files_are_not_read_again(wordnet_folder: Path) 
     assert len(payload) < 10_000
     twin = pickle.loads(payload)
     assert twin.propose("film") == substitution.propose("film")
-    assert twin._lookup.wordnet._loaded is None
+    assert twin.lookup.wordnet._loaded is None
     assert twin.propose("good") == substitution.propose("good")  # reads them when it must
 
 

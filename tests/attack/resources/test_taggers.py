@@ -82,7 +82,7 @@ def test_choice_of_the_tagger(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Tagger().settings["release"] == f"{first} 1.0"
     with pytest.raises(MissingResourceError, match=r"'flair' is not available: gone.*get flair"):
         Tagger("flair")
-    with pytest.raises(ArgumentError, match=r"tagger must be one of 'auto', 'nltk', .* got 'spacy'"):
+    with pytest.raises(ArgumentError, match=r"tagger must be one of 'auto', .* got 'spacy'"):
         Tagger("spacy")  # type: ignore[arg-type]
     here()
     with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[textblob\]"'):
