@@ -46,9 +46,10 @@ test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
 	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 # The other tests of attacks depend on neither TextAttack nor transformers.
-INTEROP_TESTS = $(shell grep -lE 'textattack|transformers|tokenizer|bert|greenlet' tests/attack/test_*.py)
+INTEROP_TESTS = $(shell find tests/attack -name 'test_*.py' | sort \
+	| xargs grep -lE 'textattack|transformers|tokenizer|bert|greenlet')
 
-interop: $(STAMP_TA)  ## tests of attacks beside TextAttack, on transformers 4, in .venv-textattack
+interop: $(STAMP_TA)  ## tests of attacks with TextAttack, on transformers 4, in .venv-textattack
 	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal $(INTEROP_TESTS) $(PYTEST_ARGS)
 
 install-textattack: $(STAMP_TA)  ## make .venv-textattack, which interop needs

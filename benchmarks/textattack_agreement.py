@@ -32,7 +32,7 @@ def helpers(name: str) -> Any:
         package = types.ModuleType("tests")
         package.__path__ = [str(Path(__file__).parents[1] / "tests")]
         sys.modules["tests"] = package
-    return importlib.import_module(f"tests.attack.{name}")
+    return importlib.import_module(f"tests.attack.textattack.{name}")
 
 
 def main() -> None:
@@ -61,12 +61,12 @@ def main() -> None:
         f"{'recipe':12} {'examples':>8} {'same':>6} {'same queries':>12} {'ties':>5} {'seconds':>8}"
     )
     for name in options.recipes:
-        make = getattr(helpers("textattack_counterparts"), name)
+        make = getattr(helpers("counterparts"), name)
         with undisturbed():  # some parts would download what is here already
             pair = make(textattack, texts) if name == "textbugger" else make(textattack)
         begun = time.perf_counter()
         with undisturbed():
-            found = helpers("textattack_helpers").compare(
+            found = helpers("agreement").compare(
                 textattack, pair.attack, pair.build, texts, labels, model, theirs, pair.before
             )
         same = sum(ours[:2] == other[:2] for ours, other in found)

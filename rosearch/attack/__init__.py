@@ -18,6 +18,7 @@ from rosearch.attack.resources.counterfitting import counterfit, counterfit_from
 from rosearch.attack.resources.masked_lm import MaskedLM
 from rosearch.attack.resources.oracles import Ask, Oracle
 from rosearch.attack.resources.sentence_encoders import SentenceEncoder
+from rosearch.attack.resources.taggers import Tagger
 from rosearch.attack.resources.word_vectors import WordVectors, find_vectors
 from rosearch.attack.text import Words
 from rosearch.attack.training.augmentation import AdversarialTexts, SubstitutionAugmentation
@@ -35,13 +36,13 @@ from rosearch.attack.word_swaps.constraints import (
     Examined,
     MaxChangedShare,
     MaxEditDistance,
+    MaxLikelihoodDrop,
     MaxWordsChanged,
     MinWordLength,
     NoRepeat,
     NoStopWords,
     PartOfSpeech,
     SentenceSimilarity,
-    Tagger,
     WordCosine,
 )
 from rosearch.attack.word_swaps.recipes import (
@@ -115,6 +116,7 @@ __all__ = [
     "MaskedWords",
     "MaxChangedShare",
     "MaxEditDistance",
+    "MaxLikelihoodDrop",
     "MaxWordsChanged",
     "MinWordLength",
     "ModelVictim",

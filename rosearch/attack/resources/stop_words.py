@@ -1,4 +1,4 @@
-"""Words that attacks leave alone."""
+"""Lists of English stop words, which attacks do not replace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STOP_WORDS = frozenset(
     yours yourself yourselves
     """.split()
 )
-"""NLTK's English list of 198 words, the one that TextAttack reads."""
+"""NLTK's English list of 198 words, which TextAttack uses."""
 
 TEXTFOOLER_STOP_WORDS = frozenset(
     """
@@ -42,4 +42,4 @@ TEXTFOOLER_STOP_WORDS = frozenset(
     you'll you're you've your yours yourself yourselves
     """.split()
 )
-"""TextFooler's own list of 266 words, as its authors published it and TextAttack reads it."""
+"""The 266 words of TextFooler's published code, which TextAttack's recipe uses too."""

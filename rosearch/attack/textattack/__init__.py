@@ -1,4 +1,4 @@
-"""TextAttack both ways: its attacks in our evaluator, our classifiers in its attacks.
+"""TextAttack's attacks in rosearch's evaluator, and rosearch's victims in TextAttack.
 
 Needs the extra ``rosearch[textattack]``. Importing this package does not import TextAttack; using
 it does, and leaves loggers, environment, warning filters and random generators as they were.

@@ -1,8 +1,8 @@
-"""TextAttack, imported without what it does to the process that imports it.
+"""Importing TextAttack without its side effects.
 
-Its import (version 0.3.11, and that of flair underneath) downloads NLTK data, closes the handlers
-of all loggers and switches the loggers off, sets environment variables, and dies without NLTK's
-stop words.
+The import of version 0.3.11, and that of flair underneath, downloads NLTK data, closes the handlers
+of all loggers and disables the loggers, sets environment variables, and fails without NLTK's stop
+words.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -28,18 +29,18 @@ from rosearch.attack.resources.nltk_data import prepare_nltk, prepare_stop_words
 from rosearch.errors import MissingResourceError
 
 _PACKAGES = ("textattack", "flair", "greenlet", "nltk")
-_NOISY = ("textattack", "flair", "jieba")
+_LOUD = ("textattack", "flair", "jieba")
 _LOADING = threading.RLock()
 _ABSENT = object()
 
 
 def load_textattack() -> Any:
-    """The package ``textattack``, imported if it was not yet.
+    """Import the package ``textattack``, if it is not imported yet, and return it.
 
-    NLTK's data folders come first; ours, made by
-    :func:`~rosearch.attack.resources.prepare_nltk`, is appended to ``nltk.data.path`` and serves
-    where they lack something. While the import runs, this process's logging configuration is
-    protected from it, so other threads should not configure logging meanwhile.
+    NLTK's data folders come first; the folder made by
+    :func:`~rosearch.attack.resources.prepare_nltk` is appended to ``nltk.data.path`` for what they
+    lack. The logging configuration of this process is restored after the import, so other threads
+    should not configure logging during it.
 
     Raises:
         MissingResourceError: TextAttack or a package that it needs is not installed.
@@ -47,13 +48,12 @@ def load_textattack() -> Any:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingResourceError(
-            f"TextAttack's attacks need {', '.join(missing)}, which "
-            f"{'is' if len(missing) == 1 else 'are'} not installed. Get all with: "
-            f'pip install "rosearch[textattack]" (it needs transformers below 5, so an '
-            f"environment of its own may be best)."
+            f"TextAttack's attacks need packages that are not installed: {', '.join(missing)}. Get "
+            f'all with: pip install "rosearch[textattack]" (it needs transformers below 5, so a '
+            f"separate environment may be best)."
         )
     with _LOADING:
-        _name_nltk_folder()
+        _add_nltk_folder()
         if "textattack" in sys.modules:
             return importlib.import_module("textattack")
         with undisturbed():
@@ -62,7 +62,7 @@ def load_textattack() -> Any:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """No download and no lasting change of global state by what TextAttack does inside."""
+    """Prevent downloads by TextAttack's code, and undo its changes of global state."""
     import nltk
 
     with (
@@ -72,19 +72,40 @@ def undisturbed() -> Iterator[None]:
         _generators(),
         _logging(),
         _without_post_install(),
-        _replaced(nltk, "download", lambda *_, **__: True),
+        mock.patch.object(nltk, "download", return_value=True),
     ):
         warnings.simplefilter("ignore")
         yield
 
 
-def _name_nltk_folder() -> None:
+def generator_states() -> tuple[Any, ...]:
+    """The states of the global CPU generators of Python, NumPy and PyTorch."""
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - TextAttack draws from it
+    return random.getstate(), numpy, torch.get_rng_state()
+
+
+def restore_generators(states: tuple[Any, ...]) -> None:
+    """Set the global generators to the states from :func:`generator_states`."""
+    python, numpy, pytorch = states
+    random.setstate(python)
+    np.random.set_state(numpy)  # noqa: NPY002
+    torch.set_rng_state(pytorch)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global CPU generators, all with the same ``seed`` below ``2**32``."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+
+
+def _add_nltk_folder() -> None:
     import nltk
 
     try:
         folder = str(prepare_nltk())
     except MissingResourceError:
-        # Recipes without WordNet run; one with it says what is missing when it is made.
+        # Recipes without WordNet run; one with it names what is missing when it is made.
         folder = str(prepare_stop_words())
     if folder not in nltk.data.path:
         nltk.data.path.append(folder)
@@ -98,106 +119,64 @@ def _environment() -> Iterator[None]:
     finally:
         for name in set(os.environ) - set(before):
             del os.environ[name]
-        for name, value in before.items():
-            if os.environ.get(name) != value:
-                os.environ[name] = value
+        os.environ.update(before)
 
 
 @contextlib.contextmanager
 def _generators() -> Iterator[None]:
-    before = GeneratorStates.now()
+    before = generator_states()
     try:
         yield
     finally:
-        before.restore()
-
-
-class GeneratorStates:
-    """States of the global generators on the CPU: Python's, NumPy's and PyTorch's."""
-
-    def __init__(self, python: Any, numpy: Any, pytorch: torch.Tensor) -> None:
-        self._python = python
-        self._numpy = numpy
-        self._pytorch = pytorch
-
-    @classmethod
-    def now(cls) -> GeneratorStates:
-        """The states as they are."""
-        numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - TextAttack draws from it
-        return cls(random.getstate(), numpy, torch.get_rng_state())
-
-    def restore(self) -> None:
-        """Set the generators to these states."""
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002
-        torch.set_rng_state(self._pytorch)
-
-
-def seed_generators(seed: int) -> None:
-    """Seed the global generators on the CPU, all three with ``seed`` below ``2**32``."""
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)
+        restore_generators(before)
 
 
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
-    """Loggers as they are, no handler closed, and no new one of TextAttack or its packages."""
-    manager = logging.Logger.manager
-    loggers = [logging.root, *_loggers(manager)]
-    states = [
+    """Restore all loggers, close no handler, and reset new loggers of TextAttack's packages."""
+    before = [
         (log, log.level, log.handlers[:], log.filters[:], log.propagate, log.disabled)
-        for log in loggers
+        for log in _loggers()
     ]
-    disabled = manager.disable
+    disabled = logging.root.manager.disable
     try:
         # dictConfig closes every handler of the process before it configures anything.
-        with _replaced(logging.config, "dictConfig", lambda *_, **__: None):
+        with mock.patch.object(logging.config, "dictConfig"):
             yield
     finally:
-        for log, level, handlers, filters, propagate, was_off in states:
+        new = set(_loggers())
+        for log, level, handlers, filters, propagate, was_disabled in before:
             log.handlers[:], log.filters[:] = handlers, filters
-            log.propagate, log.disabled = propagate, was_off
-            if log.level != level:
-                log.setLevel(level)
-        known = {id(log) for log in loggers}
-        for log in _loggers(manager):
-            if id(log) not in known and log.name.split(".")[0] in _NOISY:
+            log.propagate, log.disabled = propagate, was_disabled
+            log.setLevel(level)
+            new.discard(log)
+        for log in new:
+            if log.name.split(".")[0] in _LOUD:
                 log.handlers.clear()
                 log.propagate = True
                 log.setLevel(logging.NOTSET)
-        manager.disable = disabled
+        logging.root.manager.disable = disabled
 
 
-def _loggers(manager: logging.Manager) -> list[logging.Logger]:
-    return [log for log in manager.loggerDict.values() if isinstance(log, logging.Logger)]
+def _loggers() -> list[logging.Logger]:
+    found = logging.root.manager.loggerDict.values()
+    return [logging.root, *(log for log in found if isinstance(log, logging.Logger))]
 
 
 @contextlib.contextmanager
 def _without_post_install() -> Iterator[None]:
-    """TextAttack's first import asks stanza for a download and notes that all was downloaded."""
+    """Keep TextAttack's first import from a download by stanza and from noting that it is done."""
     cache = os.environ.get("TA_CACHE_DIR") or "~/.cache/textattack"
     note = Path(cache).expanduser() / "post_install_check_3"
     noted = note.exists()
     before = sys.modules.get("stanza", _ABSENT)
-    sys.modules["stanza"] = None  # type: ignore[assignment] # an import of it fails meanwhile
+    sys.modules["stanza"] = None  # type: ignore[assignment] # makes its import fail
     try:
         yield
     finally:
-        if before is _ABSENT:
-            sys.modules.pop("stanza", None)
-        else:
+        del sys.modules["stanza"]
+        if before is not _ABSENT:
             sys.modules["stanza"] = before  # type: ignore[assignment]
         if not noted:
-            # Nothing was downloaded; TextAttack on its own still has to.
+            # TextAttack used without rosearch still has to download.
             note.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)

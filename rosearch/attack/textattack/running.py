@@ -1,9 +1,9 @@
-"""One search of TextAttack's, stopped at each question to the victim and resumed with its answer.
+"""Running a search of TextAttack step by step, paused at each query and resumed with the answer.
 
-TextAttack's code is sequential and asks its victim by a function call. A greenlet is a call stack
-that can be left in the middle: the model call leaves it with the texts, and the engine comes back
-with the answer. Everything stays in one thread, so nothing can deadlock, searches in flight cost
-no thread each, and models that constraints use see one caller at a time.
+TextAttack's code is sequential and queries its victim by a function call. A greenlet is a call
+stack that can be paused: the query pauses it and hands the texts to the engine, which resumes it
+with the answer. All searches run in one thread, so there are no deadlocks, a paused search costs no
+thread, and the models of constraints have one caller at a time.
 """
 
 from __future__ import annotations
@@ -11,157 +11,147 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rosearch.attack.base import Answer, BudgetExhausted, Search, SearchContext
 from rosearch.attack.text import Words
-from rosearch.attack.textattack.loading import GeneratorStates, seed_generators
+from rosearch.attack.textattack.loading import (
+    generator_states,
+    restore_generators,
+    seed_generators,
+)
 from rosearch.errors import EvaluationError
 
 _STEP = threading.RLock()
-"""Held while TextAttack's code runs: the global random generators are one search's then, and
-models that constraints share have one caller at a time."""
+"""Held while TextAttack's code runs, since it uses the global random generators, and constraints
+share models."""
 _COLUMNS = ("first", "second")
-_STUBBORN = 100
+_MAX_EXITS = 100
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Query:
     texts: list[Any]
 
 
 class Run:
-    """One search under way.
+    """One running search.
 
     Args:
-        attack: A TextAttack attack without a victim; it is copied, its parts are shared.
+        attack: A TextAttack attack without a victim; it is copied, but its parts are shared.
         text: The attacked side of the input.
-        context: What the engine knows about it.
+        context: The context of the search.
     """
 
     def __init__(self, attack: Any, text: Words, context: SearchContext) -> None:
         self._attack = attack
         self._text = text
         self._context = context
-        self._states: GeneratorStates | None = None
+        self._states: tuple[Any, ...] | None = None
         self._greenlet: Any = None
         self._closed = False
 
     def steps(self) -> Search:
         """The search as the engine runs it."""
+        from greenlet import greenlet
+
+        self._greenlet = greenlet(self._search)
         try:
-            out = self._resume(None)
-            while isinstance(out, _Question):
-                wanted = [Words.of(self._side(text)) for text in out.texts]
+            out = self._enter("switch")
+            while isinstance(out, _Query):
                 try:
-                    answer = yield wanted
+                    answer = yield [Words.of(self._side(text)) for text in out.texts]
                 except BudgetExhausted as exhausted:
                     answer = exhausted.answer
-                out = self._resume(answer)
+                out = self._enter("switch", answer)
             return Words.of(self._side(out))
         finally:
             self._close()
 
-    def _resume(self, answer: Answer | None) -> Any:
-        """Run TextAttack's code up to its next question, or to its end."""
-        if answer is not None:
-            return self._step(lambda: self._greenlet.switch(answer))
-        return self._step(self._start)
+    def _enter(self, action: str, *args: Any) -> Any:
+        """Run TextAttack's code, with the generators of this search, up to its next pause or end.
 
-    def _start(self) -> Any:
-        from greenlet import greenlet
-
-        seed_generators(int(self._context.rng("textattack").integers(1 << 32)))
-        self._greenlet = greenlet(self._search)
-        return self._greenlet.switch()
-
-    def _step(self, step: Callable[[], Any]) -> Any:
-        """Enter TextAttack's code, under this search's own random generators."""
+        Args:
+            action: ``"switch"`` or ``"throw"``, the method of the greenlet.
+            args: Its arguments.
+        """
         from greenlet import getcurrent
 
         with _STEP:
-            users = GeneratorStates.now()
+            users = generator_states()
+            if self._states is not None:
+                restore_generators(self._states)
+            self._greenlet.parent = getcurrent()
             try:
-                if self._greenlet is not None:
-                    self._greenlet.parent = getcurrent()
-                if self._states is not None:
-                    self._states.restore()
-                out = step()
-                self._states = GeneratorStates.now()
-                return out
+                return getattr(self._greenlet, action)(*args)
             finally:
-                users.restore()
+                self._states = generator_states()
+                restore_generators(users)
 
     def _close(self) -> None:
-        """End a search that was left in the middle."""
+        """End a paused search, even one that catches the first exceptions."""
         from greenlet import GreenletExit
 
         self._closed = True
-        for _ in range(_STUBBORN):
-            if self._greenlet is None or self._greenlet.dead:
+        for _ in range(_MAX_EXITS):
+            if self._greenlet.dead:
                 return
-            self._step(lambda: self._greenlet.throw(GreenletExit))
+            self._enter("throw", GreenletExit)
 
     def _search(self) -> Any:
-        """What runs in the greenlet: TextAttack's search, from the unchanged text to the last."""
+        """TextAttack's search, from the unchanged text to the last; runs in the greenlet."""
         from textattack.shared import AttackedText
 
+        context = self._context
+        seed_generators(int(context.rng("textattack").integers(1 << 32)))
         attack = self._own_copy()
-        goal = attack.goal_function
-        attacked = AttackedText(self._input())
-        initial = goal.initial(attacked, float(self._context.score), self._context.probabilities)
+        whole = context.whole
+        pair = isinstance(whole, tuple)
+        given = OrderedDict(zip(_COLUMNS, whole, strict=True)) if pair else self._text.text
+        initial = attack.goal_function.initial(
+            AttackedText(given), float(context.score), context.probabilities
+        )
         return attack.search_method(initial).attacked_text
 
     def _ask(self, texts: Sequence[Any]) -> Answer:
-        """Called within the greenlet; leaves it until the answer is there."""
+        """Pause the greenlet until the engine has answered; called within it."""
         from greenlet import GreenletExit, getcurrent
 
         if self._closed:
             raise GreenletExit
-        answer: Answer = getcurrent().parent.switch(_Question(list(texts)))
+        answer: Answer = getcurrent().parent.switch(_Query(list(texts)))
         return answer
 
     def _own_copy(self) -> Any:
-        """The attack with a goal, a search method and caches of this search.
+        """The attack with its own goal function, search method and caches.
 
-        They hold what belongs to one example. Transformations and constraints are shared:
-        they may be large, and their own caches go by the text.
+        They hold the state of one example. Transformations and constraints are shared: they may be
+        large, and cache by text.
         """
-        from textattack import Attack
-
         from rosearch.attack.textattack.parts import OnlyWords, PooledGoal
 
-        # TextAttack's method of that name leaves out the caches, and makes new ones.
-        attack = copy.copy(self._attack)
+        attack = copy.copy(self._attack)  # with new caches, by TextAttack's __setstate__
         limits = [attack.goal_function.query_budget]
         if self._context.budget is not None:
             limits.append(self._context.budget + 1)
         goal = PooledGoal(self._ask, min(limits))
         search = copy.copy(attack.search_method)
         attack.goal_function, attack.search_method = goal, search
-        attack.pre_transformation_constraints = list(attack.pre_transformation_constraints)
         allowed = self._allowed()
         if allowed is not None:
-            attack.pre_transformation_constraints.append(OnlyWords(allowed))
-        # As the constructor of TextAttack's Attack does it.
+            constraints = attack.pre_transformation_constraints
+            attack.pre_transformation_constraints = [*constraints, OnlyWords(allowed)]
+        # As in the constructor of TextAttack's Attack.
         search.goal_function = goal
         search.get_goal_results = goal.get_results
         for name in ("get_transformations", "get_indices_to_order", "filter_transformations"):
             setattr(search, name, getattr(attack, name))
-        if not isinstance(attack, Attack):
-            raise EvaluationError(f"Copying a TextAttack attack gave a {type(attack).__name__}.")
         return attack
 
-    def _input(self) -> Any:
-        whole = self._context.whole
-        if not isinstance(whole, tuple):
-            return self._text.text
-        return OrderedDict(zip(_COLUMNS, whole, strict=True))
-
     def _allowed(self) -> list[int] | None:
-        """Words that may be changed, counted through both columns; ``None``: all."""
+        """Indices, over both columns, of the words that may be changed; ``None`` for all."""
         indices, whole = self._context.indices, self._context.whole
         if not isinstance(whole, tuple):
             return None if len(indices) == len(self._text) else list(indices)
@@ -169,7 +159,7 @@ class Run:
         return [before + index for index in indices]
 
     def _side(self, attacked: Any) -> str:
-        """The attacked side of a text of TextAttack's."""
+        """The attacked side of one of TextAttack's texts."""
         given = attacked.tokenizer_input
         if isinstance(given, str):
             return given

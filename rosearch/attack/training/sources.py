@@ -77,7 +77,7 @@ def answered(steps: Sequence[Asking[T]]) -> Iterator[T]:
 def _swaps(source: Source) -> WordSwaps:
     made: Any = registry.get(source)() if isinstance(source, str) else source
     if isinstance(made, WordSwapAttack):
-        return WordSwaps(made.substitution, made.constraints, made.resegment)
+        return made.swaps
     if isinstance(made, Substitution):
         return WordSwaps(made)
     if isinstance(made, WordSwaps):

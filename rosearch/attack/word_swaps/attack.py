@@ -1,4 +1,4 @@
-"""Attacks put together from parts."""
+"""Attacks composed of a substitution, constraints and a search method."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from rosearch.attack.word_swaps.candidates import WordSwaps
 from rosearch.attack.word_swaps.constraints import Constraint
 from rosearch.attack.word_swaps.searches import GreedyWordSwap, LazyGreedyWordSwap, SearchMethod
 from rosearch.attack.word_swaps.substitutions import Substitution
+from rosearch.checks import instance
 from rosearch.errors import DataError
 
 
 class WordSwapAttack(Attack):
-    """Replaces words: a substitution proposes, constraints refuse, a search method chooses.
+    """Replaces words: a substitution proposes, constraints filter, a search method selects.
 
-    Every recipe is one of these; so is any mixture of their parts::
+    Every recipe is a word-swap attack, and so is any other combination of parts::
 
         attack = WordSwapAttack(
             Union([WordNetSynonyms(), CharacterEdits()]),
@@ -29,13 +30,13 @@ class WordSwapAttack(Attack):
 
     Args:
         substitution: Proposes replacements for a word.
-        constraints: Asked in turn about what those before have let through.
-        search: Chooses. Default: greedy, by blotting words out.
+        constraints: Each is checked on the candidates that those before it allow.
+        search: The search method. Default: ``GreedyWordSwap("unknown")``.
         resegment: See :class:`~rosearch.attack.word_swaps.candidates.WordSwaps`.
-        name: Name in reports and seeds. Default: that of the class.
+        name: Name in reports and seeds. Default: the name of the class.
 
     Raises:
-        DataError: A part is not what it should be, a class instead of an instance for one.
+        ArgumentError: An argument has the wrong type, such as a class instead of an instance.
     """
 
     name = "word-swap"
@@ -49,76 +50,76 @@ class WordSwapAttack(Attack):
         resegment: bool = True,
         name: str | None = None,
     ) -> None:
-        if isinstance(constraints, Constraint):
-            constraints = (constraints,)
-        _require(substitution, Substitution)
-        for constraint in constraints:
-            _require(constraint, Constraint)
-        _require(search or GreedyWordSwap(), SearchMethod)
-        self.substitution = substitution
-        self.constraints = tuple(constraints)
-        self.search_method = search or GreedyWordSwap()
+        self.substitution = instance(
+            "substitution", substitution, Substitution, "an instance of Substitution"
+        )
+        self.constraints = _checked(constraints)
+        self.search_method = instance(
+            "search",
+            search or GreedyWordSwap(),
+            SearchMethod,  # type: ignore[type-abstract]
+            "an instance of SearchMethod",
+        )
         self.resegment = resegment
         if name is not None:
             self.name = name  # type: ignore[misc]
 
     def with_constraints(self, *constraints: Constraint, name: str | None = None) -> Self:
-        """A copy with more constraints, which are asked after those it has.
+        """A copy with additional constraints, which are checked after the present ones.
 
-        So any recipe can be held to a share of changed words::
+        For example, to limit the share of perturbed words in any recipe::
 
             PWWS().with_constraints(MaxWordsChanged(share=0.1), name="pwws-10")
 
         Args:
-            constraints: The constraints.
-            name: Another name, to have both in one evaluator. It changes the seeds of random
+            constraints: The additional constraints.
+            name: Another name, so that one evaluator can run both. It changes the seeds of random
                 substitutions. Default: the same name.
 
         Raises:
-            DataError: One is no constraint.
+            ArgumentError: One is not a constraint.
         """
-        for constraint in constraints:
-            _require(constraint, Constraint)
         twin = copy.copy(self)
-        twin.constraints = (*self.constraints, *constraints)
+        twin.constraints = (*self.constraints, *_checked(constraints))
         if name is not None:
             twin.name = name  # type: ignore[misc]
         return twin
 
     def lazily(self) -> Self:
-        """A copy that asks dear constraints, those that run a model, after the victim.
+        """A copy that checks expensive constraints, which run a model, after querying the victim.
 
-        Verdicts and perturbed texts stay the same, the queries are more: see
-        :class:`~rosearch.attack.word_swaps.searches.LazyGreedyWordSwap`. Where the victim is a
-        small student and a sentence encoder takes most of the time, this takes a fraction of it::
+        Verdicts and perturbed texts stay the same, but there are more queries; see
+        :class:`~rosearch.attack.word_swaps.searches.LazyGreedyWordSwap`. It is much faster where
+        the victim is a small student and most time goes into a sentence encoder::
 
             RobustnessEvaluator([TextFooler().lazily(), TextBugger().lazily()], test)
 
         Raises:
-            DataError: The search method is none of :class:`GreedyWordSwap`.
+            DataError: The search method is not greedy.
         """
-        if type(self.search_method) not in (GreedyWordSwap, LazyGreedyWordSwap):
+        search = self.search_method
+        if not isinstance(search, (GreedyWordSwap, LazyGreedyWordSwap)):
             raise DataError(
-                f"Only greedy word swaps can wait with constraints, and {self.name!r} searches by "
-                f"{type(self.search_method).__name__}."
+                f"Only attacks that search by GreedyWordSwap can check constraints lazily; "
+                f"{self.name!r} searches by {type(search).__name__}."
             )
         twin = copy.copy(self)
-        twin.search_method = LazyGreedyWordSwap(self.search_method.ranking)  # type: ignore[attr-defined]
+        twin.search_method = LazyGreedyWordSwap(search.ranking)
         return twin
+
+    @property
+    def swaps(self) -> WordSwaps:
+        """The replacements that the substitution proposes and the constraints allow."""
+        return WordSwaps(self.substitution, self.constraints, self.resegment)
 
     def prepare(self, texts: Sequence[Words]) -> None:
         """Look up the replacements of every word of ``texts``."""
         self.substitution.prepare(sorted({word for text in texts for word in text.words}))
 
     def search(self, text: Words, context: SearchContext) -> Search:
-        swaps = WordSwaps(self.substitution, self.constraints, self.resegment)
-        return (yield from self.search_method.search(swaps.start(text, context), context))
+        return (yield from self.search_method.search(self.swaps.start(text, context), context))
 
 
-def _require(part: object, kind: type) -> None:
-    if not isinstance(part, kind):
-        given = f"the class {part.__name__}" if isinstance(part, type) else repr(part)
-        raise DataError(
-            f"Expected an instance of {kind.__name__}, got {given:.80}. An attack is "
-            f"WordSwapAttack(substitution, [constraint, ...], search_method)."
-        )
+def _checked(constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
+    expected = "an instance of Constraint"
+    return tuple(instance("each constraint", c, Constraint, expected) for c in constraints)

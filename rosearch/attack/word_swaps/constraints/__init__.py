@@ -1,9 +1,9 @@
-"""What an attack must leave alone."""
+"""Constraints: which words may be replaced, and by what."""
 
-from rosearch.attack.resources.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
 from rosearch.attack.word_swaps.constraints.base import Change, Constraint, Examined
+from rosearch.attack.word_swaps.constraints.likelihood import MaxLikelihoodDrop
 from rosearch.attack.word_swaps.constraints.sentence import SentenceSimilarity
-from rosearch.attack.word_swaps.constraints.tagging import PartOfSpeech, Tagger
+from rosearch.attack.word_swaps.constraints.tagging import PartOfSpeech
 from rosearch.attack.word_swaps.constraints.vectors import WordCosine
 from rosearch.attack.word_swaps.constraints.words import (
     MaxChangedShare,
@@ -12,24 +12,20 @@ from rosearch.attack.word_swaps.constraints.words import (
     MinWordLength,
     NoRepeat,
     NoStopWords,
-    edit_distance,
 )
 
 __all__ = [
-    "STOP_WORDS",
-    "TEXTFOOLER_STOP_WORDS",
     "Change",
     "Constraint",
     "Examined",
     "MaxChangedShare",
     "MaxEditDistance",
+    "MaxLikelihoodDrop",
     "MaxWordsChanged",
     "MinWordLength",
     "NoRepeat",
     "NoStopWords",
     "PartOfSpeech",
     "SentenceSimilarity",
-    "Tagger",
     "WordCosine",
-    "edit_distance",
 ]

@@ -1,9 +1,9 @@
-"""What an attack must leave alone: the interface."""
+"""The interface of constraints."""
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,55 +14,70 @@ from rosearch.attack.text import Words
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Candidates that differ from a text in one word, for a constraint to look at."""
+    """Candidates that differ from a text in one replaced word."""
 
     original: Words
     """The text before the attack."""
     current: Words
     """The text that the candidates were made from: the original with the changes so far."""
     index: int
-    """The word of ``current`` that was replaced."""
+    """Index of the replaced word in ``current``."""
     candidates: Sequence[Words]
-    """``current`` with that word replaced."""
+    """``current`` with that word replaced, by one word or by several."""
+
+    def new_words(self, candidate: Words) -> range:
+        """Indices of the words of ``candidate`` that replace the word; empty if it was deleted."""
+        end = self.index + 1 + len(candidate) - len(self.current)
+        if end > self.index and not candidate.pieces[2 * self.index + 1]:
+            return range(0)
+        return range(self.index, end)
+
+    def all_new_words(self) -> Iterator[tuple[int, int]]:
+        """Each new word: the position of its candidate, and its index in the candidate."""
+        for position, candidate in enumerate(self.candidates):
+            for index in self.new_words(candidate):
+                yield position, index
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a constraint makes of candidates."""
+    """The verdicts of a constraint on candidates."""
 
     allowed: Sequence[bool]
-    """Whether each candidate may be used."""
+    """Whether each candidate is allowed."""
     similarities: Sequence[float] | None = None
-    """How close in meaning each is; of several candidates that meet the goal, greedy search takes
-    the closest. ``None`` where the constraint does not measure it."""
+    """How similar in meaning each candidate is to the text; of several candidates that meet the
+    goal, greedy search takes the most similar. ``None`` where the constraint does not measure
+    it."""
 
 
 class Constraint(Part, ABC):
-    """Which words may be changed, and which texts may come of it. Both by default: all.
+    """Limits which words may be replaced and which texts may result. By default it limits neither.
 
-    Authors give :meth:`allows_word`, :meth:`allows_text`, or, where an oracle is asked or the
-    previous step matters, :meth:`examine`. Public attributes are settings.
+    Define :meth:`allows_word` or :meth:`allows_text`, or :meth:`examine` where the constraint asks
+    an oracle or depends on the previous step. Public attributes are settings.
 
     Attributes:
-        dear: Whether asking costs more than asking the victim: a model is run for each candidate.
-            Each candidate is then judged by itself, whatever the others are, and
-            :class:`~rosearch.attack.word_swaps.searches.LazyGreedyWordSwap` asks after the victim.
+        expensive: Whether the check costs more than a query to the victim, because it runs a model
+            on each candidate. The verdict on a candidate must then not depend on the other
+            candidates, and :class:`~rosearch.attack.word_swaps.searches.LazyGreedyWordSwap` checks
+            after it has queried the victim.
     """
 
     name: ClassVar[str]
-    dear: ClassVar[bool] = False
+    expensive: ClassVar[bool] = False
 
     def allows_word(self, text: Words, index: int) -> bool:
         """Whether the word at ``index`` of ``text`` may be replaced."""
         return True
 
     def allows_text(self, original: Words, candidate: Words) -> bool:
-        """Whether ``candidate`` is an acceptable change of ``original``."""
+        """Whether ``candidate`` may replace ``original``."""
         return True
 
     def examine(self, change: Change) -> Asking[Examined]:
         """Judge candidates; a generator that may ask oracles. By default :meth:`allows_text`."""
-        yield from ()  # nothing to ask
+        yield from ()
         original = change.original
         allowed = [self.allows_text(original, text) for text in change.candidates]
         if None in allowed:

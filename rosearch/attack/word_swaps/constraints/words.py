@@ -1,4 +1,4 @@
-"""Constraints on words and characters, which need nothing but the texts."""
+"""Constraints on words and characters, which need no model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterable
 
 from rosearch.attack.resources.stop_words import STOP_WORDS
-from rosearch.attack.settings import check_number, check_whole
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.constraints.base import Constraint
-from rosearch.errors import DataError
+from rosearch.checks import refused, whole_number
+from rosearch.checks import share as check_share
+from rosearch.errors import ArgumentError
 
 
 class NoRepeat(Constraint):
-    """A word that was replaced is not replaced again."""
+    """A replaced word is not replaced again."""
 
     name = "no-repeat"
 
@@ -22,26 +23,23 @@ class NoRepeat(Constraint):
 
 
 class NoStopWords(Constraint):
-    """Stop words stay.
+    """Stop words are not replaced.
 
-    Words are compared with case, as TextAttack does it, so "The" at the start of a sentence may
-    be replaced although "the" may not.
+    The comparison is case-sensitive, as in TextAttack: "The" at the start of a sentence may be
+    replaced, "the" may not.
 
     Args:
-        stop_words: The words. Default: :data:`STOP_WORDS`.
+        stop_words: The stop words. Default: :data:`STOP_WORDS`.
 
     Raises:
-        DataError: ``stop_words`` is one string, whose letters would pass for words.
+        ArgumentError: ``stop_words`` is a single string.
     """
 
     name = "no-stop-words"
 
     def __init__(self, stop_words: Iterable[str] | None = None) -> None:
         if isinstance(stop_words, str):
-            raise DataError(
-                f"stop_words is a collection of words, got the string {stop_words!r:.80}. "
-                f"Give a list, of one word if need be."
-            )
+            raise refused("stop_words", "a list of words", stop_words)
         self._words = STOP_WORDS if stop_words is None else frozenset(stop_words)
         self.stop_words: str | list[str] = (
             "nltk-english-198" if stop_words is None else sorted(self._words)
@@ -52,47 +50,47 @@ class NoStopWords(Constraint):
 
 
 class MinWordLength(Constraint):
-    """Short words stay.
+    """Short words are not replaced.
 
     Args:
-        length: Fewest characters of a word that may be replaced.
+        length: Minimum number of characters of a word that may be replaced.
 
     Raises:
-        DataError: ``length`` is no whole number from 1.
+        ArgumentError: ``length`` is not a whole number from 1.
     """
 
     name = "min-word-length"
 
     def __init__(self, length: int) -> None:
-        self.length = check_whole("length", length)
+        self.length = whole_number("length", length)
 
     def allows_word(self, text: Words, index: int) -> bool:
         return len(text.pieces[2 * index + 1]) >= self.length
 
 
 class MaxWordsChanged(Constraint):
-    """At most so many words differ from the original's in the same place.
+    """Limits how many words differ from the original word in the same place.
 
-    As TextAttack's ``MaxWordsPerturbed``: a share is rounded up, so that one word of a short text
-    may always be changed, and a word put in makes all words behind it differ. A share of 0
-    forbids every change here and none there.
+    Like TextAttack's ``MaxWordsPerturbed``: a share is rounded up, so one word of a short text may
+    always be perturbed, and inserting a word makes all words after it differ. Unlike there, a share
+    of 0 allows no change.
 
     Args:
-        count: Most words. Default: no limit.
-        share: Most words as a share of those of the shorter text, from 0 to 1. Default: no limit.
+        count: Maximum number of words. Default: no limit.
+        share: Maximum number of words as a share of those of the shorter text, from 0 to 1.
+            Default: no limit.
 
     Raises:
-        DataError: Neither is given, ``count`` is no whole number from 0, or ``share`` is no number
-            from 0 to 1.
+        ArgumentError: Neither is given, or one is out of range.
     """
 
     name = "max-words-changed"
 
     def __init__(self, count: int | None = None, *, share: float | None = None) -> None:
         if count is None and share is None:
-            raise DataError("MaxWordsChanged limits by count or share; neither was given.")
-        self.count = None if count is None else check_whole("count", count, least=0)
-        self.share = None if share is None else check_number("share", share, least=0, most=1)
+            raise ArgumentError("MaxWordsChanged needs count or share, got neither.")
+        self.count = None if count is None else whole_number("count", count, 0)
+        self.share = None if share is None else check_share("share", share)
 
     def allows_text(self, original: Words, candidate: Words) -> bool:
         before, after = original.words, candidate.words
@@ -102,89 +100,61 @@ class MaxWordsChanged(Constraint):
             differing = sum(a != b for a, b in zip(before, after, strict=False))
         if self.count is not None and differing > self.count:
             return False
-        return self.share is None or differing <= math.ceil(
-            min(len(before), len(after)) * self.share
-        )
+        shorter = min(len(before), len(after))
+        return self.share is None or differing <= math.ceil(shorter * self.share)
 
 
 class MaxChangedShare(Constraint):
-    """No further word is replaced once a share of them has been.
+    """Stops replacing words once a share of them has been replaced.
 
-    As TextAttack's ``MaxModificationRate``. Unlike :class:`MaxWordsChanged` it counts words that
-    were replaced, in the text as it is then, and is asked before candidates are made.
+    Like TextAttack's ``MaxModificationRate``. Unlike :class:`MaxWordsChanged` it counts the words
+    replaced in the current text, and is checked before candidates are made.
 
     Args:
-        share: Most words as a share of all, from 0 to 1, rounded up.
-        at_least: Words that may be replaced however small the share is.
+        share: Maximum number of words as a share of all, from 0 to 1, rounded up.
+        at_least: Number of words that may be replaced however small the share is.
 
     Raises:
-        DataError: ``share`` is no number from 0 to 1, or ``at_least`` no whole number from 0.
+        ArgumentError: A number is out of range.
     """
 
     name = "max-changed-share"
 
     def __init__(self, share: float, *, at_least: int = 1) -> None:
-        self.share = check_number("share", share, least=0, most=1)
-        self.at_least = check_whole("at_least", at_least, least=0)
+        self.share = check_share("share", share)
+        self.at_least = whole_number("at_least", at_least, 0)
 
     def allows_word(self, text: Words, index: int) -> bool:
         return len(text.changed) < max(math.ceil(len(text) * self.share), self.at_least)
 
 
 class MaxEditDistance(Constraint):
-    """At most so many characters inserted, deleted or exchanged, counted from the original.
+    """Limits the character edits from the original text.
 
     Args:
-        limit: Largest Levenshtein distance allowed, in characters.
+        limit: Maximum Levenshtein distance (insertions, deletions and substitutions).
+
+    Raises:
+        ArgumentError: ``limit`` is not a whole number from 0.
     """
 
     name = "edit-distance"
 
     def __init__(self, limit: int = 30) -> None:
-        self.limit = limit
+        self.limit = whole_number("limit", limit, 0)
 
     def allows_text(self, original: Words, candidate: Words) -> bool:
-        if len(original) != len(candidate):  # words have moved
-            return edits_within(original.text, candidate.text, self.limit)
-        # Word by word gives an upper bound, which settles almost every case at little cost.
-        bound = 0
-        for index in candidate.changed:
-            before = original.pieces[2 * index + 1]
-            bound += edit_distance(before, candidate.pieces[2 * index + 1])
-            if bound > self.limit:
-                return edits_within(original.text, candidate.text, self.limit)
-        return True
+        return within_edits(original.text, candidate.text, self.limit)
 
 
-def edit_distance(a: str, b: str) -> int:
-    """Levenshtein distance: the fewest insertions, deletions and exchanges of a character."""
-    start = 0
-    shorter = min(len(a), len(b))
-    while start < shorter and a[start] == b[start]:
-        start += 1
-    end = 0
-    while end < shorter - start and a[-1 - end] == b[-1 - end]:
-        end += 1
-    a, b = a[start : len(a) - end], b[start : len(b) - end]
-    if not a or not b:
-        return len(a) + len(b)
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            best = min(diagonal + (x != y), row[j] + 1, row[j - 1] + 1)
-            diagonal, row[j] = row[j], best
-    return row[-1]
+def within_edits(a: str, b: str, limit: int) -> bool:
+    """Whether the Levenshtein distance of ``a`` and ``b`` is at most ``limit``.
 
-
-def edits_within(a: str, b: str, limit: int) -> bool:
-    """Whether :func:`edit_distance` is at most ``limit``, in time linear in the texts' length.
-
-    Landau and Vishkin 1989: for each number of edits and each diagonal of the table, how far one
-    gets; only the diagonals that many edits away are looked at.
+    Landau and Vishkin 1989: for each number of edits and each diagonal of the table of distances,
+    how far one gets. The time is linear in the length of the texts.
     """
-    wanted = len(b) - len(a)
-    if abs(wanted) > limit:
+    goal = len(b) - len(a)
+    if abs(goal) > limit:
         return False
     reached: dict[int, int] = {}
     for edits in range(limit + 1):
@@ -198,22 +168,17 @@ def edits_within(a: str, b: str, limit: int) -> bool:
             i = min(i, len(a), len(b) - diagonal)
             if i < 0 or i + diagonal < 0:
                 continue
-            i += _common(a, b, i, i + diagonal)
-            if diagonal == wanted and i == len(a):
+            i += _common_prefix(a, b, i, i + diagonal)
+            if diagonal == goal and i == len(a):
                 return True
             further[diagonal] = i
         reached = further
     return False
 
 
-def _common(a: str, b: str, i: int, j: int) -> int:
-    """Length of the longest common start of ``a[i:]`` and ``b[j:]``."""
-    most = min(len(a) - i, len(b) - j)
-    length, step = 0, 1
-    while step:
-        end = length + step
-        if end <= most and a[i + length : i + end] == b[j + length : j + end]:
-            length, step = end, 2 * step
-        else:
-            step //= 2
+def _common_prefix(a: str, b: str, i: int, j: int) -> int:
+    """Length of the longest common prefix of ``a[i:]`` and ``b[j:]``."""
+    length, longest = 0, min(len(a) - i, len(b) - j)
+    while length < longest and a[i + length] == b[j + length]:
+        length += 1
     return length

@@ -1,10 +1,14 @@
 """Published attacks, with TextAttack's thresholds as defaults."""
 
 from rosearch.attack.word_swaps.recipes.characters import DeepWordBug, Pruthi, TextBugger
-from rosearch.attack.word_swaps.recipes.gradient import A2T
 from rosearch.attack.word_swaps.recipes.masked import BAE, BertAttack
-from rosearch.attack.word_swaps.recipes.neighbours import Genetic, TextFooler, TextFoolerAdjusted
-from rosearch.attack.word_swaps.recipes.synonyms import PWWS
+from rosearch.attack.word_swaps.recipes.synonyms import (
+    A2T,
+    PWWS,
+    Genetic,
+    TextFooler,
+    TextFoolerAdjusted,
+)
 
 __all__ = [
     "A2T",

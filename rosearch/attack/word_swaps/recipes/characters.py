@@ -1,4 +1,4 @@
-"""Attacks by misspellings, with TextAttack's thresholds as defaults."""
+"""Recipes that misspell words."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from rosearch.attack.base import attacks
 from rosearch.attack.word_swaps.attack import WordSwapAttack
 from rosearch.attack.word_swaps.constraints import (
-    Constraint,
     MaxEditDistance,
     MaxWordsChanged,
     MinWordLength,
     NoRepeat,
     NoStopWords,
+    SentenceSimilarity,
 )
-from rosearch.attack.word_swaps.constraints.sentence import SentenceSimilarity
+from rosearch.attack.word_swaps.recipes.shared import unless_disabled
 from rosearch.attack.word_swaps.searches import BeamSearch, GreedyWordSwap
 from rosearch.attack.word_swaps.substitutions import (
     CharacterDeletion,
@@ -24,22 +24,22 @@ from rosearch.attack.word_swaps.substitutions import (
     CharacterSwap,
     Homoglyphs,
     KeyboardNeighbours,
+    NearestNeighbours,
     Union,
 )
-from rosearch.attack.word_swaps.substitutions.vectors import NearestNeighbours
 
 
 @attacks.register("deepwordbug")
 class DeepWordBug(WordSwapAttack):
-    """Typing errors in the words that matter most.
+    """Random character edits of the most important words.
 
     Gao, Lanchantin, Soffa, Qi: "Black-box Generation of Adversarial Text Sequences to Evade Deep
-    Learning Classifiers", arXiv 1801.04354, as TextAttack's recipe of that name builds it: words
-    ranked by blotting each out, then the best of four random character edits for each.
+    Learning Classifiers", arXiv 1801.04354, like TextAttack's recipe: words are ranked by replacing
+    each with ``[UNK]``, then the best of four random edits is taken for each.
 
     Args:
-        max_edit_distance: Largest edit distance from the original, in characters.
-        stop_words: Words left alone, compared with case. Default: NLTK's English list.
+        max_edit_distance: Maximum edit distance from the original text, in characters.
+        stop_words: Words that are not replaced, case-sensitive. Default: NLTK's English list.
     """
 
     def __init__(
@@ -54,27 +54,27 @@ class DeepWordBug(WordSwapAttack):
 
 @attacks.register("textbugger")
 class TextBugger(WordSwapAttack):
-    """Typing errors, look-alikes and near words in the words that matter most.
+    """Character edits, homoglyphs and nearest words for the most important words.
 
     Li, Ji, Du, Li, Wang: "TextBugger: Generating Adversarial Text Against Real-world Applications",
-    NDSS 2019, arXiv 1812.05271, as TextAttack's recipe builds it: words ranked by deleting each,
-    then the best of five kinds of bugs: a space put in, a character left out, two exchanged (first
-    and last characters stay), any character replaced by a look-alike, the word by a near one. The
-    paper ranks the sentences of a document first, puts spaces into words below six letters only,
-    and knows keyboard neighbours besides look-alikes.
+    NDSS 2019, arXiv 1812.05271, like TextAttack's recipe: words are ranked by deleting each, then
+    the best of five kinds of bugs is taken: a space inserted, a character deleted, two characters
+    swapped (the first and last stay), any character replaced by a homoglyph, the word replaced by a
+    nearest word. The paper also ranks the sentences of a document, inserts spaces only into words
+    of less than six letters, and uses keyboard neighbours besides homoglyphs.
 
     Args:
-        neighbours: How many of the nearest words are proposed.
-        min_similarity: Smallest angular similarity of the whole text to the original. The value was
-            chosen for the Universal Sentence Encoder.
-        stop_words: Words left alone, compared with case. Default: NLTK's English list.
+        neighbours: Number of nearest words.
+        min_similarity: Minimum angular similarity of the whole text to the original. The value was
+            tuned for the Universal Sentence Encoder.
+        stop_words: Words that are not replaced, case-sensitive. Default: NLTK's English list.
         vectors: Word vectors; see :func:`rosearch.attack.resources.word_vectors.find_vectors`.
         encoder: Sentence encoder; see
-            :class:`~rosearch.attack.word_swaps.constraints.SentenceSimilarity`. ``False`` leaves
-            the similarity out.
+            :class:`~rosearch.attack.word_swaps.constraints.SentenceSimilarity`. ``False`` disables
+            the constraint.
 
     Raises:
-        MissingResourceError: There are no vectors, or no encoder, on this machine.
+        MissingResourceError: There are no vectors, or no encoder.
     """
 
     def __init__(
@@ -86,39 +86,42 @@ class TextBugger(WordSwapAttack):
         vectors: Any = None,
         encoder: Any = None,
     ) -> None:
-        bugs = Union(
+        bugs = [
+            CharacterInsertion(letters=" ", skip_first=True, skip_last=True),
+            CharacterDeletion(skip_first=True, skip_last=True),
+            CharacterSwap(skip_first=True, skip_last=True),
+            Homoglyphs(),
+            NearestNeighbours(neighbours, vectors=vectors),
+        ]
+        super().__init__(
+            Union(bugs),
             [
-                CharacterInsertion(letters=" ", skip_first=True, skip_last=True),
-                CharacterDeletion(skip_first=True, skip_last=True),
-                CharacterSwap(skip_first=True, skip_last=True),
-                Homoglyphs(),
-                NearestNeighbours(neighbours, vectors=vectors),
-            ]
+                NoRepeat(),
+                NoStopWords(stop_words),
+                *unless_disabled(SentenceSimilarity, encoder, min_similarity, metric="angular"),
+            ],
+            GreedyWordSwap("deletion"),
         )
-        constraints: list[Constraint] = [NoRepeat(), NoStopWords(stop_words)]
-        if encoder is not False:
-            constraints.append(SentenceSimilarity(encoder, min_similarity, metric="angular"))
-        super().__init__(bugs, constraints, GreedyWordSwap("deletion"))
 
 
 @attacks.register("pruthi")
 class Pruthi(WordSwapAttack):
-    """The one typing error that hurts most.
+    """The single most harmful misspelling.
 
     Pruthi, Dhingra, Lipton: "Combating Adversarial Misspellings with Robust Word Recognition", ACL
-    2019, arXiv 1905.11268, as TextAttack's recipe builds it: all words and places are tried, for
-    two characters exchanged, one left out, one put in, or one replaced by a neighbour on the
-    keyboard; first and last characters stay. The letter put in is drawn for each place, where the
-    paper tries every one.
+    2019, arXiv 1905.11268, like TextAttack's recipe: all words and positions are tried, for two
+    characters swapped, one deleted, one inserted, or one replaced by a keyboard neighbour; the
+    first and last characters stay. The inserted letter is drawn at random for each position, where
+    the paper tries all.
 
     Args:
-        max_words: Most words changed. The paper has 1 and 2.
-        min_length: Fewest characters of a word that may be changed.
-        stop_words: Words left alone, compared with case. Default: NLTK's English list.
-        width: Texts kept at each step of the search.
+        max_words: Maximum number of perturbed words. The paper uses 1 and 2.
+        min_length: Minimum number of characters of a word that may be perturbed.
+        stop_words: Words that are not replaced, case-sensitive. Default: NLTK's English list.
+        width: Number of texts kept at each step of the search.
 
     Raises:
-        DataError: A number is no whole one, or too small.
+        ArgumentError: A number is out of range.
     """
 
     def __init__(
@@ -129,15 +132,9 @@ class Pruthi(WordSwapAttack):
         stop_words: Iterable[str] | None = None,
         width: int = 1,
     ) -> None:
+        kinds = (CharacterSwap, CharacterDeletion, CharacterInsertion, KeyboardNeighbours)
         super().__init__(
-            Union(
-                [
-                    CharacterSwap(every=True, skip_first=True, skip_last=True),
-                    CharacterDeletion(every=True, skip_first=True, skip_last=True),
-                    CharacterInsertion(every=True, skip_first=True, skip_last=True),
-                    KeyboardNeighbours(every=True, skip_first=True, skip_last=True),
-                ]
-            ),
+            Union([kind(every=True, skip_first=True, skip_last=True) for kind in kinds]),
             [
                 MinWordLength(min_length),
                 NoStopWords(stop_words),

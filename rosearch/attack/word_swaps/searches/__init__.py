@@ -1,4 +1,4 @@
-"""How a search moves among the replacements."""
+"""Search methods: which words to replace, and by which of their candidates."""
 
 from rosearch.attack.word_swaps.searches.base import SearchMethod
 from rosearch.attack.word_swaps.searches.beam import BeamSearch

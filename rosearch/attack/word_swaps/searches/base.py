@@ -1,4 +1,4 @@
-"""How a search moves among the replacements: the interface."""
+"""The interface of search methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rosearch.attack.word_swaps.candidates import TextSwaps
 
 
 class SearchMethod(Part, ABC):
-    """Chooses which words to replace by what. Public attributes are settings."""
+    """Selects which words to replace, and by what. Public attributes are settings."""
 
     name: ClassVar[str]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from rosearch.attack.base import BudgetExhausted, Search, SearchContext
-from rosearch.attack.settings import check_number, check_whole
+from rosearch.attack.base import Answer, BudgetExhausted, Search, SearchContext
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.candidates import TextSwaps
 from rosearch.attack.word_swaps.searches.base import SearchMethod
 from rosearch.attack.word_swaps.searches.lockstep import lockstep
+from rosearch.checks import number, whole_number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,31 +23,30 @@ class _Member:
     score: float
     succeeded: bool
     weights: np.ndarray
-    """How likely each word is to be replaced next, not normalised, shape ``(words,)``."""
+    """Unnormalised probability that each word is replaced next, shape ``(words,)``."""
 
 
 class GeneticSearch(SearchMethod):
     """A population of texts that are crossed and perturbed (Alzantot et al. 2018, algorithm 1).
 
-    A perturbation draws a word, more likely one with many replacements, and puts in the one that
-    raises the score most; if none does, it draws another word. A child takes each word from one of
-    two parents and is perturbed. The best text is kept; the search ends with the first generation
-    that has a text which meets the goal.
+    A perturbation draws a word, with a probability proportional to its number of replacements, and
+    takes the replacement that raises the score most; if none does, it draws another word. A child
+    takes each word from one of two parents and is then perturbed. The best text is kept; the
+    search ends at the first generation with a text that meets the goal.
 
     Texts and query counts are those of TextAttack's ``AlzantotGeneticAlgorithm`` without the check
-    after crossover, its random draws given: what comes of a crossover need not meet constraints
-    such as a limit on the share of changed words; parents with low scores are drawn more often, not
-    less; words without replacements are drawn too; what the last generation finds is not looked at.
-    All members of a generation are asked about together. Draws depend on the run's seed, the attack
-    and the text.
+    after crossover, given the same random draws. So the result of a crossover may violate
+    constraints such as a maximum share of perturbed words, parents with low scores are drawn more
+    often, words without replacements are drawn too, and the last generation is evaluated but not
+    used. The members of a generation are evaluated together.
 
     Args:
-        population: Texts in a generation.
-        generations: Most generations.
-        temperature: Of the softmax by which parents are drawn.
+        population: Number of texts in a generation.
+        generations: Maximum number of generations.
+        temperature: Temperature of the softmax that parents are drawn by.
 
     Raises:
-        DataError: A number is out of range.
+        ArgumentError: A number is out of range.
     """
 
     name = "genetic"
@@ -55,9 +54,9 @@ class GeneticSearch(SearchMethod):
     def __init__(
         self, *, population: int = 60, generations: int = 40, temperature: float = 0.3
     ) -> None:
-        self.population = check_whole("population", population)
-        self.generations = check_whole("generations", generations)
-        self.temperature = check_number("temperature", temperature, least=1e-6)
+        self.population = whole_number("population", population)
+        self.generations = whole_number("generations", generations)
+        self.temperature = number("temperature", temperature, 1e-6)
 
     def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
         if not len(swaps.original):
@@ -69,8 +68,8 @@ class GeneticSearch(SearchMethod):
             _perturbed(swaps, first, context.rng("genetic", 0, k)) for k in range(self.population)
         ]
         for generation in range(1, self.generations + 1):
-            # Cut short by its budget, it ends with the best of all texts asked about, not of those
-            # asked about last: members of a generation find theirs at different times.
+            # BudgetExhausted is not caught: the engine then returns the best text of all queries,
+            # which need not be among the last.
             members = yield from lockstep(steps)
             if generation > 1:
                 members = [best, *members]
@@ -80,7 +79,7 @@ class GeneticSearch(SearchMethod):
                 break
             steps = self._children(swaps, members, context, generation)
         else:
-            # Asked about, as in TextAttack, and of no consequence.
+            # Evaluated and not used, as in TextAttack.
             with contextlib.suppress(BudgetExhausted):
                 yield from lockstep(steps)
         return best.text
@@ -90,10 +89,9 @@ class GeneticSearch(SearchMethod):
     ) -> list[Generator[Any, Any, _Member]]:
         scores = np.array([member.score for member in members], dtype=np.float64)
         odds = np.exp(-scores / self.temperature)
-        shares = odds / odds.sum()
         rng = context.rng("genetic", generation)
         count = len(members) - 1
-        parents = [rng.choice(len(members), size=count, p=shares) for _ in range(2)]
+        parents = [rng.choice(len(members), size=count, p=odds / odds.sum()) for _ in range(2)]
         return [
             _child(swaps, members[a], members[b], context.rng("genetic", generation, k))
             for k, (a, b) in enumerate(zip(*parents, strict=True))
@@ -101,7 +99,7 @@ class GeneticSearch(SearchMethod):
 
 
 def _weights(swaps: TextSwaps) -> Generator[Any, Any, np.ndarray]:
-    """How many replacements each word of the original has, at least one."""
+    """The number of replacements of each word of the original, at least one."""
     counts = np.zeros(len(swaps.original))
     for index in swaps.indices:
         counts[index] = len((yield from swaps.candidates(swaps.original, index)).texts)
@@ -120,16 +118,11 @@ def _perturbed(
         if not candidates.texts:
             continue
         answer = yield candidates.texts
-        place = int(answer.scores.argmax())
-        if answer.scores[place] > member.score:
+        best = int(answer.scores.argmax())
+        if answer.scores[best] > member.score:
             rest = member.weights.copy()
             rest[index] = 0
-            return _Member(
-                candidates.texts[place],
-                float(answer.scores[place]),
-                bool(answer.succeeded[place]),
-                rest,
-            )
+            return _member(candidates.texts[best], answer, best, rest)
         weights[index] = 0
     return member
 
@@ -140,13 +133,12 @@ def _child(
     taken = rng.random(len(first.weights)) < 0.5
     text = _crossed(first.text, second.text, taken)
     answer = yield [text]
-    child = _Member(
-        text,
-        float(answer.scores[0]),
-        bool(answer.succeeded[0]),
-        np.where(taken, second.weights, first.weights),
-    )
+    child = _member(text, answer, 0, np.where(taken, second.weights, first.weights))
     return (yield from _perturbed(swaps, child, rng))
+
+
+def _member(text: Words, answer: Answer, row: int, weights: np.ndarray) -> _Member:
+    return _Member(text, float(answer.scores[row]), bool(answer.succeeded[row]), weights)
 
 
 def _crossed(first: Words, second: Words, taken: np.ndarray) -> Words:

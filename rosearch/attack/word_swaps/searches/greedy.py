@@ -1,152 +1,169 @@
-"""Greedy word replacement by importance, the search that classic recipes share."""
+"""Greedy word replacement in the order of importance, the search of most published recipes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rosearch.attack.base import Answer, BudgetExhausted, Search, SearchContext
 from rosearch.attack.text import Words
-from rosearch.attack.word_swaps.candidates import Candidates, TextSwaps
+from rosearch.attack.word_swaps.candidates import TextSwaps
 from rosearch.attack.word_swaps.searches.base import SearchMethod
-from rosearch.attack.word_swaps.searches.rankings import ranker
-
-
-class GreedyWordSwap(SearchMethod):
-    """Words are ranked once, then replaced one after the other, each by what the victim minds most.
-
-    Jin et al. 2019, algorithm 1; Ren et al. 2019, section 4. A replacement is kept only if it
-    raises the score; the search ends with the first that meets the goal. Of several that meet it
-    with the same word, the one closest in meaning is taken where a constraint measured that. Order,
-    ties and query counts are those of TextAttack's ``GreedyWordSwapWIR``.
-
-    Args:
-        ranking: ``"unknown"``, ``"deletion"``, ``"weighted-saliency"``, ``"gradient"`` or
-            ``"random"``.
-
-    Raises:
-        DataError: There is no such ranking.
-    """
-
-    name = "greedy-word-swap"
-
-    def __init__(self, ranking: str = "unknown") -> None:
-        self.ranking = ranking
-        self._rank = ranker(ranking)
-
-    def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
-        current, score = swaps.original, context.score
-        try:
-            order = yield from self._rank(swaps)
-        except BudgetExhausted:
-            return current
-        choose = self._chooser(context)
-        for index in order:
-            step = yield from choose(swaps, current, index, score)
-            current, score = step.text, step.score
-            if step.ends:
-                break
-        return current
-
-    def _chooser(self, context: SearchContext) -> _Chooser:
-        return _choose
-
-
-class LazyGreedyWordSwap(GreedyWordSwap):
-    """:class:`GreedyWordSwap` that asks dear constraints only about what it would choose.
-
-    The victim, a small student, is asked first about everything that the cheap constraints allow;
-    models of meaning or fluency are then run on the best of it, down to the first that they
-    allow, instead of on all. Verdicts and perturbed texts are the same. Queries are others: they
-    count what the victim was asked, which is more. Where a budget limits them, constraints come
-    first, as in :class:`GreedyWordSwap`.
-
-    It suits attacks whose constraints run a model, such as TextBugger's on sentences:
-    ``TextBugger().lazily()``.
-    """
-
-    name = "lazy-greedy-word-swap"
-
-    def _chooser(self, context: SearchContext) -> _Chooser:
-        return _choose if context.budget is not None else _choose_lazily
+from rosearch.attack.word_swaps.searches.rankings import RANKINGS
+from rosearch.checks import choice
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What the search goes on with after a word."""
+    """The text and score that the search continues from after one word."""
 
     text: Words
     score: float
     ends: bool = False
 
 
-_Turn = Generator[Any, Any, _Step]
-_Chooser = Callable[[TextSwaps, Words, int, float], _Turn]
+_Stepping: TypeAlias = Generator[Any, Any, _Step]
 
 
-def _choose(swaps: TextSwaps, current: Words, index: int, score: float) -> _Turn:
-    candidates = yield from swaps.candidates(current, index)
+class _GreedySearch(SearchMethod):
+    def __init__(self, ranking: str = "unknown") -> None:
+        self.ranking = choice("ranking", ranking, tuple(RANKINGS))
+
+    def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
+        step = _Step(swaps.original, context.score)
+        try:
+            order = yield from RANKINGS[self.ranking](swaps)
+        except BudgetExhausted:
+            return step.text
+        for index in order:
+            step = yield from self._step(swaps, index, step)
+            if step.ends:
+                break
+        return step.text
+
+    @abstractmethod
+    def _step(self, swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
+        """Replace the word at ``index`` where that raises the score."""
+
+
+class GreedyWordSwap(_GreedySearch):
+    """Ranks the words once, then replaces each in turn by the candidate with the highest score.
+
+    Jin et al. 2019, algorithm 1; Ren et al. 2019, section 4. A replacement is kept only if it
+    raises the score; the search ends at the first that meets the goal. Of several candidates for
+    the same word that meet it, the most similar in meaning is taken where a constraint measured
+    that. Order, ties and query counts are those of TextAttack's ``GreedyWordSwapWIR``.
+
+    Args:
+        ranking: ``"unknown"``, ``"deletion"``, ``"weighted-saliency"``, ``"gradient"`` or
+            ``"random"``.
+
+    Raises:
+        ArgumentError: ``ranking`` is unknown.
+    """
+
+    name = "greedy-word-swap"
+
+    def _step(self, swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
+        return _strict_step(swaps, index, before)
+
+
+class LazyGreedyWordSwap(_GreedySearch):
+    """:class:`GreedyWordSwap` that checks expensive constraints only on what it would choose.
+
+    The victim is queried about all candidates that the cheap constraints allow. The expensive
+    constraints, such as sentence similarity, are then checked on the best of them, down to the
+    first that is allowed. Verdicts and perturbed texts are the same; there are more queries, since
+    the victim sees candidates that an expensive constraint would have refused. With a query budget
+    it works exactly like :class:`GreedyWordSwap`.
+
+    It pays off where constraints cost more than the victim: ``TextBugger().lazily()``.
+
+    Args:
+        ranking: See :class:`GreedyWordSwap`.
+
+    Raises:
+        ArgumentError: ``ranking`` is unknown.
+    """
+
+    name = "lazy-greedy-word-swap"
+
+    def _step(self, swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
+        step = _lazy_step if swaps.context.budget is None else _strict_step
+        return step(swaps, index, before)
+
+
+def _strict_step(swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
+    candidates = yield from swaps.candidates(before.text, index)
     if not candidates.texts:
-        return _Step(current, score)
-    over = False
+        return before
+    exhausted = False
     try:
         answer = yield candidates.texts
-    except BudgetExhausted as exhausted:
-        answer, over = exhausted.answer, True
-    if len(answer.scores):
-        best = int(answer.scores.argmax())
-        if answer.scores[best] > score:
-            if answer.succeeded[best]:
-                return _Step(_closest(candidates, answer), answer.scores[best], ends=True)
-            return _Step(candidates.texts[best], answer.scores[best], ends=over)
-    return _Step(current, score, ends=over)
+    except BudgetExhausted as signal:
+        answer, exhausted = signal.answer, True
+    order = _by_score(answer)
+    step = _best(candidates.texts, order, candidates.similarities, answer, before)
+    return replace(step, ends=step.ends or exhausted)
 
 
-def _choose_lazily(swaps: TextSwaps, current: Words, index: int, score: float) -> _Turn:
-    candidates = yield from swaps.candidates(current, index, lazily=True)
+def _lazy_step(swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
+    candidates = yield from swaps.candidates(before.text, index, lazily=True)
     texts = candidates.texts
     if not texts:
-        return _Step(current, score)
+        return before
     answer = yield texts
-    order = np.argsort(-answer.scores, kind="stable").tolist()
-    met: dict[int, float] = {}
-    """Candidates that are allowed and meet the goal, from the best, and how close each is."""
+    order = _by_score(answer)
+    similarities = list(candidates.similarities or [0.0] * len(texts))
+    allowed: list[int] = []
     size = 1
-    while order and (answer.succeeded[order].any() if met else answer.scores[order[0]] > score):
-        # All at once that meet the goal; else more and more, so that there are few turns.
-        missed = np.flatnonzero(~answer.succeeded[order])
-        count = max(size, int(missed[0]) if len(missed) else len(order))
-        chunk, order = order[:count], order[count:]
+    # Until the choice no longer depends on the candidates left in order.
+    while order and answer.succeeded[allowed].all():
+        if not (
+            answer.succeeded[order].any() if allowed else answer.scores[order[0]] > before.score
+        ):
+            break
+        # All at once that meet the goal; otherwise more each time, so that there are few rounds.
+        count = max(size, len(_succeeding(order, answer)))
         size *= 2
-        kept, closeness = yield from swaps.examine(current, index, [texts[i] for i in chunk])
-        for place, k in enumerate(kept):
-            i = chunk[k]
-            if not answer.succeeded[i]:
-                if met:
-                    return _end(texts, met, answer)
-                better = answer.scores[i] > score
-                return _Step(texts[i], answer.scores[i]) if better else _Step(current, score)
-            if not met and answer.scores[i] <= score:
-                return _Step(current, score)
-            measured = candidates.similarities if closeness is None else closeness
-            met[i] = 0.0 if measured is None else measured[i if closeness is None else place]
-    return _end(texts, met, answer) if met else _Step(current, score)
+        part, order = order[:count], order[count:]
+        kept, measured = yield from swaps.examine_expensive(
+            before.text, index, [texts[i] for i in part]
+        )
+        allowed += [part[k] for k in kept]
+        if measured is not None:
+            for k, similarity in zip(kept, measured, strict=True):
+                similarities[part[k]] = similarity
+    return _best(texts, allowed, similarities, answer, before)
 
 
-def _end(texts: Sequence[Words], met: dict[int, float], answer: Answer) -> _Step:
-    closest = max(met, key=met.__getitem__)
-    return _Step(texts[closest], answer.scores[closest], ends=True)
+def _best(
+    texts: Sequence[Words],
+    order: Sequence[int],
+    similarities: Sequence[float] | None,
+    answer: Answer,
+    before: _Step,
+) -> _Step:
+    """The step to the best of the candidates in ``order``, which has the highest score first."""
+    if not order or answer.scores[order[0]] <= before.score:
+        return before
+    best = order[0]
+    succeeding = _succeeding(order, answer)
+    if succeeding and similarities is not None:
+        best = max(succeeding, key=similarities.__getitem__)
+    return _Step(texts[best], answer.scores[best], ends=bool(succeeding))
 
 
-def _closest(candidates: Candidates, answer: Answer) -> Words:
-    """Of the best candidates, down to the first that misses the goal, the closest in meaning."""
-    order = np.argsort(-answer.scores, kind="stable")
-    if candidates.similarities is None:
-        return candidates.texts[int(order[0])]
-    succeeded = answer.succeeded[order]
-    count = len(order) if succeeded.all() else int(np.argmin(succeeded))
-    closest: int = max(order[:count].tolist(), key=candidates.similarities.__getitem__)
-    return candidates.texts[closest]
+def _by_score(answer: Answer) -> list[int]:
+    order: list[int] = np.argsort(-answer.scores, kind="stable").tolist()
+    return order
+
+
+def _succeeding(order: Sequence[int], answer: Answer) -> list[int]:
+    """The candidates at the head of ``order`` that meet the goal."""
+    return list(takewhile(answer.succeeded.__getitem__, order))

@@ -1,4 +1,4 @@
-"""Running several generators of one search side by side, so that batches are full."""
+"""Running the generators of one search side by side, for larger batches."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _T = TypeVar("_T")
 
 
 def lockstep(steps: Sequence[Generator[Any, Any, _T]]) -> Generator[Any, Any, list[_T]]:
-    """Run generators that do not depend on each other, and return what each returns.
+    """Run independent generators and return their results.
 
     What they yield at the same time is yielded together: questions to the same oracle as one
     :class:`~rosearch.attack.resources.oracles.Ask`, then texts as one list. When the budget is
-    used up, :class:`~rosearch.attack.base.BudgetExhausted` passes through to the caller.
+    exhausted, :class:`~rosearch.attack.base.BudgetExhausted` propagates to the caller.
     """
     results: dict[int, _T] = {}
     wanted: dict[int, Any] = {}

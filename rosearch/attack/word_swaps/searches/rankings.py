@@ -1,4 +1,4 @@
-"""Which words matter most to the victim."""
+"""Rankings of words by their importance to the victim."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import torch
 from rosearch.attack.base import AskGradients
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.candidates import TextSwaps
-from rosearch.errors import DataError
 
-_AT_ONCE = 2048  # texts; those of a long one would fill gigabytes
+UNKNOWN = "[UNK]"
+"""Replaces a word in rankings, whatever the victim's own token for unknown words is."""
+
+_AT_ONCE = 2048  # texts; all candidates of a long text would fill gigabytes
 
 Ranking: TypeAlias = Generator[Any, Any, Sequence[int]]
-"""Yields texts, is sent their scores, returns word indices, the most important first."""
-Ranker: TypeAlias = Callable[[TextSwaps], Ranking]
+"""Yields texts, is sent their scores, returns indices of words, the most important first."""
 
 
 def rank_by_unknown(swaps: TextSwaps) -> Ranking:
-    """By how much the score rises when a word is blotted out (Gao et al. 2018, section IV-B)."""
-    answer = yield [swaps.blotted(index) for index in swaps.indices]
+    """By the rise of the score when a word becomes ``[UNK]`` (Gao et al. 2018, section IV-B)."""
+    answer = yield _with_unknown(swaps)
     return _descending(swaps.indices, answer.scores)
 
 
 def rank_by_deletion(swaps: TextSwaps) -> Ranking:
-    """By how much the score rises when a word is deleted (Jin et al. 2019, equation 2)."""
+    """By the rise of the score when a word is deleted (Jin et al. 2019, equation 2)."""
     answer = yield [swaps.original.without(index) for index in swaps.indices]
     return _descending(swaps.indices, answer.scores)
 
@@ -35,14 +36,12 @@ def rank_by_deletion(swaps: TextSwaps) -> Ranking:
 def rank_by_weighted_saliency(swaps: TextSwaps) -> Ranking:
     """By the best replacement's score times softmax of saliency (Ren et al. 2019, equation 7).
 
-    As in TextAttack, scores stand where the paper has changes of score. All texts are asked
-    about at once, unless they are thousands.
+    As in TextAttack, scores take the place of the paper's changes of score.
     """
-    indices = swaps.indices
-    pending: list[Words] = [swaps.blotted(index) for index in indices]
+    pending = _with_unknown(swaps)
     scores: list[np.ndarray] = []
     counts: list[int] = []
-    for index in indices:
+    for index in swaps.indices:
         candidates = yield from swaps.candidates(swaps.original, index)
         counts.append(len(candidates.texts))
         pending += candidates.texts
@@ -51,22 +50,19 @@ def rank_by_weighted_saliency(swaps: TextSwaps) -> Ranking:
             scores.append(answer.scores)
             pending = []
     answer = yield pending
-    flat = np.concatenate([*scores, answer.scores])
-    blotted, replaced = flat[: len(indices)], flat[len(indices) :]
-    saliency = torch.softmax(torch.from_numpy(blotted), dim=0).numpy()
-    ends = np.cumsum(counts, dtype=int)
-    best: list[np.float32 | float] = [
-        replaced[end - count : end].max() if count else 0.0
-        for end, count in zip(ends, counts, strict=True)
-    ]
-    return _descending(indices, saliency * np.array(best))
+    unknown, *replaced = np.split(
+        np.concatenate([*scores, answer.scores]), np.cumsum([len(counts), *counts])[:-1]
+    )
+    saliency = torch.softmax(torch.from_numpy(unknown), dim=0).numpy()
+    best = [found.max() if len(found) else 0.0 for found in replaced]
+    return _descending(swaps.indices, saliency * np.array(best))
 
 
 def rank_by_gradient(swaps: TextSwaps) -> Ranking:
-    """By the 1-norm of the loss's gradient with respect to the word's embedding.
+    """By the 1-norm of the gradient of the loss with respect to the word's embedding.
 
     Yoo and Qi 2021, section 3.2. The gradients of a word's tokens are averaged; a word without
-    tokens of its own counts as unimportant. One gradient of the unchanged text, no query.
+    tokens of its own ranks last. It takes one gradient of the unchanged text and no query.
     """
     (found,) = yield AskGradients([swaps.original])
     importance = np.zeros(len(swaps.indices), dtype=np.float32)
@@ -79,12 +75,12 @@ def rank_by_gradient(swaps: TextSwaps) -> Ranking:
 
 
 def rank_at_random(swaps: TextSwaps) -> Ranking:
-    """In an order drawn for the example: what a ranking is worth is measured against it."""
-    yield from ()  # nothing to ask
+    """In random order, a baseline for the other rankings."""
+    yield from ()
     return [int(i) for i in swaps.context.rng("ranking").permutation(swaps.indices)]
 
 
-RANKINGS: dict[str, Ranker] = {
+RANKINGS: dict[str, Callable[[TextSwaps], Ranking]] = {
     "unknown": rank_by_unknown,
     "deletion": rank_by_deletion,
     "weighted-saliency": rank_by_weighted_saliency,
@@ -94,17 +90,10 @@ RANKINGS: dict[str, Ranker] = {
 """Rankings by name."""
 
 
-def ranker(name: str) -> Ranker:
-    """The ranking of that name.
-
-    Raises:
-        DataError: There is none.
-    """
-    if name not in RANKINGS:
-        raise DataError(f"No ranking is called {name!r}. There are: {', '.join(RANKINGS)}.")
-    return RANKINGS[name]
+def _with_unknown(swaps: TextSwaps) -> list[Words]:
+    return [swaps.original.replace(index, UNKNOWN) for index in swaps.indices]
 
 
 def _descending(indices: Sequence[int], importance: np.ndarray) -> list[int]:
-    # Stable, so that words of equal importance stay in reading order on every machine.
+    # Stable, so that equally important words stay in reading order.
     return [indices[i] for i in np.argsort(-importance, kind="stable")]

@@ -1,4 +1,4 @@
-"""What a word may be replaced by."""
+"""Substitutions: what a word may be replaced by."""
 
 from rosearch.attack.word_swaps.substitutions.base import Substitution, Union
 from rosearch.attack.word_swaps.substitutions.characters import (

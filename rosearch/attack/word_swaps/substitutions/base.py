@@ -1,10 +1,10 @@
-"""What proposes replacements for words, and how proposals combine."""
+"""The interface of substitutions, and their union."""
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import Part
@@ -14,26 +14,26 @@ from rosearch.attack.text import Words
 class Substitution(Part, ABC):
     """Proposes replacements for single words.
 
-    Authors give :meth:`propose`, or :meth:`propose_in` where the words around matter or an oracle
-    is asked. Chance comes in as numbers that the caller drew for (run, attack, text, word), so
-    that proposals never depend on the victim's answers. Public attributes are settings.
+    Define :meth:`propose`, or :meth:`propose_in` where the context matters or an oracle is asked.
+    Random numbers are arguments, drawn by the caller for each (run, attack, text, word), so that
+    proposals never depend on the victim's answers. Public attributes are settings.
     """
 
     name: ClassVar[str]
 
     @property
     def draws(self) -> int:
-        """How many random numbers one proposal uses."""
+        """Number of random numbers that one proposal uses."""
         return 0
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        """Replacements for ``word``, without repetitions and without ``word`` itself.
+        """Replacements for ``word``, without duplicates and without ``word`` itself.
 
         Args:
-            word: The word as it stands in the text.
-            numbers: :attr:`draws` numbers drawn evenly from [0, 1).
+            word: The word as written in the text.
+            numbers: :attr:`draws` random numbers, uniform in [0, 1).
         """
-        raise NotImplementedError(f"{type(self).__name__} needs the words around; use propose_in.")
+        raise NotImplementedError(f"{type(self).__name__} needs the context; call propose_in.")
 
     def propose_in(
         self, text: Words, index: int, numbers: Sequence[float] = ()
@@ -42,39 +42,29 @@ class Substitution(Part, ABC):
 
         By default those of :meth:`propose`.
         """
-        yield from ()  # nothing to ask
+        yield from ()
         return self.propose(text.pieces[2 * index + 1], numbers)
 
     def prepare(self, words: Iterable[str]) -> None:
-        """Look up beforehand what will be asked for ``words``."""
+        """Look up in advance what proposals for ``words`` need."""
 
 
 class Union(Substitution):
-    """All replacements that several substitutions propose.
+    """The replacements of several substitutions, without duplicates.
 
     Args:
-        parts: The substitutions; a replacement that several propose is proposed once.
+        parts: The substitutions.
     """
 
     name = "union"
 
     def __init__(self, parts: Sequence[Substitution]) -> None:
         self.parts = tuple(parts)
-        self._draws = sum(part.draws for part in self.parts)
 
     @property
     def draws(self) -> int:
-        """Those of all parts."""
-        return self._draws
-
-    def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        found: dict[str, None] = {}
-        start = 0
-        for part in self.parts:
-            end = start + part.draws
-            found.update(dict.fromkeys(part.propose(word, numbers[start:end])))
-            start = end
-        return list(found)
+        """The sum over all parts."""
+        return sum(part.draws for part in self.parts)
 
     def propose_in(
         self, text: Words, index: int, numbers: Sequence[float] = ()
@@ -92,8 +82,3 @@ class Union(Substitution):
         words = list(words)
         for part in self.parts:
             part.prepare(words)
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Those of the parts."""
-        return {"name": self.name, "parts": [dict(part.settings) for part in self.parts]}

@@ -1,25 +1,25 @@
-"""Misspellings: one edit of one character, at random or in every place."""
+"""Misspellings: one edit of one character, at a random position or at every one."""
 
 from __future__ import annotations
 
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from rosearch.attack.word_swaps.substitutions.base import Substitution, Union
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError
 
-# Neighbours on the keyboard and look-alikes are those of TextAttack, so that candidates agree.
+# Keyboard neighbours and homoglyphs are those of TextAttack.
 _KEYS = (
     "qwas wqeasd ewsdfr redfgt trfghy ytghju uyhjki iujklo oiklp pol aqwszx sqweadzx dwerfcxs "
     "fertgvcd grtyhbvd htyugjbn jyuikmnh kuiolmj liopk zasx xsdzc cxdfv vcfgb bvghn nbhjm mnjk"
 )
 _NEIGHBOURS = {keys[0]: keys[1:] for keys in _KEYS.split()}
 _NEIGHBOURS.update({key.upper(): keys.upper() for key, keys in _NEIGHBOURS.items()})
-_LOOK_ALIKES = dict(
+_HOMOGLYPHS = dict(
     zip(
         "-9876543210'abcdefghijklmnopqrstuvwxyz",
         "\u02d7\u09ed\u0222\U0001d7d5\u0431\u01bc\u13ce\u01b7\u14bflO`\u0251\u042c\u03f2\u0501"
@@ -31,15 +31,24 @@ _LOOK_ALIKES = dict(
 
 
 class CharacterEdit(Substitution, ABC):
-    """One edit of a word, in one random place or in every one.
+    """One edit of a word, at one random position or at every one.
 
     Words of one character have no edits.
 
     Args:
-        every: Propose the edit in every place rather than in one drawn at random.
-        skip_first: Leave the first character alone.
-        skip_last: Leave the last character alone.
+        every: Propose the edit at every position instead of one drawn at random.
+        skip_first: Keep the first character.
+        skip_last: Keep the last character.
     """
+
+    _draws: ClassVar[tuple[int, int]] = (1, 0)
+    """Random numbers for an edit at one position, and at every one."""
+    _width: ClassVar[int] = 1
+    """Characters that an edit touches."""
+    _min_length: ClassVar[int] = 2
+    """Minimum length of a word that has edits."""
+    _min_positions: ClassVar[int] = 1
+    """Minimum number of positions of a word that has edits."""
 
     def __init__(
         self, *, every: bool = False, skip_first: bool = False, skip_last: bool = False
@@ -50,29 +59,31 @@ class CharacterEdit(Substitution, ABC):
 
     @property
     def draws(self) -> int:
-        """One for the place, unless it is every one."""
-        return 0 if self.every else 1
+        """Number of random numbers that one proposal uses."""
+        return self._draws[self.every]
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        if len(word) <= 1:
+        end = len(word) - int(self.skip_last) - (self._width - 1)
+        positions: Sequence[int] = range(int(self.skip_first), end)
+        if len(word) < self._min_length or len(positions) < self._min_positions:
             return ()
-        places: Sequence[int] = self._places(len(word))
-        if not self.every and places:
-            places = [places[int(numbers[0] * len(places))]]
-        edits = dict.fromkeys(self._edits(word, places, numbers))
+        if not self.every:
+            positions = [positions[int(numbers[0] * len(positions))]]
+        edits = dict.fromkeys(self._edits(word, positions, numbers))
         edits.pop(word, None)
         return list(edits)
 
-    def _places(self, length: int) -> range:
-        return range(int(self.skip_first), length - int(self.skip_last))
-
     @abstractmethod
-    def _edits(self, word: str, places: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        """The edits of ``word`` at ``places``."""
+    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
+        """The edits of ``word`` at ``positions``."""
 
 
 class _LetterEdit(CharacterEdit):
-    """An edit that brings in a letter."""
+    """An edit that adds a random letter."""
+
+    _draws = (2, 1)
+    _replaced: ClassVar[int]
+    """Characters that the letter replaces."""
 
     def __init__(
         self,
@@ -84,105 +95,89 @@ class _LetterEdit(CharacterEdit):
     ) -> None:
         super().__init__(every=every, skip_first=skip_first, skip_last=skip_last)
         if not letters:
-            raise DataError(f"letters is a string of at least one character; got {letters!r}.")
+            raise ArgumentError("letters must not be empty.")
         self.letters = letters
 
-    @property
-    def draws(self) -> int:
-        """One for the place, unless it is every one, and one for all letters."""
-        return 1 if self.every else 2
-
-    def _drawn(self, count: int, numbers: Sequence[float]) -> str:
-        number, size = numbers[-1], len(self.letters)
-        if not self.every:
-            return self.letters[int(number * size)]
-        # How many letters are needed depends on the word; one number seeds them all.
-        chosen = np.random.default_rng(int(number * 2**53)).integers(size, size=count)
-        return "".join(self.letters[i] for i in chosen)
+    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
+        # In every position one number seeds all letters, as their count depends on the word.
+        seed, size = numbers[-1], len(self.letters)
+        drawn: Sequence[int] = [int(seed * size)]
+        if self.every:
+            rng = np.random.default_rng(int(seed * 2**53))
+            drawn = rng.integers(size, size=len(positions)).tolist()
+        return [
+            word[:i] + self.letters[letter] + word[i + self._replaced :]
+            for i, letter in zip(positions, drawn, strict=True)
+        ]
 
 
 class CharacterInsertion(_LetterEdit):
-    """A letter put in before a character.
+    """Inserts a random letter before a character.
 
     Args:
         letters: Letters to draw from. Default: a-z and A-Z.
-        every: Propose the edit in every place, with a letter drawn for each, rather than in one.
-        skip_first: Leave the first character alone.
-        skip_last: Leave the last character alone.
+        every: Insert at every position, a new letter each, instead of one drawn at random.
+        skip_first: Insert nothing before the first character.
+        skip_last: Insert nothing before the last character.
 
     Raises:
-        DataError: There are no letters.
+        ArgumentError: ``letters`` is empty.
     """
 
     name = "character-insertion"
-
-    def _edits(self, word: str, places: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        drawn = self._drawn(len(places), numbers)
-        return [word[:i] + x + word[i:] for i, x in zip(places, drawn, strict=False)]
+    _replaced = 0
 
 
 class CharacterSubstitution(_LetterEdit):
-    """A character replaced by a letter.
+    """Replaces a character by a random letter.
 
     Args:
         letters: Letters to draw from. Default: a-z and A-Z.
-        every: Propose the edit in every place, with a letter drawn for each, rather than in one.
-        skip_first: Leave the first character alone.
-        skip_last: Leave the last character alone.
+        every: Replace at every position, a new letter each, instead of one drawn at random.
+        skip_first: Keep the first character.
+        skip_last: Keep the last character.
 
     Raises:
-        DataError: There are no letters.
+        ArgumentError: ``letters`` is empty.
     """
 
     name = "character-substitution"
-
-    def _edits(self, word: str, places: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        drawn = self._drawn(len(places), numbers)
-        return [word[:i] + x + word[i + 1 :] for i, x in zip(places, drawn, strict=False)]
+    _replaced = 1
 
 
 class CharacterDeletion(CharacterEdit):
-    """A character left out."""
+    """Deletes a character."""
 
     name = "character-deletion"
 
-    def _edits(self, word: str, places: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        return [word[:i] + word[i + 1 :] for i in places]
+    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
+        return [word[:i] + word[i + 1 :] for i in positions]
 
 
 class CharacterSwap(CharacterEdit):
-    """A character exchanged with the one behind it; both count as touched."""
+    """Swaps a character with the next one."""
 
     name = "character-swap"
+    _width = 2
 
-    def _places(self, length: int) -> range:
-        return super()._places(length)[:-1]
-
-    def _edits(self, word: str, places: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        return [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in places]
+    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
+        return [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in positions]
 
 
 class KeyboardNeighbours(CharacterEdit):
-    """A letter replaced by one beside it on a QWERTY keyboard, in the same case.
+    """Replaces a letter by a neighbouring one on a QWERTY keyboard, in the same case.
 
-    In every place all neighbours are proposed. A random place that holds no letter has no edit. As
-    in TextAttack's ``WordSwapQWERTY``, a word of which one character only may be touched has none.
+    With ``every``, all neighbours are proposed. A random position without a letter has no edit. As
+    in TextAttack's ``WordSwapQWERTY``, a word with a single position has none.
     """
 
     name = "keyboard-neighbours"
+    _draws = (2, 0)
+    _min_positions = 2
 
-    @property
-    def draws(self) -> int:
-        """One for the place and one for the neighbour, unless it is every one."""
-        return 0 if self.every else 2
-
-    def _places(self, length: int) -> range:
-        places = super()._places(length)
-        return places if len(places) > 1 else places[:0]
-
-    def _edits(self, word: str, places: Sequence[int], numbers: Sequence[float]) -> list[str]:
+    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
         edits = []
-        for i in places:
+        for i in positions:
             keys = _NEIGHBOURS.get(word[i], "")
             if keys and not self.every:
                 keys = keys[int(numbers[1] * len(keys))]
@@ -190,42 +185,41 @@ class KeyboardNeighbours(CharacterEdit):
         return edits
 
 
-class Homoglyphs(Substitution):
-    """A character replaced by one that looks the same, or nearly so.
+class Homoglyphs(CharacterEdit):
+    """Replaces a character by one that looks the same, or nearly so.
 
-    Digits, lower-case letters of a-z, hyphen and apostrophe have one each, those of TextAttack's
-    ``WordSwapHomoglyphSwap``. Capitals have none.
+    Digits, the lower-case letters a-z, hyphen and apostrophe have one homoglyph each, those of
+    TextAttack's ``WordSwapHomoglyphSwap``; capitals have none. A random position without a
+    homoglyph has no edit.
 
     Args:
-        every: Propose the edit in every place rather than in one drawn at random; a random
-            place without look-alike has no edit.
+        every: Propose the edit at every position instead of one drawn at random.
+        skip_first: Keep the first character.
+        skip_last: Keep the last character.
     """
 
     name = "homoglyphs"
+    _min_length = 1
 
-    def __init__(self, *, every: bool = True) -> None:
-        self.every = every
+    def __init__(
+        self, *, every: bool = True, skip_first: bool = False, skip_last: bool = False
+    ) -> None:
+        super().__init__(every=every, skip_first=skip_first, skip_last=skip_last)
 
-    @property
-    def draws(self) -> int:
-        """One for the place, unless it is every one."""
-        return 0 if self.every else 1
-
-    def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        places = range(len(word)) if self.every else [int(numbers[0] * len(word))]
+    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
         return [
-            word[:i] + _LOOK_ALIKES[word[i]] + word[i + 1 :]
-            for i in places
-            if word[i : i + 1] in _LOOK_ALIKES
+            word[:i] + _HOMOGLYPHS[word[i]] + word[i + 1 :]
+            for i in positions
+            if word[i] in _HOMOGLYPHS
         ]
 
 
 class CharacterEdits(Union):
     """The four edits of DeepWordBug, one random instance of each (Gao et al. 2018, section IV-C).
 
-    Two neighbouring characters swapped, one substituted by a letter, one deleted, a letter inserted
-    before one. Letters are a-z and A-Z. Words of one character have no edits. As in TextAttack,
-    any position may be hit, the first and last included.
+    Two neighbouring characters swapped, one replaced by a letter, one deleted, and a letter
+    inserted before one. Letters are a-z and A-Z. Words of one character have no edits. As in
+    TextAttack, the first and last characters may change too.
     """
 
     name = "character-edits"
@@ -234,8 +228,3 @@ class CharacterEdits(Union):
         super().__init__(
             [CharacterSwap(), CharacterSubstitution(), CharacterDeletion(), CharacterInsertion()]
         )
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The name alone: the parts are fixed."""
-        return {"name": self.name}

@@ -1,4 +1,4 @@
-"""Words that a masked language model puts in a word's place."""
+"""Replacements proposed by a masked language model."""
 
 from __future__ import annotations
 
@@ -9,47 +9,46 @@ from typing import Any
 
 from rosearch.attack.resources.masked_lm import MaskedLM, Method
 from rosearch.attack.resources.oracles import Ask, Asking
-from rosearch.attack.settings import check_number
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.substitutions.base import Substitution
-from rosearch.errors import DataError
+from rosearch.checks import choice, share
 
-MOST_COMBINATIONS = 1 << 16
-"""Combinations of pieces that are looked at for one word."""
+MAX_COMBINATIONS = 1 << 16
+"""Maximum number of combinations of pieces that are tried for one word."""
 
 _LETTER = re.compile("[a-zA-Z]")
 
 
 class MaskedWords(Substitution):
-    """The likeliest words in a word's place, by a masked language model.
+    """The most likely words in the place of a word, by a masked language model.
 
-    Two methods, each as TextAttack's ``WordSwapMaskedLM`` has it:
+    There are two methods, both like TextAttack's ``WordSwapMaskedLM``:
 
-    ``"bae"`` (Garg and Ramakrishnan 2020, algorithm 1): the word is masked, and the ``count``
-    likeliest single words are taken. Words without a letter of a-z are left out. A word that
-    two pieces of the vocabulary give is proposed twice, and counted twice among the queries.
+    ``"bae"`` (Garg and Ramakrishnan 2020, algorithm 1): the word is masked, and the ``count`` most
+    likely single words are taken. Words without a letter a-z are dropped. A word that two
+    vocabulary entries decode to is proposed twice, and counts twice among the queries.
 
-    ``"bert-attack"`` (Li et al. 2020, section 3.2): nothing is masked. The ``count`` likeliest
-    tokens are taken at each piece of the word; for a word of one piece those that are whole
-    words, for one of several pieces their combinations. The paper ranks combinations by perplexity;
-    TextAttack computes it and then takes the first in the order of the product, and so
-    does this. At most 65,536 combinations are looked at, where TextAttack goes through all. A token
-    of nothing but the mark of a new word is no replacement, where TextAttack deletes the word.
-    Places behind the end of the text, which TextAttack reads where a byte-level tokenizer cuts the
-    word alone into more pieces than among others, are left out.
+    ``"bert-attack"`` (Li et al. 2020, section 3.2): nothing is masked. The ``count`` most likely
+    tokens are taken at each piece of the word: whole words only if the word is a single piece,
+    otherwise the combinations of pieces. The paper ranks combinations by perplexity; TextAttack
+    computes it but then takes the first in product order, and so does this. Three differences from
+    TextAttack: at most 65,536 combinations are tried, where it tries all; a token that is nothing
+    but a word-boundary mark is no replacement, where it deletes the word; and positions past the
+    end of the text are skipped, which it reads where a byte-level tokenizer splits the word alone
+    into more pieces than in context.
 
-    The text is the attacked side alone. Where a place is cut off, nothing is proposed.
+    The model reads the attacked side only. A word that is truncated away has no replacements.
 
     Args:
-        model: A :class:`~rosearch.attack.resources.masked_lm.MaskedLM`, or what makes one. Default:
-            ``bert-base-uncased``.
+        model: A :class:`~rosearch.attack.resources.masked_lm.MaskedLM`, or the first argument of
+            one. Default: ``bert-base-uncased``.
         method: ``"bae"`` or ``"bert-attack"``.
-        count: Most replacements. Of a given ``MaskedLM``: its own count.
-        min_confidence: Least probability of a word, for ``"bae"``.
+        count: Maximum number of replacements. A ``MaskedLM`` has its own count.
+        min_confidence: Minimum probability of a word, for ``"bae"``.
 
     Raises:
-        MissingResourceError: The model is not on this machine.
-        DataError: A setting is out of range.
+        MissingResourceError: The model is not available.
+        ArgumentError: A setting is out of range.
     """
 
     name = "masked-words"
@@ -62,10 +61,8 @@ class MaskedWords(Substitution):
         count: int = 50,
         min_confidence: float = 5e-4,
     ) -> None:
-        if method not in ("bae", "bert-attack"):
-            raise DataError(f"method is 'bae' or 'bert-attack', got {method!r:.80}.")
-        self.method = method
-        self.min_confidence = check_number("min_confidence", min_confidence, least=0, most=1)
+        self.method = choice("method", method, ("bae", "bert-attack"))
+        self.min_confidence = share("min_confidence", min_confidence)
         self.masked_lm = model if isinstance(model, MaskedLM) else MaskedLM(model, count=count)
 
     def propose_in(
@@ -95,7 +92,7 @@ class MaskedWords(Substitution):
         return [new for new in plain if new and new != word]
 
     def _span(self, word: str, masked: str) -> range:
-        """Where the word's pieces stand among the text's tokens."""
+        """Positions of the word's pieces among the tokens of the text."""
         lm = self.masked_lm
         ids = lm.tokenizer(masked, truncation=True, max_length=lm.max_length)["input_ids"]
         if lm.tokenizer.mask_token_id not in ids:
@@ -116,7 +113,7 @@ class MaskedWords(Substitution):
     def _joined(self, choices: Sequence[Sequence[int]]) -> list[str]:
         pieces = [self.masked_lm.tokenizer.convert_ids_to_tokens(list(c)) for c in choices]
         found: list[str] = []
-        for combination in itertools.islice(itertools.product(*pieces), MOST_COMBINATIONS):
+        for combination in itertools.islice(itertools.product(*pieces), MAX_COMBINATIONS):
             new = "".join(combination).replace("##", "")
             if len(Words.of(new)) == 1:
                 found.append(new)

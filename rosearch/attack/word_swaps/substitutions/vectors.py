@@ -1,38 +1,37 @@
-"""Words that are near in a table of word vectors."""
+"""Nearest words by word vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from rosearch.attack.resources.word_vectors import Metric, find_vectors
-from rosearch.attack.settings import check_whole
 from rosearch.attack.word_swaps.substitutions.base import Substitution
+from rosearch.checks import choice, whole_number
 
 
 class NearestNeighbours(Substitution):
     """The nearest words by their vectors, in the case of the word they replace.
 
-    As TextAttack's ``WordSwapEmbedding``: words are looked up in lower case; a word without a
+    Like TextAttack's ``WordSwapEmbedding``: words are looked up in lower case, and a word without a
     vector has no replacements.
 
     Args:
-        count: How many neighbours are proposed.
+        count: Number of neighbours.
         vectors: See :func:`rosearch.attack.resources.word_vectors.find_vectors`.
         metric: ``"cosine"`` or ``"euclidean"``.
 
     Raises:
         MissingResourceError: There are no vectors.
-        DataError: ``count`` is no whole number from 1, or ``metric`` is unknown.
+        ArgumentError: ``count`` is not a whole number from 1, or ``metric`` is unknown.
     """
 
     name = "nearest-neighbours"
 
     def __init__(self, count: int = 15, *, vectors: Any = None, metric: Metric = "cosine") -> None:
-        self.count = check_whole("count", count)
+        self.count = whole_number("count", count)
         self.vectors = find_vectors(vectors)
-        self.metric = metric
-        self.vectors.nearest([], self.count, metric=metric)  # checks the metric
+        self.metric = choice("metric", metric, get_args(Metric))
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
         (near,) = self.vectors.nearest([word.lower()], self.count, metric=self.metric)
@@ -47,9 +46,9 @@ class NearestNeighbours(Substitution):
 
 
 def match_case(word: str, model: str) -> str:
-    """``word`` in lower case, in capitals or with a capital in front, as ``model`` is written.
+    """``word`` in lower case, upper case or capitalised, like ``model``.
 
-    A model in any other case leaves ``word`` as it is; so TextAttack does it.
+    As in TextAttack, a model in any other case leaves ``word`` unchanged.
     """
     if model.islower():
         return word.lower()

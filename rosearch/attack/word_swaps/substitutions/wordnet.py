@@ -15,10 +15,9 @@ from rosearch.wordnet import WordNet
 class WordNetSynonyms(Substitution):
     """All single-word lemmas that share a synset with the word, of any part of speech.
 
-    As TextAttack's ``WordSwapWordNet``: base forms are looked up, replacements are not inflected,
-    antonyms of polysemous words are not filtered. Look-ups are remembered and kept on disk like
-    an oracle's answers. Settings tell editions of WordNet apart by a digest of what the files
-    hold, wherever they lie.
+    Like TextAttack's ``WordSwapWordNet``: base forms are looked up, replacements are not inflected,
+    and antonyms of polysemous words are not filtered. Lookups are cached like the answers of an
+    oracle. Settings identify the edition of WordNet by a digest of its files.
 
     Args:
         wordnet: Folder of WordNet's database; see
@@ -26,7 +25,7 @@ class WordNetSynonyms(Substitution):
         cache: See :class:`~rosearch.attack.resources.oracles.Oracle`.
 
     Raises:
-        MissingResourceError: WordNet is not on this machine.
+        MissingResourceError: WordNet is not available.
     """
 
     name = "wordnet-synonyms"
@@ -37,23 +36,18 @@ class WordNetSynonyms(Substitution):
         wordnet: str | os.PathLike[str] | None = None,
         cache: bool | str | os.PathLike[str] = True,
     ) -> None:
-        self._lookup = Lookup(WordNet(wordnet), cache=cache)
+        self.lookup = SynonymLookup(WordNet(wordnet), cache=cache)
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        found: list[str] = self._lookup.answer([word])[0]
+        found: list[str] = self.lookup.answer([word])[0]
         return found
 
     def prepare(self, words: Iterable[str]) -> None:
-        self._lookup.answer(list(words))
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Name, and the digest of WordNet's files."""
-        return {**super().settings, "wordnet": self._lookup.wordnet.digest}
+        self.lookup.answer(list(words))
 
 
-class Lookup(Oracle):
-    """Words to their single-word synonyms in WordNet, sorted."""
+class SynonymLookup(Oracle):
+    """Maps words to their single-word synonyms in WordNet, sorted."""
 
     name = "wordnet-synonyms"
 
@@ -69,7 +63,7 @@ class Lookup(Oracle):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Name, and the digest of WordNet's files."""
+        """Name, and the digest of WordNet's files, which is computed when it is first needed."""
         return {"name": self.name, "wordnet": self.wordnet.digest}
 
 

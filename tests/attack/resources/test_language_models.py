@@ -1,4 +1,4 @@
-"""The language-model constraint."""
+"""Log-likelihoods from language models."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from rosearch.attack import Words
-from rosearch.attack.word_swaps.constraints import Change
-from rosearch.attack.word_swaps.constraints.likelihood import LanguageModel, MaxLikelihoodDrop
-from rosearch.errors import DataError, EvaluationError, MissingResourceError
-
-
-def by_length(texts: list[str]) -> list[float]:
-    return [-float(len(text)) for text in texts]
+from rosearch.attack.resources.language_models import LanguageModel
+from rosearch.errors import ArgumentError, DataError, EvaluationError, MissingResourceError
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +38,7 @@ def test_log_likelihoods_are_sums_over_tokens(network: Any, tokenizer: Any) -> N
         assert value == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_fall_by_the_limit_is_refused() -> None:
-    words = Words.of("one two three four five six seven eight")
-    candidates = [words.replace(3, "x" * length) for length in (1, 4, 8, 9, 20)]
-    constraint = MaxLikelihoodDrop(by_length, limit=5, window=3)
-    steps = constraint.examine(Change(words, words, 3, candidates))
-    ask = next(steps)
-    assert ask.questions[:2] == ["three four five", "three x five"]
-    with pytest.raises(StopIteration) as stop:
-        steps.send(ask.oracle.answer(ask.questions))
-    assert stop.value.value.allowed == [True, True, True, False, False]
-
-
-def test_another_tokenizer_or_configuration_is_another_model(network: Any, tokenizer: Any) -> None:
+def test_tokenizer_and_configuration_identify_the_model(network: Any, tokenizer: Any) -> None:
     model = LanguageModel(network, tokenizer).settings
     shorter, cased = copy.deepcopy(tokenizer), copy.deepcopy(tokenizer)
     shorter.model_max_length = 8
@@ -66,15 +48,15 @@ def test_another_tokenizer_or_configuration_is_another_model(network: Any, token
     others = [(network, shorter), (network, cased), (scaled, tokenizer)]
     assert model not in [LanguageModel(*other).settings for other in others]
     assert LanguageModel(copy.deepcopy(network), copy.deepcopy(tokenizer)).settings == model
-    # Having been used changes nothing.
+    # Use does not change the settings.
     tokenizer(["a", "a b"], padding=True, truncation=True, max_length=7)
     assert LanguageModel(network, tokenizer).settings == model
 
 
-def test_what_is_no_language_model(tokenizer: Any, network: Any) -> None:
+def test_errors(tokenizer: Any, network: Any) -> None:
     with pytest.raises(DataError, match="comes without a tokenizer"):
         LanguageModel(network)
-    with pytest.raises(DataError, match="got int"):
+    with pytest.raises(ArgumentError, match=r"language_model must be a name, .*got 3"):
         LanguageModel(3)
     with pytest.raises(MissingResourceError, match="cannot be loaded"):
         LanguageModel("/nowhere/at/all")

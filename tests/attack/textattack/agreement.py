@@ -1,4 +1,4 @@
-"""What the tests of agreement with TextAttack share. TextAttack itself is only imported inside."""
+"""Comparison of rosearch's attacks with TextAttack's, which is imported inside functions only."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _PARTS = {
 
 
 def sentences(count: int = 200) -> list[str]:
-    """The reviews, and sentences put together from everyday words."""
+    """The reviews, and sentences composed of everyday words."""
     rng = np.random.default_rng(0)
     texts = dict.fromkeys(REVIEWS)
     while len(texts) < count:
@@ -95,7 +95,7 @@ class BagOfWords:
 
 
 class Remembered:
-    """A victim that gives a text the same numbers whatever batch it comes in."""
+    """A victim whose probabilities do not depend on the batch."""
 
     def __init__(self, victim: Callable[[Sequence[str]], np.ndarray]) -> None:
         self._row = lru_cache(None)(lambda text: np.asarray(victim([text]))[0])
@@ -105,7 +105,7 @@ class Remembered:
 
 
 def some_wrong(labels: Sequence[int], classes: int = 2) -> list[int]:
-    """The labels, but for every thirteenth."""
+    """The labels with every thirteenth changed."""
     return [(y + (k % 13 == 5)) % classes for k, y in enumerate(labels)]
 
 
@@ -129,7 +129,7 @@ def attacked_by_textattack(
     labels: Sequence[int],
     before: Callable[[str], object] = lambda text: None,
 ) -> list[Outcome]:
-    """What ``textattack.Attack`` makes of the texts; ``before`` is called with each."""
+    """Outcomes of a ``textattack.Attack``; ``before`` is called with each text."""
     out = []
     for text, label in zip(texts, labels, strict=True):
         before(text)
@@ -147,7 +147,7 @@ def attacked_by_textattack(
 def attacked_here(
     attack: Attack, texts: Sequence[str], labels: Sequence[int], victim: Any, **settings: Any
 ) -> list[Outcome]:
-    """What ours makes of them."""
+    """Outcomes of one of rosearch's attacks."""
     classes = settings.pop("classes", max(labels) + 1)
     data = TextDataset(texts, labels, classes=[str(k) for k in range(classes)])
     settings = {
@@ -165,16 +165,15 @@ def attacked_here(
 
 
 def with_our_draws(textattack: Any, attack: Any, parts: Sequence[int] | None = None) -> Any:
-    """A TextAttack transformation that proposes what ours does, with our random numbers.
+    """A TextAttack transformation with rosearch's proposals and random numbers.
 
     Args:
         textattack: The package.
-        attack: A :class:`~rosearch.attack.WordSwapAttack` of ours.
-        parts: Places of the parts of its :class:`Union` to propose; the others are TextAttack's
-            own. Default: all.
+        attack: A :class:`~rosearch.attack.WordSwapAttack` with a union as substitution.
+        parts: Positions of the parts of the union to use. Default: all.
 
     Returns:
-        The transformation; its method ``begin`` is to be called with each text before the attack.
+        The transformation; call its method ``begin`` with each text before the attack.
     """
     substitution = attack.substitution
     chosen = range(len(substitution.parts)) if parts is None else parts
@@ -191,7 +190,7 @@ def with_our_draws(textattack: Any, attack: Any, parts: Sequence[int] | None = N
         def _get_transformations(self, current_text: Any, indices_to_modify: Any) -> list[Any]:
             texts = []
             for index in sorted(indices_to_modify):
-                word, numbers = current_text.words[index], self.swaps._drawn(index)
+                word, numbers = current_text.words[index], self.swaps.random_numbers(index)
                 for place in chosen:
                     part: Substitution = substitution.parts[place]
                     given = numbers[starts[place] : starts[place + 1]]
@@ -207,8 +206,7 @@ def with_our_draws(textattack: Any, attack: Any, parts: Sequence[int] | None = N
 
 @contextlib.contextmanager
 def sorting_stably(textattack: Any) -> Iterator[None]:
-    """TextAttack's searches with a stable sort in place of NumPy's default, which breaks ties at
-    will once there are more than sixteen."""
+    """TextAttack's searches with a stable sort instead of NumPy's default."""
     from textattack.search_methods import beam_search, greedy_word_swap_wir
 
     class Stable(np.ndarray):
@@ -244,21 +242,21 @@ def check_agreement(
     before: Callable[[str], object] = lambda text: None,
     allowed: float = 0.01,
 ) -> list[Outcome]:
-    """Assert that both attacks agree on all texts but a few, and that ties explain these.
+    """Assert that both attacks agree on all texts but a few, where ties explain the difference.
 
     Args:
         textattack: The package.
-        attack: Ours.
+        attack: Rosearch's attack.
         build: Makes TextAttack's attack from a model wrapper.
-        texts: What to attack.
+        texts: The texts to attack.
         labels: Their classes.
-        victim: What ours attacks.
-        model_wrapper: What TextAttack's attacks. Default: ``victim``, a function, wrapped.
+        victim: The victim of rosearch's attack.
+        model_wrapper: The victim of TextAttack's. Default: ``victim``, a function, wrapped.
         before: Called with each text before TextAttack attacks it.
         allowed: Share of the texts on which they may disagree, by verdict and text, and by queries.
 
     Returns:
-        Our outcomes.
+        The outcomes of rosearch's attack.
     """
     found = compare(textattack, attack, build, texts, labels, victim, model_wrapper, before)
     odd = [pair for pair in found if pair[0] != pair[1]]
@@ -281,9 +279,9 @@ def compare(
 ) -> list[tuple[Outcome, Outcome]]:
     """Outcomes of both attacks; an AssertionError where they differ and no tie explains it.
 
-    Where they differ, both are run again with numbers that do not depend on the batch, and with
-    TextAttack sorting stably, as ours does. If the outcomes are then equal, the difference came
-    of scores that are equal, or equal up to rounding of the victim.
+    Where they differ, both are run again with probabilities that do not depend on the batch, and
+    with a stable sort in TextAttack. If the outcomes are then equal, the cause was scores that are
+    equal, or equal up to rounding.
     """
     theirs = build(model_wrapper or wrapper(textattack, victim))
     expected = attacked_by_textattack(theirs, texts, labels, before)
@@ -313,8 +311,13 @@ def _check_ties(
     assert got == expected, "no tie explains this disagreement"
 
 
+def statuses(outcomes: Sequence[Outcome]) -> set[str]:
+    """The verdicts that occur."""
+    return {status for status, _, _ in outcomes}
+
+
 def probabilities(model_wrapper: Any) -> Callable[[Sequence[str]], np.ndarray]:
-    """A Hugging Face model wrapper of TextAttack as a function to probabilities."""
+    """TextAttack's wrapper of a Hugging Face model as a function to probabilities."""
     import torch
 
     def call(texts: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""BAE, BERT-Attack and A2T: conformance, and what is particular to each."""
+"""BAE, BERT-Attack and A2T: conformance, and what is specific to each."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from rosearch.attack import (
     attacks,
 )
 from rosearch.attack.resources.word_vectors import WordVectors
-from rosearch.attack.testing import _TEXTS, AttackConformance
+from rosearch.attack.testing import AttackConformance
 from rosearch.attack.victim.gradients import FirstOrder
 from rosearch.data import Text, TextDataset
 from rosearch.errors import EvaluationError, RegistryError
 from rosearch.tokens import Encoding
 from tests.attack.resources import masked_models
+from tests.attack.word_swaps.recipes.attacking import TEXTS
 
 
 def tags(sentences: list[list[str]]) -> list[list[str]]:
-    """A tagger that goes by the last letter."""
+    """A tagger by the last letter."""
     return [["NOUN" if word[-1:] in "aeiouy" else "ADJ" for word in words] for words in sentences]
 
 
@@ -53,7 +54,7 @@ def lm(tokenizer: Any) -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def vectors() -> WordVectors:
-    words = sorted({word.lower() for text in _TEXTS for word in Words.of(text).words})
+    words = sorted({word.lower() for text in TEXTS for word in Words.of(text).words})
     rows = np.random.default_rng(0).normal(size=(len(words), 8)) + 1.0
     return WordVectors(words, rows.astype(np.float32))
 
@@ -64,7 +65,7 @@ def _row(text: str) -> tuple[int, ...]:
 
 @pytest.fixture
 def white_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Gradients for plain functions: made up, and the same for the same words."""
+    """Random gradients for plain functions, the same for the same words."""
     table = torch.from_numpy(np.random.default_rng(0).normal(size=(997, 4)).astype(np.float32))
 
     def gradients(
@@ -162,18 +163,18 @@ def test_a2t_changes_few_words(trained_bert: Any, tokenizer: Any, dataset: Any) 
     assert report.errors == 0
     assert report.succeeded > 0
     assert max(len(r.changed) for r in report.examples) == 1
-    # One look and at most twenty texts a word, and nothing for the ranking.
+    # One query, at most twenty for each word, and none for the ranking.
     assert all(r.queries <= 1 + 20 * r.words for r in report.examples)
 
 
-def test_a2t_needs_a_victim_that_shows_its_gradients(dataset: Any, vectors: WordVectors) -> None:
+def test_a2t_needs_a_victim_with_gradients(dataset: Any, vectors: WordVectors) -> None:
     attack = A2T(vectors=vectors, tagger=False, encoder=False)
     data = TextDataset(["a good film"], [1], classes=["no", "yes"])
     with pytest.raises(EvaluationError, match="needs the victim's gradients"):
         RobustnessEvaluator(attack, data, progress=False).evaluate(lambda t: [[0.1, 0.9]] * len(t))
 
 
-def test_the_second_victim_costs_no_masked_language_model(
+def test_second_victim_needs_no_masked_language_model(
     lm: tuple[Any, Any], trained_bert: Any, tokenizer: Any, dataset: Any
 ) -> None:
     attack = BAE(masked_lm=lm, candidates=5, tagger=tags, encoder=embed)
@@ -187,7 +188,7 @@ def test_the_second_victim_costs_no_masked_language_model(
     assert [r.perturbed for r in second.examples] == [r.perturbed for r in first.examples]
 
 
-def test_screened_names_what_it_wraps(lm: tuple[Any, Any]) -> None:
+def test_screened_attack_has_the_settings_of_the_inner_attack(lm: tuple[Any, Any]) -> None:
     screened = Screened(BAE(masked_lm=lm, tagger=False, encoder=False), keep=3)
     assert screened.settings["name"] == "screened-bae"
     assert (screened.settings["keep"], screened.settings["attack"]["name"]) == (3, "bae")

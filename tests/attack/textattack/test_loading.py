@@ -1,59 +1,20 @@
-"""Our classifiers serve TextAttack, and using it leaves the process as it was."""
+"""Importing TextAttack and running its attacks leaves the process as it was."""
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.textattack import TextAttackAttack, wrapper
-from rosearch.errors import EvaluationError
-from tests.attack.interop_parts import SENTENCES, build, genetic
+from tests.attack.textattack.attacks import build, genetic
 
-ROOT = Path(__file__).parents[2]
-# TextAttack's own, each time it is given a model that it does not know.
-pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
-
-for package in ("textattack", "greenlet"):
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed", allow_module_level=True)
-
-
-@pytest.mark.parametrize("classes", [2, 5, 300])
-def test_probabilities_are_not_taken_for_logits(textattack: Any, classes: int) -> None:
-    """TextAttack softmaxes a second time where a row's sum is off by more than 1e-6."""
-    from textattack.goal_functions import UntargetedClassification
-    from textattack.shared import AttackedText
-
-    def rough(texts: list[str]) -> np.ndarray:
-        shares = hashing_classifier(texts, classes)
-        return (shares * np.linspace(1 - 3e-5, 1 + 3e-5, len(texts))[:, None]).astype(np.float32)
-
-    texts = [*SENTENCES, *(f"{text} And so on." for text in SENTENCES)]
-    goal = UntargetedClassification(wrapper(rough))
-    goal.init_attack_example(AttackedText(texts[0]), 0)
-    results, _ = goal.get_results([AttackedText(text) for text in texts])
-    given = np.stack([np.asarray(result.raw_output) for result in results])
-    np.testing.assert_allclose(given, hashing_classifier(texts, classes), rtol=1e-4)
-
-
-def test_the_wrapper_takes_pairs_and_names_nan(textattack: Any) -> None:
-    pairs = [("a", "fine film"), ("a", "dull film")]
-    given = wrapper(hashing_classifier)(pairs)
-    np.testing.assert_allclose(given.numpy(), hashing_classifier(pairs), rtol=1e-6)
-    assert given.dtype is torch.float32
-    with pytest.raises(EvaluationError, match="NaN for 'a'"):
-        wrapper(lambda texts: np.full((len(texts), 2), np.nan))(["a"])
-
-
+ROOT = Path(__file__).parents[3]
 UNDISTURBED = """
 import json, logging, logging.handlers, os, random, sys, warnings
 import numpy as np, torch
@@ -106,7 +67,7 @@ print("fine")
 
 @pytest.mark.slow
 def test_importing_and_attacking_leaves_the_process_as_it_was(
-    wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    textattack: Any, wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -1,4 +1,4 @@
-"""TextAttack's attacks that the tests run on both sides."""
+"""TextAttack attacks that the tests run in TextAttack and in rosearch."""
 
 from __future__ import annotations
 

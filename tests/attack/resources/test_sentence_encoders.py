@@ -1,4 +1,4 @@
-"""Sentence encoders and the similarity constraint."""
+"""Sentence encoders: cosines, cache, identity, and where they are found."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from rosearch.attack import SentenceEncoder, SentenceSimilarity, Words
+from rosearch.attack import SentenceEncoder
 from rosearch.attack.resources import sentence_encoders as encoders
-from rosearch.attack.word_swaps.constraints import Change
-from rosearch.attack.word_swaps.constraints.sentence import text_window
-from rosearch.errors import DataError, EvaluationError, MissingResourceError
+from rosearch.errors import EvaluationError, MissingResourceError
 
 
 def letters(texts: Sequence[str]) -> np.ndarray:
@@ -32,21 +30,6 @@ class Recorder:
     def __call__(self, texts: list[str]) -> Any:
         self.seen += texts
         return torch.from_numpy(letters(texts))
-
-
-def examined(constraint: SentenceSimilarity, change: Change) -> tuple[list[bool], list[float]]:
-    steps = constraint.examine(change)
-    try:
-        ask = next(steps)
-        steps.send(ask.oracle.answer(ask.questions))
-    except StopIteration as stop:
-        return list(stop.value.allowed), list(stop.value.similarities)
-    raise AssertionError("asked twice")
-
-
-def change(text: str, index: int, *new: str) -> Change:
-    words = Words.of(text)
-    return Change(words, words, index, [words.replace(index, word) for word in new])
 
 
 def test_cosines_of_pairs() -> None:
@@ -100,77 +83,6 @@ def test_functions_are_cached_on_disk_under_a_name_only(
     twin = pickle.loads(pickle.dumps(again))
     assert twin.settings == again.settings
     assert twin.answer([("a", "ab")]) == pytest.approx([math.sqrt(0.5)])
-
-
-def test_windows() -> None:
-    text = Words.of("'a, b; c d e f g h!")
-    assert text_window(text, 3, None) == "a, b; c d e f g h"
-    assert text_window(text, 3, 3) == "c d e"
-    assert text_window(text, 0, 3) == "a, b; c"
-    assert text_window(text, 7, 3) == "f g h"
-    assert text_window(text, 3, 4) == "b; c d e"
-    assert text_window(text, 6, 3) == "f g h"
-    assert text_window(text, 3, 99) == text_window(text, 99, 99) == "a, b; c d e f g h"
-    assert text_window(text, 99, 2) == "g h"
-    assert text_window(Words.of("!?"), 0, 3) == "!?"
-
-
-def test_similarity_by_cosine_and_by_angle() -> None:
-    seen = change("a c", 1, "a", "b", "c")
-    allowed, similarities = examined(SentenceSimilarity(letters, 0.7), seen)
-    assert similarities == pytest.approx([math.sqrt(0.5), 0.5, 1])
-    assert allowed == [True, False, True]
-    allowed, similarities = examined(SentenceSimilarity(letters, 0.7, metric="angular"), seen)
-    assert similarities == pytest.approx([0.75, 1 - 1 / 3, 1])
-    assert allowed == [True, False, True]
-    assert SentenceSimilarity(letters, metric="angular")._similarity(1.0000001) == 1
-    assert SentenceSimilarity(letters, metric="angular")._similarity(-1.0000001) == 0
-
-
-def test_a_threshold_is_reached_by_equality() -> None:
-    assert examined(SentenceSimilarity(letters, 0.5), change("a c", 1, "b"))[0] == [True]
-
-
-def test_against_the_original_or_the_step_before() -> None:
-    original = Words.of("a b")
-    current = original.replace(0, "c")
-    step = Change(original, current, 1, [current.replace(1, "c")])
-    assert examined(SentenceSimilarity(letters), step)[1] == [0]
-    previous = SentenceSimilarity(letters, against="previous")
-    assert examined(previous, step)[1] == pytest.approx([math.sqrt(0.5)])
-
-
-def test_only_the_window_is_compared_and_short_texts_may_be_skipped() -> None:
-    recorder = Recorder()
-    constraint = SentenceSimilarity(recorder, 0.9, window=3)
-    examined(constraint, change("a b c d e f", 4, "x"))
-    assert recorder.seen == ["d e f", "d x f"]
-    skipping = SentenceSimilarity(letters, 0.9, window=3, skip_short=True)
-    assert examined(skipping, change("a b", 1, "x")) == ([True], [1.0])
-    assert examined(skipping, change("a b c", 1, "x"))[0] == [False]
-    assert examined(constraint, change("a b", 1, "x"))[0] == [False]
-
-
-def test_the_window_of_the_original_is_made_once() -> None:
-    """So that remembered pairs share it."""
-    for window in (None, 3):
-        constraint = SentenceSimilarity(letters, window=window)
-        steps = constraint.examine(change("a b c d e f", 3, "x", "y", "z"))
-        questions = next(steps).questions
-        assert len(questions) == 3
-        assert len({id(old) for old, _ in questions}) == 1
-
-
-def test_settings_out_of_range() -> None:
-    for wrong in (
-        {"metric": "dot"},
-        {"against": "nothing"},
-        {"window": 0},
-        {"threshold": 2},
-        {"skip_short": True},
-    ):
-        with pytest.raises(DataError):
-            SentenceSimilarity(letters, **wrong)
 
 
 class Module(torch.nn.Module):

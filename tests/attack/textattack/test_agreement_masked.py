@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,12 @@ from rosearch.attack import (
     WordSwaps,
 )
 from rosearch.attack.base import SearchContext
-from rosearch.attack.resources.oracles import Ask
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.word_swaps.searches.rankings import rank_by_gradient
 from tests.attack.resources import masked_models
-from tests.attack.textattack_helpers import (
-    BagOfWords,
-    check_agreement,
-    sentences,
-    some_wrong,
-)
+from tests.attack.textattack.agreement import check_agreement, sentences, some_wrong, statuses
+from tests.attack.textattack.counterparts import build, greedy, their_vectors, usual
+from tests.attack.word_swaps.helpers import finished
 
 pytestmark = pytest.mark.slow
 
@@ -41,24 +37,12 @@ def lm(request: Any, tokenizer: Any) -> tuple[Any, Any]:
     return masked_models.wordpiece(tokenizer)
 
 
-@pytest.fixture(params=["bag of words", "a Hugging Face model"])
-def victim(request: Any, textattack: Any, trained_bert: Any, tokenizer: Any, dataset: Any) -> Any:
-    """Keyword arguments for ``check_agreement``: texts, labels and a victim for each side."""
-    # Words of few pieces: TextAttack goes through all combinations of pieces.
+@pytest.fixture
+def victim(make_victim: Any, dataset: Any) -> dict[str, Any]:
+    """Keyword arguments of ``check_agreement`` with 60 texts."""
+    # Words of few pieces, since TextAttack tries all combinations of pieces.
     texts = [str(text).replace("the ", "thes ") for text in dataset.texts[:60]]
-    if request.param == "bag of words":
-        bag = BagOfWords()
-        labels = some_wrong(bag(texts).argmax(axis=1).tolist())
-        return {"texts": texts, "labels": labels, "victim": bag}
-    trained_bert.tokenizer = tokenizer
-    return {
-        "texts": texts,
-        "labels": some_wrong([int(label) for label in dataset.labels[:60]]),
-        "victim": trained_bert,
-        "model_wrapper": textattack.models.wrappers.HuggingFaceModelWrapper(
-            trained_bert, tokenizer
-        ),
-    }
+    return make_victim(texts, list(map(int, dataset.labels[:60])))
 
 
 def theirs(textattack: Any, lm: tuple[Any, Any], method: str, count: int, least: float) -> Any:
@@ -73,16 +57,10 @@ def theirs(textattack: Any, lm: tuple[Any, Any], method: str, count: int, least:
 
 
 def ours(substitution: MaskedWords, text: str, index: int) -> list[str]:
-    """The texts that a substitution proposes, its oracle answered."""
+    """The texts that a substitution proposes."""
     words = Words.of(text)
-    proposing = substitution.propose_in(words, index)
-    try:
-        ask = next(proposing)
-        while True:
-            assert isinstance(ask, Ask)
-            ask = proposing.send(ask.oracle.answer(ask.questions))
-    except StopIteration as stop:
-        return [words.resegment(index, new).text for new in stop.value]
+    proposed = finished(substitution.propose_in(words, index))
+    return [words.resegment(index, new).text for new in proposed]
 
 
 def decodable(word: str) -> bool:
@@ -121,33 +99,10 @@ def test_the_same_words_are_proposed(
     assert proposed > 40
 
 
-def build(
-    textattack: Any, transformation: Any, more: list[Any], ranking: str
-) -> Callable[[Any], Any]:
-    from textattack.constraints.pre_transformation import (
-        RepeatModification,
-        StopwordModification,
-    )
-
-    def make(model: Any) -> Any:
-        return textattack.Attack(
-            textattack.goal_functions.UntargetedClassification(model),
-            [RepeatModification(), StopwordModification(), *more],
-            transformation,
-            textattack.search_methods.GreedyWordSwapWIR(wir_method=ranking),
-        )
-
-    return make
-
-
-def statuses(outcomes: Any) -> set[str]:
-    return {status for status, _, _ in outcomes}
-
-
 def test_bae(textattack: Any, tokenizer: Any, victim: Any) -> None:
     lm = masked_models.wordpiece(tokenizer)
     attack = BAE(masked_lm=MaskedLM(lm, count=12, cache=False), tagger=False, encoder=False)
-    make = build(textattack, theirs(textattack, lm, "bae", 12, 0.0), [], "delete")
+    make = partial(build, theirs(textattack, lm, "bae", 12, 0.0), usual(), greedy("delete"))
     assert statuses(check_agreement(textattack, attack, make, **victim)) >= {"succeeded", "skipped"}
 
 
@@ -156,8 +111,8 @@ def test_bert_attack(textattack: Any, tokenizer: Any, victim: Any) -> None:
 
     lm = masked_models.wordpiece(tokenizer)
     attack = BertAttack(masked_lm=MaskedLM(lm, count=4, cache=False), encoder=False)
-    limit = MaxWordsPerturbed(max_percent=0.4)
-    make = build(textattack, theirs(textattack, lm, "bert-attack", 4, 0.0), [limit], "unk")
+    limits = [*usual(), MaxWordsPerturbed(max_percent=0.4)]
+    make = partial(build, theirs(textattack, lm, "bert-attack", 4, 0.0), limits, greedy("unk"))
     assert statuses(check_agreement(textattack, attack, make, **victim)) >= {"succeeded", "skipped"}
 
 
@@ -232,7 +187,7 @@ def test_a2t(
     from textattack.constraints.pre_transformation import MaxModificationRate
 
     lm = masked_models.wordpiece(tokenizer)
-    limits: list[Any] = [MaxModificationRate(max_rate=0.1, min_threshold=4)]
+    limits = [*usual(), MaxModificationRate(max_rate=0.1, min_threshold=4)]
     if mlm:
         attack = A2T(
             mlm=True, masked_lm=MaskedLM(lm, count=20, cache=False), tagger=False, encoder=False
@@ -240,17 +195,9 @@ def test_a2t(
         transformation = theirs(textattack, lm, "bae", 20, 0.0)
     else:
         from textattack.constraints.semantics import WordEmbeddingDistance
-        from textattack.shared.word_embeddings import WordEmbedding
 
         attack = A2T(vectors=vectors, tagger=False, encoder=False)
-        distances = np.linalg.norm(vectors.matrix[:, None] - vectors.matrix, axis=2)
-        table = WordEmbedding(
-            vectors.matrix,
-            {word: i for i, word in enumerate(vectors.words)},
-            dict(enumerate(vectors.words)),
-            # Without it, version 0.3.11 fails where it computes neighbours.
-            nn_matrix=distances.argsort(axis=1, kind="stable"),
-        )
+        table = their_vectors(vectors)
         limits.append(WordEmbeddingDistance(embedding=table, min_cos_sim=0.8))
         transformation = textattack.transformations.WordSwapEmbedding(
             max_candidates=20, embedding=table
@@ -259,7 +206,7 @@ def test_a2t(
     outcomes = check_agreement(
         textattack,
         attack,
-        build(textattack, transformation, limits, "gradient"),
+        partial(build, transformation, limits, greedy("gradient")),
         texts,
         some_wrong([int(label) for label in dataset.labels[:100]]),
         calm_bert,

@@ -1,4 +1,4 @@
-"""TextFooler, its adjusted form and the genetic search: conformance, and what is particular."""
+"""PWWS, TextFooler, its adjusted form and Genetic: conformance, and what is specific to each."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ import numpy as np
 import pytest
 
 from rosearch.attack import (
+    PWWS,
+    Constraint,
     Genetic,
     RobustnessEvaluator,
+    SentenceEncoder,
+    Tagger,
+    TextBugger,
     TextFooler,
     TextFoolerAdjusted,
     Words,
     WordVectors,
     attacks,
 )
+from rosearch.attack.resources.stop_words import TEXTFOOLER_STOP_WORDS
 from rosearch.attack.testing import AttackConformance, hashing_classifier
-from rosearch.attack.word_swaps.constraints import TEXTFOOLER_STOP_WORDS
 from rosearch.data import TextDataset
-from rosearch.errors import DataError, MissingResourceError
-
-TEXTS = (
-    "A gorgeously elaborate story, so huge that words cannot describe it.",
-    "The film offers a breath of fresh air, and true sophistication.",
-    "Effective but too tepid biopic.",
-    "A dull and boring end, and a dull start.",
-)
+from rosearch.errors import ArgumentError, MissingResourceError
+from tests.attack.word_swaps.recipes.attacking import TEXTS, attacked, sure
 
 
 def table(noise: float = 0.6) -> WordVectors:
-    """Four clusters of words, those of the texts among them."""
+    """Vectors in four clusters, for the words of ``TEXTS`` and some others."""
     words = {word.lower() for text in TEXTS for word in Words.of(text).words}
     words |= set(
         "place honest observed funny boys juvenile offers movie tale dim slow true".split()
@@ -76,14 +75,15 @@ class TestGeneticConforms(AttackConformance):
         return Genetic(vectors=table(), population=5, generations=3)
 
 
-def attacked(attack: Any, texts: Any = TEXTS, victim: Any = hashing_classifier, **kw: Any) -> Any:
-    labels = np.asarray(victim(list(texts))).argmax(axis=1).tolist()
-    data = TextDataset(texts, labels, classes=["a", "b"])
-    kw = {"examples": range(len(texts)), "progress": False, **kw}
-    return RobustnessEvaluator(attack, data, **kw).evaluate(victim)
+@pytest.mark.usefixtures("wordnet_folder")
+class TestPWWSConforms(AttackConformance):
+    @pytest.fixture
+    def attack(self, wordnet_folder: Path) -> PWWS:
+        return PWWS(wordnet=wordnet_folder)
 
 
 def test_registered_under_their_names() -> None:
+    assert attacks.get("pwws") is PWWS
     assert attacks.get("textfooler") is TextFooler
     assert attacks.get("textfooler-adjusted") is TextFoolerAdjusted
     assert attacks.get("genetic") is Genetic
@@ -124,7 +124,7 @@ def len_of(texts: list[str]) -> list[float]:
     return [-float(len(text)) for text in texts]
 
 
-def test_parts_can_be_left_out() -> None:
+def test_disabled_constraints() -> None:
     bare = TextFooler(vectors=table(), tagger=False, encoder=False)
     names = [part["name"] for part in bare.settings["constraints"]]
     assert names == ["no-repeat", "no-stop-words", "word-cosine"]
@@ -136,7 +136,7 @@ def test_parts_can_be_left_out() -> None:
     assert attacked(strict).succeeded == 0
 
 
-def test_textfooler_leaves_its_own_stop_words_alone() -> None:
+def test_textfooler_keeps_its_own_stop_words() -> None:
     report = attacked(TextFooler(vectors=table(), tagger=False, encoder=False))
     for result in report.examples:
         words = Words.of(result.text).words
@@ -144,7 +144,7 @@ def test_textfooler_leaves_its_own_stop_words_alone() -> None:
     assert report.succeeded > 0
 
 
-def test_of_several_that_fool_the_victim_the_closest_in_meaning_is_taken() -> None:
+def test_of_several_successes_the_most_similar_is_taken() -> None:
     vectors = WordVectors(["dull", "dim", "slow"], np.eye(3, dtype=np.float32) + 1)
 
     def victim(texts: Any) -> Any:
@@ -161,11 +161,9 @@ def test_of_several_that_fool_the_victim_the_closest_in_meaning_is_taken() -> No
     assert found.examples[0].perturbed == "a slow end"
 
 
-def test_a_second_victim_costs_no_oracle_call_for_pairs_already_seen(
+def test_second_victim_needs_no_oracle_for_texts_already_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rosearch.attack import SentenceEncoder, Tagger
-
     def parts() -> tuple[Tagger, SentenceEncoder]:
         return (
             Tagger(tag, key="1", cache=tmp_path),
@@ -182,7 +180,7 @@ def test_a_second_victim_costs_no_oracle_call_for_pairs_already_seen(
     assert min(counts) > 20
 
     def twin(texts: Any) -> Any:
-        """Another victim that minds the same words in the same order, only less."""
+        """A victim with the same ranking of texts and other probabilities."""
         return 0.25 + 0.5 * hashing_classifier(texts)
 
     run(tagger, encoder, twin)
@@ -194,9 +192,7 @@ def test_a_second_victim_costs_no_oracle_call_for_pairs_already_seen(
     assert [r.perturbed for r in again.examples] == [r.perturbed for r in first.examples]
 
 
-def test_the_adjusted_recipe_takes_a_grammar_constraint() -> None:
-    from rosearch.attack import Constraint
-
+def test_adjusted_textfooler_with_a_grammar_constraint() -> None:
     class NoCommas(Constraint):
         name = "no-commas"
 
@@ -211,7 +207,7 @@ def test_the_adjusted_recipe_takes_a_grammar_constraint() -> None:
         assert not result.changed or "," not in result.text
 
 
-def test_the_genetic_search_changes_few_words_and_is_seeded() -> None:
+def test_genetic_changes_few_words_and_depends_on_the_seed() -> None:
     attack = Genetic(vectors=table(), population=6, generations=5, max_word_distance=1.5)
     first = attacked(attack, seed=0)
     for result in first.examples:
@@ -225,20 +221,20 @@ def test_the_genetic_search_changes_few_words_and_is_seeded() -> None:
     assert texts(attacked(attack, seed=1)) != texts(first)
 
 
-def test_the_genetic_search_asks_for_a_generation_at_once() -> None:
+def test_genetic_queries_a_generation_at_once() -> None:
     sizes: list[int] = []
 
-    def sure(texts: Any) -> Any:
+    def counting(texts: Any) -> Any:
         sizes.append(len(texts))
-        return np.tile([[0.9, 0.1]], (len(texts), 1))
+        return sure(texts)
 
     attack = Genetic(vectors=table(), population=20, generations=3, max_word_distance=1.5)
-    report = attacked(attack, TEXTS[:1], sure)
+    report = attacked(attack, TEXTS[:1], counting)
     # Batches hold distinct new texts only; what counts is how rarely the victim is called.
     assert report.queries > 20 * len(sizes)
 
 
-def test_the_language_model_is_asked() -> None:
+def test_genetic_with_a_language_model() -> None:
     settings: dict[str, Any] = {
         "vectors": table(),
         "population": 20,
@@ -253,14 +249,38 @@ def test_the_language_model_is_asked() -> None:
     assert all(len(str(r.perturbed)) <= len(str(r.text)) for r in held.examples)
 
 
-@pytest.mark.parametrize("recipe", [TextFooler, TextFoolerAdjusted, Genetic])
-def test_missing_vectors_are_named_before_anything_runs(
+def test_pwws_query_count(wordnet_folder: Path) -> None:
+    data = TextDataset(["a dull end"], [0], classes=["x", "y"])
+    attack = PWWS(wordnet=wordnet_folder)
+    report = RobustnessEvaluator(attack, data, progress=False).evaluate(sure)
+    synonyms = [len(attack.substitution.propose(word)) for word in ("dull", "end")]
+    assert min(synonyms) > 3
+    # The unchanged text, two with [UNK], and all synonyms twice: to rank and to replace.
+    assert report.examples[0].queries == 1 + 2 + 2 * sum(synonyms)
+    assert report.forward_rows < report.queries
+
+
+def test_missing_wordnet_is_an_error_at_construction(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from rosearch import wordnet
+
+    monkeypatch.setattr(wordnet, "_usual_places", list)
+    monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
+    with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[wordnet\]"'):
+        PWWS()
+    with pytest.raises(MissingResourceError, match=r"index\.noun"):
+        PWWS(wordnet=tmp_path)
+
+
+@pytest.mark.parametrize("recipe", [TextFooler, TextFoolerAdjusted, Genetic, TextBugger])
+def test_missing_vectors_are_an_error_at_construction(
     recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path))
     monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("ROSEARCH_VECTORS", raising=False)
-    with pytest.raises(MissingResourceError, match=r"rosearch\.attack\.counterfitting MODEL"):
+    with pytest.raises(MissingResourceError, match="counterfitting MODEL"):
         recipe()
     with pytest.raises(MissingResourceError, match="no word vectors at"):
         recipe(vectors=tmp_path / "none")
@@ -279,5 +299,28 @@ def test_thresholds_out_of_range() -> None:
         settings: dict[str, Any] = {"vectors": table(), **wrong}
         if recipe is TextFooler:
             settings = {"tagger": False, "encoder": False, **settings}
-        with pytest.raises(DataError):
+        with pytest.raises(ArgumentError):
             recipe(**settings)
+
+
+def test_cached_synonyms_are_not_looked_up_again(
+    wordnet_folder: Path, tmp_path: Path, dataset: TextDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path))
+    labels = hashing_classifier(list(dataset.texts)).argmax(axis=1).tolist()
+    data = TextDataset(dataset.texts, labels, classes=["a", "b"])
+    first = RobustnessEvaluator(
+        PWWS(wordnet=wordnet_folder), data, examples=20, progress=False
+    ).evaluate(hashing_classifier)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("WordNet was read again.")
+
+    # A new attack has no synonyms in memory, as in another process.
+    again = PWWS(wordnet=wordnet_folder)
+    monkeypatch.setattr(type(again.substitution.lookup.wordnet), "lemmas", refuse)
+    second = RobustnessEvaluator(again, data, examples=20, progress=False).evaluate(
+        hashing_classifier
+    )
+    assert first.succeeded > 0
+    assert second.examples == first.examples

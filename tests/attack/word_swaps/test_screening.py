@@ -1,4 +1,4 @@
-"""First-order screening on a real classifier; conformance is tested with the masked recipes."""
+"""First-order screening with a real classifier; conformance is tested with the masked recipes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from rosearch.attack import (
     Attack,
     GreedyWordSwap,
+    ModelVictim,
     NoRepeat,
     RobustnessEvaluator,
     Screened,
@@ -19,7 +20,7 @@ from rosearch.attack import (
     Words,
     WordSwapAttack,
 )
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError
 
 ADJECTIVES = "good great wonderful brilliant funny bad awful terrible boring dull".split()
 
@@ -43,7 +44,7 @@ def evaluate(attack: Attack, model: Any, tokenizer: Any, dataset: Any, **setting
 
 
 @pytest.mark.parametrize("ranking", ["deletion", "weighted-saliency", "gradient"])
-def test_keeping_all_is_the_attack_itself(
+def test_keeping_all_candidates_is_the_full_attack(
     trained_bert: Any, tokenizer: Any, dataset: Any, ranking: str
 ) -> None:
     full = evaluate(plain(ranking), trained_bert, tokenizer, dataset)
@@ -53,7 +54,9 @@ def test_keeping_all_is_the_attack_itself(
     ]
 
 
-def test_saves_queries_and_finds_most(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+def test_fewer_queries_with_most_of_the_successes(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
     full = evaluate(plain(), trained_bert, tokenizer, dataset)
     screened = evaluate(Screened(plain(), keep=4), trained_bert, tokenizer, dataset)
     assert full.succeeded > 20
@@ -62,10 +65,9 @@ def test_saves_queries_and_finds_most(trained_bert: Any, tokenizer: Any, dataset
     assert 0.7 * full.succeeded <= screened.succeeded <= full.succeeded
 
 
-def test_keeps_what_promises_most(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
-    """The replacements kept raise the loss more than those left out."""
-    from rosearch.attack import ModelVictim
-
+def test_kept_candidates_raise_the_loss_more_than_dropped_ones(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
     victim = ModelVictim(trained_bert, tokenizer)
     better = 0
     texts = [t for t, y in zip(dataset.texts, dataset.labels, strict=True) if y == 1][:12]
@@ -84,7 +86,9 @@ def test_keeps_what_promises_most(trained_bert: Any, tokenizer: Any, dataset: An
     assert better >= 11
 
 
-def test_draws_what_the_attack_draws(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+def test_random_draws_are_those_of_the_full_attack(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
     full = evaluate("deepwordbug", trained_bert, tokenizer, dataset)
     same = evaluate(Screened("deepwordbug", keep=9), trained_bert, tokenizer, dataset)
     assert [r.perturbed for r in same.examples] == [r.perturbed for r in full.examples]
@@ -93,19 +97,21 @@ def test_draws_what_the_attack_draws(trained_bert: Any, tokenizer: Any, dataset:
     assert same.settings["attacks"][0]["keep"] == 9
 
 
-def test_several_may_be_run_together(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
+def test_screened_and_other_attacks_in_one_evaluator(
+    trained_bert: Any, tokenizer: Any, dataset: Any
+) -> None:
     attacks: Any = [Screened("deepwordbug", keep=1), plain()]
     report = evaluate(attacks, trained_bert, tokenizer, dataset, examples=5)
     assert set(report.attacks) == {"screened-deepwordbug", "word-swap"}
 
 
-def test_bad_arguments() -> None:
+def test_wrong_arguments() -> None:
     class Other(Attack):
         def search(self, text: Words, context: SearchContext) -> Search:
             yield [text]
             return text
 
-    with pytest.raises(DataError, match="Other is none"):
+    with pytest.raises(ArgumentError, match="attack must be a WordSwapAttack"):
         Screened(Other())  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="keep"):
+    with pytest.raises(ArgumentError, match="keep must be a whole number"):
         Screened("deepwordbug", keep=0)

@@ -1,38 +1,40 @@
-"""TextFooler and the genetic search against TextAttack 0.3.11: same texts, verdicts, queries."""
+"""TextFooler and the genetic search: same texts, verdicts and query counts as TextAttack 0.3.11."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rosearch.attack import (
+    Change,
     Genetic,
     NearestNeighbours,
-    NoRepeat,
-    NoStopWords,
-    PartOfSpeech,
     SentenceSimilarity,
     TextFooler,
     WordCosine,
+    Words,
     WordSwapAttack,
+    WordVectors,
 )
 from rosearch.attack.base import SearchContext
-from rosearch.attack.resources.word_vectors import WordVectors
-from rosearch.attack.text import Words
-from rosearch.attack.word_swaps.constraints import TEXTFOOLER_STOP_WORDS
-from tests.attack.textattack_helpers import (
+from rosearch.attack.resources.stop_words import TEXTFOOLER_STOP_WORDS
+from tests.attack.textattack.agreement import (
     BagOfWords,
     attacked_by_textattack,
     attacked_here,
     check_agreement,
     sentences,
     some_wrong,
+    statuses,
     wrapper,
 )
+from tests.attack.textattack.counterparts import build, greedy, their_vectors, usual
+from tests.attack.word_swaps.helpers import finished
 
 pytestmark = pytest.mark.slow
 
@@ -46,20 +48,6 @@ def clustered_vectors(texts: Sequence[str]) -> WordVectors:
     matrix = centres[rng.integers(10, size=len(words))] + 0.9 * rng.normal(size=(len(words), 24))
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     return WordVectors(words, matrix.astype(np.float32))
-
-
-def their_table(vectors: WordVectors) -> Any:
-    from textattack.shared import WordEmbedding
-
-    words = list(vectors.words)
-    distances = np.linalg.norm(vectors.matrix[:, None] - vectors.matrix, axis=2)
-    return WordEmbedding(
-        vectors.matrix,
-        {word: index for index, word in enumerate(words)},
-        dict(enumerate(words)),
-        # Without it, version 0.3.11 fails where it computes neighbours.
-        nn_matrix=distances.argsort(axis=1, kind="stable"),
-    )
 
 
 def tag(word: str, before: str) -> str:
@@ -85,26 +73,29 @@ def encode(texts: Sequence[str]) -> np.ndarray:
     return rows
 
 
+def their_encoder(**settings: Any) -> Any:
+    """TextAttack's similarity constraint with ``encode`` as its encoder."""
+    from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
+
+    class Encoder(SentenceEncoder):
+        def encode(self, texts: list[str]) -> Any:
+            return encode(texts)
+
+    return Encoder(**settings)
+
+
 def their_attack(
     vectors: WordVectors, *, neighbours: int, tagger: bool, similarity: dict[str, Any] | None
 ) -> Any:
     """TextAttack's TextFooler on our vectors, tagger and encoder, as a function of the model."""
     import nltk
-    import textattack
     from textattack.constraints.grammaticality import PartOfSpeech as TheirPartOfSpeech
     from textattack.constraints.pre_transformation import (
         RepeatModification,
         StopwordModification,
     )
     from textattack.constraints.semantics import WordEmbeddingDistance
-    from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
-    from textattack.goal_functions import UntargetedClassification
-    from textattack.search_methods import GreedyWordSwapWIR
     from textattack.transformations import WordSwapEmbedding
-
-    class Encoder(SentenceEncoder):
-        def encode(self, texts: list[str]) -> Any:
-            return encode(texts)
 
     class Tagged(TheirPartOfSpeech):
         def _get_pos(self, *context: Any) -> Any:
@@ -116,7 +107,7 @@ def their_attack(
                 )
                 return super()._get_pos(*context)
 
-    table = their_table(vectors)
+    table = their_vectors(vectors)
     constraints = [
         RepeatModification(),
         StopwordModification(stopwords=set(TEXTFOOLER_STOP_WORDS)),
@@ -125,13 +116,9 @@ def their_attack(
     if tagger:
         constraints.append(Tagged(allow_verb_noun_swap=True))
     if similarity is not None:
-        constraints.append(Encoder(**similarity))
-    return lambda model: textattack.Attack(
-        UntargetedClassification(model),
-        constraints,
-        WordSwapEmbedding(max_candidates=neighbours, embedding=table),
-        GreedyWordSwapWIR(wir_method="delete"),
-    )
+        constraints.append(their_encoder(**similarity))
+    near = WordSwapEmbedding(max_candidates=neighbours, embedding=table)
+    return partial(build, near, constraints, greedy("delete"))
 
 
 def test_textfooler_without_encoder(textattack: Any, victim: dict[str, Any]) -> None:
@@ -139,7 +126,7 @@ def test_textfooler_without_encoder(textattack: Any, victim: dict[str, Any]) -> 
     attack = TextFooler(vectors=vectors, tagger=False, encoder=False)
     theirs = their_attack(vectors, neighbours=50, tagger=False, similarity=None)
     got = check_agreement(textattack, attack, theirs, **victim)
-    assert {status for status, _, _ in got} >= {"skipped", "succeeded"}
+    assert statuses(got) >= {"skipped", "succeeded"}
 
 
 @pytest.mark.parametrize("kind", ["as in the recipe", "short window", "whole text"])
@@ -178,18 +165,7 @@ def test_textfooler_with_everything(textattack: Any, victim: dict[str, Any], kin
         victim["victim"],
     )
     assert got != unlimited  # the constraints did something
-    assert {status for status, _, _ in got} >= {"skipped", "succeeded", "failed"}
-
-
-def finish(steps: Any) -> Any:
-    """Answer what a constraint asks; what it returns."""
-    answer = None
-    while True:
-        try:
-            wanted = steps.send(answer)
-        except StopIteration as stop:
-            return stop.value
-        answer = wanted.oracle.answer(wanted.questions)
+    assert statuses(got) >= {"skipped", "succeeded", "failed"}
 
 
 @pytest.mark.parametrize(
@@ -205,16 +181,9 @@ def test_similarities(
     textattack: Any, metric: Any, window: int | None, short: bool, original: bool
 ) -> None:
     """The numbers themselves, on one change after the other."""
-    from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
     from textattack.shared import AttackedText
 
-    from rosearch.attack.word_swaps.constraints import Change
-
-    class Encoder(SentenceEncoder):
-        def encode(self, texts: list[str]) -> Any:
-            return encode(texts)
-
-    theirs = Encoder(
+    theirs = their_encoder(
         threshold=0.7,
         metric=metric,
         compare_against_original=original,
@@ -239,21 +208,15 @@ def test_similarities(
             moves = [their_current.replace_word_at_index(index, w) for w in new]
             theirs._check_constraint_many(moves, their_first if original else their_current)
             expected = [float(move.attack_attrs["similarity_score"]) for move in moves]
-            found = finish(ours.examine(change))
+            found = finished(ours.examine(change))
             np.testing.assert_allclose(found.similarities, expected, atol=2e-6)
             assert found.allowed == [value >= 0.7 for value in expected]
 
 
-def their_genetic(vectors: WordVectors, attack: Genetic, texts: Sequence[str]) -> Any:
+def their_genetic(vectors: WordVectors, attack: Genetic) -> Any:
     """TextAttack's recipe without language model, its draws taken from our generators."""
-    import textattack
     from textattack.constraints.overlap import MaxWordsPerturbed
-    from textattack.constraints.pre_transformation import (
-        RepeatModification,
-        StopwordModification,
-    )
     from textattack.constraints.semantics import WordEmbeddingDistance
-    from textattack.goal_functions import UntargetedClassification
     from textattack.search_methods import AlzantotGeneticAlgorithm
     from textattack.search_methods import alzantot_genetic_algorithm as child_module
     from textattack.search_methods import genetic_algorithm as module
@@ -320,19 +283,15 @@ def their_genetic(vectors: WordVectors, attack: Genetic, texts: Sequence[str]) -
     Counted.search = search  # type: ignore[attr-defined]
     module.np = draws
     child_module.np = draws
-    table = their_table(vectors)
+    table = their_vectors(vectors)
     limit = next(c.max_distance for c in attack.constraints if isinstance(c, WordCosine))
-    return lambda model: textattack.Attack(
-        UntargetedClassification(model),
-        [
-            RepeatModification(),
-            StopwordModification(),
-            MaxWordsPerturbed(max_percent=0.2),
-            WordEmbeddingDistance(embedding=table, max_mse_dist=limit),
-        ],
-        WordSwapEmbedding(max_candidates=8, embedding=table),
-        search,
-    )
+    limits = [
+        *usual(),
+        MaxWordsPerturbed(max_percent=0.2),
+        WordEmbeddingDistance(embedding=table, max_mse_dist=limit),
+    ]
+    near = WordSwapEmbedding(max_candidates=8, embedding=table)
+    return partial(build, near, limits, search)
 
 
 def test_genetic(textattack: Any) -> None:
@@ -344,9 +303,9 @@ def test_genetic(textattack: Any) -> None:
     kept = [k for k, word in enumerate(vectors.words) if " " not in word]
     vectors = WordVectors([vectors.words[k] for k in kept], vectors.matrix[kept])
     attack = Genetic(vectors=vectors, population=6, generations=4, max_word_distance=1.0)
-    build = their_genetic(vectors, attack, texts)
+    theirs = their_genetic(vectors, attack)
     try:
-        expected = attacked_by_textattack(build(wrapper(textattack, bag)), texts, labels)
+        expected = attacked_by_textattack(theirs(wrapper(textattack, bag)), texts, labels)
     finally:
         from textattack.search_methods import alzantot_genetic_algorithm, genetic_algorithm
 
@@ -354,27 +313,16 @@ def test_genetic(textattack: Any) -> None:
     got = attacked_here(attack, texts, labels, bag)
     differing = [(a, b) for a, b in zip(got, expected, strict=True) if a != b]
     assert len(differing) <= 1, differing[:3]
-    assert {status for status, _, _ in got} >= {"skipped", "succeeded", "failed"}
+    assert statuses(got) >= {"skipped", "succeeded", "failed"}
 
 
 def test_neighbours_and_their_case(textattack: Any) -> None:
     from textattack.transformations import WordSwapEmbedding
 
     vectors = clustered_vectors(sentences(60))
-    theirs = WordSwapEmbedding(max_candidates=9, embedding=their_table(vectors))
+    theirs = WordSwapEmbedding(max_candidates=9, embedding=their_vectors(vectors))
     ours = NearestNeighbours(9, vectors=vectors)
     for word in vectors.words[:120]:
         for written in (word, word.upper(), word.capitalize(), word[:1] + word[1:].upper()):
             expected = [w for w in theirs._get_replacement_words(written) if w != written]
             assert list(ours.propose(written)) == list(dict.fromkeys(expected))
-
-
-def test_parts_are_those_of_the_recipe() -> None:
-    attack = TextFooler(vectors=clustered_vectors(["a b c"]), tagger=tag_all, encoder=encode)
-    assert [type(c) for c in attack.constraints] == [
-        NoRepeat,
-        NoStopWords,
-        WordCosine,
-        PartOfSpeech,
-        SentenceSimilarity,
-    ]

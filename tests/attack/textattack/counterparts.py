@@ -1,4 +1,4 @@
-"""Recipes of ours side by side with TextAttack's, put together from TextAttack's own parts."""
+"""Rosearch's recipes with their counterparts, composed of TextAttack's own parts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 
 from rosearch.attack import PWWS, Attack, DeepWordBug, Pruthi, TextBugger, Words
 from rosearch.attack.resources.word_vectors import WordVectors
-from tests.attack.textattack_helpers import with_our_draws
+from tests.attack.textattack.agreement import with_our_draws
 
 
 class Counterparts(NamedTuple):
-    """An attack of ours and TextAttack's own."""
+    """An attack of rosearch and the same one of TextAttack."""
 
     attack: Attack
     build: Callable[[Any], Any]
-    """Makes TextAttack's from a model wrapper."""
+    """Makes TextAttack's attack from a model wrapper."""
     before: Callable[[str], object] = lambda text: None
-    """To be called with each text before TextAttack attacks it."""
+    """Call it with each text before TextAttack attacks it."""
 
 
 def pwws(textattack: Any) -> Counterparts:
@@ -30,42 +30,29 @@ def pwws(textattack: Any) -> Counterparts:
 
 
 def deepwordbug(textattack: Any, limit: int = 30) -> Counterparts:
-    """With our random edits plugged in."""
+    """With rosearch's random edits."""
     from textattack.constraints.overlap import LevenshteinEditDistance
-    from textattack.search_methods import GreedyWordSwapWIR
 
     attack = DeepWordBug(max_edit_distance=limit)
     edits = with_our_draws(textattack, attack)
-    limits = [*_usual(), LevenshteinEditDistance(limit)]
-    return Counterparts(attack, partial(build, edits, limits, GreedyWordSwapWIR()), edits.begin)
+    limits = [*usual(), LevenshteinEditDistance(limit)]
+    return Counterparts(attack, partial(build, edits, limits, greedy("unk")), edits.begin)
 
 
 def textbugger(textattack: Any, texts: Sequence[str]) -> Counterparts:
-    """With our random edits plugged in; look-alikes and near words are TextAttack's own."""
-    from textattack.search_methods import GreedyWordSwapWIR
-    from textattack.shared import WordEmbedding
+    """With rosearch's random edits; homoglyphs and nearest words are TextAttack's own."""
     from textattack.transformations import CompositeTransformation, WordSwapEmbedding
 
     vectors = random_vectors(texts)
     attack = TextBugger(vectors=vectors, encoder=False)
     edits = with_our_draws(textattack, attack, parts=(0, 1, 2))
-    words = list(vectors.words)
-    distances = np.stack([((vectors.matrix - row) ** 2).sum(axis=1) for row in vectors.matrix])
-    table = WordEmbedding(
-        vectors.matrix,
-        {word: index for index, word in enumerate(words)},
-        dict(enumerate(words)),
-        # Without it, version 0.3.11 fails where it computes neighbours.
-        nn_matrix=distances.argsort(axis=1),
-    )
-    near = WordSwapEmbedding(max_candidates=5, embedding=table)
+    near = WordSwapEmbedding(max_candidates=5, embedding=their_vectors(vectors))
     bugs = CompositeTransformation([edits, their_homoglyphs(), near])
-    search = GreedyWordSwapWIR(wir_method="delete")
-    return Counterparts(attack, partial(build, bugs, _usual(), search), edits.begin)
+    return Counterparts(attack, partial(build, bugs, usual(), greedy("delete")), edits.begin)
 
 
 def pruthi(textattack: Any, max_words: int = 1) -> Counterparts:
-    """With the letters put in plugged in; the other three edits are TextAttack's own."""
+    """With rosearch's insertions; the other three edits are TextAttack's own."""
     from textattack import transformations
     from textattack.constraints.overlap import MaxWordsPerturbed
     from textattack.constraints.pre_transformation import MinWordLength
@@ -82,7 +69,7 @@ def pruthi(textattack: Any, max_words: int = 1) -> Counterparts:
             transformations.WordSwapQWERTY(**every),
         ]
     )
-    limits = [*_usual(), MinWordLength(min_length=4), MaxWordsPerturbed(max_num_words=max_words)]
+    limits = [*usual(), MinWordLength(min_length=4), MaxWordsPerturbed(max_num_words=max_words)]
     return Counterparts(attack, partial(build, typos, limits, GreedySearch()), insertion.begin)
 
 
@@ -94,14 +81,37 @@ def build(transformation: Any, limits: list[Any], search: Any, model: Any) -> An
     return Theirs(UntargetedClassification(model), limits, transformation, search)
 
 
-def _usual() -> list[Any]:
+def usual() -> list[Any]:
+    """TextAttack's constraints against repeated changes and changes of stop words."""
     from textattack.constraints.pre_transformation import RepeatModification, StopwordModification
 
     return [RepeatModification(), StopwordModification()]
 
 
+def greedy(ranking: str) -> Any:
+    """TextAttack's greedy search; rankings are ``"unk"``, ``"delete"`` and others."""
+    from textattack.search_methods import GreedyWordSwapWIR
+
+    return GreedyWordSwapWIR(wir_method=ranking)
+
+
+def their_vectors(vectors: WordVectors) -> Any:
+    """Vectors as TextAttack's table."""
+    from textattack.shared import WordEmbedding
+
+    words = list(vectors.words)
+    distances = np.linalg.norm(vectors.matrix[:, None] - vectors.matrix, axis=2)
+    return WordEmbedding(
+        vectors.matrix,
+        {word: index for index, word in enumerate(words)},
+        dict(enumerate(words)),
+        # Without it, version 0.3.11 fails when it computes neighbours.
+        nn_matrix=distances.argsort(axis=1, kind="stable"),
+    )
+
+
 def their_homoglyphs(**settings: Any) -> Any:
-    """TextAttack's look-alikes; a table for another attack, which its wheel lacks, left empty."""
+    """TextAttack's homoglyphs; a table for another attack, which its wheel lacks, is left empty."""
     from textattack.transformations.word_swaps import word_swap_homoglyph_swap as module
 
     with mock.patch.object(module, "open", return_value=io.StringIO(), create=True):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch.attack import MaxChangedShare, MaxEditDistance, MaxWordsChanged, MinWordLength, Words
-from tests.attack.textattack_helpers import REVIEWS
+from tests.attack.textattack.agreement import REVIEWS
 
 _TEXT = st.text(
     st.one_of(
@@ -138,7 +138,7 @@ def test_the_same_stop_words(textattack: Any) -> None:
     import nltk
     from textattack.attack_recipes import TextFoolerJin2019
 
-    from rosearch.attack.word_swaps.constraints import STOP_WORDS, TEXTFOOLER_STOP_WORDS
+    from rosearch.attack.resources.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
 
     assert set(nltk.corpus.stopwords.words("english")) == STOP_WORDS
     source = inspect.getsource(TextFoolerJin2019.build)

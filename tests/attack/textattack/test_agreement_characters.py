@@ -1,4 +1,4 @@
-"""Same texts, verdicts and query counts as TextAttack 0.3.11, where it is installed."""
+"""PWWS and the character recipes: same texts, verdicts and query counts as TextAttack 0.3.11."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rosearch.attack import (
     WordSwapAttack,
 )
 from rosearch.attack.word_swaps import substitutions
-from tests.attack import textattack_counterparts as counterparts
-from tests.attack.textattack_helpers import (
+from tests.attack.textattack import counterparts
+from tests.attack.textattack.agreement import (
     REVIEWS,
     BagOfWords,
     attacked_by_textattack,
@@ -29,15 +29,12 @@ from tests.attack.textattack_helpers import (
     probabilities,
     sentences,
     some_wrong,
+    statuses,
     with_our_draws,
     wrapper,
 )
 
 pytestmark = pytest.mark.slow
-
-
-def statuses(outcomes: Any) -> set[str]:
-    return {status for status, _, _ in outcomes}
 
 
 def agree(textattack: Any, pair: Any, victim: dict[str, Any]) -> Any:
@@ -74,21 +71,25 @@ def test_pruthi(textattack: Any, victim: dict[str, Any], max_words: int) -> None
 
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("budget", [1, 2, 7, 40, 90])
-def test_pwws_within_a_budget(textattack: Any, classes: int, budget: int) -> None:
+def test_pwws_with_a_budget(textattack: Any, classes: int, budget: int) -> None:
     victim = BagOfWords(classes)
     labels = some_wrong(victim(REVIEWS).argmax(axis=1).tolist(), classes)
-    within(textattack, counterparts.pwws(textattack), budget, victim, labels)
+    compare_with_budget(textattack, counterparts.pwws(textattack), budget, victim, labels)
 
 
 @pytest.mark.parametrize("limit", [3, 30])
 @pytest.mark.parametrize("budget", [1, 10, 25])
-def test_deepwordbug_within_limits(textattack: Any, budget: int, limit: int) -> None:
+def test_deepwordbug_with_limits(textattack: Any, budget: int, limit: int) -> None:
     victim = BagOfWords()
     labels = victim(REVIEWS).argmax(axis=1).tolist()
-    within(textattack, counterparts.deepwordbug(textattack, limit), budget, victim, labels)
+    compare_with_budget(
+        textattack, counterparts.deepwordbug(textattack, limit), budget, victim, labels
+    )
 
 
-def within(textattack: Any, pair: Any, budget: int, victim: Any, labels: list[int]) -> None:
+def compare_with_budget(
+    textattack: Any, pair: Any, budget: int, victim: Any, labels: list[int]
+) -> None:
     theirs = pair.build(wrapper(textattack, victim))
     theirs.goal_function.query_budget = budget
     expected = attacked_by_textattack(theirs, REVIEWS, labels, pair.before)
@@ -98,7 +99,7 @@ def within(textattack: Any, pair: Any, budget: int, victim: Any, labels: list[in
 
 @pytest.mark.parametrize("width", [1, 3])
 def test_beams_over_texts_that_grow(textattack: Any, width: int) -> None:
-    """Spaces put in, so that words move while the beam goes on; limits on changed words."""
+    """Inserted spaces move words during the search; limits on perturbed words."""
     from textattack.constraints.overlap import MaxWordsPerturbed
     from textattack.constraints.pre_transformation import MaxModificationRate, StopwordModification
     from textattack.constraints.pre_transformation import MinWordLength as TheirLength
@@ -168,7 +169,7 @@ def test_ties_are_told_from_disagreements(textattack: Any) -> None:
 def test_character_edits_have_the_same_range(
     textattack: Any, ours: str, theirs: str, settings: Any, every: bool
 ) -> None:
-    """Every edit TextAttack can draw can be drawn here, and none besides."""
+    """Exactly the edits that TextAttack can draw can be drawn."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - TextAttack draws from it
     rng = np.random.default_rng(0)
@@ -190,7 +191,7 @@ def test_character_edits_have_the_same_range(
             assert here == drawn - {word}, (word, skipped)
 
 
-def test_all_look_alikes(textattack: Any) -> None:
+def test_all_homoglyphs(textattack: Any) -> None:
     theirs = counterparts.their_homoglyphs()
     for character in map(chr, range(32, 127)):
         expected = theirs._get_replacement_words(character)
