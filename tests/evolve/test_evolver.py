@@ -80,7 +80,7 @@ def test_an_interrupt_ends_the_run_and_the_next_run_goes_on(url):
     search = evolver(every(4, interrupt), storage=url)
     with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*stored; call run again"):
         search.run(8, progress=False)
-    with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*in memory, for as long as"):
+    with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*in memory until this process ends"):
         evolver(every(4, interrupt)).run(8, progress=False)
     assert [t.state for t in search.result.trials] == ["complete"] * 3 + ["running"]
     resumed = evolver(synthetic_named_as(search.evaluate), storage=url)
@@ -153,26 +153,26 @@ def test_run_finishes_what_was_asked_for_and_never_told():
 
 def test_the_seed_belongs_to_the_genome():
     a = evolver(seed=5).run(6, progress=False)
-    b = evolver(seed=5, seeds=[a.trials[3].genome]).run(1, progress=False)
+    b = evolver(seed=5, initial_genomes=[a.trials[3].genome]).run(1, progress=False)
     assert b.trials[0].seed == a.trials[3].seed
-    c = evolver(seed=6, seeds=[a.trials[3].genome]).run(1, progress=False)
+    c = evolver(seed=6, initial_genomes=[a.trials[3].genome]).run(1, progress=False)
     assert c.trials[0].seed != a.trials[3].seed
 
 
 def test_given_genomes_come_first():
     genomes = [SPACE.sample(seed=s) for s in (100, 101)]
-    result = evolver(seeds=genomes).run(6, progress=False)
+    result = evolver(initial_genomes=genomes).run(6, progress=False)
     assert [t.genome for t in result.trials[:2]] == genomes
     assert len({t.key for t in result.trials}) == 6
 
 
 def test_given_genomes_must_be_in_the_space_and_different():
     inside = SPACE.sample(seed=1)
-    with pytest.raises(SpaceError, match=r"seeds\[0\] and seeds\[1\]"):
-        evolver(seeds=[inside, inside])
+    with pytest.raises(SpaceError, match=r"initial_genomes\[0\] and initial_genomes\[1\]"):
+        evolver(initial_genomes=[inside, inside])
     narrow = SearchSpace(widths=[w for w in SPACE.widths if w != inside.width][:1])
     with pytest.raises(SpaceError, match="width"):
-        Evolver(narrow, synthetic, FITNESS, seeds=[inside])
+        Evolver(narrow, synthetic, FITNESS, initial_genomes=[inside])
 
 
 def test_nothing_feasible_gives_the_least_violating():
@@ -193,7 +193,7 @@ def test_nothing_feasible_gives_the_least_violating():
 def test_a_result_and_its_trials_are_readable_however_large_the_genomes():
     genome = max((SPACE.sample(seed=s) for s in range(30)), key=lambda g: len(g.nodes))
     assert len(genome.nodes) == 8
-    result = evolver(seeds=[genome]).run(1, progress=False)
+    result = evolver(initial_genomes=[genome]).run(1, progress=False)
     lines = repr(result).splitlines()
     assert lines[1].startswith("  best: candidate 0, accuracy 0.")
     assert f"Genome {genome.key}" in lines[2]
@@ -285,7 +285,7 @@ def test_a_housekeeping_error_is_a_warning():
 def test_check_is_asked_before_the_first_training_and_its_error_records_nothing():
     genomes = [SPACE.sample(seed=1)]
     evaluate = Kept(refuse=MissingResourceError("WordNet is missing"))
-    search = evolver(evaluate, seeds=genomes)
+    search = evolver(evaluate, initial_genomes=genomes)
     with pytest.raises(MissingResourceError, match="WordNet"):
         search.run(3, progress=False)
     assert search.result.trials == ()
@@ -390,7 +390,7 @@ def test_to_pandas():
         lambda: evolver(study=""),
         lambda: evolver(overlap=0),
         lambda: evolver(population=1),
-        lambda: evolver(seeds=SPACE.sample(seed=0)),
+        lambda: evolver(initial_genomes=SPACE.sample(seed=0)),
         lambda: Evolver(None, synthetic, FITNESS),
         lambda: evolver().run(2, time_limit="1"),
         lambda: evolver().run(0),

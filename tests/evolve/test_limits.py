@@ -68,7 +68,7 @@ def test_given_genomes_are_trained_whatever_they_cost():
         for genome in (SPACE.sample(seed=s) for s in range(100))
         if synthetic(genome, seed=0)["compression"] < LIMIT
     )
-    result = evolver(Costed(os.devnull), seeds=[large]).run(4, progress=False)
+    result = evolver(Costed(os.devnull), initial_genomes=[large]).run(4, progress=False)
     assert result.trials[0].genome == large
     assert min(compressions(result)[1:]) >= LIMIT > compressions(result)[0]
 
