@@ -28,7 +28,7 @@ from rosearch.evolve.strategies.offspring import check_seeds, check_size
 from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
 from rosearch.evolve.successive_halving import Fidelity, in_full
 from rosearch.evolve.workers.evaluation import Shared, WorkerLostError, plain_metrics
-from rosearch.evolve.workers.executors import crew
+from rosearch.evolve.workers.executors import worker_processes
 from rosearch.evolve.workers.failure_streaks import alike
 from rosearch.evolve.workers.interrupts import Interrupts
 from rosearch.fitness import Fitness
@@ -250,7 +250,7 @@ def _all(
     size = max(1, len(seeds) // (4 * workers))
     parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
     shared = {name: Shared.of(job, what=f"What {name!r} is made of") for name, job in jobs.items()}
-    with Interrupts() as interrupts, crew(_caught, workers) as submit:
+    with Interrupts() as interrupts, worker_processes(_caught, workers) as submit:
         waiting = {submit(shared[name], part): name for name in jobs for part in parts}
         while waiting:
             with interrupts.let_through():

@@ -15,6 +15,7 @@ are, so an outcome that a killed process left without its change of state is who
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +43,8 @@ _TRIES = 3
 """Attempts to write an outcome, which is expensive to lose."""
 _TAKE_OVER_SECONDS = 0.1
 """How long to wait for other processes that take over the same trial."""
+_MAX_DIFFERENCES = 20
+"""Settings that a message shows."""
 _SETTINGS = "rosearch.settings"
 _VERSIONS = "rosearch.versions"
 _LAST_OPENED = "rosearch.last_opened_with"
@@ -457,7 +460,8 @@ def _create_study(
         storage.set_study_user_attr(study_id, _SETTINGS, settings)
         storage.set_study_user_attr(study_id, _VERSIONS, versions())
         stored = storage.get_study_user_attrs(study_id)[_SETTINGS]
-    different = "\n".join(f"  {line}" for line in differences(stored, settings))
+    lines = itertools.islice(differences(stored, settings), _MAX_DIFFERENCES)
+    different = "\n".join(f"  {line}" for line in lines)
     if different:
         raise StudyMismatchError(
             f"The study {study!r} was made with other settings:\n{different}\nUse the settings of "
