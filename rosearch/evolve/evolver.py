@@ -360,17 +360,15 @@ class Evolver:
     ) -> bool:
         """Score metrics, decide about the next rung, and record both."""
         trial, rung = candidate.number, candidate.rung
+        state: Literal["running", "stopped", "complete"] = "complete"
         try:
             metrics = plain_metrics(outcome)
             score = self.fitness.score(metrics)
         except Exception as error:  # noqa: BLE001 - a term may be the user's code
             return self._ledger.fail(trial, Failure.from_exception(error), seconds)
         weights = self._students.where(candidate)
-        if rung is None or self.fidelity is None:
-            return self._ledger.complete(trial, metrics, score, seconds, weights=weights)
-        state: Literal["running", "stopped", "complete"] = "complete"
         try:
-            if rung < self._rungs - 1:
+            if rung is not None and self.fidelity is not None and rung < self._rungs - 1:
                 state = "running"  # if the rule raises, the rung is finished all the same
                 others = [
                     other.scores[rung]
@@ -380,8 +378,8 @@ class Evolver:
                 if not self.fidelity.goes_on(score, others, rung=rung):
                     state = "stopped"
         finally:
-            recorded = self._ledger.rung(
-                trial, rung, metrics, score, seconds, state=state, weights=weights
+            recorded = self._ledger.record(
+                trial, metrics, score, seconds, rung=rung, state=state, weights=weights
             )
         return recorded
 

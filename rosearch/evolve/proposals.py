@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
+from rosearch.checks import instance, refused
 from rosearch.errors import SpaceError
 from rosearch.evolve.strategies import Strategy
 from rosearch.evolve.study.ledger import Ledger
@@ -226,20 +226,17 @@ def check_initial_genomes(genomes: Sequence[Genome], space: SearchSpace) -> tupl
     """Validate the argument ``initial_genomes``.
 
     Raises:
-        SpaceError: One is not in the space, is not a genome, or occurs twice.
+        ArgumentError: It is not a list of genomes.
+        SpaceError: A genome is not in the space, or occurs twice.
     """
-    given: Any = genomes
-    if not isinstance(given, Iterable):
-        raise SpaceError(f"initial_genomes must be a sequence of genomes, got {genomes!r}.")
     first: dict[str, int] = {}
+    if not isinstance(genomes, Sequence):
+        raise refused("initial_genomes", "a list of genomes", genomes)
     for i, genome in enumerate(genomes):
-        if not isinstance(genome, Genome):
-            raise SpaceError(f"initial_genomes[{i}] must be a Genome, got {genome!r}.")
+        instance(f"initial_genomes[{i}]", genome, Genome, "a Genome")
         if genome.key in first:
-            raise SpaceError(
-                f"initial_genomes[{first[genome.key]}] and initial_genomes[{i}] are the same "
-                f"genome."
-            )
+            places = f"initial_genomes[{first[genome.key]}] and initial_genomes[{i}]"
+            raise SpaceError(f"{places} are the same genome.")
         first[genome.key] = i
         space.require(genome)
     return tuple(genomes)

@@ -57,16 +57,11 @@ class SearchRun:
         self._candidates = candidates
         self._evaluated: set[int] = set()  # trials that are evaluated at the moment
         self._leased: set[int] = set()  # these, and those between two rungs
-        self._polls = 0
         self._no_genome_left: SpaceError | None = None
         self._interrupts = Interrupts()
+        finished: set[int | None] = {None for t in ledger.trials() if t.state == "complete"}
         self._streaks = FailureStreaks(
-            (
-                rung
-                for trial in ledger.trials()
-                for rung in (range(len(trial.rungs)) if trial.rungs else [None])
-                if trial.rungs or trial.state == "complete"
-            ),
+            finished.union(*(range(len(t.rungs)) for t in ledger.trials())),
             advice="They are recorded as failed. Fix the cause and call run again, which goes on "
             "with other genomes; another study= starts with these.",
         )
@@ -101,20 +96,22 @@ class SearchRun:
                     check(genome)
 
     def _next(self) -> Candidate | None:
-        while True:
-            candidate = self._take_or_propose()
-            if candidate is not None:
-                self._polls = 0
-                self._evaluated.add(candidate.number)
-                self._leased.add(candidate.number)
-                return candidate
+        polls = 0
+        while (candidate := self._take_or_propose()) is None:
             if self._evaluated:
                 return None
             if self._no_genome_left is not None:
                 raise self._no_genome_left
             if self._update_bar() == self._candidates:
                 return None
-            self._wait_for_others()
+            with self._interrupts.let_through():
+                time.sleep(_POLL_SECONDS)  # other processes are evaluating the rest
+            polls += 1
+            if polls == _SILENT_POLLS:
+                self._warn_of_wait()
+        self._evaluated.add(candidate.number)
+        self._leased.add(candidate.number)
+        return candidate
 
     def _take_or_propose(self) -> Candidate | None:
         try:
@@ -146,23 +143,16 @@ class SearchRun:
         self._bar.update(finished - self._bar.n)
         return finished
 
-    def _wait_for_others(self) -> None:
-        """Wait for other processes, which are evaluating the rest."""
-        with self._interrupts.let_through():
-            time.sleep(_POLL_SECONDS)
-        self._polls += 1
-        if self._polls != _SILENT_POLLS:
-            return
-        for trial in self._ledger.trials()[: self._candidates]:
-            if trial.state == "running":
-                warnings.warn(
-                    f"Waiting for candidate {trial.number}, which is leased by "
-                    f"{self._ledger.owner_of(trial.number)}. If it came from ask() and its outcome "
-                    f"will never be told, restart that process (of a notebook: its kernel).",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                return
+    def _warn_of_wait(self) -> None:
+        numbers = [t.number for t in self._ledger.trials() if t.state == "running"]
+        if numbers:
+            warnings.warn(
+                f"Waiting for candidate {numbers[0]}, which is leased by "
+                f"{self._ledger.owner_of(numbers[0])}. If it came from ask() and its outcome will "
+                f"never be told, restart that process (of a notebook: its kernel).",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     @contextlib.contextmanager
     def _renewed_leases(self) -> Iterator[None]:

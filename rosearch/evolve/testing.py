@@ -51,8 +51,8 @@ def make_trial(
     if values is None:
         failure = Failure("RuntimeError", "out of luck", "")
     else:
-        ways = tuple(directions or ["maximize"] * len(values))
-        score = Score(tuple(map(float, values)), ways, {}, violation == 0, violation)
+        ways: list[Direction] = list(directions or ["maximize" for _ in values])
+        score = Score(tuple(map(float, values)), tuple(ways), {}, violation == 0, violation)
     rungs = 0 if rung is None or score is None else rung + 1
     return TrialRecord(
         number=number,

@@ -162,7 +162,7 @@ class Ledger:
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials in order of their numbers."""
         frozen = self._storage.get_all_trials(self._id, deepcopy=False)
-        return tuple(self._record(trial) for trial in sorted(frozen, key=_number))
+        return tuple(self._read(trial) for trial in sorted(frozen, key=_number))
 
     def finished(self, candidates: int) -> int:
         """How many of the first ``candidates`` trials are finished."""
@@ -264,66 +264,34 @@ class Ledger:
             self._change(number, lambda: self._end(number, rungs))
         return self._trial(number).state.is_finished()
 
-    def complete(
+    def record(
         self,
         number: int,
         metrics: Mapping[str, float],
         score: Score,
         seconds: float | None,
         *,
+        rung: int | None = None,
+        state: Literal["running", "stopped", "complete"] = "complete",
         weights: str | None = None,
     ) -> bool:
-        """Record the outcome of an evaluation without rungs.
+        """Record the metrics of an evaluation.
 
         Args:
             number: The trial's number.
             metrics: Metrics by name.
             score: Their fitness.
-            seconds: Duration of the evaluation, if known.
-            weights: Folder of the student.
-
-        Returns:
-            Whether it was recorded; false if another process has finished the trial.
-        """
-
-        def change() -> None:
-            # The score is written last: a trial that has a score has everything.
-            kept = {} if weights is None else {"weights": weights}
-            outcome = {"seconds": seconds, "metrics": dict(metrics), "score": score.to_dict()}
-            self._write(number, kept | outcome)
-            self._finish(number, TrialState.COMPLETE, score.to_dict())
-
-        return self._change(number, change)
-
-    def rung(
-        self,
-        number: int,
-        rung: int,
-        metrics: Mapping[str, float],
-        score: Score,
-        seconds: float | None,
-        *,
-        state: Literal["running", "stopped", "complete"],
-        weights: str | None = None,
-    ) -> bool:
-        """Record the outcome of an evaluation up to a rung.
-
-        Args:
-            number: The trial's number.
-            rung: The rung, from 0.
-            metrics: Metrics by name.
-            score: Their fitness.
-            seconds: Duration of the evaluation of this rung, if known.
+            seconds: Duration of the evaluation (of this rung), if known.
+            rung: The rung, from 0; ``None`` for an evaluation without rungs.
             state: ``"running"`` if the trial goes on to the next rung.
             weights: Folder of the student.
 
         Returns:
-            Whether it was recorded; false if another process has recorded this rung.
+            Whether it was recorded; false if another process has recorded the trial or this rung.
         """
         rungs = attributes.finished_rungs(self._trial(number))
-        if len(rungs) > rung:
+        if rung is not None and len(rungs) > rung:
             return False
-        # One attribute, so that a killed process leaves either the whole rung or nothing.
         outcome = {
             "metrics": dict(metrics),
             "score": score.to_dict(),
@@ -333,16 +301,18 @@ class Ledger:
         }
 
         def change() -> None:
-            trial_id = self._trial_id(number)
-            self._storage.set_trial_intermediate_value(trial_id, rung, score.values[0])
-            self._write(number, {f"rung_{rung}": outcome})
+            if rung is not None:
+                trial_id = self._trial_id(number)
+                self._storage.set_trial_intermediate_value(trial_id, rung, score.values[0])
+                # One attribute, so that a killed process leaves the whole rung or nothing.
+                self._write(number, {f"rung_{rung}": outcome})
             if state != "running":
                 self._end(number, [*rungs, outcome])
 
         return self._change(number, change)
 
     def fail(self, number: int, failure: Failure, seconds: float | None) -> bool:
-        """Record why an evaluation failed; returns what :meth:`complete` does."""
+        """Record why an evaluation failed; returns what :meth:`record` does."""
         before = [rung["seconds"] for rung in attributes.finished_rungs(self._trial(number))]
         total = attributes.total([*before, seconds])
 
@@ -352,7 +322,7 @@ class Ledger:
 
         return self._change(number, change)
 
-    def _record(self, trial: FrozenTrial) -> TrialRecord:
+    def _read(self, trial: FrozenTrial) -> TrialRecord:
         known = self._finished.get(trial.number)
         if known is not None:
             return known
@@ -370,13 +340,10 @@ class Ledger:
         return record
 
     def _parent(self, number: int | None) -> Parent | None:
-        return None if number is None else self._record(self._trial(number)).as_parent()
+        return None if number is None else self._read(self._trial(number)).as_parent()
 
     def _trial_id(self, number: int) -> int:
-        try:
-            return int(self._storage.get_trial_id_from_study_id_trial_number(self._id, number))
-        except KeyError:
-            raise StorageError(f"The study {self.study!r} has no trial {number}.") from None
+        return int(self._storage.get_trial_id_from_study_id_trial_number(self._id, number))
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))

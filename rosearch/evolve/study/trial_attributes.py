@@ -46,11 +46,13 @@ def finished_rungs(trial: FrozenTrial) -> list[dict[str, Any]]:
 def ending(rungs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The attributes of a trial that ends with the last of its finished rungs."""
     last = rungs[-1]
+    weights = {} if last["weights"] is None else {"weights": last["weights"]}
+    # The score is written last: a trial that has a score has everything.
     return {
+        **weights,
         "seconds": total(rung["seconds"] for rung in rungs),
         "metrics": last["metrics"],
         "score": last["score"],
-        **({} if last["weights"] is None else {"weights": last["weights"]}),
     }
 
 

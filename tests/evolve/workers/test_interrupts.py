@@ -14,8 +14,8 @@ from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.workers import interrupts
 from rosearch.evolve.workers.interrupts import Interrupts
 from tests.evolve.evaluations import slow, synthetic
-from tests.evolve.test_executors import SCRIPT, evolver, rows, script, start
-from tests.evolve.test_processes import needs_proc, wait_for_end
+from tests.evolve.helpers import needs_proc, wait_for_end
+from tests.evolve.workers.test_executors import SCRIPT, evolver, rows, script, start
 
 
 def press():

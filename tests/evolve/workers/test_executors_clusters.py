@@ -18,9 +18,9 @@ import pytest
 
 from rosearch.evolve import RayExecutor
 from tests.evolve.evaluations import Waits, kill_once, synthetic
-from tests.evolve.test_executors import check_troubled, evolver, rows, troubled_search
+from tests.evolve.workers.test_executors import check_troubled, evolver, rows, troubled_search
 
-ROOT = str(Path(__file__).parents[2])
+ROOT = str(Path(__file__).parents[3])
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")]
 
 

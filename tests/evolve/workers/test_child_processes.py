@@ -16,7 +16,7 @@ import pytest
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import Candidate
-from rosearch.evolve.workers.child_processes import Children, evaluate_apart
+from rosearch.evolve.workers.child_processes import ChildProcesses, evaluate_apart
 from rosearch.evolve.workers.evaluation import (
     Shared,
     WorkerLostError,
@@ -24,6 +24,7 @@ from rosearch.evolve.workers.evaluation import (
     evaluate_shared,
 )
 from tests.evolve.evaluations import SPACE, Troubled, synthetic
+from tests.evolve.helpers import needs_proc, wait_for_end
 
 TROUBLED = Troubled({1: "hang", 2: "kill", 3: "raise"})
 
@@ -55,9 +56,9 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 def children():
-    crew = Children(1)
-    yield crew
-    crew.end()
+    children = ChildProcesses(1)
+    yield children
+    children.end()
 
 
 def test_a_child_stays_and_loads_an_evaluation_once(children, tmp_path):
@@ -92,7 +93,7 @@ class LoadedOnce(Loaded):
 
 
 def test_an_evaluation_that_another_child_has_loaded_is_the_candidates_failure(tmp_path):
-    children = Children(1)
+    children = ChildProcesses(1)
     shared = Shared.of(LoadedOnce(tmp_path))
     first = children.evaluate(shared, candidate(), 5)
     os.kill(int(first.metrics["process"]), signal.SIGKILL)
@@ -140,7 +141,7 @@ def test_a_child_that_dies_is_told_apart_from_a_failure(children):
 
 def test_after_the_end_nothing_is_evaluated_and_no_process_or_file_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    children = Children()
+    children = ChildProcesses()
     outcome = children.evaluate(Shared.of(functools.partial(process, tmp_path)), candidate(), None)
     assert not list(tmp_path.iterdir())  # while it is at work too: it may be killed
     children.end()
@@ -149,21 +150,6 @@ def test_after_the_end_nothing_is_evaluated_and_no_process_or_file_is_left(tmp_p
     with pytest.raises(WorkerLostError, match="ended"):
         children.evaluate(Shared.of(synthetic), candidate(), None)
     assert not list(tmp_path.iterdir())
-
-
-def is_there(pid):
-    """Whether the process runs; a zombie, which nobody here may wait for, does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_for_end(pid, seconds=10):
-    deadline = time.monotonic() + seconds
-    while is_there(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not is_there(pid)
 
 
 class Forks:
@@ -191,9 +177,6 @@ class Forks:
         return {"process": os.getpid()}
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-
-
 @needs_proc
 def test_a_child_that_dies_is_noticed_while_what_it_forked_lives(children, tmp_path):
     start = time.monotonic()
@@ -213,12 +196,12 @@ def test_what_a_candidate_started_ends_with_its_time(children, tmp_path):
 PARENT = """
 import sys
 from pathlib import Path
-from rosearch.evolve.children import Children
-from rosearch.evolve.processes import Shared
-from tests.evolve.test_processes import Forks, candidate
+from rosearch.evolve.workers.child_processes import ChildProcesses
+from rosearch.evolve.workers.evaluation import Shared
+from tests.evolve.workers.test_child_processes import Forks, candidate
 
 if __name__ == "__main__":
-    Children(1).evaluate(Shared.of(Forks(Path(sys.argv[1]), "hang")), candidate(), None)
+    ChildProcesses(1).evaluate(Shared.of(Forks(Path(sys.argv[1]), "hang")), candidate(), None)
 """
 
 
@@ -226,7 +209,7 @@ if __name__ == "__main__":
 def test_what_a_candidate_started_ends_with_a_search_that_is_killed(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(PARENT)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     search = subprocess.Popen([sys.executable, script, tmp_path / "pid"], env=environment)
     deadline = time.monotonic() + 120
     while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
@@ -242,7 +225,7 @@ def test_what_was_noted_late_is_not_told_of_the_next_candidate(children):
     assert late.failure is None  # done in the time that it has to write down where it hangs
     outcome = children.evaluate(Shared.of(TROUBLED), candidate(1), 0.2)
     assert "evaluations.py" in outcome.failure.traceback
-    assert "test_processes.py" not in outcome.failure.traceback
+    assert "test_child_processes.py" not in outcome.failure.traceback
 
 
 class Naps:
@@ -262,8 +245,8 @@ def test_what_cannot_be_pickled_is_refused():
 _ALLOCATING = """
 import resource, sys
 import numpy as np
-from rosearch.evolve.processes import evaluate_candidate
-from tests.evolve.test_processes import candidate
+from rosearch.evolve.workers.evaluation import evaluate_candidate
+from tests.evolve.workers.test_child_processes import candidate
 
 def faults(genome, *, seed):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -308,7 +291,7 @@ def test_bars_in_child_processes_leave_no_lock_behind(tmp_path):
     script.write_text(BARS)
     done = subprocess.run(
         [sys.executable, script],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=True,

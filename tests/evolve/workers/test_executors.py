@@ -18,7 +18,7 @@ from rosearch.evolve import Evolver, RandomSearch, process_pool
 from rosearch.evolve.workers.executors import SerialExecutor, Workers
 from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, Troubled, slow, synthetic, threads
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def evolver(evaluate=synthetic, **settings):
@@ -245,7 +245,7 @@ def test_a_time_limit_changes_nothing_else():
 SCRIPT = """
 import sys
 from tests.evolve.evaluations import slow
-from tests.evolve.test_executors import evolver
+from tests.evolve.workers.test_executors import evolver
 def run():
     search = evolver(slow, storage=sys.argv[1])
     print("ready", flush=True)

@@ -82,7 +82,7 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path, driver):
 def test_a_file_that_is_no_database_is_named(tmp_path):
     path = tmp_path / "notes.db"
     path.write_text("not a database " * 100)
-    with pytest.raises(StorageError, match="is no SQLite database"):
+    with pytest.raises(StorageError, match="not an SQLite database"):
         rs.load_search(path)
 
 
@@ -140,7 +140,7 @@ def test_what_is_not_there_is_named(url, tmp_path):
     made(url, study="plays")
     with pytest.raises(StorageError, match=r"no name was given. Studies: 'films', 'plays'"):
         rs.load_search(url)
-    with pytest.raises(StorageError, match="no study 'books' is there"):
+    with pytest.raises(StorageError, match="there is no study 'books'"):
         rs.load_search(url, "books")
     optuna.create_study(storage=url, study_name="other")
     with pytest.raises(StorageError, match="rosearch did not make the study 'other'"):

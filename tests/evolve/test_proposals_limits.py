@@ -13,8 +13,8 @@ from rosearch.errors import StudyMismatchError
 from rosearch.evolve import Evolver
 from rosearch.fitness import Fitness
 from tests.evolve.evaluations import SPACE, Costed, Log, synthetic
+from tests.evolve.helpers import dies, in_a_fork, sequence
 from tests.evolve.test_evolver import tiny
-from tests.evolve.test_resume import dies, in_a_fork, sequence
 
 LIMIT = 10.0
 LIMITED = Fitness({"accuracy": 1.0}, constraints={"compression": (LIMIT, None)})

@@ -24,7 +24,7 @@ from rosearch.evolve.study.trials import comparable
 from rosearch.fitness import Fitness
 from rosearch.seeding import generator
 from tests.evolve.evaluations import FITNESS, SPACE, Runged, synthetic
-from tests.evolve.test_resume import dies, in_a_fork, sequence
+from tests.evolve.helpers import dies, in_a_fork, sequence
 
 
 def evolver(evaluate=synthetic, fitness=FITNESS, **settings):

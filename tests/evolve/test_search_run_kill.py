@@ -85,7 +85,7 @@ def recorded(search):
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.evolve.test_kill import CANDIDATES, evolver, url
+from tests.evolve.test_search_run_kill import CANDIDATES, evolver, url
 kind, folder = sys.argv[1], Path(sys.argv[2])
 search = evolver(kind, folder, storage=url(folder))
 print("ready", flush=True)

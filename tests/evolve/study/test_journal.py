@@ -11,7 +11,7 @@ import rosearch as rs
 from rosearch.errors import StorageError
 from rosearch.evolve import Evolver
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
-from tests.evolve.test_resume import sequence
+from tests.evolve.helpers import sequence
 
 
 def evolver(file):
@@ -71,5 +71,5 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     lines[4] = lines[4][:9] + lines[4]
     file.write_bytes(b"".join(lines))
     for reading in (lambda: evolver(file), lambda: rs.load_search(f"journal:///{file}")):
-        with pytest.raises(StorageError, match=r"line 5 is damaged, and others follow"):
+        with pytest.raises(StorageError, match=r"line 5 is damaged, and it is not the last"):
             reading()
