@@ -10,19 +10,13 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import optuna
 import pytest
 
 from rosearch.errors import EvaluationError, StorageError
 from rosearch.evolve import Evolver, SuccessiveHalving
-from rosearch.evolve.kept_students import Students
 from rosearch.evolve.study.ledger import Ledger
-from rosearch.evolve.study.result import SearchResult
-from rosearch.evolve.study.trials import comparable
-from rosearch.fitness import Fitness
-from rosearch.seeding import generator
 from tests.evolve.evaluations import FITNESS, SPACE, Runged, synthetic
 from tests.evolve.helpers import dies, in_a_fork, sequence
 
@@ -37,16 +31,16 @@ def tell(search, candidate):
 
 def test_a_rung_that_another_process_finished_meanwhile_does_not_end_a_run(url, monkeypatch):
     search = evolver(Runged(os.devnull), storage=url)
-    rung = Ledger.rung
+    record = Ledger.record
     raced = []
 
-    def both(self, number, level, *given, **named):
-        if self is search._ledger and level == 1 and not raced:
+    def both(self, number, *given, rung=None, **named):
+        if self is search._ledger and rung == 1 and not raced:
             raced.append(number)
-            assert rung(self, number, level, *given, **named)  # the other process is faster
-        return rung(self, number, level, *given, **named)
+            assert record(self, number, *given, rung=rung, **named)  # the other is faster
+        return record(self, number, *given, rung=rung, **named)
 
-    monkeypatch.setattr(Ledger, "rung", both)
+    monkeypatch.setattr(Ledger, "record", both)
     result = search.run(6, progress=False)
     assert raced
     assert {t.state for t in result.trials} <= {"complete", "stopped"}
@@ -72,7 +66,7 @@ def test_a_run_keeps_a_candidate_from_rung_to_rung(url):
     assert not released
 
 
-def test_of_two_that_claim_a_trial_at_once_one_has_it(url):
+def test_of_two_that_take_over_a_trial_at_once_one_gets_it(url):
     first, second = (evolver(storage=url) for _ in range(2))
     first._ledger.release(first.ask().number)
     judge, barrier = Ledger.judge, threading.Barrier(2)
@@ -181,40 +175,6 @@ def test_the_verdict_compares_with_all_that_have_finished_the_rung():
     assert search.tell(candidates[0], metrics(0.2)).state == "stopped"
 
 
-@pytest.mark.parametrize("keep", [1, 3])
-@pytest.mark.parametrize(
-    "fitness",
-    [
-        FITNESS,
-        Fitness({"accuracy": 1.0}, constraints={"compression": (8.0, None)}),
-        Fitness.pareto(["robustness", "compression"], constraints={"accuracy": (0.7, None)}),
-        Fitness.pareto(["robustness", "accuracy", "compression"]),
-        Fitness({"accuracy": 1.0}, constraints={"compression": (1000.0, None)}),
-    ],
-)
-@pytest.mark.parametrize("runged", [False, True])
-def test_what_is_kept_is_what_the_whole_study_asks_for(fitness, keep, runged):
-    class Kept(Runged):
-        def discard(self, genome, **arguments):
-            pass
-
-    evaluate = Kept(os.devnull) if runged else synthetic
-    trials = evolver(evaluate, fitness, seed=2).run(40, progress=False).trials
-    order = generator(1, "order").permutation(len(trials))
-    students = Students(Kept(os.devnull), fitness, keep=keep)
-    for count in range(1, len(trials) + 1):
-        if count % 3 == 0:
-            continue  # two at a time now and then
-        ended = set(order[:count])
-        known = [
-            t if t.number in ended else replace(t, state="running", score=None) for t in trials
-        ]
-        students.learn(known)
-        result = SearchResult.from_trials("", known, fitness)
-        expected = [*result.front, *comparable(known)[:keep], result.best]
-        assert set(students.kept) == {t.number for t in expected}
-
-
 def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch):
     monkeypatch.setattr("rosearch.evolve.study.storage._LOCK_SECONDS", 0.2)
     search = evolver(storage=url)
@@ -235,11 +195,11 @@ def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch
 
 
 def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch):
-    monkeypatch.setattr("rosearch.evolve.runner._POLL_SECONDS", 0.02)
+    monkeypatch.setattr("rosearch.evolve.search_run._POLL_SECONDS", 0.02)
     forgotten = evolver(storage=url)
     candidate = forgotten.ask()
     search = evolver(storage=url)
-    owner = rf"candidate 0, .* process {os.getpid()}, .* until 20"
+    owner = rf"candidate 0, .* process {os.getpid()} .* until 20"
 
     def is_explained():
         return any(re.search(owner, str(warning.message)) for warning in told)
@@ -294,28 +254,3 @@ def test_a_candidate_of_another_study_is_not_told():
     with pytest.raises(EvaluationError, match=r"Candidate 1 .* not of the study"):
         tell(search, other.ask())
     assert [t.state for t in search.result.trials] == ["running"]
-
-
-def test_a_round_does_not_look_at_the_whole_study(monkeypatch):
-    class Kept(Runged):
-        rungs = 1
-
-        def __call__(self, genome, *, seed):
-            return synthetic(genome, seed=seed)
-
-        def discard(self, genome, *, seed):
-            pass
-
-    search = evolver(Kept(os.devnull), Fitness.pareto(["robustness", "compression"]))
-    sizes = []
-    from_trials = SearchResult.from_trials.__func__
-
-    def counted(cls, study, trials, *given, **named):
-        sizes.append(len(trials))
-        return from_trials(cls, study, trials, *given, **named)
-
-    monkeypatch.setattr(SearchResult, "from_trials", classmethod(counted))
-    for _ in range(120):
-        tell(search, search.ask())
-    assert len(sizes) == 120
-    assert max(sizes) < 60

@@ -387,7 +387,7 @@ def test_inherited_weights_survive_a_kill(tmp_path):
     whole = evolver(evaluate=Runged(os.devnull, inherits=True)).run(CANDIDATES, progress=False)
 
     def search():
-        Ledger.rung = dies(Ledger.rung, 11, after=True)
+        Ledger.record = dies(Ledger.record, 11, after=True)
         evolver(tmp_path, Runged(tmp_path / "log", inherits=True)).run(CANDIDATES, progress=False)
 
     assert in_a_fork(search) == -signal.SIGKILL
