@@ -20,9 +20,9 @@ from rosearch.evolve.comparison.tabular import TabularEvaluation, TabularSpace
 from rosearch.evolve.successive_halving import InFull, SuccessiveHalving
 from rosearch.fitness import Fitness
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
-from tests.evolve.helpers import needs_proc, wait_for_end
 from tests.evolve.keyboard import interrupted_when
 from tests.evolve.tables import small_table
+from tests.evolve.test_processes import needs_proc, wait_for_end
 
 TABLE = small_table()
 TABULAR = TabularSpace(TABLE)
