@@ -19,7 +19,7 @@ class Broken(Fidelity):
         return others[len(others)] is None if len(others) == 2 else True
 
 
-def test_a_rule_that_raises_costs_no_finished_rung(url):
+def test_a_finished_rung_is_kept_if_the_fidelity_rule_raises(url):
     calls = []
 
     def evaluate(genome, *, seed, rung):
@@ -52,9 +52,7 @@ def test_an_invalid_outcome_is_refused_and_records_nothing():
     search = evolver()
     candidate = search.ask()
     for outcome in (None, ValueError, 0.5):
-        with pytest.raises(
-            ValueError, match="outcome must be a mapping of metrics"
-        ):
+        with pytest.raises(ValueError, match="outcome must be a mapping of metrics"):
             search.tell(candidate, outcome)
     metrics = synthetic(candidate.genome, seed=candidate.seed)
     for seconds in (-1, math.nan, "5"):

@@ -29,7 +29,7 @@ def tell(search, candidate):
     return search.tell(candidate, search.evaluate(candidate.genome, **candidate.arguments))
 
 
-def test_a_rung_that_another_process_finished_meanwhile_does_not_end_a_run(url, monkeypatch):
+def test_a_run_continues_if_another_process_records_a_rung_first(url, monkeypatch):
     search = evolver(Runged(os.devnull), storage=url)
     record = Ledger.record
     raced = []
@@ -47,7 +47,7 @@ def test_a_rung_that_another_process_finished_meanwhile_does_not_end_a_run(url, 
     assert sequence(result) == sequence(evolver(Runged(os.devnull)).run(6, progress=False))
 
 
-def test_a_run_keeps_a_candidate_from_rung_to_rung(url):
+def test_a_run_keeps_its_lease_between_rungs(url):
     other = evolver(Runged(os.devnull), storage=url)
     stolen = []
 
@@ -101,7 +101,7 @@ def raced(search, other, monkeypatch):
     return asked
 
 
-def test_overlap_holds_for_a_number_that_came_out_higher(url, monkeypatch):
+def test_overlap_holds_if_another_process_takes_the_planned_number(url, monkeypatch):
     serial = evolver(overlap=1).run(8, progress=False)
     first, second = (evolver(storage=url, overlap=1) for _ in range(2))
     for _ in range(6):
@@ -121,7 +121,7 @@ def test_overlap_holds_for_a_number_that_came_out_higher(url, monkeypatch):
     assert sequence(first.result) == sequence(serial)
 
 
-def test_a_run_finishes_what_it_has_reserved(url, monkeypatch):
+def test_a_run_evaluates_the_numbers_it_has_reserved(url, monkeypatch):
     serial = evolver(overlap=1).run(7, progress=False)
     first, second = (evolver(storage=url, overlap=1) for _ in range(2))
     first.run(5, progress=False)
@@ -142,7 +142,7 @@ def test_a_run_finishes_what_it_has_reserved(url, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize("write", [0, 1, 2, 3, 4, 5])
-def test_killed_before_a_trial_has_the_genome_of_its_number(url, write):
+def test_killed_before_a_trial_is_planned_again(url, write):
     serial = evolver().run(5, progress=False)
 
     def search():
@@ -163,7 +163,7 @@ def test_killed_before_a_trial_has_the_genome_of_its_number(url, write):
     assert sequence(result) == sequence(serial)
 
 
-def test_the_verdict_compares_with_all_that_have_finished_the_rung():
+def test_a_rung_is_compared_with_all_trials_that_finished_it():
     search = evolver(Runged(os.devnull), fidelity=SuccessiveHalving(2))
     candidates = [search.ask() for _ in range(4)]
 
@@ -175,7 +175,7 @@ def test_the_verdict_compares_with_all_that_have_finished_the_rung():
     assert search.tell(candidates[0], metrics(0.2)).state == "stopped"
 
 
-def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch):
+def test_no_outcome_is_lost_while_another_program_locks_the_database(url, tmp_path, monkeypatch):
     monkeypatch.setattr("rosearch.evolve.study.storage._LOCK_SECONDS", 0.2)
     search = evolver(storage=url)
     candidate = search.ask()
@@ -194,7 +194,7 @@ def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch
     assert len(search.run(3, progress=False).trials) == 3
 
 
-def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch):
+def test_a_warning_names_the_candidate_that_a_run_waits_for(url, monkeypatch):
     monkeypatch.setattr("rosearch.evolve.search_run._POLL_SECONDS", 0.02)
     forgotten = evolver(storage=url)
     candidate = forgotten.ask()
@@ -220,7 +220,7 @@ def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch
 
 
 @pytest.mark.parametrize("late", [{"accuracy": 0.1}, ValueError("late")])
-def test_what_another_process_has_recorded_stays(url, late):
+def test_the_first_recorded_outcome_is_kept(url, late):
     first, second = evolver(storage=url), evolver(storage=url)
     candidate = first.ask()
     recorded = tell(second, candidate)
@@ -234,7 +234,7 @@ def test_what_another_process_has_recorded_stays(url, late):
     assert "failure" not in trial.user_attrs
 
 
-def test_a_candidate_is_bred_from_what_other_processes_have_told_meanwhile(url):
+def test_proposals_use_trials_that_other_processes_have_told(url):
     first, second = (evolver(storage=url, population=2, seed=3) for _ in range(2))
     alone = evolver(population=2, seed=3)
     for number in range(12):
@@ -244,7 +244,7 @@ def test_a_candidate_is_bred_from_what_other_processes_have_told_meanwhile(url):
     assert sequence(second.result) == sequence(alone.result)
 
 
-def test_a_candidate_of_another_study_is_not_told():
+def test_a_candidate_of_another_study_cannot_be_told():
     search, other = evolver(), evolver(seed=1)
     search.ask()
     foreign = other.ask()

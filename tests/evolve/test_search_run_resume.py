@@ -88,7 +88,7 @@ def test_killed_between_study_and_settings(tmp_path, uninterrupted):
     assert sequence(evolver(tmp_path).run(CANDIDATES, progress=False)) == uninterrupted
 
 
-def test_killed_again_and_again_in_the_middle_of_evaluations(tmp_path, uninterrupted):
+def test_killed_repeatedly_during_evaluations(tmp_path, uninterrupted):
     for moment in range(2, CANDIDATES, 3):
 
         def search(moment=moment):
@@ -114,7 +114,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_real_process_killed_by_the_clock(tmp_path, workers):
+def test_killed_at_fixed_times(tmp_path, workers):
     script = tmp_path / "search.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -144,7 +144,7 @@ def test_a_real_process_killed_by_the_clock(tmp_path, workers):
     assert CANDIDATES - len(before) - max(workers, 1) <= len(new) <= CANDIDATES - len(before)
 
 
-def test_candidates_are_the_studys_total(tmp_path):
+def test_candidates_is_the_total_of_the_study(tmp_path):
     search = evolver(tmp_path)
     search.run(4, progress=False)
     again = evolver(tmp_path)
@@ -155,7 +155,7 @@ def test_candidates_are_the_studys_total(tmp_path):
     assert len(Log(tmp_path / "log").lines()) == 6
 
 
-def test_overlap_makes_the_search_independent_of_the_workers(tmp_path):
+def test_with_overlap_the_result_does_not_depend_on_the_workers(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
     results = []

@@ -57,7 +57,7 @@ def beats(a, b):
 
 @settings(deadline=None)
 @given(scores, st.lists(scores, max_size=20), st.integers(1, 5))
-def test_halving_agrees_with_counting_who_is_better(own, others, reduction):
+def test_halving_keeps_the_best_third(own, others, reduction):
     finished = len(others) + 1
     better = sum(beats(other, own) for other in others)
     expected = finished < reduction or better < finished // reduction
@@ -70,7 +70,7 @@ def test_halving_agrees_with_counting_who_is_better(own, others, reduction):
 
 @settings(deadline=None)
 @given(scores, st.lists(scores, max_size=20), st.integers(1, 5), st.sampled_from([1, 10, 15, 20]))
-def test_every_second_place_is_for_the_best_within_wider_limits(own, others, reduction, share):
+def test_every_second_place_goes_to_the_best_within_relaxed_limits(own, others, reduction, share):
     rule = SuccessiveHalving(reduction, lenience=share / 20)
     together = [own, *others]
     places = len(together) // reduction
@@ -89,7 +89,7 @@ def test_every_second_place_is_for_the_best_within_wider_limits(own, others, red
     assert rule.goes_on(own, others, rung=0) is expected
 
 
-def test_a_student_that_may_come_to_keep_a_limit_goes_on():
+def test_a_student_close_to_a_limit_goes_on():
     # Three of twelve keep the limit, and are bad else.
     others = [score(1.0), score(2.0), score(3.0), *(score(4.0, 0.1 * k) for k in range(1, 9))]
     near = score(9.0, 0.15)
@@ -99,13 +99,13 @@ def test_a_student_that_may_come_to_keep_a_limit_goes_on():
 
 
 @pytest.mark.parametrize("lenience", [-0.1, 1.1, float("nan"), "0.5", None, True])
-def test_lenience_is_a_share(lenience):
+def test_lenience_must_be_from_0_to_1(lenience):
     with pytest.raises(ValueError, match="from 0 to 1"):
         SuccessiveHalving(lenience=lenience)
 
 
 @given(st.permutations(range(9)))
-def test_the_first_results_all_go_on_and_then_a_third(order):
+def test_the_first_two_candidates_always_go_on(order):
     rule = SuccessiveHalving(3)
     known = []
     for value in order:
@@ -139,7 +139,7 @@ def naive(trials, number, rung, reduction, rungs, overlap):
 
 @pytest.mark.parametrize("overlap", [None, 1, 3])
 @pytest.mark.parametrize("reduction", [1, 2, 3])
-def test_a_search_follows_the_rule(overlap, reduction):
+def test_a_search_applies_the_fidelity_rule(overlap, reduction):
     search = evolver(overlap=overlap, fidelity=SuccessiveHalving(reduction))
     trials = search.run(30, progress=False).trials
     for t in trials:
@@ -153,7 +153,7 @@ def test_a_search_follows_the_rule(overlap, reduction):
     assert states == ({"complete"} if reduction == 1 else {"complete", "stopped"})
 
 
-def test_front_and_best_are_among_those_evaluated_to_the_end():
+def test_front_and_best_only_contain_complete_trials():
     # The lower a rung, the better it looks.
     result = evolver(evaluate=Runged(os.devnull, slope=-0.1)).run(20, progress=False)
     assert result.best.state == "complete"
@@ -190,7 +190,7 @@ def test_ask_and_tell_go_rung_by_rung(tmp_path):
         search.tell(Candidate(1, candidate.genome, 0), {})
 
 
-def test_optuna_sees_curves_and_pruned_trials(tmp_path):
+def test_optuna_has_intermediate_values_and_pruned_trials(tmp_path):
     result = evolver(tmp_path).run(CANDIDATES, progress=False)
     study = optuna.load_study(study_name="rosearch", storage=f"sqlite:///{tmp_path}/search.db")
     states = {"complete": "COMPLETE", "stopped": "PRUNED"}
@@ -201,7 +201,7 @@ def test_optuna_sees_curves_and_pruned_trials(tmp_path):
     assert study.best_trial.number == result.best.number
 
 
-def test_several_objectives_can_be_stopped_too(tmp_path):
+def test_halving_with_several_objectives(tmp_path):
     result = evolver(tmp_path, fitness=PARETO).run(CANDIDATES, progress=False)
     assert {t.state for t in result.trials} == {"complete", "stopped"}
     assert sequence(result) == sequence(evolver(fitness=PARETO).run(CANDIDATES, progress=False))
@@ -273,7 +273,7 @@ def test_killed_at_any_step(tmp_path, uninterrupted, work, name, call, after, re
 
 
 @needs_fork
-def test_killed_again_and_again_in_the_middle_of_a_rung(tmp_path, uninterrupted, work):
+def test_killed_repeatedly_during_rungs(tmp_path, uninterrupted, work):
     for _ in range(6):
 
         def search():
@@ -287,7 +287,7 @@ def test_killed_again_and_again_in_the_middle_of_a_rung(tmp_path, uninterrupted,
 
 
 @pytest.mark.parametrize("inherits", [False, True])
-def test_threads_at_work_side_by_side_change_nothing(inherits):
+def test_rungs_in_threads_give_the_serial_result(inherits):
     from concurrent.futures import ThreadPoolExecutor
 
     results = []
@@ -300,7 +300,7 @@ def test_threads_at_work_side_by_side_change_nothing(inherits):
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_ledger_of_one(tmp_path):
+def test_rungs_in_processes_give_the_serial_result(tmp_path):
     pair = evolver(evaluate=Runged(tmp_path / "log", pause=0.02), overlap=2)
     parallel = pair.run(CANDIDATES, executor=2, progress=False)
     assert sequence(parallel) == sequence(evolver(overlap=2).run(CANDIDATES, progress=False))
@@ -332,12 +332,12 @@ class OnlyEven(Fidelity):
         return len(others) % 2 == 0
 
 
-def test_a_rule_of_ones_own():
+def test_a_custom_fidelity_rule():
     trials = evolver(fidelity=OnlyEven()).run(6, progress=False).trials
     assert [len(t.rungs) > 1 for t in trials] == [True, False] * 3
 
 
-def test_a_parent_shares_the_most_nodes_and_is_the_best_of_those(tmp_path):
+def test_the_parent_shares_the_most_nodes(tmp_path):
     search = evolver(evaluate=Runged(os.devnull, inherits=True), overlap=2)
     trials = search.run(30, progress=False).trials
     assert any(t.parent is not None for t in trials)
@@ -368,7 +368,7 @@ def test_a_parent_shares_the_most_nodes_and_is_the_best_of_those(tmp_path):
     assert parent_of(trials[0].genome, ()) is None
 
 
-def test_the_line_of_parents_is_handed_on_and_read_back(tmp_path):
+def test_parents_of_parents_are_passed_on_and_loaded(tmp_path):
     evaluate = Runged(tmp_path / "log", inherits=True)
     search = evolver(tmp_path, evaluate)
     result = search.run(20, progress=False)
@@ -424,7 +424,7 @@ class Keeping(Runged):
 
 
 @pytest.mark.parametrize("keep", [1, 3])
-def test_students_of_the_front_and_the_best_stay(tmp_path, keep):
+def test_students_of_the_front_and_the_best_are_kept(tmp_path, keep):
     evaluate = Keeping(tmp_path)
     result = evolver(evaluate=evaluate, keep=keep).run(15, progress=False)
     best = comparable(result.trials)[:keep]
@@ -436,7 +436,7 @@ def test_students_of_the_front_and_the_best_stay(tmp_path, keep):
         evolver(evaluate=evaluate, keep=0)
 
 
-def test_students_that_may_become_parents_stay_until_the_end(tmp_path):
+def test_possible_parents_are_kept_until_the_search_is_over(tmp_path):
     evaluate = Keeping(tmp_path, inherits=True)
     result = evolver(evaluate=evaluate).run(8, progress=False)
     assert evaluate.files() == {t.key for t in result.front} | {result.best.key}

@@ -50,7 +50,7 @@ def test_a_storage_that_cannot_be_written(tmp_path, url):
         evolver(storage=read_only)
 
 
-def test_a_journal_file_serves_as_well(tmp_path):
+def test_a_journal_file_gives_the_same_search(tmp_path):
     storage = f"journal:///{tmp_path}/search.log"
     first = evolver(storage=storage).run(4, progress=False)
     again = evolver(storage=storage).run(6, progress=False)
@@ -58,7 +58,7 @@ def test_a_journal_file_serves_as_well(tmp_path):
     assert [t.key for t in again.trials] == [t.key for t in evolver().run(6, progress=False).trials]
 
 
-def test_an_optuna_storage_serves_as_well(url):
+def test_an_optuna_storage_is_accepted(url):
     result = evolver(storage=optuna.storages.RDBStorage(url)).run(3, progress=False)
     assert evolver(storage=url).run(3, progress=False).trials == result.trials
 
@@ -89,7 +89,7 @@ def test_optuna_reads_the_study(url):
     assert study.best_trial.user_attrs["key"] == result.best.key
 
 
-def test_optuna_knows_what_is_infeasible(url):
+def test_optuna_has_the_constraint_violations(url):
     fitness = Fitness({"robustness": 1.0}, constraints={"accuracy": (0.68, None)})
     settings = {"fitness": fitness, "strategy": RandomSearch(), "seed": 1}
     result = evolver(storage=url, study="limited", **settings).run(12, progress=False)
@@ -143,7 +143,7 @@ def test_a_study_made_with_other_settings_is_refused(change, line, url):
     evolver(storage=url)  # and the same settings always do
 
 
-def test_the_settings_of_an_evaluation_count(url, tmp_path):
+def test_settings_of_the_evaluation_are_compared(url, tmp_path):
     class Tuned:
         def __init__(self, epochs):
             self.settings = {"distiller": {"epochs": epochs}}
@@ -156,7 +156,7 @@ def test_the_settings_of_an_evaluation_count(url, tmp_path):
         evolver(Tuned(4), storage=url)
 
 
-def test_settings_that_are_no_plain_data_are_refused(tmp_path):
+def test_settings_must_be_plain_data(tmp_path):
     class Odd(Log):
         settings = {"device": object()}
 
@@ -171,7 +171,7 @@ def test_a_study_of_another_program_is_refused(url):
         evolver(storage=url)
 
 
-def test_a_trial_of_another_program_is_named(url):
+def test_an_error_names_a_trial_of_another_program(url):
     search = evolver(storage=url)
     study = optuna.load_study(study_name="rosearch", storage=url)
     study.add_trial(optuna.trial.create_trial(value=1.0))
@@ -179,7 +179,7 @@ def test_a_trial_of_another_program_is_named(url):
         search.run(2, progress=False)
 
 
-def test_optunas_logger_is_quiet_and_left_as_it_was(url, caplog):
+def test_optunas_logger_is_silenced_and_restored(url, caplog):
     logger = logging.getLogger("optuna")
     level, handlers = logger.level, list(logger.handlers)
     logger.propagate, before = True, logger.propagate
@@ -193,7 +193,7 @@ def test_optunas_logger_is_quiet_and_left_as_it_was(url, caplog):
     assert logger.handlers == handlers
 
 
-def test_a_live_candidate_of_another_evolver_is_left_alone(url):
+def test_a_candidate_leased_by_another_evolver_is_not_taken_over(url):
     first, second = evolver(storage=url), evolver(storage=url)
     a, b = first.ask(), second.ask()
     assert (a.number, b.number) == (0, 1)
@@ -219,7 +219,7 @@ def test_two_processes_that_add_a_trial_at_once_get_different_genomes(url, monke
     assert trials[1].seed == candidate.seed
 
 
-def test_a_run_gives_signs_of_life_for_what_is_under_way(url, monkeypatch):
+def test_a_run_renews_its_leases(url, monkeypatch):
     monkeypatch.setattr("rosearch.evolve.search_run.RENEW_SECONDS", 0.02)
     storage = optuna.storages.RDBStorage(url)
     seen = []

@@ -30,14 +30,14 @@ def test_differences_name_each_setting_that_differs():
     assert len(line) < 300
 
 
-def test_a_partial_is_known_by_its_function_and_arguments():
+def test_a_partial_is_described_by_its_function_and_arguments():
     a = describe(functools.partial(synthetic, epochs=3))
     assert a == describe(functools.partial(synthetic, epochs=3))
     assert a != describe(functools.partial(synthetic, epochs=4))
     assert "0x" not in str(describe(functools.partial(synthetic, model=object())))
 
 
-def test_a_method_is_known_by_the_settings_of_its_object():
+def test_a_method_is_described_by_the_settings_of_its_object():
     class Trainer:
         def __init__(self, epochs):
             self.settings = {"epochs": epochs}

@@ -73,7 +73,7 @@ def test_a_trial_holds_descriptors_and_versions(search):
         assert trial.user_attrs["versions"]["optuna"] == optuna.__version__
 
 
-def test_importances_find_what_matters(search):
+def test_pedanova_ranks_the_only_relevant_descriptor_first(search):
     study = optuna.load_study(study_name="rosearch", storage=search[0])
     importances = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
@@ -82,7 +82,7 @@ def test_importances_find_what_matters(search):
     assert next(iter(importances)) == "width"
 
 
-def test_the_default_importances_too(search):
+def test_default_importances_rank_the_only_relevant_descriptor_first(search):
     pytest.importorskip("sklearn")
     study = optuna.load_study(study_name="rosearch", storage=search[0])
     assert next(iter(optuna.importance.get_param_importances(study))) == "width"
@@ -106,7 +106,7 @@ def test_plots_and_names_of_the_objectives(search):
     assert len(study.best_trials) >= 1
 
 
-def test_a_trial_that_gets_another_genome_is_described_anew(url):
+def test_a_reassigned_trial_gets_the_descriptors_of_its_genome(url):
     ledger = Ledger.open(url, "study", settings={}, directions=["maximize"])
     first, second = SPACE.sample(seed=1), SPACE.sample(seed=2)
     number = ledger.add(first, 1, lease=60)

@@ -53,7 +53,7 @@ def test_rungs_are_counted_separately():
     assert found == [False, False, False, False, True, False]
 
 
-def test_equal_failures_from_the_start_end_the_run_and_nothing_is_lost(url):
+def test_a_run_that_always_fails_ends_and_can_be_continued(url):
     search = evolver(failing, storage=url)
     with pytest.raises(EvaluationError, match="3 evaluations in a row failed") as raised:
         search.run(20, progress=False)
@@ -82,7 +82,7 @@ def test_different_failures_do_not_end_the_run():
     ]
 
 
-def test_what_begins_to_fail_later_ends_the_run(url):
+def test_a_run_that_starts_to_fail_ends(url):
     evolver(storage=url).run(5, progress=False)
     search = evolver(storage=url)
     search.evaluate = failing
@@ -106,7 +106,7 @@ def test_a_rung_that_always_fails_ends_the_run():
     assert "stopped" in states
 
 
-def test_a_failure_of_another_cause_does_not_hide_the_rest():
+def test_a_different_first_failure_does_not_hide_a_streak():
     kinds = itertools.chain([MemoryError], itertools.repeat(OSError))
 
     def evaluate(genome, *, seed):
@@ -122,7 +122,7 @@ def named(genome, *, seed):
     raise ValueError(f"bad genome {genome.key} with {seed}")
 
 
-def test_one_cause_is_known_by_its_line_not_by_its_text():
+def test_failures_are_compared_by_the_line_that_raised():
     search = evolver(named)
     with pytest.raises(EvaluationError, match="3 evaluations in a row failed") as caught:
         search.run(9, progress=False)
