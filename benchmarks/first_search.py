@@ -128,7 +128,7 @@ def best_by_hand(teacher: rs.Teacher, options: argparse.Namespace) -> dict[str, 
         EveryRung(movie_search.pipeline(teacher, train, dev)),
         FITNESS,
         storage=f"sqlite:///{options.out.resolve()}/templates.db",
-        seeds=genomes,
+        initial_genomes=genomes,
     )
     result = evolver.run(len(genomes), executor=workers(options))
     names = {operators(make()): name for name, make in rs.templates.ALL.items()}

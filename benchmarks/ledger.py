@@ -25,7 +25,7 @@ from sqlalchemy.engine import Engine
 import rosearch as rs
 from rosearch.evolve import SurrogateEvolution
 from rosearch.evolve.study.ledger import Ledger
-from rosearch.evolve.study.trial_parameters import parameters, ranges
+from rosearch.evolve.study.trial_parameters import distributions, parameters
 from rosearch.evolve.study.trials import Candidate, comparable
 from rosearch.owners import Owner
 from rosearch.seeding import child_seed
@@ -94,7 +94,8 @@ def fill(evolver: rs.Evolver, url: str, count: int) -> None:
         score = FITNESS.score(metrics)
         if number <= 50:  # only their volume matters
             described = descriptors(genome)
-            params, distributions = parameters(genome, described, ranges(ledger.settings))
+            ranges = distributions(ledger.settings["space"])
+            params = parameters(genome, described, ranges)
         attributes = {
             "genome": genome.to_json(),
             "key": genome.key,
@@ -110,7 +111,7 @@ def fill(evolver: rs.Evolver, url: str, count: int) -> None:
             optuna.trial.create_trial(
                 values=list(score.values),
                 params=params,
-                distributions=distributions,
+                distributions=ranges,
                 user_attrs=attributes,
             )
         )

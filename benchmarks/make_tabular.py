@@ -161,7 +161,7 @@ def again(options: argparse.Namespace) -> None:
         storage=restore(AGAIN_JOURNAL, AGAIN, options.out / AGAIN),
         study=AGAIN,
         strategy="random",  # it is not asked
-        seeds=genomes,
+        initial_genomes=genomes,
         seed=2,  # 0 was the table's, 1 the search's: equal seeds train equal students
     )
     print(evolver.run(len(genomes), executor=options.workers if options.workers > 1 else None))

@@ -86,7 +86,7 @@ def main() -> None:
         storage=f"sqlite:///{(out / 'search.db').resolve()}",
         study="quickstart",
         population=8,
-        seeds=list(hand_designed.values()),
+        initial_genomes=list(hand_designed.values()),
         seed=options.seed,
     )
     say(f"{len(hand_designed)} hand-designed students, then {options.candidates} searched ones")

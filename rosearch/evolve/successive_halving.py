@@ -1,4 +1,4 @@
-"""How far a candidate is evaluated: rung by rung, for as long as it is among the best."""
+"""How far a candidate is evaluated: one rung after the other, as long as it is among the best."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rosearch.evolve.strategies.offspring import check_share, check_size
+from rosearch.checks import refused, share, whole_number
 from rosearch.fitness import Score, rank_order
 from rosearch.space import Genome
 
 
 class Fidelity(ABC):
-    """A rule for who goes on after a rung, without memory of its own.
+    """A rule that decides after each rung whether a candidate goes on.
 
-    Settings are public attributes set in ``__init__``, plain values that JSON can hold.
+    It has no state. Settings are public attributes set in ``__init__``, plain values that JSON can
+    hold.
     """
 
     @abstractmethod
@@ -26,14 +27,15 @@ class Fidelity(ABC):
 
         Args:
             score: Its fitness at this rung.
-            others: That of the other candidates that have finished this rung, whatever became of
-                them; with ``overlap`` only of those that the candidate may know.
+            others: The fitness of the other candidates that have finished this rung, including
+                those that failed later; with ``overlap`` only of those that the candidate may
+                depend on.
             rung: From 0; never the last.
         """
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Name and public attributes; a study is made for one set of them."""
+        """Name and public attributes, part of the settings of a study."""
         public = {k: v for k, v in sorted(vars(self).items()) if not k.startswith("_")}
         return {"name": type(self).__qualname__, **public}
 
@@ -43,34 +45,34 @@ class Fidelity(ABC):
 
 
 class SuccessiveHalving(Fidelity):
-    """Asynchronous successive halving, in the variant that stops and never resumes.
+    """Asynchronous successive halving that stops candidates and never resumes them.
 
     After Li et al. (2020), "A System for Massively Parallel Hyperparameter Tuning", with the
-    decision made once, when the candidate has finished the rung, as Optuna and Syne Tune do: it
-    goes on if it is among the best ``1 / reduction`` of all that have finished the rung, itself
-    counted. While these are fewer than ``reduction`` it goes on. Best means best by fitness, with
-    constraints first, or by Pareto rank and then crowding distance; of equals all go on. So with
-    several objectives, where the best third all lie on one front, those at its ends and those far
-    from others go on.
+    decision made once, when the candidate has finished the rung, as in Optuna and Syne Tune: it
+    goes on if it is among the best ``1 / reduction`` of all candidates that have finished the
+    rung, including itself. As long as these are fewer than ``reduction``, it goes on. The order is
+    by fitness, feasible candidates first, or by Pareto rank and then crowding distance; of equal
+    candidates all go on. So with several objectives, where the best third may all lie on one
+    front, those at its ends and those far from others go on.
 
-    A student that was hardly trained may break a constraint that it keeps in the end. So where more
+    A student after little training may break a constraint that it meets in the end. So if more
     than ``1 - lenience`` of the candidates break one at a rung, every second place is for the best
-    of the rest with the limits moved until a share of ``lenience`` keeps them. That suits limits
-    on what training changes, such as the accuracy; what is known before is best refused before,
-    as :class:`~rosearch.Pipeline` does.
+    of the rest, with the limits relaxed until a share of ``lenience`` meets them. This suits limits
+    on what training changes, such as the accuracy; limits on what is known before training are
+    better checked before, as :class:`~rosearch.Pipeline` does.
 
     Args:
-        reduction: One in so many goes on; 1 lets all go on.
-        lenience: From 0, where constraints count at each rung as they do in the end, to 1, where
-            they do not count for every second place.
+        reduction: One in ``reduction`` candidates goes on; with 1 all go on.
+        lenience: From 0 (constraints count at each rung as they do in the end) to 1 (they do not
+            count for every second place).
 
     Raises:
-        ValueError: ``reduction`` is below 1, or ``lenience`` outside its range.
+        ArgumentError: ``reduction`` is below 1, or ``lenience`` not from 0 to 1.
     """
 
     def __init__(self, reduction: int = 3, *, lenience: float = 0.5) -> None:
-        self.reduction = check_size("reduction", reduction, 1)
-        self.lenience = check_share("lenience", lenience)
+        self.reduction = whole_number("reduction", reduction)
+        self.lenience = share("lenience", lenience)
 
     def goes_on(self, score: Score, others: Sequence[Score], *, rung: int) -> bool:
         """Whether ``score`` is among the best of ``others`` and itself."""
@@ -78,65 +80,61 @@ class SuccessiveHalving(Fidelity):
         if len(known) < self.reduction:
             return True
         places = len(known) // self.reduction
-        # Ties keep their order, so its own comes first: whoever is before it is better.
+        # Ties keep their order, so its own score comes first among equals.
         order = rank_order(known)
-        allowed = _violation_of(known, self.lenience)
+        allowed = _violation_quantile(known, self.lenience)
         if not allowed:
             return order.index(0) < places
         best = set(order[: places - places // 2])
         if 0 in best:
             return True
-        rest = [_moved(score, allowed) for place, score in enumerate(known) if place not in best]
+        rest = [_relaxed(score, allowed) for place, score in enumerate(known) if place not in best]
         return rank_order(rest).index(0) < places // 2
 
 
-def _violation_of(scores: Sequence[Score], share: float) -> float:
+def _violation_quantile(scores: Sequence[Score], share: float) -> float:
     """The violation that a share of the scores, rounded up, does not exceed."""
     count = math.ceil(share * len(scores) - 1e-9)  # 0.07 of 100 are 7
     return sorted(score.violation for score in scores)[count - 1] if count else 0.0
 
 
-def _moved(score: Score, allowed: float) -> Score:
-    """The score if violations up to ``allowed`` were none."""
+def _relaxed(score: Score, allowed: float) -> Score:
+    """The score if a violation of ``allowed`` were none."""
     violation = max(0.0, score.violation - allowed)
     return replace(score, feasible=violation == 0, violation=violation)
 
 
 def rungs_of(evaluate: Callable[..., Any]) -> int:
-    """Rungs of an evaluation; 1 where it has none.
+    """Number of rungs of an evaluation; 1 if it has none.
 
     Raises:
-        ValueError: Its ``rungs`` is no number of at least 1.
+        ArgumentError: Its attribute ``rungs`` is not a whole number from 1.
     """
-    rungs = getattr(evaluate, "rungs", 1)
-    if isinstance(rungs, bool) or not isinstance(rungs, int) or rungs < 1:
-        raise ValueError(f"evaluate.rungs is a whole number of at least 1, got {rungs!r}.")
-    return rungs
+    return whole_number("evaluate.rungs", getattr(evaluate, "rungs", 1))
 
 
-def chosen(fidelity: Fidelity | None, evaluate: Callable[..., Any]) -> Fidelity | None:
-    """The rule for an evaluation: the one given, or the default where there are rungs.
+def fidelity_for(evaluate: Callable[..., Any], fidelity: Fidelity | None) -> Fidelity | None:
+    """The rule for an evaluation: the one given, or the default if there are rungs.
 
     Raises:
-        TypeError: ``fidelity`` is no rule.
-        ValueError: There is a rule but no rungs.
+        ArgumentError: ``fidelity`` is not a rule, or the evaluation has no rungs.
     """
-    if fidelity is not None and not isinstance(fidelity, Fidelity):
-        raise TypeError(f"Expected a Fidelity, such as SuccessiveHalving(), got {fidelity!r}.")
     rungs = rungs_of(evaluate)
-    if fidelity is not None and rungs == 1:
-        raise ValueError(
-            f"{fidelity!r} needs an evaluation with several rungs, and evaluate.rungs is not above "
-            f"1. Give Pipeline its rungs=, or leave fidelity= out."
-        )
-    return fidelity or (SuccessiveHalving() if rungs > 1 else None)
+    if fidelity is None:
+        return SuccessiveHalving() if rungs > 1 else None
+    if not isinstance(fidelity, Fidelity):
+        raise refused("fidelity", "a Fidelity, such as SuccessiveHalving()", fidelity)
+    if rungs == 1:
+        expected = "None for an evaluation without rungs (Pipeline has an argument rungs)"
+        raise refused("fidelity", expected, fidelity)
+    return fidelity
 
 
 class InFull:
-    """An evaluation with rungs, of which nothing is seen but the last.
+    """Evaluates all rungs at once and returns the metrics of the last.
 
     Args:
-        evaluate: The evaluation.
+        evaluate: An evaluation with rungs.
     """
 
     def __init__(self, evaluate: Callable[..., Mapping[str, float]]) -> None:
@@ -147,15 +145,15 @@ class InFull:
         self._needs_rung = rung is not None and rung.default is inspect.Parameter.empty
 
     def __call__(self, genome: Genome, *, seed: int) -> Mapping[str, float]:
-        """All metrics of the last rung."""
+        """The metrics of the last rung."""
         if not self._needs_rung:
             return self.evaluate(genome, seed=seed)
         *below, last = range(rungs_of(self.evaluate))
-        for rung in below:  # it may go on from what it did at the one before
+        for rung in below:  # it may continue from the one before
             self.evaluate(genome, seed=seed, rung=rung)
         return self.evaluate(genome, seed=seed, rung=last)
 
 
 def in_full(evaluate: Callable[..., Mapping[str, float]]) -> Callable[..., Mapping[str, float]]:
-    """An evaluation without rungs: itself, or what takes all of them at once."""
+    """An evaluation without rungs: itself, or one that evaluates all rungs at once."""
     return evaluate if rungs_of(evaluate) == 1 else InFull(evaluate)

@@ -1,6 +1,6 @@
-"""Tests that every strategy must pass, for plug-in authors to run on their own.
+"""Tests that every strategy must pass, which authors of plug-ins can run on theirs.
 
-After ``optuna.testing``: subclass :class:`StrategySuite` in a pytest module and make the strategy::
+Subclass :class:`StrategySuite` in a pytest module and make the strategy::
 
     from rosearch.testing import StrategySuite
 
@@ -36,24 +36,22 @@ def make_trial(
     stopped: bool = False,
     directions: Sequence[Direction] | None = None,
 ) -> TrialRecord:
-    """A finished trial as a ledger would hold it.
+    """A finished trial.
 
     Args:
         number: The trial's number.
         genome: The architecture.
         values: Its objectives; ``None`` for a failed trial.
-        violation: Of constraints; 0 makes it feasible.
-        rung: The highest rung finished, at each of which it had the same score.
+        violation: Violation of the constraints; 0 makes it feasible.
+        rung: The highest rung finished; the score is the same at all of them.
         stopped: Whether the fidelity rule ended it there.
-        directions: One an objective; all are maximised if omitted.
+        directions: One for each objective; all are maximised if omitted.
     """
     score = failure = None
     if values is None:
         failure = Failure("RuntimeError", "out of luck", "")
     else:
-        ways: list[Direction] = ["maximize" for _ in values]
-        if directions is not None:
-            ways = list(directions)
+        ways: list[Direction] = list(directions or ["maximize" for _ in values])
         score = Score(tuple(map(float, values)), tuple(ways), {}, violation == 0, violation)
     rungs = 0 if rung is None or score is None else rung + 1
     return TrialRecord(
@@ -73,17 +71,17 @@ def make_trial(
 
 
 class StrategySuite:
-    """Purity, settings, and what a search can bring: failures, rungs, constraints, objectives."""
+    """Tests of determinism, of settings, and of failures, rungs, constraints and objectives."""
 
     trials = 40
-    """Finished trials that the strategy is given; more than its population."""
+    """Number of finished trials that the strategy gets; more than its population."""
 
     @abstractmethod
     def make(self) -> Strategy:
-        """A new strategy with the settings to test."""
+        """Return a new strategy with the settings to test."""
 
     def space(self) -> SearchSpace:
-        """Where genomes come from."""
+        """The search space."""
         return SearchSpace(
             operators=["attention", "convolution", "feed_forward", "max_pooling"],
             nodes=(0, 6),
@@ -92,7 +90,7 @@ class StrategySuite:
         )
 
     def histories(self) -> dict[str, list[TrialRecord]]:
-        """Finished trials of searches of all kinds, by a name for each."""
+        """Finished trials of different kinds of searches, by name."""
         genomes = [self.space().sample(seed=k) for k in range(self.trials)]
 
         def history(values: Any, **more: Any) -> list[TrialRecord]:
@@ -133,7 +131,7 @@ class StrategySuite:
         }
 
     def test_settings_are_plain(self) -> None:
-        """JSON holds the settings, and they do not change in use."""
+        """JSON can hold the settings, and using the strategy does not change them."""
         strategy = self.make()
         before = json.dumps(strategy.settings)
         assert json.loads(before) == strategy.settings == self.make().settings
@@ -141,14 +139,14 @@ class StrategySuite:
         assert json.dumps(strategy.settings) == before
 
     def test_proposals_are_in_the_space(self) -> None:
-        """Every history leads to a genome of the space, also with limits."""
+        """Every proposal is a genome of the space."""
         for name, trials in self.histories().items():
             for seed in range(3):
                 genome = self._propose(self.make(), trials, seed=seed)
                 assert genome in self.space(), name
 
     def test_the_same_arguments_give_the_same_genome(self) -> None:
-        """Neither what was asked before nor the instance matters, only the arguments."""
+        """A proposal depends on the arguments only, not on earlier calls or the instance."""
         used = self.make()
         for name, trials in self.histories().items():
             fresh = self._propose(self.make(), trials)
@@ -159,8 +157,8 @@ class StrategySuite:
             sent = pickle.loads(pickle.dumps(used))  # noqa: S301 - likewise
             assert self._propose(sent, trials) == fresh, f"{name}, in another process"
 
-    def test_a_search_that_goes_on_is_one_that_starts_anew(self) -> None:
-        """A strategy that has seen a search grow proposes what a fresh one does."""
+    def test_a_used_strategy_proposes_what_a_new_one_does(self) -> None:
+        """A strategy that has seen a search grow proposes what a new one does."""
         for name in ("weighted", "some failed", "rungs", "two objectives"):
             trials = self.histories()[name]
             grown = self.make()
@@ -170,7 +168,7 @@ class StrategySuite:
                     assert seen == self._propose(self.make(), trials[:count]), (name, count)
 
     def test_a_late_trial_counts(self) -> None:
-        """A trial that finishes after later ones is seen by a strategy that did without it."""
+        """A trial that finishes after later ones is taken into account."""
         trials = self.histories()["weighted"]
         for late in (3, len(trials) - 2):
             used = self.make()
@@ -179,21 +177,21 @@ class StrategySuite:
                 assert self._propose(used, known, number=len(trials)) == expected, late
 
     def test_the_generator_is_the_only_randomness(self) -> None:
-        """Other seeds give other genomes."""
+        """Different seeds give different genomes."""
         trials = self.histories()["weighted"]
         keys = {self._propose(self.make(), trials, seed=seed).key for seed in range(8)}
         assert len(keys) > 1
 
-    def test_arguments_are_left_alone(self) -> None:
-        """The strategy changes neither the space nor the trials."""
+    def test_arguments_are_not_changed(self) -> None:
+        """The strategy does not change the space or the trials."""
         for name, trials in self.histories().items():
             space = self.space()
             before = copy.deepcopy(trials), space.settings
             self._propose(self.make(), trials, space=space)
             assert (trials, space.settings) == before, name
 
-    def test_a_tiny_space_is_searched_to_its_end(self) -> None:
-        """All genomes of a space of a few are proposed, each once."""
+    def test_a_tiny_space_is_searched_completely(self) -> None:
+        """All genomes of a tiny space are proposed, each once."""
         space = SearchSpace(
             operators=["identity"],
             nodes=(0, 0),

@@ -246,7 +246,7 @@ def fitting(space: SearchSpace) -> tuple[Genome, ...]:
     the space and meets its limits, that one is taken which differs least from the template's
     defaults, by the sum of the ratios' logarithms. Made to start a search from::
 
-        rs.Evolver(space, evaluate, fitness, seeds=rs.templates.fitting(space))
+        rs.Evolver(space, evaluate, fitness, initial_genomes=rs.templates.fitting(space))
 
     Args:
         space: Templates whose operators, pooling or number of nodes it does not have are left out,

@@ -58,11 +58,11 @@ def boom(genome, seed):
             "nan",
         ),
         (lambda g, seed: {"accuracy": 0.5}, "EvaluationError", "It gave accuracy"),
-        (lambda g, seed: {"accuracy": "high"}, "EvaluationError", "no number"),
+        (lambda g, seed: {"accuracy": "high"}, "EvaluationError", "not a number"),
         (lambda g, seed: 0.5, "EvaluationError", "mapping"),
     ],
 )
-def test_a_failed_candidate_is_recorded_and_the_search_goes_on(action, kind, text, url):
+def test_failed_candidates_are_recorded_and_the_search_continues(action, kind, text, url):
     result = evolver(every(3, action), storage=url).run(9, progress=False)
     failed = [t for t in result.trials if t.state == "failed"]
     assert [t.number for t in failed] == [2, 5, 8]
@@ -73,14 +73,14 @@ def test_a_failed_candidate_is_recorded_and_the_search_goes_on(action, kind, tex
     assert result.best.state == "complete"
 
 
-def test_an_interrupt_ends_the_run_and_the_next_run_goes_on(url):
+def test_ctrl_c_ends_the_run_and_the_next_run_continues(url):
     def interrupt(genome, seed):
         raise KeyboardInterrupt
 
     search = evolver(every(4, interrupt), storage=url)
     with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*stored; call run again"):
         search.run(8, progress=False)
-    with pytest.raises(KeyboardInterrupt, match=r"3 of 8 candidates.*in memory, for as long as"):
+    with pytest.raises(KeyboardInterrupt, match=r"3 of 8 .*in memory until this process ends"):
         evolver(every(4, interrupt)).run(8, progress=False)
     assert [t.state for t in search.result.trials] == ["complete"] * 3 + ["running"]
     resumed = evolver(synthetic_named_as(search.evaluate), storage=url)
@@ -110,7 +110,7 @@ def test_ask_and_tell_give_what_run_gives():
     ]
 
 
-def test_telling_failures_and_telling_twice():
+def test_tell_records_failures_and_refuses_a_second_outcome():
     search = evolver()
     first, second, third = search.ask(), search.ask(), search.ask()
     assert [first.number, second.number, third.number] == [0, 1, 2]
@@ -131,7 +131,7 @@ def test_a_metric_that_the_fitness_does_not_read_may_be_nan(url):
     assert result.best.metrics["bound"] == math.inf
 
 
-def test_overlap_refuses_to_ask_for_more_than_it_allows():
+def test_ask_refuses_more_candidates_than_overlap():
     search = evolver(overlap=2)
     first, second = search.ask(), search.ask()
     with pytest.raises(EvaluationError, match="waits"):
@@ -143,7 +143,7 @@ def test_overlap_refuses_to_ask_for_more_than_it_allows():
     assert search.ask().number == 2
 
 
-def test_run_finishes_what_was_asked_for_and_never_told():
+def test_run_evaluates_candidates_that_were_asked_but_not_told():
     search = evolver()
     asked = search.ask()
     result = search.run(3, progress=False)
@@ -151,38 +151,38 @@ def test_run_finishes_what_was_asked_for_and_never_told():
     assert result.trials[0].key == asked.genome.key
 
 
-def test_the_seed_belongs_to_the_genome():
+def test_a_candidates_seed_depends_on_its_genome():
     a = evolver(seed=5).run(6, progress=False)
-    b = evolver(seed=5, seeds=[a.trials[3].genome]).run(1, progress=False)
+    b = evolver(seed=5, initial_genomes=[a.trials[3].genome]).run(1, progress=False)
     assert b.trials[0].seed == a.trials[3].seed
-    c = evolver(seed=6, seeds=[a.trials[3].genome]).run(1, progress=False)
+    c = evolver(seed=6, initial_genomes=[a.trials[3].genome]).run(1, progress=False)
     assert c.trials[0].seed != a.trials[3].seed
 
 
-def test_given_genomes_come_first():
+def test_initial_genomes_are_evaluated_first():
     genomes = [SPACE.sample(seed=s) for s in (100, 101)]
-    result = evolver(seeds=genomes).run(6, progress=False)
+    result = evolver(initial_genomes=genomes).run(6, progress=False)
     assert [t.genome for t in result.trials[:2]] == genomes
     assert len({t.key for t in result.trials}) == 6
 
 
-def test_given_genomes_must_be_in_the_space_and_different():
+def test_initial_genomes_must_be_distinct_and_in_the_space():
     inside = SPACE.sample(seed=1)
-    with pytest.raises(SpaceError, match=r"seeds\[0\] and seeds\[1\]"):
-        evolver(seeds=[inside, inside])
+    with pytest.raises(SpaceError, match=r"initial_genomes\[0\] and initial_genomes\[1\]"):
+        evolver(initial_genomes=[inside, inside])
     narrow = SearchSpace(widths=[w for w in SPACE.widths if w != inside.width][:1])
     with pytest.raises(SpaceError, match="width"):
-        Evolver(narrow, synthetic, FITNESS, seeds=[inside])
+        Evolver(narrow, synthetic, FITNESS, initial_genomes=[inside])
 
 
-def test_nothing_feasible_gives_the_least_violating():
+def test_without_feasible_candidates_best_has_the_smallest_violation():
     fitness = Fitness({"accuracy": 1.0}, constraints={"compression": (1000.0, None)})
     result = evolver(fitness=fitness).run(6, progress=False)
     assert result.front == ()
     assert not result.best.score.feasible
     assert "none feasible" in repr(result)
     assert f"candidate {result.best.number}, " in repr(result)
-    assert f"by {result.best.score.violation:.3g}" in repr(result)
+    assert f"constraints, {result.best.score.violation:.3g}" in repr(result)
     assert "none feasible" not in repr(evolver().run(2, progress=False))
     assert "none feasible" not in repr(evolver().result)  # nothing is known yet
     assert result.best.metrics["compression"] == max(
@@ -190,10 +190,10 @@ def test_nothing_feasible_gives_the_least_violating():
     )
 
 
-def test_a_result_and_its_trials_are_readable_however_large_the_genomes():
+def test_repr_of_results_and_trials_is_short_for_large_genomes():
     genome = max((SPACE.sample(seed=s) for s in range(30)), key=lambda g: len(g.nodes))
     assert len(genome.nodes) == 8
-    result = evolver(seeds=[genome]).run(1, progress=False)
+    result = evolver(initial_genomes=[genome]).run(1, progress=False)
     lines = repr(result).splitlines()
     assert lines[1].startswith("  best: candidate 0, accuracy 0.")
     assert f"Genome {genome.key}" in lines[2]
@@ -208,7 +208,7 @@ def test_a_result_and_its_trials_are_readable_however_large_the_genomes():
     assert "failure='RuntimeError: no luck with" in repr(failed)
 
 
-def test_a_pareto_search_has_a_front_and_its_best_is_on_it():
+def test_the_best_of_a_pareto_search_is_on_the_front():
     fitness = Fitness.pareto(["robustness", "compression"])
     result = evolver(fitness=fitness).run(15, progress=False)
     assert result.best in result.front
@@ -246,7 +246,7 @@ class Kept:
             raise self.refuse
 
 
-def test_only_students_of_the_front_are_kept_and_they_load_on_use():
+def test_students_of_the_front_are_kept_and_loaded_on_first_use():
     evaluate = Kept()
     result = evolver(evaluate).run(15, progress=False)
     assert set(evaluate.students) == {(t.key, t.seed) for t in (*result.front, result.best)}
@@ -258,7 +258,7 @@ def test_only_students_of_the_front_are_kept_and_they_load_on_use():
     assert evaluate.loads == 1
 
 
-def test_a_student_left_behind_is_dropped_by_the_next_run(url):
+def test_a_student_left_by_a_killed_run_is_discarded_by_the_next(url):
     evaluate = Kept()
     evolver(evaluate, storage=url).run(8, progress=False)
     result = evolver(evaluate, storage=url).result
@@ -268,13 +268,13 @@ def test_a_student_left_behind_is_dropped_by_the_next_run(url):
     assert set(evaluate.students) == {(t.key, t.seed) for t in (*result.front, result.best)}
 
 
-def test_an_evaluation_without_students_says_so():
+def test_student_raises_without_kept_students():
     result = evolver().run(2, progress=False)
     with pytest.raises(EvaluationError, match="not kept"):
         _ = result.best.student
 
 
-def test_a_housekeeping_error_is_a_warning():
+def test_an_error_in_discard_is_a_warning():
     evaluate = Kept()
     evaluate.discard = lambda genome, *, seed: 1 / 0
     with pytest.warns(RuntimeWarning, match="ZeroDivisionError"):
@@ -282,10 +282,10 @@ def test_a_housekeeping_error_is_a_warning():
     assert len(result.trials) == 8
 
 
-def test_check_is_asked_before_the_first_training_and_its_error_records_nothing():
+def test_check_is_called_before_the_first_training():
     genomes = [SPACE.sample(seed=1)]
     evaluate = Kept(refuse=MissingResourceError("WordNet is missing"))
-    search = evolver(evaluate, seeds=genomes)
+    search = evolver(evaluate, initial_genomes=genomes)
     with pytest.raises(MissingResourceError, match="WordNet"):
         search.run(3, progress=False)
     assert search.result.trials == ()
@@ -295,7 +295,7 @@ def test_check_is_asked_before_the_first_training_and_its_error_records_nothing(
     assert evaluate.checked[-1] == genomes[0]
 
 
-def test_an_exhausted_space_is_an_error_that_keeps_what_was_found():
+def test_an_exhausted_space_is_an_error_and_keeps_finished_trials():
     class OnlyTwo(Strategy):
         def propose(self, space, trials, *, number, rng):
             return space.sample(seed=number % 2)
@@ -310,7 +310,7 @@ def test_an_exhausted_space_is_an_error_that_keeps_what_was_found():
         assert all(t.state == "complete" for t in result.trials)
 
 
-def test_an_exhausted_space_finishes_what_is_under_way():
+def test_running_candidates_finish_when_the_space_is_exhausted():
     done = []
 
     def evaluate(genome, *, seed):
@@ -342,7 +342,7 @@ def own_term():
 
 
 @pytest.mark.parametrize("method", ["value", "scaled"])
-def test_a_term_that_raises_fails_its_candidate_and_not_the_search(method, own_term, url):
+def test_a_fitness_term_that_raises_fails_only_its_candidate(method, own_term, url):
     class Fragile(FitnessTerm):
         metric = "accuracy"
         direction = "maximize"
@@ -370,7 +370,7 @@ def test_records_cannot_be_changed():
 
 def test_to_pandas_without_pandas_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingResourceError, match="pip install pandas"):
+    with pytest.raises(MissingResourceError, match=r"pip install .rosearch\[pandas\]"):
         evolver().run(2, progress=False).to_pandas()
 
 
@@ -390,7 +390,7 @@ def test_to_pandas():
         lambda: evolver(study=""),
         lambda: evolver(overlap=0),
         lambda: evolver(population=1),
-        lambda: evolver(seeds=SPACE.sample(seed=0)),
+        lambda: evolver(initial_genomes=SPACE.sample(seed=0)),
         lambda: Evolver(None, synthetic, FITNESS),
         lambda: evolver().run(2, time_limit="1"),
         lambda: evolver().run(0),
@@ -398,18 +398,18 @@ def test_to_pandas():
         lambda: evolver().run(2, executor="four"),
     ],
 )
-def test_senseless_arguments_are_refused(make):
+def test_invalid_arguments_are_refused(make):
     with pytest.raises((TypeError, ValueError)):
         make()
 
 
-def test_progress_can_be_shown_and_silenced(capfd):
+def test_no_progress_bar_for_a_short_run(capfd):
     evolver().run(2, progress=True)
     evolver(strategy=RandomSearch()).run(2, progress=False)
     assert "candidate" not in capfd.readouterr().err  # too quick for a bar
 
 
-def test_sys_exit_is_the_failure_of_its_candidate():
+def test_sys_exit_fails_only_its_candidate():
     result = evolver(every(3, lambda *_: sys.exit("cannot"))).run(6, progress=False)
     failed = [t for t in result.trials if t.state == "failed"]
     assert failed
@@ -427,7 +427,7 @@ class Stray(Strategy):
         return self._genome
 
 
-def test_a_strategy_has_to_stay_inside_the_space():
+def test_a_proposal_outside_the_space_is_an_error():
     outside = SearchSpace(nodes=(12, 20), widths=(512,)).sample(seed=0)
     with pytest.raises(SpaceError, match=outside.key):
         evolver(strategy=Stray(outside)).run(3, progress=False)
@@ -447,6 +447,6 @@ def test_a_strategy_has_to_stay_inside_the_space():
         lambda: evolver().run(0),
     ],
 )
-def test_numbers_that_are_none_are_refused(call):
+def test_arguments_must_be_whole_numbers(call):
     with pytest.raises(ValueError, match="whole number"):
         call()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.evolve.test_processes import needs_proc, wait_for_end
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution
@@ -22,7 +23,6 @@ from rosearch.fitness import Fitness
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 from tests.evolve.keyboard import interrupted_when
 from tests.evolve.tables import small_table
-from tests.evolve.test_processes import needs_proc, wait_for_end
 
 TABLE = small_table()
 TABULAR = TabularSpace(TABLE)

@@ -15,8 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED
 from concurrent.futures import wait as wait_for
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -26,134 +25,18 @@ from rosearch.evolve.comparison.result import Comparison, SimulatedRun
 from rosearch.evolve.evolver import Evolver
 from rosearch.evolve.strategies import Strategy
 from rosearch.evolve.strategies.offspring import check_seeds, check_size
-from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
 from rosearch.evolve.successive_halving import Fidelity, in_full
 from rosearch.evolve.workers.evaluation import Shared, WorkerLostError, plain_metrics
-from rosearch.evolve.workers.executors import crew
+from rosearch.evolve.workers.executors import worker_processes
 from rosearch.evolve.workers.failure_streaks import alike
 from rosearch.evolve.workers.interrupts import Interrupts
-from rosearch.fitness import Fitness, Score
-from rosearch.space import Genome, SearchSpace
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
-
-class MemoryLedger(Ledger):
-    """Trials in a list, of one process that ends with its search."""
-
-    def __init__(self, study: str = "simulation") -> None:
-        self.study = study
-        self.is_shared = False
-        self._records: list[TrialRecord] = []
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Empty: nobody reads them again."""
-        return {}
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Empty, as the settings."""
-        return {}
-
-    def trials(self) -> tuple[TrialRecord, ...]:
-        """All trials in order of their numbers."""
-        return tuple(self._records)
-
-    def seen(self) -> tuple[TrialRecord, ...]:
-        """All trials: nobody else changes them."""
-        return self.trials()
-
-    def add(
-        self,
-        genome: Genome,
-        seed: int,
-        *,
-        lease: float,
-        parent: int | None = None,
-        planned_for: int | None = None,
-    ) -> int:
-        """Note a new running trial and return its number."""
-        number = len(self._records)
-        line = None if parent is None else self._records[parent].as_parent()
-        record = TrialRecord(number, genome, genome.key, seed, "running", {}, None, None, None)
-        self._records.append(replace(record, parent=parent, line=line))
-        return number
-
-    def judge(self, number: int) -> Literal["mine", "alive", "gone"]:
-        """Every trial is of this process."""
-        return "mine"
-
-    def claim(self, number: int, *, lease: float) -> None:
-        """Nothing to do: no other process knows of the trial."""
-
-    def release(self, number: int) -> None:
-        """Nothing to do, as for a claim."""
-
-    def settle(self, number: int) -> bool:
-        """Whether the trial is finished."""
-        return self._records[number].state != "running"
-
-    def complete(
-        self,
-        number: int,
-        metrics: Mapping[str, float],
-        score: Score,
-        seconds: float | None,
-        *,
-        weights: str | None = None,
-    ) -> bool:
-        """Note what an evaluation without rungs gave."""
-        return self._change(
-            number,
-            state="complete",
-            metrics=dict(metrics),
-            score=score,
-            seconds=seconds,
-            weights=weights,
-        )
-
-    def rung(
-        self,
-        number: int,
-        rung: int,
-        metrics: Mapping[str, float],
-        score: Score,
-        seconds: float | None,
-        *,
-        state: Literal["running", "stopped", "complete"],
-        weights: str | None = None,
-    ) -> bool:
-        """Note what an evaluation up to a rung gave, and what follows from it."""
-        before = self._records[number]
-        last = {} if state == "running" else {"metrics": dict(metrics), "score": score}
-        return self._change(
-            number,
-            state=state,
-            seconds=(before.seconds or 0.0) + (seconds or 0.0),
-            rung=rung,
-            rungs=(*before.rungs, dict(metrics)),
-            scores=(*before.scores, score),
-            weights=weights,
-            **last,
-        )
-
-    def fail(self, number: int, failure: Failure, seconds: float | None) -> bool:
-        """Note why an evaluation failed."""
-        spent = (self._records[number].seconds or 0.0) + (seconds or 0.0)
-        return self._change(number, state="failed", failure=failure, seconds=spent)
-
-    def _change(self, number: int, **changes: Any) -> bool:
-        if self.settle(number):
-            return False
-        self._records[number] = replace(self._records[number], **changes)
-        return True
+from rosearch.fitness import Fitness
+from rosearch.space import SearchSpace
 
 
 class Simulation(Evolver):
-    """An :class:`Evolver` whose trials are in a list; ``storage`` and ``study`` have no meaning.
+    """An :class:`Evolver` in memory with simulated time.
 
     Attributes:
         deciding: Real seconds that proposals took so far.
@@ -164,9 +47,6 @@ class Simulation(Evolver):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._known: defaultdict[int | None, list[float]] = defaultdict(list)
-
-    def _open_ledger(self, storage: str | BaseStorage | None, study: str) -> Ledger:
-        return MemoryLedger(study)
 
     def simulate(self, candidates: int, seconds: float) -> tuple[TrialRecord, ...]:
         """Go on for so many candidates or simulated seconds; see :func:`simulate`."""
@@ -370,7 +250,7 @@ def _all(
     size = max(1, len(seeds) // (4 * workers))
     parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
     shared = {name: Shared.of(job, what=f"What {name!r} is made of") for name, job in jobs.items()}
-    with Interrupts() as interrupts, crew(_caught, workers) as submit:
+    with Interrupts() as interrupts, worker_processes(_caught, workers) as submit:
         waiting = {submit(shared[name], part): name for name in jobs for part in parts}
         while waiting:
             with interrupts.let_through():

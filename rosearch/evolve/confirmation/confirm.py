@@ -32,7 +32,7 @@ from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
 from rosearch.evolve.successive_halving import in_full
 from rosearch.evolve.workers.evaluation import Outcome, WorkerStartError, lost
 from rosearch.evolve.workers.executors import Workers
-from rosearch.evolve.workers.failure_streaks import Streaks
+from rosearch.evolve.workers.failure_streaks import FailureStreaks
 from rosearch.evolve.workers.interrupts import Interrupts
 from rosearch.fitness import Fitness, rank_order
 from rosearch.seeding import child_seed
@@ -123,7 +123,8 @@ def confirm(
         for number in numbers
         if (genome.key, number) not in file.runs or file.runs[genome.key, number].failure
     ]
-    streaks = Streaks([None] if any(run.failure is None for run in file.runs.values()) else [])
+    succeeded = [None] if any(run.failure is None for run in file.runs.values()) else []
+    streaks = FailureStreaks(succeeded, advice="Fix the cause and call confirm again.")
     fitness = _fitness(search)
     jobs = [Candidate(i, genome, number) for i, (genome, number) in enumerate(missing)]
     bar = tqdm(
@@ -140,16 +141,7 @@ def confirm(
         failure = outcome.failure or _not_finite(fitness, metrics)
         file.add(job.genome.key, ConfirmedRun(job.seed, metrics, failure, outcome.seconds))
         bar.update()
-        if failure is None:
-            streaks.success()
-            return
-        count = streaks.failure(failure)
-        if count:
-            raise EvaluationError(
-                f"{count} runs in a row failed with the same error, so the rest would too: "
-                f"{failure}\nRepair the cause and call confirm again. The last one's traceback:\n"
-                f"{failure.traceback}"
-            )
+        streaks.record(failure)
 
     with bar:
         if jobs:

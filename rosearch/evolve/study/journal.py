@@ -1,4 +1,4 @@
-"""A journal file that survives a writer that did not come to the end of its line."""
+"""A journal file that is repaired after an incomplete write."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BLOCK = 4096
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file, with another way of writing to it.
+    """Optuna's journal file, with safe writes.
 
-    Optuna reads past a torn last line, as of a full disk or a machine that went down, but appends
-    to it, and then nothing can be read any more. Here what is torn is cut off before more is
-    written, and a write that fails takes back what it has written.
+    Optuna skips an incomplete last line, which a full disk or a crash of the machine leaves, but
+    appends to it, and then the file cannot be read any more. This class cuts off an incomplete line
+    before it writes, and a write that fails is undone.
 
     Args:
         file: Its path.
@@ -39,9 +39,9 @@ class Journal(JournalFileBackend):
         """
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         try:
-            # Without a buffer, which would be written again when the file is closed.
-            with self._only_writer(), self._file.open("ab+", buffering=0) as file:
-                end = _whole(file)
+            # Unbuffered: a buffer would be written again when the file is closed.
+            with self._lock_writers(), self._file.open("ab+", buffering=0) as file:
+                end = _cut_incomplete_line(file)
                 try:
                     _write(file, "".join(lines).encode())
                     os.fsync(file.fileno())
@@ -52,7 +52,7 @@ class Journal(JournalFileBackend):
             raise StorageInternalError(f"The journal {self._file} cannot be written.") from error
 
     @contextlib.contextmanager
-    def _only_writer(self) -> Iterator[None]:
+    def _lock_writers(self) -> Iterator[None]:
         self._writers.acquire()
         try:
             yield
@@ -61,9 +61,9 @@ class Journal(JournalFileBackend):
 
 
 def damaged_line(file: Path) -> int:
-    """Number of the first line, from 1, that is no change and is not the last; 0 if there is none.
+    """Number of the first line, from 1, that is damaged and complete; 0 if there is none.
 
-    What is torn at the end is not counted: it is cut off by the next that writes.
+    An incomplete last line does not count: the next write cuts it off.
     """
     if not file.exists():
         return 0
@@ -77,8 +77,8 @@ def damaged_line(file: Path) -> int:
     return 0
 
 
-def _whole(file: BinaryIO) -> int:
-    """Cut ``file`` after its last whole line and return its size."""
+def _cut_incomplete_line(file: BinaryIO) -> int:
+    """Cut ``file`` after its last complete line and return its size."""
     size = end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - _BLOCK)
@@ -94,7 +94,7 @@ def _whole(file: BinaryIO) -> int:
 
 
 def _write(file: BinaryIO, data: bytes) -> None:
-    """Write all of ``data``: a file without a buffer takes as much as there is room for."""
+    """Write all of ``data``: one write to an unbuffered file may write only a part."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]

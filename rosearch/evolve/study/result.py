@@ -1,20 +1,19 @@
-"""What a search found."""
+"""The result of a search."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rosearch.errors import EvaluationError, MissingResourceError
+from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import TrialRecord
-from rosearch.fitness import Fitness, best_index
+from rosearch.fitness import Fitness, Score, best_index
+from rosearch.optional import try_import
 
-_GENOME_LINES = 8
-"""Lines of the best genome that the text of a result shows."""
-_FIGURES = 6
-"""Metrics that it shows."""
+_MAX_LINES = 8
+"""Lines of the best genome that the ``repr`` of a result shows."""
+_MAX_METRICS = 6
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,11 @@ class SearchResult:
 
     Attributes:
         study: The study's name.
-        trials: All candidates in order of their numbers, failed and running ones included.
+        trials: All candidates in order of their numbers, including failed and running ones.
         front: The feasible candidates that no other feasible one dominates, in order of their
-            numbers: over the objectives of a Pareto fitness, over the weighted terms otherwise.
-            Empty when nothing is feasible. With fidelity, of those evaluated to the end, or while
-            there are none, of those that have come the furthest.
+            numbers: in the objectives of a Pareto fitness, in the weighted terms otherwise. Empty
+            if nothing is feasible. With fidelity only candidates that were evaluated to the end
+            count, or as long as there are none, those at the highest rung.
         settings: Everything that the study's candidates and scores depend on, as plain data.
         versions: Versions of Python and packages that the study was made with.
     """
@@ -48,30 +47,30 @@ class SearchResult:
         settings: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> SearchResult:
-        """The result that follows from a study's trials."""
-        complete = _furthest(trials)
-        mask = fitness.front([t.score for t in complete if t.score is not None])
+        """The result with the front that follows from the trials of a study."""
+        complete, scores = _at_highest_rung(trials)
+        mask = fitness.front(scores)
         front = tuple(t for t, chosen in zip(complete, mask, strict=True) if chosen)
         return cls(study, tuple(trials), front, settings or {}, versions or {})
 
     @property
     def best(self) -> TrialRecord:
-        """The candidate to take: of a weighted fitness, the one with the largest sum.
+        """The best candidate: for a weighted fitness, the one with the largest sum.
 
-        With fidelity only candidates that were evaluated to the end count, or while there are none,
-        those that have come the furthest.
+        With fidelity only candidates that were evaluated to the end count, or as long as there are
+        none, those at the highest rung.
 
-        Of a Pareto fitness it is the front's candidate with the best first objective, ties going
-        to the next objective; so list the objective that you care for most first.
+        For a Pareto fitness it is the candidate on the front with the best first objective; ties
+        are broken by the next objective. So list the most important objective first.
 
-        Where nothing is feasible it is the candidate that violates the constraints least: then
-        ``best.score.feasible`` is false, ``best.score.violation`` says by how much, ``front`` is
+        If nothing is feasible, it is the candidate with the smallest violation of the constraints:
+        then ``best.score.feasible`` is false, ``best.score.violation`` is its size, ``front`` is
         empty, and the ``repr`` of the result says so.
 
         Raises:
-            EvaluationError: No candidate has been evaluated with success.
+            EvaluationError: No candidate has been evaluated successfully.
         """
-        complete = _furthest(self.trials)
+        complete, scores = _at_highest_rung(self.trials)
         if not complete:
             failed = [t for t in self.trials if t.failure is not None]
             first = f" The first failure: {failed[0].failure}" if failed else ""
@@ -79,20 +78,15 @@ class SearchResult:
                 f"The study {self.study!r} has no evaluated candidate: {len(self.trials)} trials, "
                 f"{len(failed)} failed.{first}"
             )
-        return complete[best_index([t.score for t in complete if t.score is not None])]
+        return complete[best_index(scores)]
 
     def to_pandas(self) -> Any:
-        """One row a trial, as a ``pandas.DataFrame``; needs pandas.
+        """A ``pandas.DataFrame`` with one row for each trial.
 
         Raises:
             MissingResourceError: pandas is not installed.
         """
-        try:
-            pd = importlib.import_module("pandas")
-        except ImportError as error:
-            raise MissingResourceError(
-                "to_pandas() needs pandas, which is not installed: pip install pandas"
-            ) from error
+        pd = try_import("pandas", "to_pandas()", "pandas")
         front = {t.number for t in self.front}
         rows = []
         for trial in self.trials:
@@ -116,35 +110,36 @@ class SearchResult:
     def __repr__(self) -> str:
         states = [trial.state for trial in self.trials]
         stopped = f"{states.count('stopped')} stopped, " if "stopped" in states else ""
-        found = f"{len(self.front)} on the front"
-        scores = [t.score for t in _furthest(self.trials) if t.score is not None]
-        if scores and not any(score.feasible for score in scores):
-            least = min(score.violation for score in scores)
-            found = (
-                f"none feasible: best is candidate {self.best.number}, which violates the "
-                f"constraints least, by {least:.3g}"
-            )
-        head = (
-            f"SearchResult({self.study!r}: {states.count('complete')} complete, {stopped}"
-            f"{states.count('failed')} failed, {found})"
-        )
-        return "\n  ".join([head, *self._best_in_words()]) if scores else head
-
-    def _best_in_words(self) -> list[str]:
+        head = f"{states.count('complete')} complete, {stopped}{states.count('failed')} failed"
+        if not any(trial.score for trial in self.trials):
+            return f"SearchResult({self.study!r}: {head}, 0 on the front)"
         best = self.best
-        figures = [f"{name} {value:.4g}" for name, value in best.metrics.items()]
+        found = f"{len(self.front)} on the front"
+        if best.score is not None and not best.score.feasible:
+            found = (
+                f"none feasible: best is candidate {best.number}, with the smallest violation of "
+                f"the constraints, {best.score.violation:.3g}"
+            )
+        metrics = [f"{name} {value:.4g}" for name, value in best.metrics.items()]
         lines = str(best.genome).splitlines()
-        if len(lines) > _GENOME_LINES:
-            left = len(lines) - _GENOME_LINES
-            lines = [*lines[:_GENOME_LINES], f"  ... ({left} more: print(best.genome))"]
-        return [f"best: candidate {best.number}, {', '.join(figures[:_FIGURES])}", *lines]
+        if len(lines) > _MAX_LINES:
+            left = len(lines) - _MAX_LINES
+            lines = [*lines[:_MAX_LINES], f"  ... ({left} more: print(best.genome))"]
+        return "\n  ".join(
+            [
+                f"SearchResult({self.study!r}: {head}, {found})",
+                f"best: candidate {best.number}, {', '.join(metrics[:_MAX_METRICS])}",
+                *lines,
+            ]
+        )
 
 
-def _furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trials with a score that have come the furthest; those that are complete, if any is.
+def _at_highest_rung(trials: Sequence[TrialRecord]) -> tuple[list[TrialRecord], list[Score]]:
+    """The trials with a score at the highest rung, and these scores.
 
-    Scores of lower rungs are no equals of theirs.
+    Scores of lower rungs cannot be compared with them.
     """
-    scored = [t for t in trials if t.score is not None]
-    top = max((-1 if t.rung is None else t.rung for t in scored), default=-1)
-    return [t for t in scored if (-1 if t.rung is None else t.rung) == top]
+    rungs = [-1 if t.rung is None else t.rung for t in trials if t.score is not None]
+    highest = max(rungs, default=-1)
+    found = [t for t in trials if t.score is not None and t.rung in (highest, None)]
+    return found, [t.score for t in found if t.score is not None]

@@ -1,27 +1,32 @@
-"""What a study was made for: settings as plain data, and what differs between two of them."""
+"""The settings of a study as plain data, and the differences between two of them."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import itertools
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_ABSENT = object()
-_SHOWN = 120
-"""Most characters of a value that a message shows."""
-_BEFORE = 40
-"""Characters shown before the first that differs."""
 _PACKAGES = ("rosearch", "optuna", "torch", "transformers", "numpy")
+_MAX_SHOWN = 120
+"""Characters of a value that a message shows."""
+
+
+class _NotSet:
+    def __repr__(self) -> str:
+        return "not set"
+
+
+_NOT_SET = _NotSet()
 
 
 def describe(evaluate: Callable[..., Any]) -> dict[str, Any]:
-    """What identifies an evaluation: where it is defined, and its ``settings`` if it has some.
+    """What identifies an evaluation: its name, and its ``settings`` if it has any.
 
-    Of a method those of its object count.
+    For a method, the settings are those of its object.
     """
     if isinstance(evaluate, functools.partial):
         return {
@@ -36,53 +41,45 @@ def describe(evaluate: Callable[..., Any]) -> dict[str, Any]:
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``settings`` as JSON gives them back, so that tuples and lists compare equal.
+    """``settings`` after a round trip through JSON, so that tuples and lists compare equal.
 
     Raises:
-        TypeError: They hold something that JSON cannot.
+        TypeError: JSON cannot hold them.
     """
     try:
         return dict(json.loads(json.dumps(settings)))
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"Settings of a study must be plain data that JSON can hold ({error}). Look at the "
+            f"Settings of a study must be plain data that JSON can hold ({error}). Check the "
             f"settings of the space, the evaluation, the fitness and the strategy."
         ) from error
 
 
 def differences(stored: Any, current: Any, path: str = "") -> Iterator[str]:
-    """One line for each setting that differs: its path, its value in the study and now.
-
-    Lists of settings are gone through, lists of numbers or words are shown as one setting.
-    """
+    """One line for each setting that differs: its path, its value in the study and now."""
     if isinstance(stored, dict) and isinstance(current, dict):
         for key in sorted({*stored, *current}):
             below = f"{path}.{key}" if path else key
-            yield from differences(stored.get(key, _ABSENT), current.get(key, _ABSENT), below)
-    elif _nested(stored) and _nested(current) and len(stored) == len(current):
+            yield from differences(stored.get(key, _NOT_SET), current.get(key, _NOT_SET), below)
+    elif isinstance(stored, list) and isinstance(current, list) and len(stored) == len(current):
         for place, (before, now) in enumerate(zip(stored, current, strict=True)):
             yield from differences(before, now, f"{path}[{place}]")
-    elif stored is _ABSENT or current is _ABSENT or stored != current:
-        before, now = _shown(stored, current)
-        yield f"{path}: {before} in the study, {now} now"
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on, where installed."""
-    found = {package: _version(package) for package in _PACKAGES}
-    return {"python": platform.python_version()} | {k: v for k, v in found.items() if v}
+    elif stored != current:
+        yield f"{path}: {_shown(stored)} in the study, {_shown(current)} now"
 
 
 @functools.cache
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on, if installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _plain_or_class(value: Any) -> Any:
-    """``value`` where JSON can hold it, else its class: its text may hold an address in memory."""
+    """``value`` if JSON can hold it, else its class: its text may hold a memory address."""
     try:
         json.dumps(value)
     except (TypeError, ValueError):
@@ -90,22 +87,6 @@ def _plain_or_class(value: Any) -> Any:
     return value
 
 
-def _nested(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
-
-
-def _shown(stored: Any, current: Any) -> list[str]:
-    """Two values that differ; of long ones the part where they do."""
-    texts = ["not set" if value is _ABSENT else repr(value) for value in (stored, current)]
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
-    start = sum(1 for _ in same) - _BEFORE
-    return [_cut(text, start) for text in texts]
-
-
-def _cut(text: str, start: int) -> str:
-    if len(text) <= _SHOWN:
-        return text
-    # The beginning is shown where the difference is near it.
-    start = start if start > _BEFORE else 0
-    end = start + _SHOWN
-    return ("..." if start else "") + text[start:end] + ("..." if end < len(text) else "")
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -1,4 +1,4 @@
-"""How a candidate is written in the attributes of an Optuna trial, and read from them."""
+"""Write a candidate to the attributes of an Optuna trial, and read it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _STATES: dict[TrialState, _State] = {
 def identity(
     genome: Genome, seed: int, parent: int | None, planned_for: int | None
 ) -> dict[str, Any]:
-    """What is known before the evaluation.
+    """The attributes that are known before the evaluation.
 
     Args:
         genome: The architecture.
-        seed: Of its evaluation.
+        seed: Seed of its evaluation.
         parent: Number of the trial whose weights it inherits.
         planned_for: Number of the trial that the genome was proposed for, if known.
     """
     known = {"genome": genome.to_json(), "key": genome.key, "seed": int(seed), "parent": parent}
-    # The last: a killed process has written all of it or is seen not to have.
+    # The last one: a process that was killed has written all of them, or is seen not to have.
     return known | {"planned_for": planned_for}
 
 
 def finished_rungs(trial: FrozenTrial) -> list[dict[str, Any]]:
-    """What the trial's finished rungs gave, in order."""
+    """The outcomes of the trial's finished rungs, in order."""
     rungs: list[dict[str, Any]] = []
     while (name := f"rung_{len(rungs)}") in trial.user_attrs:
         rungs.append(trial.user_attrs[name])
@@ -44,18 +44,20 @@ def finished_rungs(trial: FrozenTrial) -> list[dict[str, Any]]:
 
 
 def ending(rungs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a trial is given when it ends with the last of its finished rungs."""
+    """The attributes of a trial that ends with the last of its finished rungs."""
     last = rungs[-1]
+    weights = {} if last["weights"] is None else {"weights": last["weights"]}
+    # The score is written last: a trial that has a score has everything.
     return {
+        **weights,
         "seconds": total(rung["seconds"] for rung in rungs),
         "metrics": last["metrics"],
         "score": last["score"],
-        **({} if last["weights"] is None else {"weights": last["weights"]}),
     }
 
 
 def total(seconds: Iterable[float | None]) -> float | None:
-    """The sum of those that are known; ``None`` where none is."""
+    """The sum of the values that are known; ``None`` if none is."""
     known = [value for value in seconds if value is not None]
     return sum(known) if known else None
 
@@ -63,16 +65,16 @@ def total(seconds: Iterable[float | None]) -> float | None:
 def record(
     trial: FrozenTrial, parent: Parent | None, loader: Callable[..., Any] | None
 ) -> TrialRecord:
-    """The trial as the search knows it.
+    """Read a trial.
 
     Args:
-        trial: With the attributes of a ledger.
-        parent: Whose weights it inherits.
+        trial: A trial that a ledger has written.
+        parent: The trial whose weights it inherits.
         loader: Loads a kept student.
 
     Raises:
         KeyError: An attribute is missing.
-        TypeError: An attribute is not what a ledger writes.
+        TypeError: An attribute has another type than a ledger writes.
         GenomeError: The genome cannot be read.
     """
     attributes = trial.user_attrs

@@ -1,14 +1,13 @@
-"""A genome as parameters of an Optuna trial, so that Optuna's tools can work with a study.
+"""Descriptors of a genome as parameters of its Optuna trial.
 
-Importances, parallel coordinates and the dashboard read a trial's parameters. A genome is a graph
-and has none, so a trial carries what describes it instead: widths, counts, shares of families of
-operators. Every trial of a study has the same parameters with the same ranges, which these tools
-need. Nothing is read back from them: the genome is an attribute.
+Optuna's importances, plots and dashboard read the parameters of a trial. A genome is a graph and
+has none, so its trial carries descriptors instead: widths, counts, and the shares of operator
+families. All trials of a study have the same parameters with the same ranges, as these tools
+require. rosearch itself never reads them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,64 +22,46 @@ from rosearch.operators import POOLINGS
 from rosearch.space import Genome
 from rosearch.space.descriptors import FAMILIES
 
-_SHARE = FloatDistribution(0.0, 1.0)
-_MOST_WIDTH, _MOST_NODES = 1024, 24
+_SHARES = ("residuals", *(f"family_{name}" for name in FAMILIES))
 
 
-def ranges(settings: Mapping[str, Any] | None = None) -> dict[str, BaseDistribution]:
-    """Ranges of the parameters of a study.
+def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """The ranges of the parameters of a study.
 
-    They cover the default space and much beyond, and a larger space as far as it goes. Paths and
-    the receptive field, which have no end, have one here.
+    They cover the default space and more, and a larger space as far as it goes.
 
     Args:
-        settings: Those of the study, with its ``space``; only the default ranges if omitted.
+        space: The settings of the search space.
     """
-    space = (settings or {}).get("space", {})
-    widths = [*space.get("widths", ()), *space.get("embedding_widths", ()), _MOST_WIDTH]
-    nodes = max(_MOST_NODES, *space.get("nodes", (0,)))
-    width = IntDistribution(min(8, *widths), max(widths), log=True)
-    count, length = IntDistribution(0, nodes), FloatDistribution(0.0, float(nodes))
+    widths = [8, 1024, *space.get("widths", ()), *space.get("embedding_widths", ())]
+    nodes = max(24, *space.get("nodes", (0,)))
+    width = IntDistribution(min(widths), max(widths), log=True)
     return {
         "width": width,
         "embedding_width": width,
         "pooling": CategoricalDistribution(POOLINGS),
-        "nodes": count,
+        "nodes": IntDistribution(0, nodes),
         "edges": IntDistribution(0, 4 * nodes),
-        "depth": count,
-        "shortest_path": count,
-        "mean_path": length,
-        "paths": IntDistribution(1, 4096, log=True),
-        "mean_inputs": length,
-        "max_inputs": count,
-        "outputs": count,
-        "merges": _SHARE,
-        "merges_gated": _SHARE,
-        "residuals": _SHARE,
-        **{f"family_{name}": _SHARE for name in FAMILIES},
-        "receptive_field": IntDistribution(1, 512, log=True),
+        "depth": IntDistribution(0, nodes),
+        **dict.fromkeys(_SHARES, FloatDistribution(0.0, 1.0)),
     }
 
 
 def parameters(
-    genome: Genome, described: Mapping[str, float], distributions: Mapping[str, BaseDistribution]
-) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-    """Parameters of the trial of ``genome``, and their distributions.
+    genome: Genome, described: Mapping[str, float], ranges: Mapping[str, BaseDistribution]
+) -> dict[str, Any]:
+    """The parameters of the trial of ``genome``.
 
     Args:
         genome: The architecture.
-        described: Its :func:`~rosearch.space.descriptors.descriptors`. What depends on the teacher
-            among them is left out, as the metrics have it.
-        distributions: Their ranges, from :func:`ranges`.
-
-    Returns:
-        Values by name, one outside its range at the end of it; and the ranges.
+        described: Its :func:`~rosearch.space.descriptors.descriptors`.
+        ranges: The result of :func:`distributions`. A value outside its range is set to the
+            nearest end.
     """
     values: dict[str, Any] = {"pooling": genome.pooling}
-    for name, distribution in distributions.items():
-        if isinstance(distribution, IntDistribution):
-            whole = math.floor(min(described[name], distribution.high) + 0.5)
-            values[name] = max(distribution.low, whole)
-        elif isinstance(distribution, FloatDistribution):
-            values[name] = min(max(described[name], distribution.low), distribution.high)
-    return {name: values[name] for name in distributions}, dict(distributions)
+    for name, distribution in ranges.items():
+        if isinstance(distribution, (IntDistribution, FloatDistribution)):
+            kind = int if isinstance(distribution, IntDistribution) else float
+            value = kind(described[name])
+            values[name] = min(max(value, distribution.low), distribution.high)
+    return values

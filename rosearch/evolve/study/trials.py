@@ -1,4 +1,4 @@
-"""What the search knows of one candidate, before and after its evaluation."""
+"""One candidate of a search, before and after its evaluation."""
 
 from __future__ import annotations
 
@@ -13,45 +13,13 @@ from rosearch.errors import EvaluationError
 from rosearch.fitness import Score, rank_order
 from rosearch.space import Genome
 
-_TRACEBACK_LIMIT = 20_000
+_MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept; MySQL's text columns hold 65,535 bytes."""
 
 
 @dataclass(frozen=True)
-class Parent:
-    """The trial whose weights a candidate inherits, with all that made them.
-
-    Attributes:
-        number: The trial's number in the study.
-        genome: Its architecture.
-        seed: Seed of its evaluation.
-        rung: The highest rung that it finished; ``None`` without fidelity.
-        parent: The trial whose weights it inherited itself.
-    """
-
-    number: int
-    genome: Genome
-    seed: int
-    rung: int | None = None
-    parent: Parent | None = None
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments with which the evaluation made its student."""
-        return _arguments(self.seed, self.rung, self.parent)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is to be evaluated next.
-
-    Attributes:
-        number: The trial's number in the study, from 0.
-        genome: The architecture.
-        seed: Seed of its evaluation.
-        rung: How far to evaluate it, from 0; ``None`` without fidelity, which is all the way.
-        parent: The trial whose weights it inherits.
-    """
+class _Training:
+    """What determines a trained student."""
 
     number: int
     genome: Genome
@@ -62,25 +30,52 @@ class Candidate:
     @property
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the evaluation; ``rung`` and ``parent`` only if not ``None``."""
-        return _arguments(self.seed, self.rung, self.parent)
+        optional = {"rung": self.rung, "parent": self.parent}
+        return {"seed": self.seed} | {k: v for k, v in optional.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Parent(_Training):
+    """The trial whose weights a candidate inherits.
+
+    Attributes:
+        number: The trial's number in the study.
+        genome: Its architecture.
+        seed: Seed of its evaluation.
+        rung: The highest rung that it finished; ``None`` without fidelity.
+        parent: The trial whose weights it inherited itself.
+    """
+
+
+@dataclass(frozen=True)
+class Candidate(_Training):
+    """A candidate to evaluate.
+
+    Attributes:
+        number: The trial's number in the study, from 0.
+        genome: The architecture.
+        seed: Seed of its evaluation.
+        rung: The rung to evaluate, from 0; ``None`` without fidelity.
+        parent: The trial whose weights it inherits.
+    """
 
     def is_of(self, trial: TrialRecord) -> bool:
-        """Whether ``trial`` is the one that this candidate was handed out for."""
+        """Whether this is a candidate of ``trial``."""
         return (trial.number, trial.key, trial.seed) == (self.number, self.genome.key, self.seed)
 
     def is_settled(self, trial: TrialRecord) -> bool:
-        """Whether the outcome is known already: its trial has ended or finished this rung."""
+        """Whether its outcome is known: its trial has ended or finished this rung."""
         return trial.state != "running" or (self.rung is not None and len(trial.scores) > self.rung)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a candidate has no metrics.
+    """Why an evaluation failed.
 
     Attributes:
         kind: Class of the exception, such as ``"OutOfMemoryError"``.
         message: Its text.
-        traceback: The whole traceback, from its end where it is very long.
+        traceback: Its traceback; of a very long one, the end.
     """
 
     kind: str
@@ -89,9 +84,9 @@ class Failure:
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Failure:
-        """The failure that ``error`` stands for."""
+        """The failure with an exception's class, text and traceback."""
         lines = tracebacks.format_exception(type(error), error, error.__traceback__)
-        return cls(type(error).__name__, str(error), "".join(lines)[-_TRACEBACK_LIMIT:])
+        return cls(type(error).__name__, str(error), "".join(lines)[-_MAX_TRACEBACK:])
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else self.kind
@@ -99,7 +94,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One candidate of a study, as the ledger has it.
+    """One candidate of a study, as it is stored.
 
     Attributes:
         number: The trial's number, from 0, in the order in which candidates were proposed.
@@ -108,20 +103,19 @@ class TrialRecord:
         seed: Seed of its evaluation.
         state: ``"complete"``, ``"stopped"`` (ended by the fidelity rule below the last rung),
             ``"failed"`` or ``"running"``.
-        metrics: What the evaluation gave, of a stopped one at its last rung; else empty.
-        score: Its fitness; ``None`` unless complete or stopped. Scores of different rungs
-            are no equals: see :func:`at_rung` and :func:`comparable`.
-        seconds: Time the evaluation took, all rungs together; ``None`` where nobody measured it,
+        metrics: Metrics by name, of a stopped trial at its last rung; otherwise empty.
+        score: Its fitness; ``None`` unless complete or stopped. Scores of different rungs cannot
+            be compared: see :func:`at_rung` and :func:`comparable`.
+        seconds: Duration of the evaluation, all rungs together; ``None`` if it was not measured,
             and before the first rung is finished.
         failure: Why it failed; ``None`` unless failed.
         rung: The highest rung finished, from 0; ``None`` without fidelity and before the first.
         rungs: The metrics of each finished rung, in order; empty without fidelity.
         scores: The fitness at each finished rung, in order; empty without fidelity.
         parent: Number of the trial whose weights it inherits.
-        weights: Folder where its student was put; only students on the front, and the best, stay
-            there.
-        line: The parent with its own line of parents.
-        planned_for: Number that the genome was proposed for; ``None`` where it is the trial's.
+        weights: Folder of its student, which is kept only if it is on the front or the best.
+        line: The parent with its own parents.
+        planned_for: Number that the genome was proposed for; ``None`` if it is the trial's.
     """
 
     number: int
@@ -143,7 +137,7 @@ class TrialRecord:
     planned_for: int | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        # The genome by its key: written out it would fill a screen, in a list of trials many.
+        # The genome by its key: in full it would fill a screen.
         parts = [f"number={self.number}", f"state={self.state!r}", f"key={self.key!r}"]
         parts += [f"nodes={len(self.genome.nodes)}", f"seed={self.seed}"]
         parts += [f"{name}={value:.4g}" for name, value in self.metrics.items()]
@@ -157,50 +151,50 @@ class TrialRecord:
 
     @property
     def is_planned(self) -> bool:
-        """Whether the genome was proposed for this number; else another takes its place."""
+        """Whether the genome was proposed for this number; if not, it must be replaced."""
         return self.planned_for is None or self.planned_for == self.number
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments with which the evaluation made its student."""
-        return _arguments(self.seed, self.rung, self.line)
+        """Keyword arguments with which the evaluation trained the student."""
+        return self.as_parent().arguments
 
     def as_parent(self) -> Parent:
-        """What a candidate needs to know to inherit the weights."""
+        """What a candidate needs to inherit the weights."""
         return Parent(self.number, self.genome, self.seed, self.rung, self.line)
 
     @functools.cached_property
     def student(self) -> Any:
         """The trained student, loaded by the evaluation on first use.
 
-        Only the students on the front and the best are kept while a search runs.
+        Only the students of the best candidates and of the front are kept while a search runs.
 
         Raises:
             EvaluationError: The evaluation keeps no students.
         """
-        if self.loader is None and self.weights is not None:
+        if self.loader is not None:
+            return self.loader(self.genome, **self.arguments)
+        if self.weights is not None:
             raise EvaluationError(
-                f"A search that was read without its evaluation loads no students. That of "
-                f"candidate {self.number} was kept in {self.weights}: "
+                f"A search that was loaded without its evaluation cannot load students. That of "
+                f"candidate {self.number} is in {self.weights}: "
                 f"AutoModelForSequenceClassification.from_pretrained loads it."
             )
-        if self.loader is None:
-            raise EvaluationError(
-                f"The students of this search were not kept, so candidate {self.number} cannot be "
-                f"loaded. Give the evaluation a method load(genome, *, seed), as Pipeline has it, "
-                f"or train the genome again with the seed {self.seed}."
-            )
-        return self.loader(self.genome, **self.arguments)
+        raise EvaluationError(
+            f"The students of this search were not kept, so candidate {self.number} cannot be "
+            f"loaded. Give the evaluation a method load(genome, *, seed), as Pipeline has it, or "
+            f"train the genome again with the seed {self.seed}."
+        )
 
 
 def at_rung(trials: Iterable[TrialRecord], rung: int) -> list[TrialRecord]:
     """The trials that have finished a rung, each with its metrics and score of that rung.
 
-    So their scores can be compared as equals. Trials that have since gone on, are under way
-    higher up or failed there are among them.
+    Their scores can be compared. Trials that have gone on since, are running at a higher rung or
+    failed there are included.
 
     Args:
-        trials: Of one study with fidelity.
+        trials: Trials of a study with fidelity.
         rung: From 0.
     """
     return [
@@ -226,12 +220,3 @@ def comparable(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     for _, level in sorted(levels.items(), reverse=True):
         ordered += [level[i] for i in rank_order([t.score for t in level if t.score is not None])]
     return ordered
-
-
-def _arguments(seed: int, rung: int | None, parent: Parent | None) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"seed": seed}
-    if rung is not None:
-        arguments["rung"] = rung
-    if parent is not None:
-        arguments["parent"] = parent
-    return arguments

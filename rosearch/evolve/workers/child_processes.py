@@ -1,8 +1,9 @@
-"""Evaluation in processes of their own, which can be ended whatever they are doing.
+"""Evaluation in child processes, which can be killed at a time limit.
 
-A thread cannot be stopped from outside, and neither can code in C that never returns. So where a
-candidate has a time limit, or where several are evaluated at a time, each runs in a child process
-that waits for one candidate after the other and holds the evaluation meanwhile.
+A thread cannot be stopped from outside, and neither can C code that never returns. So if there is
+a time limit, or several candidates are evaluated at a time, each is evaluated in a child process
+that loads the evaluation once and then evaluates one candidate after the other. Unlike the
+processes of a ProcessPoolExecutor, one that dies or is killed does not affect the others.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ from rosearch.evolve.workers.evaluation import (
 )
 
 _GRACE_SECONDS = 1.0
-"""How long a process that is past its limit has to write down where it hangs."""
-_TRACEBACK_LIMIT = 20_000
-"""Characters of such a note that are kept."""
-_LOOK_SECONDS = 0.5
-"""How often a child is looked for that the pipes do not tell to be gone."""
+"""How long a process past its limit has to write the traceback of where it hangs."""
+_MAX_TRACEBACK = 20_000
+"""Characters of such a traceback that are kept."""
+_POLL_SECONDS = 0.5
+"""How often to check that a child is alive, since a closed pipe does not always tell."""
 
 
 def evaluate_apart(shared: Shared, candidate: Candidate, limit: float | None) -> Outcome:
-    """As :func:`evaluate_shared`, in a child of this process, for ``limit`` seconds at most."""
+    """Like :func:`evaluate_shared`, in a child of this process, for at most ``limit`` seconds."""
     try:
         return _children().evaluate(shared, candidate, limit)
     except WorkerStartError as error:
@@ -52,49 +53,48 @@ def evaluate_apart(shared: Shared, candidate: Candidate, limit: float | None) ->
 
 
 @functools.cache
-def _children() -> Children:
-    return Children()
+def _children() -> ChildProcesses:
+    return ChildProcesses()
 
 
-class Children:
-    """Child processes of this one, as many as evaluate at a time; they stay for the next candidate.
+class ChildProcesses:
+    """Child processes of this one; there are as many as there are evaluations at a time.
 
     Args:
-        threads: Threads that each may use for its computation; ``None`` leaves that to PyTorch.
+        threads: Threads that each uses for its computation; ``None`` leaves that to PyTorch.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
+        self._all: set[_Child] = set()
         self._idle: list[_Child] = []
-        self._busy: set[_Child] = set()
         self._loaded: set[str] = set()
-        self._lock = threading.Lock()
         self._ended = False
 
     def start(self) -> None:
-        """Start one now, so that what keeps processes from starting is raised here."""
-        self._idle.append(_Child(self._threads))
+        """Start one child now, so that an error at its start is raised here."""
+        self._idle.append(self._new_child())
 
     def evaluate(self, shared: Shared, candidate: Candidate, limit: float | None) -> Outcome:
-        """Evaluate in a child that has nothing to do, or in a new one.
+        """Evaluate a candidate in an idle child, or in a new one.
 
         Args:
             shared: The evaluation.
-            candidate: What to evaluate.
-            limit: Seconds after which the child is ended and the candidate has failed with the
-                kind ``"TimeLimit"``. The start of a child and loading ``shared`` do not count.
+            candidate: The candidate.
+            limit: Seconds after which the child is killed and the candidate has failed with the
+                kind ``"TimeLimit"``. Starting the child and loading ``shared`` do not count.
 
         Raises:
             WorkerLostError: The child died.
-            WorkerStartError: It died before it was ready, or cannot load the evaluation, which
-                no other child has loaded either.
+            WorkerStartError: The child died before it was ready, or cannot load the evaluation,
+                which no other child has loaded either.
         """
         try:
             outcome: Outcome = self.call(evaluate_candidate, shared, candidate, limit)
         except WorkerStartError as error:
             if error.failure is None or shared.digest not in self._loaded:
                 raise
-            return Outcome(None, error.failure, 0.0)  # memory is short, say; the next may load it
+            return Outcome(None, error.failure, 0.0)  # probably short of memory
         return outcome
 
     def call(
@@ -104,109 +104,112 @@ class Children:
         argument: object,
         limit: float | None = None,
     ) -> Any:
-        """``function(what is shared, argument)`` in a child, as :meth:`evaluate` does.
+        """Call ``function(shared object, argument)`` in a child.
 
         Args:
-            function: Of the top level of a module; it must not raise, nor return ``None``.
+            function: At the top level of a module; it must not raise, nor return ``None``.
             shared: Its first argument, which the child loads once.
-            argument: Its second one.
-            limit: Seconds, after which an :class:`Outcome` that says so is the result.
+            argument: Its second argument.
+            limit: Seconds after which the child is killed; the result is then an
+                :class:`Outcome` that says so.
 
         Raises:
             WorkerLostError: The child died.
-            WorkerStartError: It died before it was ready, or cannot load what is shared.
+            WorkerStartError: The child died before it was ready, or cannot load ``shared``.
         """
-        with self._lock:
-            child = self._idle.pop() if self._idle else None
-        if child is None or not child.is_alive():
-            child = _Child(self._threads)
-        with self._lock:
-            self._busy.add(child)
+        try:
+            child = self._idle.pop()
+        except IndexError:
+            child = self._new_child()
+        if not child.is_alive():
+            self._all.discard(child)
+            child = self._new_child()
         try:
             if self._ended:
                 raise WorkerLostError("The run has ended.")
             failure = child.load(shared)
             result = child.call(function, argument, limit) if failure is None else None
         except BaseException:
+            self._all.discard(child)
             child.end()
             raise
-        finally:
-            with self._lock:
-                self._busy.discard(child)
         if child.is_alive():
-            with self._lock:
-                self._idle.append(child)
+            self._idle.append(child)
         if failure is None:
             self._loaded.add(shared.digest)
             return result
         raise WorkerStartError(
-            f"A worker process cannot load the evaluation ({failure}). What it is made of must be "
-            f"found in another process too: functions and classes at the top level of a module "
-            f"that can be imported, files where they were. There:\n{failure.traceback}",
+            f"A worker process cannot load the evaluation ({failure}). All its parts must be "
+            f"available in another process: functions and classes at the top level of a module "
+            f"that can be imported, files at the same path. Its traceback:\n{failure.traceback}",
             failure,
         )
 
     def end(self) -> None:
-        """End all children, those at work too."""
-        with self._lock:
-            self._ended = True
-            children = [*self._idle, *self._busy]
-            self._idle.clear()
-        for child in children:  # none goes on while another one's end is waited for
+        """Kill all children, including those that are working."""
+        self._ended = True  # before the children are listed: none starts work afterwards
+        children = list(self._all)
+        for child in children:  # all before waiting for any
             child.kill()
         for child in children:
             child.end()
 
+    def _new_child(self) -> _Child:
+        child = _Child(self._threads)
+        self._all.add(child)
+        return child
+
 
 class _Child:
-    """One child process, which leads a group of its own, and the pipes to it."""
+    """One child process, which leads a process group, and the pipes to it."""
 
     def __init__(self, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")  # forked copies of PyTorch's threads hang
-        self._pipe, end = context.Pipe()
-        self._note, note = context.Pipe(duplex=False)  # no file, which kill -9 would leave
+        self._pipe, pipe = context.Pipe()
+        # A pipe for tracebacks, since a file would be left behind by kill -9.
+        self._tracebacks, tracebacks = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_serve, args=(end, threads, note), name="rosearch-candidate"
+            target=_serve, args=(pipe, threads, tracebacks), name="rosearch-candidate"
         )
-        with _leave_to_have_children(), _deaf_to_interrupts():
+        with _allowed_to_have_children(), _blocked_interrupts():
             self._process.start()
             # Before multiprocessing waits for its children at the end of this process.
             self._finalize = Finalize(self, _end, (self._process,), exitpriority=10)
-        end.close()  # so that the pipe breaks when the child is gone
-        note.close()
+        pipe.close()  # so that the pipe breaks when the child is gone
+        tracebacks.close()
         self._is_ready = False
-        self._has: str | None = None
+        self._loaded: str | None = None
 
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
     def load(self, shared: Shared) -> Failure | None:
-        """Have the child load ``shared``; why it cannot."""
+        """Make the child load ``shared``; returns the failure if it cannot."""
         if not self._is_ready:
             self._wait_for_start()
-        if self._has == shared.digest:
+        if self._loaded == shared.digest:
             return None
-        self._has = None
+        self._loaded = None
         self._send(shared)
         failure: Failure | None = self._receive(None)
         if failure is None:
-            self._has = shared.digest
+            self._loaded = shared.digest
         return failure
 
     def call(
         self, function: Callable[[Any, Any], Any], argument: object, limit: float | None
     ) -> Any:
-        self._noted()  # of a candidate that was done in the last moment
+        self._read_traceback()  # of a candidate that finished just in time
         start = time.monotonic()
         self._send((function, argument, limit))
         result = self._receive(limit)
         if result is not None:
             return result
-        note = self._noted()
+        traceback = self._read_traceback()
         self.end()
-        seconds = time.monotonic() - start
-        message = f"It was not done after {limit:g} seconds, so its process was ended."
-        return Outcome(None, Failure("TimeLimit", message, note[:_TRACEBACK_LIMIT]), seconds)
+        message = f"It was not finished after {limit:g} seconds, so its process was killed."
+        failure = Failure("TimeLimit", message, traceback[:_MAX_TRACEBACK])
+        return Outcome(None, failure, time.monotonic() - start)
 
     def kill(self) -> None:
         _kill(self._process)
@@ -220,16 +223,20 @@ class _Child:
         except WorkerLostError as error:
             raise WorkerStartError(
                 f"A worker process died at its start ({error}); its error output says why. In a "
-                f'script the search belongs below `if __name__ == "__main__":`, because each '
+                f'script the search must be below `if __name__ == "__main__":`, because each '
                 f"worker process imports the script."
             ) from error
 
     def _send(self, message: object) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # told by what it receives
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # _receive will tell
             self._pipe.send(message)
 
     def _receive(self, limit: float | None) -> Any:
-        """What the child sends; ``None`` too when it sends nothing for ``limit`` seconds."""
+        """The next message of the child; ``None`` also if there is none within ``limit`` seconds.
+
+        Raises:
+            WorkerLostError: The child died.
+        """
         end = math.inf if limit is None else time.monotonic() + limit + _GRACE_SECONDS
         is_alive = True
         with contextlib.suppress(EOFError, OSError):
@@ -237,25 +244,26 @@ class _Child:
                 left = end - time.monotonic()
                 if left <= 0:
                     return None
-                # Processes that a dead child has forked hold the pipes open.
+                # Processes that a dead child has forked keep its end of the pipe open.
                 is_alive = self._process.is_alive()
-                if wait([self._pipe], min(left, _LOOK_SECONDS) if is_alive else 0):
+                if wait([self._pipe], min(left, _POLL_SECONDS) if is_alive else 0):
                     return self._pipe.recv()
         self._process.join()
-        code = self._process.exitcode
-        raise WorkerLostError(f"its process ended with exit code {code}")
+        raise WorkerLostError(f"its process ended with exit code {self._process.exitcode}")
 
-    def _noted(self) -> str:
-        """What the child has written about where it hangs since the last call."""
+    def _read_traceback(self) -> str:
         parts = []
         with contextlib.suppress(OSError):
-            while self._note.poll() and (part := os.read(self._note.fileno(), _TRACEBACK_LIMIT)):
+            while self._tracebacks.poll():
+                part = os.read(self._tracebacks.fileno(), _MAX_TRACEBACK)
+                if not part:
+                    break
                 parts.append(part)
         return b"".join(parts).decode(errors="replace")
 
 
 def _kill(process: Any) -> None:
-    with contextlib.suppress(OSError):  # it has not come so far as to lead a group, or all is over
+    with contextlib.suppress(OSError):  # it does not lead a group yet, or has ended
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
 
@@ -265,11 +273,14 @@ def _end(process: Any) -> None:
     process.join()
 
 
+_starting = threading.Lock()
+
+
 @contextlib.contextmanager
-def _leave_to_have_children() -> Iterator[None]:
+def _allowed_to_have_children() -> Iterator[None]:
     """Let a daemonic process, such as a worker of Dask, start children.
 
-    It may not because they would outlive it; the children here end by themselves with it.
+    Python forbids it because they might outlive it; these children end with their parent.
     """
     config: dict[str, Any] = getattr(multiprocessing.current_process(), "_config", {})
     with _starting:
@@ -281,21 +292,18 @@ def _leave_to_have_children() -> Iterator[None]:
                 config["daemon"] = daemonic
 
 
-_starting = threading.Lock()
-
-
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Start a process to which Ctrl-C means nothing before it has set itself up.
+def _blocked_interrupts() -> Iterator[None]:
+    """Start a process that ignores Ctrl-C before it has set itself up.
 
-    It inherits the mask of the thread that starts it; :func:`start_worker` lifts it.
+    It inherits the signal mask of the thread that starts it; :func:`start_worker` lifts it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # at its own start it would lift the mask here
+    resource_tracker.ensure_running()  # it would lift the mask if it were started below
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -303,9 +311,9 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection, threads: int | None, note: Connection) -> None:
-    """What a child does: load what is shared and then call, until its parent is gone."""
-    os.setsid()  # whatever it starts ends with it
+def _serve(pipe: Connection, threads: int | None, tracebacks: Connection) -> None:
+    """The loop of a child: load a shared object, and call functions with it."""
+    os.setsid()  # what it starts is killed with it
     start_worker(threads)
     pipe.send(True)
     loaded: Any = None
@@ -319,34 +327,33 @@ def _serve(pipe: Connection, threads: int | None, note: Connection) -> None:
             try:
                 loaded = message.load()
                 pipe.send(None)
-            except Exception as error:  # noqa: BLE001 - unpickling runs anyone's code
+            except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
                 pipe.send(Failure.from_exception(error))
             continue
         function, argument, limit = message
         if limit is not None:
-            # A watchdog in C, which writes even while no Python code can run.
-            faulthandler.dump_traceback_later(limit, file=note.fileno())
+            # A watchdog in C, which writes even if no Python code can run.
+            faulthandler.dump_traceback_later(limit, file=tracebacks.fileno())
         result = function(loaded, argument)
         faulthandler.cancel_dump_traceback_later()
         pipe.send(result)
 
 
 def start_worker(threads: int | None) -> None:
-    """Set up a worker process: its threads, its end.
+    """Set up a worker process: its number of threads, Ctrl-C, and its end.
 
     Args:
-        threads: Threads for its computation; ``None`` leaves them as they are.
+        threads: Threads for its computation; ``None`` does not change them.
     """
     if threads is not None:
-        # These are read when PyTorch is loaded, which is after this unless the script does it.
+        # Read when PyTorch is loaded, which is later unless the script imports it.
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             given = os.environ.get(variable, "")
             os.environ[variable] = str(min(threads, int(given)) if given.isdigit() else threads)
         os.environ[THREADS_VARIABLE] = os.environ["OMP_NUM_THREADS"]
-    # Bars of several processes do not take turns, as their lock would be left behind by a process
-    # that is killed.
+    # tqdm's lock between processes would be left behind by a process that is killed.
     tqdm.set_lock(threading.RLock())
-    # Ctrl-C reaches the whole process group; the main process alone decides what it means.
+    # Ctrl-C reaches the whole process group; the main process alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

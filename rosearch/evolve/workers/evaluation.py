@@ -1,4 +1,4 @@
-"""One evaluation: how it travels to a process, what it comes to, what can happen on the way."""
+"""One evaluation: how it is sent to a process, and its outcome."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import Candidate, Failure
 
 THREADS_VARIABLE = "ROSEARCH_WORKER_THREADS"
-"""Names the threads that a worker may use for its computation."""
+"""Environment variable with the number of threads that a worker uses for its computation."""
 
 _TRIM_VARIABLE, _TRIM_OF_DASK = "MALLOC_TRIM_THRESHOLD_", "65536"
 _TRIM, _MMAP = -1, -3
 """``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of glibc's ``malloc.h``."""
-_MMAP_MOST = 32 * 2**20
-"""The most that glibc raises the latter to by itself; it keeps the former at twice that."""
+_MAX_MMAP = 32 * 2**20
+"""The maximum to which glibc raises the latter by itself; it keeps the former at twice that."""
 
 
 class WorkerLostError(RuntimeError):
@@ -32,10 +32,10 @@ class WorkerLostError(RuntimeError):
 
 
 class WorkerStartError(EvaluationError):
-    """A process that should evaluate cannot begin, so that the next one could not either.
+    """A worker process cannot start to evaluate, and the next one could not either.
 
     Attributes:
-        failure: Why it cannot load the evaluation; ``None`` where it died before it was ready.
+        failure: Why it cannot load the evaluation; ``None`` if it died before it was ready.
     """
 
     def __init__(self, message: str, failure: Failure | None = None) -> None:
@@ -45,12 +45,12 @@ class WorkerStartError(EvaluationError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one evaluation came to.
+    """The result of one evaluation.
 
     Attributes:
-        metrics: Numbers by name; ``None`` when it failed.
-        failure: Why it failed; ``None`` when it did not.
-        seconds: Time it took.
+        metrics: Metrics by name; ``None`` if it failed.
+        failure: Why it failed; ``None`` if it did not.
+        seconds: Its duration.
     """
 
     metrics: Mapping[str, float] | None
@@ -60,11 +60,11 @@ class Outcome:
 
 @dataclass(frozen=True, repr=False)
 class Shared:
-    """An evaluation as bytes, which a worker unpickles once and keeps.
+    """A pickled evaluation, which a worker unpickles once and keeps.
 
     Attributes:
         data: The pickle.
-        digest: Of the data; equal for equal evaluations.
+        digest: Digest of the data, equal for equal evaluations.
     """
 
     data: bytes
@@ -81,8 +81,8 @@ class Shared:
         """Pickle ``evaluate``.
 
         Args:
-            evaluate: The evaluation, or what else is called in the worker.
-            dumps: Does it.
+            evaluate: The evaluation, or another object that workers need.
+            dumps: The pickling function.
             what: Its name in an error; default: its ``repr``.
 
         Raises:
@@ -93,17 +93,17 @@ class Shared:
         except Exception as error:
             raise EvaluationError(
                 f"{what or repr(evaluate)} cannot be sent to worker processes ({error}). Use "
-                f"functions and classes from the top level of a module, or this process alone "
-                f"(executor=None without a time limit; workers=None)."
+                f"functions and classes from the top level of a module, or evaluate in this "
+                f"process (executor=None without a time limit; workers=None)."
             ) from error
         return cls(data, hashlib.blake2b(data, digest_size=16).hexdigest())
 
     def load(self) -> Any:
-        """The evaluation; the one loaded last stays in the process."""
+        """The object; the one loaded last is kept in the process."""
         with _loading:
             if _loaded.get("digest") != self.digest:
-                _loaded.clear()  # two teachers at a time may be too much for the memory
-                evaluate = pickle.loads(self.data)  # noqa: S301 - made by the search itself
+                _loaded.clear()  # two teachers at a time may not fit into memory
+                evaluate = pickle.loads(self.data)  # noqa: S301 - pickled by the search itself
                 _loaded.update(evaluate=evaluate, digest=self.digest)
             return _loaded["evaluate"]
 
@@ -115,36 +115,36 @@ _loading = threading.Lock()
 def evaluate_candidate(
     evaluate: Callable[..., Mapping[str, float]], candidate: Candidate
 ) -> Outcome:
-    """Evaluate one candidate where this runs; what it raises becomes part of the outcome.
+    """Evaluate one candidate in this process; an exception becomes part of the outcome.
 
-    The failure travels as text, because an exception may hold what cannot be pickled.
+    The failure is stored as text, because an exception may hold objects that cannot be pickled.
     """
     _limit_loaded_torch()
-    give_back = keep_freed_memory()
+    release_memory = keep_freed_memory()
     start = time.perf_counter()
     try:
         metrics = plain_metrics(evaluate(candidate.genome, **candidate.arguments))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - what a candidate raises is its own
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - any error is the candidate's
         return Outcome(None, Failure.from_exception(error), time.perf_counter() - start)
     finally:
-        give_back()
+        release_memory()
     return Outcome(metrics, None, time.perf_counter() - start)
 
 
 def evaluate_shared(shared: Shared, candidate: Candidate) -> Outcome:
-    """As :func:`evaluate_candidate`, with an evaluation that this process keeps."""
+    """Like :func:`evaluate_candidate`, with an evaluation that this process keeps."""
     try:
         evaluate = shared.load()
-    except Exception as error:  # noqa: BLE001 - unpickling runs anyone's code
+    except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
         return Outcome(None, Failure.from_exception(error), 0.0)
     return evaluate_candidate(evaluate, candidate)
 
 
 def lost(error: BaseException) -> Outcome:
-    """What came of a candidate whose worker died with ``error``, for the second time."""
+    """The outcome of a candidate whose worker died for the second time, with ``error``."""
     message = (
-        f"Its worker died again ({type(error).__name__}: {error}). Out of memory is the usual "
-        f"cause."
+        f"Its worker died again ({type(error).__name__}: {error}). The usual cause is that memory "
+        f"ran out."
     )
     traceback = Failure.from_exception(error).traceback
     return Outcome(None, Failure("WorkerLost", message, traceback), 0.0)
@@ -154,40 +154,40 @@ def plain_metrics(metrics: Any) -> dict[str, float]:
     """``metrics`` as plain floats by name.
 
     Raises:
-        EvaluationError: It is no mapping, or a value is no number.
+        EvaluationError: It is not a mapping, or a value is not a number.
     """
     if not isinstance(metrics, Mapping):
         raise EvaluationError(
             f"evaluate must return a mapping from metric names to numbers, got "
             f"{type(metrics).__name__}."
         )
-    return {str(name): _number(name, value) for name, value in metrics.items()}
+    return {str(name): _float(name, value) for name, value in metrics.items()}
 
 
 @cache
 def keep_freed_memory() -> Callable[[], object]:
-    """Let this process keep the memory that tensors free, where Dask has told it not to.
+    """Undo Dask's setting of malloc, with which every larger tensor is new memory.
 
-    Dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``, so that they give memory back early.
-    With that variable glibc does not learn which blocks come again and again (``mallopt(3)``,
-    ``M_MMAP_THRESHOLD``): each tensor above 128 KiB is then mapped, filled with zeros and unmapped
-    anew, and on a CPU training took up to twice the time. So the thresholds are set to those that
-    glibc reaches by itself. Any other value of the variable is somebody's wish and stays.
+    Dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``, so that they return memory early.
+    With that variable glibc does not learn which blocks are allocated again and again
+    (``mallopt(3)``, ``M_MMAP_THRESHOLD``): each tensor above 128 KiB is mapped, filled with zeros
+    and unmapped, and training on a CPU took up to twice the time. So this sets the thresholds that
+    glibc reaches by itself. Any other value of the variable is left alone.
 
     Returns:
-        A function that gives back what is free, to call after a candidate: Dask watches the memory
-        of its workers.
+        A function that returns free memory to the system, to be called after a candidate, because
+        Dask watches the memory of its workers.
     """
     if os.environ.get(_TRIM_VARIABLE) != _TRIM_OF_DASK:
         return _nothing
     try:
         libc = ctypes.CDLL(None)
-        mallopt, give_back = libc.mallopt, libc.malloc_trim
+        mallopt, malloc_trim = libc.mallopt, libc.malloc_trim
     except (OSError, AttributeError, TypeError):  # no glibc
         return _nothing
-    mallopt(_MMAP, _MMAP_MOST)
-    mallopt(_TRIM, 2 * _MMAP_MOST)
-    return partial(give_back, 0)
+    mallopt(_MMAP, _MAX_MMAP)
+    mallopt(_TRIM, 2 * _MAX_MMAP)
+    return partial(malloc_trim, 0)
 
 
 def _nothing() -> None:
@@ -195,15 +195,15 @@ def _nothing() -> None:
 
 
 def _limit_loaded_torch() -> None:
-    """Set PyTorch's threads in a worker in which it was loaded before the worker was set up."""
+    """Set PyTorch's threads if it was loaded before the worker was set up."""
     threads = os.environ.get(THREADS_VARIABLE)
     torch = sys.modules.get("torch")
     if threads and torch is not None and torch.get_num_threads() > int(threads):
         torch.set_num_threads(int(threads))
 
 
-def _number(name: object, value: Any) -> float:
+def _float(name: object, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise EvaluationError(f"The metric {name!r} is no number: {value!r}.") from None
+        raise EvaluationError(f"The metric {name!r} is not a number: {value!r}.") from None

@@ -1,50 +1,63 @@
-"""When to stop because everything fails."""
+"""Stop a run in which every evaluation fails with the same error."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
+from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import Failure
 
-_FIRST = 3
-"""Failures of one cause that end a run in which nothing has worked yet."""
-_LATER = 10
-"""The same once something has: some genomes may well need too much memory, one after the other."""
+_MAX_BEFORE_SUCCESS = 3
+"""Equal failures in a row that end a run in which nothing has succeeded yet."""
+_MAX_AFTER_SUCCESS = 10
+"""The same later: some genomes may well need too much memory, one after the other."""
 
 
-class Streaks:
-    """Failures of one cause in a row, rung by rung.
+class FailureStreaks:
+    """Count failures with the same cause in a row, separately for each rung.
 
     Args:
-        succeeded: Rungs that some candidate has finished; ``None`` for an evaluation without.
+        succeeded: Rungs at which an evaluation has succeeded before; ``None`` stands for an
+            evaluation without rungs.
+        advice: What to do about it, for the error message.
     """
 
-    def __init__(self, succeeded: Iterable[int | None] = ()) -> None:
+    def __init__(self, succeeded: Iterable[int | None] = (), *, advice: str = "") -> None:
         self._succeeded = set(succeeded)
-        self._rows: dict[int | None, list[Failure]] = {}
+        self._advice = advice
+        self._streaks: dict[int | None, list[Failure]] = {}
 
-    def success(self, rung: int | None = None) -> None:
-        """Note that an evaluation worked."""
-        self._succeeded.add(rung)
-        self._rows.pop(rung, None)
+    def record(self, failure: Failure | None, rung: int | None = None) -> None:
+        """Count the outcome of one evaluation; ``None`` is a success.
 
-    def failure(self, failure: Failure, rung: int | None = None) -> int:
-        """Note that one failed; how many in a row have, where it is time to stop, else 0."""
-        row = self._rows.get(rung, [])
-        self._rows[rung] = [*row, failure] if alike([*row[-1:], failure]) else [failure]
-        count = len(self._rows[rung])
-        return count if count >= (_LATER if rung in self._succeeded else _FIRST) else 0
+        Raises:
+            EvaluationError: Three evaluations in a row failed with the same error before any
+                succeeded at this rung, or ten did later.
+        """
+        if failure is None:
+            self._succeeded.add(rung)
+            self._streaks.pop(rung, None)
+            return
+        streak = self._streaks.get(rung, [])
+        streak = [*streak, failure] if alike([*streak[-1:], failure]) else [failure]
+        self._streaks[rung] = streak
+        maximum = _MAX_AFTER_SUCCESS if rung in self._succeeded else _MAX_BEFORE_SUCCESS
+        if len(streak) >= maximum:
+            raise EvaluationError(
+                f"{len(streak)} evaluations in a row failed with the same error, so the rest would "
+                f"too: {failure}\n{self._advice} The last traceback:\n{failure.traceback}"
+            )
 
 
 def alike(failures: Sequence[Failure]) -> bool:
-    """Whether all have one cause: the same class, and the same line that raised them.
+    """Whether all failures have the same class and were raised by the same line.
 
-    Not the same text, which names genomes, numbers and addresses.
+    Their messages may differ: they name genomes, numbers and addresses.
     """
-    return len({_shape(failure) for failure in failures}) == 1
+    return len({_cause(failure) for failure in failures}) == 1
 
 
-def _shape(failure: Failure) -> tuple[str, str]:
+def _cause(failure: Failure) -> tuple[str, str]:
     lines = re.findall(r'^  File ".*", line \d+', failure.traceback, flags=re.MULTILINE)
     return failure.kind, lines[-1] if lines else failure.message

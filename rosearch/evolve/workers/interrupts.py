@@ -1,8 +1,8 @@
-"""Ctrl-C where nothing is half done.
+"""Delay Ctrl-C while the study is being written.
 
-Python raises ``KeyboardInterrupt`` between any two instructions of the main thread. Within a
-database's transaction it leaves a lock behind, for which the next one waits; within a callback of
-the garbage collector it is printed and lost.
+Python raises ``KeyboardInterrupt`` between any two instructions of the main thread. In a database
+transaction it leaves a lock behind, for which the next transaction waits; in a callback of the
+garbage collector it is printed and lost.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ _PATIENCE_SECONDS = 2.0
 
 
 class Interrupts:
-    """Holds Ctrl-C back, except where it is let through; a context manager.
+    """A context manager that delays Ctrl-C, except in blocks of :meth:`let_through`.
 
-    At the end what was held back is raised. Does nothing in other threads than the main one, which
-    are never interrupted, nor where the program has a handler of its own for SIGINT.
+    A delayed Ctrl-C is raised at the next such block or at the end. In threads other than the main
+    one, which are never interrupted, and if the program has its own handler for SIGINT, this does
+    nothing.
 
     Attributes:
-        is_forced: Whether one was raised where it was to be held back, because it was pressed
+        is_forced: Whether Ctrl-C was raised outside of :meth:`let_through`, because it was pressed
             again.
     """
 
@@ -39,18 +40,18 @@ class Interrupts:
 
     @contextlib.contextmanager
     def let_through(self) -> Iterator[None]:
-        """Within this block Ctrl-C is raised at once; what was held back, at its beginning.
+        """In this block Ctrl-C is raised at once, and a delayed one at its start.
 
         Raises:
-            KeyboardInterrupt: At the end, too, where the block has swallowed it.
+            KeyboardInterrupt: At the end, too, if the block has swallowed it.
         """
         self._is_open = True
         try:
-            self._raise_held()
+            self._raise_delayed()
             yield
         finally:
             self._is_open = False
-        self._raise_held()
+        self._raise_delayed()
 
     def __enter__(self) -> Self:
         is_main = threading.current_thread() is threading.main_thread()
@@ -68,7 +69,7 @@ class Interrupts:
         if self._is_set and signal.getsignal(signal.SIGINT) == self._interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if not isinstance(error, KeyboardInterrupt):
-            self._raise_held()
+            self._raise_delayed()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -78,6 +79,6 @@ class Interrupts:
             self.is_forced = not self._is_open
             raise KeyboardInterrupt
 
-    def _raise_held(self) -> None:
+    def _raise_delayed(self) -> None:
         if self._first is not None:
             raise KeyboardInterrupt

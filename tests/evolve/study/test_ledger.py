@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import logging
 import os
-import subprocess
-import sys
 import time
 
 import optuna
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
+from optuna.exceptions import StorageInternalError
 
 from rosearch.errors import StorageError, StudyMismatchError
 from rosearch.evolve import Evolver, RandomSearch
-from rosearch.evolve.study.settings import describe, differences
-from rosearch.evolve.study.trial_parameters import ranges
+from rosearch.evolve.study.storage import open_storage
 from rosearch.fitness import Fitness
-from rosearch.owners import Owner
 from rosearch.space import SearchSpace
 from tests.evolve.evaluations import FITNESS, SPACE, Log, failing, slow, synthetic
 
@@ -34,11 +26,11 @@ def evolver(evaluate=synthetic, fitness=FITNESS, space=SPACE, **settings):
     ("storage", "text"),
     [
         ("search.db", "sqlite:///search.db"),
-        ("sqlite:////no/such/folder/search.db", "folder /no/such/folder is not there"),
-        ("journal:////no/such/folder/search.log", "folder /no/such/folder is not there"),
-        ("nosuchdatabase://host/name", "knows no such database"),
+        ("sqlite:////no/such/folder/search.db", "folder /no/such/folder does not exist"),
+        ("journal:////no/such/folder/search.log", "folder /no/such/folder does not exist"),
+        ("nosuchdatabase://host/name", "does not know this database"),
         ("sqlite:///{tmp}", "is a folder"),
-        ("sqlite:///{tmp}/text.db", "no SQLite database"),
+        ("sqlite:///{tmp}/text.db", "not an SQLite database"),
         ("postgresql+nosuchdriver://me:secret@host/name", "postgresql"),
     ],
 )
@@ -58,7 +50,7 @@ def test_a_storage_that_cannot_be_written(tmp_path, url):
         evolver(storage=read_only)
 
 
-def test_a_journal_file_serves_as_well(tmp_path):
+def test_a_journal_file_gives_the_same_search(tmp_path):
     storage = f"journal:///{tmp_path}/search.log"
     first = evolver(storage=storage).run(4, progress=False)
     again = evolver(storage=storage).run(6, progress=False)
@@ -66,98 +58,27 @@ def test_a_journal_file_serves_as_well(tmp_path):
     assert [t.key for t in again.trials] == [t.key for t in evolver().run(6, progress=False).trials]
 
 
-def test_an_optuna_storage_serves_as_well(url):
+def test_an_optuna_storage_is_accepted(url):
     result = evolver(storage=optuna.storages.RDBStorage(url)).run(3, progress=False)
     assert evolver(storage=url).run(3, progress=False).trials == result.trials
 
 
-@pytest.fixture
-def executed():
-    """What is called with the connection and text of each SQL statement, and at each commit."""
-    listeners = {"before_cursor_execute": [], "commit": []}
-
-    def statement(connection, _, text, *others):
-        for listener in listeners["before_cursor_execute"]:
-            listener(connection, text)
-
-    def commit(connection):
-        for listener in listeners["commit"]:
-            listener(connection)
-
-    event.listen(Engine, "before_cursor_execute", statement)
-    event.listen(Engine, "commit", commit)
-    yield lambda name, listener: listeners[name].append(listener)
-    event.remove(Engine, "before_cursor_execute", statement)
-    event.remove(Engine, "commit", commit)
-
-
-def test_a_round_is_few_statements_and_two_commits(url, executed):
-    search = evolver(storage=url)
-    statements, commits = [], []
-    for _ in range(3):
-        candidate = search.ask()
-        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
-
-    def write(connection, text):
-        statements.append(text)
-        if not text.startswith("SELECT"):
-            connection.info["written"] = True
-
-    executed("before_cursor_execute", write)
-    executed("commit", lambda c: c.info.pop("written", False) and commits.append(len(statements)))
-    rounds = 4
-    for _ in range(rounds):
-        candidate = search.ask()
-        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
-    assert len(commits) == 2 * rounds, "a commit for what is asked and one for what is told"
-    assert len(statements) <= 64 * rounds  # of parameters alone there would be 72
-    statements.clear()
-    commits.clear()
-    search.tell(search.ask(), ValueError("odd"))
-    assert len(commits) == 2
-
-
-def test_a_trial_that_optuna_adds_at_its_second_try_is_whole(url, executed, monkeypatch):
-    search = evolver(storage=url)
-    tries = []
-
-    def fail(connection, text):
-        if text.startswith("INSERT INTO trials"):
-            tries.append(text)
-            if len(tries) == 1:
-                raise OperationalError(text, {}, Exception("deadlock"))
-
-    executed("before_cursor_execute", fail)
-    monkeypatch.setattr("random.random", lambda: 0.0)  # how long Optuna waits
-    candidate = search.ask()
-    search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
-    (trial,) = optuna.load_study(study_name="rosearch", storage=url).trials
-    assert len(tries) == 2
-    assert list(trial.params) == list(ranges())
-    assert trial.user_attrs["key"] == candidate.genome.key
-    assert trial.state.name == "COMPLETE"
-
-
-def test_an_outcome_that_cannot_be_written_in_full_is_not_written(url, executed, monkeypatch):
+def test_an_outcome_that_cannot_be_written_is_told_again(url, monkeypatch):
     monkeypatch.setattr("rosearch.evolve.study.ledger._TRIES", 1)
-    search = evolver(storage=url)
+    storage = open_storage(url)
+    search = evolver(storage=storage)
     candidate = search.ask()
-    broken = [True]
+    metrics = synthetic(candidate.genome, seed=candidate.seed)
 
-    def fail(connection, text):
-        if broken and text.startswith("UPDATE trials"):
-            raise OperationalError(text, {}, Exception("disk full"))
+    def full(*_):
+        raise StorageInternalError("disk full")
 
-    executed("before_cursor_execute", fail)
-    with pytest.raises(StorageError, match="disk full"):
-        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
-    (trial,) = optuna.load_study(study_name="rosearch", storage=url).trials
-    assert "score" not in trial.user_attrs
-    assert trial.state.name == "RUNNING"
-    broken.clear()
-    assert (
-        search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed)).state == "complete"
-    )
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "set_trial_state_values", full)
+        with pytest.raises(StorageError, match="disk full"):
+            search.tell(candidate, metrics)
+    assert search.result.trials[0].state == "running"
+    assert search.tell(candidate, metrics).state == "complete"
 
 
 def test_optuna_reads_the_study(url):
@@ -168,7 +89,7 @@ def test_optuna_reads_the_study(url):
     assert study.best_trial.user_attrs["key"] == result.best.key
 
 
-def test_optuna_knows_what_is_infeasible(url):
+def test_optuna_has_the_constraint_violations(url):
     fitness = Fitness({"robustness": 1.0}, constraints={"accuracy": (0.68, None)})
     settings = {"fitness": fitness, "strategy": RandomSearch(), "seed": 1}
     result = evolver(storage=url, study="limited", **settings).run(12, progress=False)
@@ -183,18 +104,16 @@ def test_optuna_knows_what_is_infeasible(url):
         assert (violation <= 0) == (trial.number in feasible)
 
 
-def test_optuna_is_told_again_what_is_infeasible_when_a_killed_search_goes_on(tmp_path):
-    url = f"journal:///{tmp_path}/search.log"
+def test_optuna_is_told_what_is_infeasible_when_a_killed_search_goes_on(url, monkeypatch):
     fitness = Fitness({"robustness": 1.0}, constraints={"accuracy": (0.99, None)})
-    search = evolver(fitness=fitness, storage=url, study="killed")
+    storage = open_storage(url)
+    search = evolver(fitness=fitness, storage=storage, study="killed")
     candidate = search.ask()
-    ledger = search._ledger
-    with pytest.MonkeyPatch.context() as patch:  # as if killed before the state is changed
-        patch.setattr(ledger._storage, "set_trial_state_values", lambda *_: None)
+    with monkeypatch.context() as patch:  # as if killed before the state is changed
+        patch.setattr(storage, "set_trial_state_values", lambda *_: None)
         search.tell(candidate, synthetic(candidate.genome, seed=candidate.seed))
-    again = evolver(fitness=fitness, storage=url, study="killed")
-    assert again._ledger.settle(candidate.number)
-    (trial,) = optuna.load_study(study_name="killed", storage=again._ledger._storage).trials
+    evolver(fitness=fitness, storage=url, study="killed").ask()
+    trial = optuna.load_study(study_name="killed", storage=url).trials[0]
     assert trial.state.name == "COMPLETE"
     assert trial.system_attrs["constraints"][0] > 0
 
@@ -224,7 +143,7 @@ def test_a_study_made_with_other_settings_is_refused(change, line, url):
     evolver(storage=url)  # and the same settings always do
 
 
-def test_the_settings_of_an_evaluation_count(url, tmp_path):
+def test_settings_of_the_evaluation_are_compared(url, tmp_path):
     class Tuned:
         def __init__(self, epochs):
             self.settings = {"distiller": {"epochs": epochs}}
@@ -237,54 +156,12 @@ def test_the_settings_of_an_evaluation_count(url, tmp_path):
         evolver(Tuned(4), storage=url)
 
 
-def test_the_message_shows_what_differs():
-    def settings(**last):
-        attack = {"name": "long", "words": ["word"] * 100, **last}
-        return {"attacks": [{"name": "first"}, attack], "examples": [1, 2]}
-
-    def lines(stored, current):
-        return list(differences(stored, current))
-
-    assert lines(settings(keep=1), settings(keep=2)) == ["attacks[1].keep: 1 in the study, 2 now"]
-    assert lines(settings(), {**settings(), "examples": [2, 1]}) == [
-        "examples: [1, 2] in the study, [2, 1] now"
-    ]
-    (line,) = lines(settings(words=["word"] * 99 + ["a"]), settings(words=["word"] * 99 + ["b"]))
-    assert "'word', 'a'] in the study, ...word', " in line
-    assert line.endswith("'word', 'b'] now")
-    assert len(line) < 300
-    (line,) = lines({"a": "x" * 500}, {"a": "y" + "x" * 500})
-    assert line == f"a: 'x{'x' * 118}... in the study, 'y{'x' * 118}... now"
-    (line,) = lines({"attacks": [{"name": "a"}] * 30}, {"attacks": [{"name": "a"}] * 29})
-    assert line.count("{") < 12
-    assert lines(settings(), settings()) == []
-
-
-def test_settings_that_are_no_plain_data_are_refused(tmp_path):
+def test_settings_must_be_plain_data(tmp_path):
     class Odd(Log):
         settings = {"device": object()}
 
     with pytest.raises(TypeError, match="plain data"):
         evolver(Odd(tmp_path / "log"))
-
-
-def test_a_partial_is_known_by_its_function_and_arguments():
-    a = describe(functools.partial(synthetic, epochs=3))
-    assert a == describe(functools.partial(synthetic, epochs=3))
-    assert a != describe(functools.partial(synthetic, epochs=4))
-    assert "0x" not in str(describe(functools.partial(synthetic, model=object())))
-
-
-def test_a_method_is_known_by_the_settings_of_its_object():
-    class Trainer:
-        def __init__(self, epochs):
-            self.settings = {"epochs": epochs}
-
-        def measure(self, genome, *, seed):
-            return synthetic(genome, seed=seed)
-
-    assert describe(Trainer(3).measure) == describe(Trainer(3).measure)
-    assert describe(Trainer(3).measure) != describe(Trainer(4).measure)
 
 
 def test_a_study_of_another_program_is_refused(url):
@@ -294,7 +171,7 @@ def test_a_study_of_another_program_is_refused(url):
         evolver(storage=url)
 
 
-def test_a_trial_of_another_program_is_named(url):
+def test_an_error_names_a_trial_of_another_program(url):
     search = evolver(storage=url)
     study = optuna.load_study(study_name="rosearch", storage=url)
     study.add_trial(optuna.trial.create_trial(value=1.0))
@@ -302,7 +179,7 @@ def test_a_trial_of_another_program_is_named(url):
         search.run(2, progress=False)
 
 
-def test_optunas_logger_is_quiet_and_left_as_it_was(url, caplog):
+def test_optunas_logger_is_silenced_and_restored(url, caplog):
     logger = logging.getLogger("optuna")
     level, handlers = logger.level, list(logger.handlers)
     logger.propagate, before = True, logger.propagate
@@ -316,38 +193,7 @@ def test_optunas_logger_is_quiet_and_left_as_it_was(url, caplog):
     assert logger.handlers == handlers
 
 
-def test_owner_of_a_live_and_of_a_dead_process():
-    me = Owner.this_process()
-    other = Owner.this_process()
-    assert me.judge(me.leased(-1)) == "mine"
-    assert me.judge(None) == "gone"
-    # Another evolver of this process: only the time tells.
-    assert me.judge(other.leased(60)) == "alive"
-    assert me.judge(other.leased(-1)) == "gone"
-    code = (
-        "import json; from rosearch.owners import Owner;"
-        "print(json.dumps(Owner.this_process().leased(3600)), flush=True); input()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    theirs = json.loads(process.stdout.readline())
-    assert me.judge(theirs) == "alive"
-    assert me.judge(theirs | {"until": 0.0}) == "alive"  # the process table knows better
-    assert me.judge(theirs | {"started": theirs["started"] - 1}) == "gone"  # number used again
-    process.kill()
-    deadline = time.monotonic() + 10
-    while me.judge(theirs) != "gone" and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert me.judge(theirs) == "gone"  # a zombie, not yet waited for
-    process.communicate()
-    assert me.judge(theirs) == "gone"
-    # From another machine only the time tells.
-    assert me.judge(theirs | {"host": "elsewhere"}) == "alive"
-    assert me.judge(theirs | {"host": "elsewhere", "until": 0.0}) == "gone"
-
-
-def test_a_live_candidate_of_another_evolver_is_left_alone(url):
+def test_a_candidate_leased_by_another_evolver_is_not_taken_over(url):
     first, second = evolver(storage=url), evolver(storage=url)
     a, b = first.ask(), second.ask()
     assert (a.number, b.number) == (0, 1)
@@ -373,8 +219,8 @@ def test_two_processes_that_add_a_trial_at_once_get_different_genomes(url, monke
     assert trials[1].seed == candidate.seed
 
 
-def test_a_run_gives_signs_of_life_for_what_is_under_way(url, monkeypatch):
-    monkeypatch.setattr("rosearch.evolve.runner.RENEW_SECONDS", 0.02)
+def test_a_run_renews_its_leases(url, monkeypatch):
+    monkeypatch.setattr("rosearch.evolve.search_run.RENEW_SECONDS", 0.02)
     storage = optuna.storages.RDBStorage(url)
     seen = []
 

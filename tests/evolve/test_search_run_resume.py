@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import subprocess
@@ -14,12 +13,14 @@ import pytest
 
 from rosearch.evolve import Evolver
 from rosearch.evolve.study.ledger import Ledger
+from rosearch.evolve.study.storage import open_storage
 from tests.evolve.evaluations import FITNESS, SPACE, Log, slow, synthetic
+from tests.evolve.helpers import dies, in_a_fork, needs_fork, sequence
 
 ROOT = Path(__file__).parents[2]
 CANDIDATES = 14
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+pytestmark = needs_fork
 
 
 def evolver(folder, evaluate=None, **settings):
@@ -27,105 +28,52 @@ def evolver(folder, evaluate=None, **settings):
     return Evolver(SPACE, evaluate or Log(folder / "log"), FITNESS, **settings)
 
 
-def sequence(search):
-    return [(t.number, t.key, t.seed, t.state, dict(t.metrics), t.score) for t in search.trials]
-
-
 @pytest.fixture(scope="module")
 def uninterrupted():
     return sequence(evolver(Path(), Log(os.devnull), storage=None).run(CANDIDATES, progress=False))
 
 
-def in_a_fork(body):
-    """Run ``body`` in a process of its own and return how it ended."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            body()
-        except BaseException:  # noqa: BLE001
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def dies(method, call, *, after):
-    """``method``, which kills its process before or after its call number ``call``."""
-    calls = 0
-
-    @functools.wraps(method)
-    def wrapped(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == call and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = method(*args, **kwargs)
-        if calls == call and after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    return wrapped
-
-
-# Method of the ledger, call of it, killed before or after, evaluations that are done twice.
+# Method of the ledger, number of the call, killed before or after it, repeated evaluations.
 MOMENTS = [
-    ("_open", 1, True, 0),  # the study is there, without a trial
     ("add", 1, False, 0),
     ("add", 1, True, 0),  # the first trial is stored, its evaluation has not begun
     ("add", 9, True, 0),
-    ("complete", 8, False, 1),  # evaluated, nothing recorded
-    ("_write", 8, True, 1),  # an outcome is one transaction: nothing is recorded until its end
-    ("_finish", 8, True, 1),
-    ("_finish", CANDIDATES, False, 1),
-    ("_at_once", 8, True, 0),
+    ("record", 8, False, 1),  # evaluated, but nothing is recorded
+    ("record", 8, True, 0),
 ]
 
 
-@pytest.mark.parametrize(("name", "call", "after", "twice"), MOMENTS)
-def test_killed_at_any_step_of_the_ledger(tmp_path, uninterrupted, name, call, after, twice):
-    check_killed(tmp_path, uninterrupted, name, call, after, twice)
-
-
-# A journal file has no transactions, and studies of old were written without.
-@pytest.mark.parametrize(
-    ("name", "call", "after"),
-    [("_write", 8, True), ("_finish", 8, True), ("_finish", CANDIDATES, False)],
-)
-def test_an_outcome_without_its_last_step_is_not_evaluated_again(
-    tmp_path, uninterrupted, name, call, after
-):
-    storage = f"journal:///{tmp_path}/search.log"
-    check_killed(tmp_path, uninterrupted, name, call, after, 0, storage=storage)
-
-
-def check_killed(tmp_path, uninterrupted, name, call, after, twice, **settings):
+@pytest.mark.parametrize(("name", "call", "after", "repeated"), MOMENTS)
+def test_killed_at_any_step_of_the_ledger(tmp_path, uninterrupted, name, call, after, repeated):
     def search():
         setattr(Ledger, name, dies(getattr(Ledger, name), call, after=after))
-        evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
-
-    assert in_a_fork(search) == -signal.SIGKILL
-    result = evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
-    assert sequence(result) == uninterrupted
-    lines = Log(tmp_path / "log").lines()
-    assert len(set(lines)) == CANDIDATES
-    assert len(lines) == CANDIDATES + twice
-
-
-@pytest.mark.parametrize("write", [1, 2, 3])
-def test_killed_between_the_attributes_of_one_outcome(tmp_path, uninterrupted, write):
-    def search():
-        log = Log(tmp_path / "log", lambda genome, *, seed: arm() or synthetic(genome, seed=seed))
-        doomed = evolver(tmp_path, log)
-        storage = doomed._ledger._storage
-
-        def arm():
-            if len(log.lines()) == 5:
-                storage.set_trial_user_attr = dies(storage.set_trial_user_attr, write, after=False)
-
-        doomed.run(CANDIDATES, progress=False)
+        evolver(tmp_path).run(CANDIDATES, progress=False)
 
     assert in_a_fork(search) == -signal.SIGKILL
     assert sequence(evolver(tmp_path).run(CANDIDATES, progress=False)) == uninterrupted
-    assert len(Log(tmp_path / "log").lines()) == CANDIDATES + 1
+    lines = Log(tmp_path / "log").lines()
+    assert len(set(lines)) == CANDIDATES
+    assert len(lines) == CANDIDATES + repeated
+
+
+# An outcome is three attributes, the last of which is the score, and then the state. So these are
+# the writes of candidates 0 to 4, and after "call" further ones an outcome is complete or not.
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+@pytest.mark.parametrize(("call", "repeated"), [(1, 1), (2, 1), (3, 1), (4, 0)])
+def test_killed_before_any_write_of_an_outcome(tmp_path, uninterrupted, kind, call, repeated):
+    storage = f"journal:///{tmp_path}/search.log" if kind == "journal" else None
+    settings = {} if storage is None else {"storage": storage}
+
+    def search():
+        opened = open_storage(storage or f"sqlite:///{tmp_path}/search.db")
+        method = "set_trial_user_attr" if call < 4 else "set_trial_state_values"
+        number = 4 * 3 + call if call < 4 else 5
+        setattr(opened, method, dies(getattr(opened, method), number, after=False))
+        evolver(tmp_path, storage=opened).run(CANDIDATES, progress=False)
+
+    assert in_a_fork(search) == -signal.SIGKILL
+    assert sequence(evolver(tmp_path, **settings).run(CANDIDATES, progress=False)) == uninterrupted
+    assert len(Log(tmp_path / "log").lines()) == CANDIDATES + repeated
 
 
 def test_killed_between_study_and_settings(tmp_path, uninterrupted):
@@ -140,7 +88,7 @@ def test_killed_between_study_and_settings(tmp_path, uninterrupted):
     assert sequence(evolver(tmp_path).run(CANDIDATES, progress=False)) == uninterrupted
 
 
-def test_killed_again_and_again_in_the_middle_of_evaluations(tmp_path, uninterrupted):
+def test_killed_repeatedly_during_evaluations(tmp_path, uninterrupted):
     for moment in range(2, CANDIDATES, 3):
 
         def search(moment=moment):
@@ -155,7 +103,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.evolve.evaluations import slow
-from tests.evolve.test_resume import CANDIDATES, Log, evolver
+from tests.evolve.test_search_run_resume import CANDIDATES, Log, evolver
 if __name__ == "__main__":
     folder, workers = Path(sys.argv[1]), int(sys.argv[2])
     search = evolver(folder, Log(folder / "log", slow), overlap=workers or None)
@@ -166,7 +114,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_real_process_killed_by_the_clock(tmp_path, workers):
+def test_killed_at_fixed_times(tmp_path, workers):
     script = tmp_path / "search.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -196,7 +144,7 @@ def test_a_real_process_killed_by_the_clock(tmp_path, workers):
     assert CANDIDATES - len(before) - max(workers, 1) <= len(new) <= CANDIDATES - len(before)
 
 
-def test_candidates_are_the_studys_total(tmp_path):
+def test_candidates_is_the_total_of_the_study(tmp_path):
     search = evolver(tmp_path)
     search.run(4, progress=False)
     again = evolver(tmp_path)
@@ -207,7 +155,7 @@ def test_candidates_are_the_studys_total(tmp_path):
     assert len(Log(tmp_path / "log").lines()) == 6
 
 
-def test_overlap_makes_the_search_independent_of_the_workers(tmp_path):
+def test_with_overlap_the_result_does_not_depend_on_the_workers(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
     results = []

@@ -11,7 +11,7 @@ import rosearch as rs
 from rosearch.errors import StorageError
 from rosearch.evolve import Evolver
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
-from tests.evolve.test_resume import sequence
+from tests.evolve.helpers import sequence
 
 
 def evolver(file):
@@ -24,7 +24,7 @@ def whole():
 
 
 @pytest.mark.parametrize("left", [1, 20, -1])
-def test_a_torn_last_line_is_cut_off_before_more_is_written(tmp_path, whole, left):
+def test_an_incomplete_last_line_is_cut_off_before_a_write(tmp_path, whole, left):
     file = tmp_path / "search.log"
     evolver(file).run(4, progress=False)
     lines = file.read_bytes().splitlines(keepends=True)
@@ -37,14 +37,14 @@ def test_a_torn_last_line_is_cut_off_before_more_is_written(tmp_path, whole, lef
     assert sequence(rs.load_search(f"journal:///{file}")) == sequence(whole)
 
 
-def test_all_of_a_first_line_may_be_torn(tmp_path, whole):
+def test_an_incomplete_first_line_is_cut_off(tmp_path, whole):
     file = tmp_path / "search.log"
     file.write_bytes(b'{"op_code":0,"work')
     assert sequence(evolver(file).run(8, progress=False)) == sequence(whole)
 
 
 @pytest.mark.slow
-def test_a_full_disk_costs_what_was_under_way(tmp_path, whole):
+def test_a_full_disk_loses_only_running_candidates(tmp_path, whole):
     resource = pytest.importorskip("resource")
     file = tmp_path / "search.log"
     evolver(file).run(1, progress=False)
@@ -64,12 +64,12 @@ def test_a_full_disk_costs_what_was_under_way(tmp_path, whole):
     assert sequence(evolver(file).run(8, progress=False)) == sequence(whole)
 
 
-def test_a_damaged_line_in_the_middle_is_named(tmp_path):
+def test_an_error_names_a_damaged_line(tmp_path):
     file = tmp_path / "search.log"
     evolver(file).run(2, progress=False)
     lines = file.read_bytes().splitlines(keepends=True)
     lines[4] = lines[4][:9] + lines[4]
     file.write_bytes(b"".join(lines))
     for reading in (lambda: evolver(file), lambda: rs.load_search(f"journal:///{file}")):
-        with pytest.raises(StorageError, match=r"line 5 is damaged, and others follow"):
+        with pytest.raises(StorageError, match=r"line 5 is damaged, and it is not the last"):
             reading()

@@ -30,7 +30,7 @@ def made(url, fitness=FITNESS, study="films"):
         Fitness.pareto(["robustness", "compression"], constraints={"accuracy": (0.6, None)}),
     ],
 )
-def test_a_study_reads_as_its_evolver_had_it(url, fitness):
+def test_a_loaded_study_equals_the_result_of_its_evolver(url, fitness):
     search = made(url, fitness)
     loaded = rs.load_search(url)
     assert loaded == search
@@ -41,7 +41,7 @@ def test_a_study_reads_as_its_evolver_had_it(url, fitness):
         _ = loaded.best.student
 
 
-def test_reading_writes_nothing(url, tmp_path):
+def test_loading_writes_nothing(url, tmp_path):
     made(url)
     path = tmp_path / "search.db"
     with sqlite3.connect(path) as database:
@@ -52,7 +52,7 @@ def test_reading_writes_nothing(url, tmp_path):
 
 
 @pytest.mark.parametrize("tail", ["{}", "file:{}?mode=rwc&uri=true"])
-def test_a_database_of_something_else_stays_as_it_is(tmp_path, tail):
+def test_a_database_of_another_program_is_not_changed(tmp_path, tail):
     path = tmp_path / "photos #1.db" if tail == "{}" else tmp_path / "photos.db"
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE studies (name TEXT)")
@@ -64,7 +64,7 @@ def test_a_database_of_something_else_stays_as_it_is(tmp_path, tail):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_empty_file_stays_empty(tmp_path):
+def test_an_empty_file_is_not_changed(tmp_path):
     path = tmp_path / "empty.db"
     path.touch()
     with pytest.raises(StorageError, match="holds no studies of Optuna"):
@@ -73,20 +73,20 @@ def test_an_empty_file_stays_empty(tmp_path):
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "sqlite+pysqlite"])
-def test_a_file_that_is_not_there_is_not_made(tmp_path, driver):
+def test_a_missing_file_is_not_created(tmp_path, driver):
     with pytest.raises(StorageError, match="there is no file"):
         rs.load_search(f"{driver}:///{tmp_path}/nothing.db")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path):
+def test_an_error_names_a_file_that_is_not_a_database(tmp_path):
     path = tmp_path / "notes.db"
     path.write_text("not a database " * 100)
-    with pytest.raises(StorageError, match="is no SQLite database"):
+    with pytest.raises(StorageError, match="not an SQLite database"):
         rs.load_search(path)
 
 
-def test_a_study_reads_after_its_writer_was_killed(url, tmp_path):
+def test_a_study_can_be_loaded_after_its_writer_was_killed(url, tmp_path):
     search = made(url)
     path = tmp_path / "search.db"
     code = (
@@ -104,7 +104,7 @@ def test_a_study_reads_after_its_writer_was_killed(url, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_server_without_studies_stays_without(name):
+def test_a_server_without_studies_is_not_changed(name):
     """In a schema of its own; MySQL's word for a schema is database."""
     driver, where = {
         "postgres": ("postgresql+psycopg", "?options=-csearch_path%3Dreading"),
@@ -132,7 +132,7 @@ def test_a_journal_file(tmp_path):
     assert rs.load_search(made(url) and url).study == "films"
 
 
-def test_what_is_not_there_is_named(url, tmp_path):
+def test_errors_list_the_existing_studies(url, tmp_path):
     with pytest.raises(StorageError, match="there is no file"):
         rs.load_search(url)
     assert not list(tmp_path.iterdir())
@@ -140,14 +140,14 @@ def test_what_is_not_there_is_named(url, tmp_path):
     made(url, study="plays")
     with pytest.raises(StorageError, match=r"no name was given. Studies: 'films', 'plays'"):
         rs.load_search(url)
-    with pytest.raises(StorageError, match="no study 'books' is there"):
+    with pytest.raises(StorageError, match="there is no study 'books'"):
         rs.load_search(url, "books")
     optuna.create_study(storage=url, study_name="other")
     with pytest.raises(StorageError, match="rosearch did not make the study 'other'"):
         rs.load_search(url, "other")
 
 
-def test_a_term_that_is_not_registered_is_named(url):
+def test_an_error_names_a_term_that_is_not_registered(url):
     class Odd(rs.FitnessTerm):
         """Accuracy by another name."""
 

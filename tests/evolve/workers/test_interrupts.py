@@ -14,8 +14,8 @@ from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.workers import interrupts
 from rosearch.evolve.workers.interrupts import Interrupts
 from tests.evolve.evaluations import slow, synthetic
-from tests.evolve.test_executors import SCRIPT, evolver, rows, script, start
-from tests.evolve.test_processes import needs_proc, wait_for_end
+from tests.evolve.helpers import needs_proc, wait_for_end
+from tests.evolve.workers.test_executors import SCRIPT, evolver, rows, script, start
 
 
 def press():
@@ -50,7 +50,7 @@ def interrupted(work):
     return holding
 
 
-def test_it_is_held_back_and_raised_at_the_next_place_for_it():
+def test_ctrl_c_is_delayed_until_let_through():
     def work(self):
         press()
         self.done.append("change")
@@ -62,7 +62,7 @@ def test_it_is_held_back_and_raised_at_the_next_place_for_it():
     assert not after.held.is_forced
 
 
-def test_it_is_raised_at_the_end_where_no_place_for_it_comes():
+def test_a_delayed_ctrl_c_is_raised_at_the_end():
     def work(self):
         press()
         self.done.append("change")
@@ -70,7 +70,7 @@ def test_it_is_raised_at_the_end_where_no_place_for_it_comes():
     assert interrupted(work).done == ["change"]
 
 
-def test_where_it_is_let_through_it_is_raised_at_once():
+def test_ctrl_c_is_raised_at_once_within_let_through():
     def work(self):
         with self.held.let_through():
             press()
@@ -81,7 +81,7 @@ def test_where_it_is_let_through_it_is_raised_at_once():
     assert not after.held.is_forced
 
 
-def test_it_is_raised_again_where_something_swallows_it():
+def test_a_swallowed_ctrl_c_is_raised_after_let_through():
     def work(self):
         with self.held.let_through(), contextlib.suppress(KeyboardInterrupt):
             press()
@@ -90,7 +90,7 @@ def test_it_is_raised_again_where_something_swallows_it():
     assert not interrupted(work).done
 
 
-def test_pressed_again_later_it_is_raised_anywhere(monkeypatch):
+def test_a_second_ctrl_c_is_raised_anywhere(monkeypatch):
     def work(self):
         press()
         press()  # a key that is hit twice
@@ -104,7 +104,7 @@ def test_pressed_again_later_it_is_raised_anywhere(monkeypatch):
     assert after.held.is_forced
 
 
-def test_a_handler_of_the_program_stays():
+def test_the_programs_own_handler_is_kept():
     pressed = []
 
     def handler(number, frame):
@@ -118,7 +118,7 @@ def test_a_handler_of_the_program_stays():
 
 
 @pytest.mark.parametrize("method", ["add", "_finish", "release"])
-def test_a_change_of_the_storage_is_never_left_half_done(url, monkeypatch, method):
+def test_ctrl_c_never_interrupts_a_write(url, monkeypatch, method):
     change, done = getattr(Ledger, method), []
     monkeypatch.setattr(interrupts, "_PATIENCE_SECONDS", 600.0)
 
@@ -163,7 +163,7 @@ def collecting(genome, *, seed):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_that_python_swallows_ends_the_run():
+def test_ctrl_c_in_a_garbage_collector_callback_ends_the_run():
     search = evolver(collecting)
     with pytest.raises(KeyboardInterrupt):
         search.run(5, progress=False)
@@ -183,7 +183,7 @@ GUARDED = 'if __name__ == "__main__":\n    run()\n'
 @needs_proc
 @pytest.mark.slow
 @pytest.mark.parametrize("pressed", ["once", "twice", "for the search alone"])
-def test_while_workers_start_it_ends_them_and_they_say_nothing(tmp_path, url, pressed):
+def test_ctrl_c_while_workers_start_ends_them_silently(tmp_path, url, pressed):
     workers = tmp_path / "workers"
     workers.mkdir()
     path = tmp_path / "search.py"
@@ -232,7 +232,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
-def test_at_any_moment_it_ends_the_run_at_once(tmp_path, url):
+def test_ctrl_c_at_any_moment_ends_the_run(tmp_path, url):
     process = start(script(tmp_path, INTERRUPTS_OFTEN), url, "25", "1")
     output, errors = process.communicate(timeout=200)
     late = [float(line) for line in output.splitlines()]

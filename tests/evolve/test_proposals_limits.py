@@ -13,8 +13,8 @@ from rosearch.errors import StudyMismatchError
 from rosearch.evolve import Evolver
 from rosearch.fitness import Fitness
 from tests.evolve.evaluations import SPACE, Costed, Log, synthetic
+from tests.evolve.helpers import dies, in_a_fork, sequence
 from tests.evolve.test_evolver import tiny
-from tests.evolve.test_resume import dies, in_a_fork, sequence
 
 LIMIT = 10.0
 LIMITED = Fitness({"accuracy": 1.0}, constraints={"compression": (LIMIT, None)})
@@ -38,7 +38,7 @@ def test_a_genome_outside_the_limits_is_not_trained(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["random", "regularized_evolution", "surrogate"])
-def test_every_strategy_stays_inside_the_limits_and_searches_there(strategy):
+def test_every_strategy_improves_within_the_limits(strategy):
     best = []
     for seed in range(3):
         result = evolver(Costed(os.devnull), strategy=strategy, seed=seed).run(40, progress=False)
@@ -48,7 +48,7 @@ def test_every_strategy_stays_inside_the_limits_and_searches_there(strategy):
     assert sorted(best)[1] > 0.64
 
 
-def test_a_strategy_with_an_order_is_asked_once_for_what_is_inside():
+def test_a_strategy_is_asked_once_for_a_genome_within_the_limits():
     class Ordered(rs.RandomSearch):
         asked = 0
 
@@ -62,18 +62,18 @@ def test_a_strategy_with_an_order_is_asked_once_for_what_is_inside():
     assert Ordered.asked == 10
 
 
-def test_given_genomes_are_trained_whatever_they_cost():
+def test_initial_genomes_may_exceed_the_limits():
     large = next(
         genome
         for genome in (SPACE.sample(seed=s) for s in range(100))
         if synthetic(genome, seed=0)["compression"] < LIMIT
     )
-    result = evolver(Costed(os.devnull), seeds=[large]).run(4, progress=False)
+    result = evolver(Costed(os.devnull), initial_genomes=[large]).run(4, progress=False)
     assert result.trials[0].genome == large
     assert min(compressions(result)[1:]) >= LIMIT > compressions(result)[0]
 
 
-def test_with_nothing_inside_the_limits_the_least_violating_is_trained():
+def test_if_no_genome_is_within_the_limits_the_smallest_violation_is_trained():
     fitness = Fitness({"accuracy": 1.0}, constraints={"compression": (1000.0, None)})
     space = tiny(widths=2)
     result = evolver(Costed(os.devnull), fitness, space).run(4, progress=False)
@@ -81,7 +81,7 @@ def test_with_nothing_inside_the_limits_the_least_violating_is_trained():
     assert "none feasible" in repr(result)
 
 
-def test_what_the_cost_does_not_tell_waits_for_the_training():
+def test_constraints_on_trained_metrics_do_not_limit_proposals():
     fitness = Fitness({"accuracy": 1.0}, constraints={"robustness": (0.15, None)})
     plain = evolver(Log(os.devnull), fitness).run(8, progress=False)
     costed = evolver(Costed(os.devnull), fitness).run(8, progress=False)
@@ -89,7 +89,7 @@ def test_what_the_cost_does_not_tell_waits_for_the_training():
     assert {t.score.feasible for t in costed.trials} == {True, False}
 
 
-def test_without_constraints_the_cost_is_not_asked(tmp_path):
+def test_cost_is_not_called_without_constraints(tmp_path):
     class Dear(Costed):
         def cost(self, genome):
             raise AssertionError("asked")
@@ -99,7 +99,7 @@ def test_without_constraints_the_cost_is_not_asked(tmp_path):
     assert sequence(dear) == sequence(evolver(Log(os.devnull), free).run(6, progress=False))
 
 
-def test_a_cost_that_raises_is_a_warning_and_the_genome_is_tried():
+def test_an_error_in_cost_is_a_warning():
     class Broken(Costed):
         def cost(self, genome):
             raise ZeroDivisionError("no parameters")
@@ -110,7 +110,7 @@ def test_a_cost_that_raises_is_a_warning_and_the_genome_is_tried():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_a_limited_search_goes_on_after_a_kill_as_if_nothing_had_happened(tmp_path, url):
+def test_a_limited_search_resumes_identically_after_a_kill(tmp_path, url):
     whole = sequence(evolver(Costed(os.devnull)).run(12, progress=False))
     for moment in (3, 5):
         doomed = Costed(tmp_path / "log", dies(synthetic, moment, after=False))
@@ -121,7 +121,7 @@ def test_a_limited_search_goes_on_after_a_kill_as_if_nothing_had_happened(tmp_pa
     assert sequence(resumed.run(12, progress=False)) == whole
 
 
-def test_limits_and_workers_agree_with_one_process():
+def test_limits_with_threads_give_the_serial_result():
     serial = evolver(Costed(os.devnull), overlap=2).run(8, progress=False)
     with ThreadPoolExecutor(2) as executor:
         threads = evolver(Costed(os.devnull), overlap=2).run(8, executor=executor, progress=False)
@@ -129,13 +129,13 @@ def test_limits_and_workers_agree_with_one_process():
 
 
 @pytest.mark.slow
-def test_limits_in_a_pool_of_processes():
+def test_limits_with_processes_give_the_serial_result():
     serial = evolver(Costed(os.devnull), overlap=2).run(6, progress=False)
     pooled = evolver(Costed(os.devnull), overlap=2).run(6, executor=2, progress=False)
     assert sequence(pooled) == sequence(serial)
 
 
-def test_a_study_without_limits_before_training_is_another_study(url):
+def test_limits_before_training_are_a_setting_of_the_study(url):
     class Named(Log):
         pass
 

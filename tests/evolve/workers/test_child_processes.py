@@ -16,7 +16,7 @@ import pytest
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import Candidate
-from rosearch.evolve.workers.child_processes import Children, evaluate_apart
+from rosearch.evolve.workers.child_processes import ChildProcesses, evaluate_apart
 from rosearch.evolve.workers.evaluation import (
     Shared,
     WorkerLostError,
@@ -24,6 +24,7 @@ from rosearch.evolve.workers.evaluation import (
     evaluate_shared,
 )
 from tests.evolve.evaluations import SPACE, Troubled, synthetic
+from tests.evolve.helpers import needs_proc, wait_for_end
 
 TROUBLED = Troubled({1: "hang", 2: "kill", 3: "raise"})
 
@@ -55,12 +56,12 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 def children():
-    crew = Children(1)
-    yield crew
-    crew.end()
+    children = ChildProcesses(1)
+    yield children
+    children.end()
 
 
-def test_a_child_stays_and_loads_an_evaluation_once(children, tmp_path):
+def test_a_child_is_reused_and_loads_an_evaluation_once(children, tmp_path):
     shared = Shared.of(Loaded(tmp_path))
     outcomes = [children.evaluate(shared, candidate(n), None) for n in range(3)]
     assert [o.metrics["loaded"] for o in outcomes] == [1, 1, 1]
@@ -91,8 +92,8 @@ class LoadedOnce(Loaded):
         mine.touch()
 
 
-def test_an_evaluation_that_another_child_has_loaded_is_the_candidates_failure(tmp_path):
-    children = Children(1)
+def test_a_load_error_after_a_success_fails_the_candidate(tmp_path):
+    children = ChildProcesses(1)
     shared = Shared.of(LoadedOnce(tmp_path))
     first = children.evaluate(shared, candidate(), 5)
     os.kill(int(first.metrics["process"]), signal.SIGKILL)
@@ -103,9 +104,7 @@ def test_an_evaluation_that_another_child_has_loaded_is_the_candidates_failure(t
     assert str(outcome.failure) == "MemoryError: no room for the teacher"
 
 
-def test_elsewhere_an_evaluation_that_cannot_be_loaded_is_the_candidates_failure(
-    children, monkeypatch, tmp_path
-):
+def test_a_load_error_on_a_cluster_fails_the_candidate(children, monkeypatch, tmp_path):
     monkeypatch.setattr("rosearch.evolve.workers.child_processes._children", lambda: children)
     shared = Shared.of(Loaded(tmp_path, fails=True))
     for outcome in (evaluate_apart(shared, candidate(), 5), evaluate_shared(shared, candidate())):
@@ -113,7 +112,7 @@ def test_elsewhere_an_evaluation_that_cannot_be_loaded_is_the_candidates_failure
         assert str(outcome.failure) == "FileNotFoundError: the teacher is gone"
 
 
-def test_what_hangs_in_c_is_ended_and_says_where(children):
+def test_c_code_that_hangs_is_killed_with_a_traceback(children):
     shared = Shared.of(TROUBLED)
     children.evaluate(shared, candidate(), None)  # loaded, so that the clock measures the hang
     start = time.monotonic()
@@ -126,21 +125,21 @@ def test_what_hangs_in_c_is_ended_and_says_where(children):
     assert children.evaluate(shared, candidate(0), 5).failure is None
 
 
-def test_the_start_of_a_child_does_not_count(children):
+def test_the_time_limit_excludes_the_start_of_a_child(children):
     outcome = children.evaluate(Shared.of(synthetic), candidate(), 0.05)
     assert outcome.failure is None
 
 
-def test_a_child_that_dies_is_told_apart_from_a_failure(children):
+def test_a_dead_child_is_not_a_failed_evaluation(children):
     shared = Shared.of(TROUBLED)
     with pytest.raises(WorkerLostError, match="exit code -9"):
         children.evaluate(shared, candidate(2), None)
     assert children.evaluate(shared, candidate(3), None).failure.kind == "RuntimeError"
 
 
-def test_after_the_end_nothing_is_evaluated_and_no_process_or_file_is_left(tmp_path, monkeypatch):
+def test_end_leaves_no_process_and_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    children = Children()
+    children = ChildProcesses()
     outcome = children.evaluate(Shared.of(functools.partial(process, tmp_path)), candidate(), None)
     assert not list(tmp_path.iterdir())  # while it is at work too: it may be killed
     children.end()
@@ -149,21 +148,6 @@ def test_after_the_end_nothing_is_evaluated_and_no_process_or_file_is_left(tmp_p
     with pytest.raises(WorkerLostError, match="ended"):
         children.evaluate(Shared.of(synthetic), candidate(), None)
     assert not list(tmp_path.iterdir())
-
-
-def is_there(pid):
-    """Whether the process runs; a zombie, which nobody here may wait for, does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_for_end(pid, seconds=10):
-    deadline = time.monotonic() + seconds
-    while is_there(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not is_there(pid)
 
 
 class Forks:
@@ -191,11 +175,8 @@ class Forks:
         return {"process": os.getpid()}
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-
-
 @needs_proc
-def test_a_child_that_dies_is_noticed_while_what_it_forked_lives(children, tmp_path):
+def test_a_dead_child_is_noticed_while_its_forked_process_lives(children, tmp_path):
     start = time.monotonic()
     with pytest.raises(WorkerLostError, match="exit code -9"):
         children.evaluate(Shared.of(Forks(tmp_path / "pid", "die")), candidate(), None)
@@ -204,7 +185,7 @@ def test_a_child_that_dies_is_noticed_while_what_it_forked_lives(children, tmp_p
 
 
 @needs_proc
-def test_what_a_candidate_started_ends_with_its_time(children, tmp_path):
+def test_processes_of_a_candidate_are_killed_at_the_time_limit(children, tmp_path):
     shared = Shared.of(Forks(tmp_path / "pid", "hang"))
     assert children.evaluate(shared, candidate(), 0.3).failure.kind == "TimeLimit"
     assert wait_for_end(int((tmp_path / "pid").read_text()))
@@ -213,20 +194,20 @@ def test_what_a_candidate_started_ends_with_its_time(children, tmp_path):
 PARENT = """
 import sys
 from pathlib import Path
-from rosearch.evolve.children import Children
-from rosearch.evolve.processes import Shared
-from tests.evolve.test_processes import Forks, candidate
+from rosearch.evolve.workers.child_processes import ChildProcesses
+from rosearch.evolve.workers.evaluation import Shared
+from tests.evolve.workers.test_child_processes import Forks, candidate
 
 if __name__ == "__main__":
-    Children(1).evaluate(Shared.of(Forks(Path(sys.argv[1]), "hang")), candidate(), None)
+    ChildProcesses(1).evaluate(Shared.of(Forks(Path(sys.argv[1]), "hang")), candidate(), None)
 """
 
 
 @needs_proc
-def test_what_a_candidate_started_ends_with_a_search_that_is_killed(tmp_path):
+def test_processes_of_a_candidate_end_with_a_killed_search(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(PARENT)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     search = subprocess.Popen([sys.executable, script, tmp_path / "pid"], env=environment)
     deadline = time.monotonic() + 120
     while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
@@ -237,12 +218,12 @@ def test_what_a_candidate_started_ends_with_a_search_that_is_killed(tmp_path):
     assert wait_for_end(int((tmp_path / "pid").read_text()))
 
 
-def test_what_was_noted_late_is_not_told_of_the_next_candidate(children):
+def test_a_late_traceback_is_not_given_to_the_next_candidate(children):
     late = children.evaluate(Shared.of(Naps(0.5)), candidate(), 0.2)
     assert late.failure is None  # done in the time that it has to write down where it hangs
     outcome = children.evaluate(Shared.of(TROUBLED), candidate(1), 0.2)
     assert "evaluations.py" in outcome.failure.traceback
-    assert "test_processes.py" not in outcome.failure.traceback
+    assert "test_child_processes.py" not in outcome.failure.traceback
 
 
 class Naps:
@@ -254,7 +235,7 @@ class Naps:
         return {}
 
 
-def test_what_cannot_be_pickled_is_refused():
+def test_an_evaluation_that_cannot_be_pickled_is_refused():
     with pytest.raises(EvaluationError, match="top level of a module"):
         Shared.of(lambda genome, *, seed: {})
 
@@ -262,8 +243,8 @@ def test_what_cannot_be_pickled_is_refused():
 _ALLOCATING = """
 import resource, sys
 import numpy as np
-from rosearch.evolve.processes import evaluate_candidate
-from tests.evolve.test_processes import candidate
+from rosearch.evolve.workers.evaluation import evaluate_candidate
+from tests.evolve.workers.test_child_processes import candidate
 
 def faults(genome, *, seed):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -276,7 +257,7 @@ print(evaluate_candidate(faults, candidate()).metrics["faults"])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these thresholds")
-def test_memory_of_dask_workers_is_not_mapped_anew_for_every_tensor():
+def test_dask_workers_reuse_the_memory_of_tensors():
     def faults(threshold: str) -> float:
         environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": threshold}
         command = [sys.executable, "-c", _ALLOCATING]
@@ -303,12 +284,12 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_bars_in_child_processes_leave_no_lock_behind(tmp_path):
+def test_progress_bars_in_children_leave_no_lock(tmp_path):
     script = tmp_path / "bars.py"
     script.write_text(BARS)
     done = subprocess.run(
         [sys.executable, script],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=True,

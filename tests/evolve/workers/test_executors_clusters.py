@@ -18,9 +18,9 @@ import pytest
 
 from rosearch.evolve import RayExecutor
 from tests.evolve.evaluations import Waits, kill_once, synthetic
-from tests.evolve.test_executors import check_troubled, evolver, rows, troubled_search
+from tests.evolve.workers.test_executors import check_troubled, evolver, rows, troubled_search
 
-ROOT = str(Path(__file__).parents[2])
+ROOT = str(Path(__file__).parents[3])
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")]
 
 
@@ -74,14 +74,14 @@ def cluster(request):
     return request.getfixturevalue(request.param)
 
 
-def test_it_gives_what_one_process_gives(cluster):
+def test_a_cluster_gives_the_serial_result(cluster):
     serial = evolver().run(5, progress=False)
     assert rows(evolver().run(5, executor=cluster, workers=1, progress=False)) == rows(serial)
     serial = evolver(overlap=2).run(6, progress=False)
     assert rows(evolver(overlap=2).run(6, executor=cluster, progress=False)) == rows(serial)
 
 
-def test_a_worker_killed_in_mid_candidate_costs_nothing(cluster, tmp_path):
+def test_a_candidate_is_retried_if_its_cluster_worker_is_killed(cluster, tmp_path):
     whole = evolver(Waits()).run(4, progress=False)
     victim = whole.trials[2]
     waits = Waits(victim.seed, tmp_path)
@@ -93,11 +93,11 @@ def test_a_worker_killed_in_mid_candidate_costs_nothing(cluster, tmp_path):
     assert rows(result) == rows(whole)
 
 
-def test_every_trouble_is_recorded_with_its_reason(cluster):
+def test_each_kind_of_failure_is_recorded(cluster):
     check_troubled(troubled_search().run(7, executor=cluster, time_limit=1, progress=False))
 
 
-def test_a_cluster_tells_how_many_candidates_it_takes(dask, ray):
+def test_capacity_of_a_cluster(dask, ray):
     from rosearch.evolve.workers.executors import Workers
     from tests.evolve.evaluations import synthetic
 
@@ -128,7 +128,7 @@ def test_an_adaptive_cluster_grows(with_tests):
     assert len({t.metrics["process"] for t in result.trials}) > 1
 
 
-def test_workers_that_come_late_and_have_two_threads_use_processes(with_tests):
+def test_dask_workers_with_two_threads_use_child_processes(with_tests):
     serial = evolver().run(5, progress=False)
     with local_dask(0, threads=2) as (cluster, client):
         late = threading.Timer(2.0, cluster.scale, [1])
@@ -140,7 +140,7 @@ def test_workers_that_come_late_and_have_two_threads_use_processes(with_tests):
     assert all(t.metrics["process"] != worker for t in result.trials)
 
 
-def test_the_evaluation_is_sent_once_and_loaded_once_in_a_process(cluster, tmp_path):
+def test_each_cluster_process_loads_the_evaluation_once(cluster, tmp_path):
     from tests.evolve.evaluations import Loaded
 
     evolver(Loaded(tmp_path)).run(8, executor=cluster, progress=False)
@@ -149,7 +149,7 @@ def test_the_evaluation_is_sent_once_and_loaded_once_in_a_process(cluster, tmp_p
     assert len(set(loads)) == len(loads)
 
 
-def test_an_interrupted_ray_task_is_ended(ray, tmp_path):
+def test_cancelling_kills_a_ray_task(ray, tmp_path):
     from tests.evolve.evaluations import write_process_and_wait
 
     future = ray.submit(write_process_and_wait, tmp_path / "process")
@@ -177,7 +177,7 @@ def test_the_page_on_clusters_runs_as_a_script(with_tests, tmp_path):
     assert "6 complete, 0 failed" in done.stdout
 
 
-def test_a_ray_executor_refuses_what_ray_cannot_do(ray):
+def test_invalid_ray_resources_are_refused(ray):
     for settings in ({"num_cpus": 0}, {"num_gpus": -1}, {"num_gpus": 1.5}, {"workers": 0}):
         with pytest.raises(ValueError, match=next(iter(settings))):
             RayExecutor(**settings)

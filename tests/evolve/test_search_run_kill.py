@@ -85,7 +85,7 @@ def recorded(search):
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.evolve.test_kill import CANDIDATES, evolver, url
+from tests.evolve.test_search_run_kill import CANDIDATES, evolver, url
 kind, folder = sys.argv[1], Path(sys.argv[2])
 search = evolver(kind, folder, storage=url(folder))
 print("ready", flush=True)
@@ -105,7 +105,7 @@ def start(kind, folder):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ten_kills_change_nothing(tmp_path, kind):
+def test_a_search_killed_ten_times_gives_the_uninterrupted_result(tmp_path, kind):
     (tmp_path / "whole").mkdir()
     whole = evolver(kind, tmp_path / "whole", pause=0.0).run(CANDIDATES, progress=False)
     draw = random.Random(7)

@@ -10,21 +10,15 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import optuna
 import pytest
 
 from rosearch.errors import EvaluationError, StorageError
 from rosearch.evolve import Evolver, SuccessiveHalving
-from rosearch.evolve.kept_students import Students
 from rosearch.evolve.study.ledger import Ledger
-from rosearch.evolve.study.result import SearchResult
-from rosearch.evolve.study.trials import comparable
-from rosearch.fitness import Fitness
-from rosearch.seeding import generator
 from tests.evolve.evaluations import FITNESS, SPACE, Runged, synthetic
-from tests.evolve.test_resume import dies, in_a_fork, sequence
+from tests.evolve.helpers import dies, in_a_fork, sequence
 
 
 def evolver(evaluate=synthetic, fitness=FITNESS, **settings):
@@ -35,25 +29,25 @@ def tell(search, candidate):
     return search.tell(candidate, search.evaluate(candidate.genome, **candidate.arguments))
 
 
-def test_a_rung_that_another_process_finished_meanwhile_does_not_end_a_run(url, monkeypatch):
+def test_a_run_continues_if_another_process_records_a_rung_first(url, monkeypatch):
     search = evolver(Runged(os.devnull), storage=url)
-    rung = Ledger.rung
+    record = Ledger.record
     raced = []
 
-    def both(self, number, level, *given, **named):
-        if self is search._ledger and level == 1 and not raced:
+    def both(self, number, *given, rung=None, **named):
+        if self is search._ledger and rung == 1 and not raced:
             raced.append(number)
-            assert rung(self, number, level, *given, **named)  # the other process is faster
-        return rung(self, number, level, *given, **named)
+            assert record(self, number, *given, rung=rung, **named)  # the other is faster
+        return record(self, number, *given, rung=rung, **named)
 
-    monkeypatch.setattr(Ledger, "rung", both)
+    monkeypatch.setattr(Ledger, "record", both)
     result = search.run(6, progress=False)
     assert raced
     assert {t.state for t in result.trials} <= {"complete", "stopped"}
     assert sequence(result) == sequence(evolver(Runged(os.devnull)).run(6, progress=False))
 
 
-def test_a_run_keeps_a_candidate_from_rung_to_rung(url):
+def test_a_run_keeps_its_lease_between_rungs(url):
     other = evolver(Runged(os.devnull), storage=url)
     stolen = []
 
@@ -72,7 +66,7 @@ def test_a_run_keeps_a_candidate_from_rung_to_rung(url):
     assert not released
 
 
-def test_of_two_that_claim_a_trial_at_once_one_has_it(url):
+def test_of_two_that_take_over_a_trial_at_once_one_gets_it(url):
     first, second = (evolver(storage=url) for _ in range(2))
     first._ledger.release(first.ask().number)
     judge, barrier = Ledger.judge, threading.Barrier(2)
@@ -107,7 +101,7 @@ def raced(search, other, monkeypatch):
     return asked
 
 
-def test_overlap_holds_for_a_number_that_came_out_higher(url, monkeypatch):
+def test_overlap_holds_if_another_process_takes_the_planned_number(url, monkeypatch):
     serial = evolver(overlap=1).run(8, progress=False)
     first, second = (evolver(storage=url, overlap=1) for _ in range(2))
     for _ in range(6):
@@ -127,7 +121,7 @@ def test_overlap_holds_for_a_number_that_came_out_higher(url, monkeypatch):
     assert sequence(first.result) == sequence(serial)
 
 
-def test_a_run_finishes_what_it_has_reserved(url, monkeypatch):
+def test_a_run_evaluates_the_numbers_it_has_reserved(url, monkeypatch):
     serial = evolver(overlap=1).run(7, progress=False)
     first, second = (evolver(storage=url, overlap=1) for _ in range(2))
     first.run(5, progress=False)
@@ -148,7 +142,7 @@ def test_a_run_finishes_what_it_has_reserved(url, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize("write", [0, 1, 2, 3, 4, 5])
-def test_killed_before_a_trial_has_the_genome_of_its_number(url, write):
+def test_killed_before_a_trial_is_planned_again(url, write):
     serial = evolver().run(5, progress=False)
 
     def search():
@@ -169,7 +163,7 @@ def test_killed_before_a_trial_has_the_genome_of_its_number(url, write):
     assert sequence(result) == sequence(serial)
 
 
-def test_the_verdict_compares_with_all_that_have_finished_the_rung():
+def test_a_rung_is_compared_with_all_trials_that_finished_it():
     search = evolver(Runged(os.devnull), fidelity=SuccessiveHalving(2))
     candidates = [search.ask() for _ in range(4)]
 
@@ -181,41 +175,7 @@ def test_the_verdict_compares_with_all_that_have_finished_the_rung():
     assert search.tell(candidates[0], metrics(0.2)).state == "stopped"
 
 
-@pytest.mark.parametrize("keep", [1, 3])
-@pytest.mark.parametrize(
-    "fitness",
-    [
-        FITNESS,
-        Fitness({"accuracy": 1.0}, constraints={"compression": (8.0, None)}),
-        Fitness.pareto(["robustness", "compression"], constraints={"accuracy": (0.7, None)}),
-        Fitness.pareto(["robustness", "accuracy", "compression"]),
-        Fitness({"accuracy": 1.0}, constraints={"compression": (1000.0, None)}),
-    ],
-)
-@pytest.mark.parametrize("runged", [False, True])
-def test_what_is_kept_is_what_the_whole_study_asks_for(fitness, keep, runged):
-    class Kept(Runged):
-        def discard(self, genome, **arguments):
-            pass
-
-    evaluate = Kept(os.devnull) if runged else synthetic
-    trials = evolver(evaluate, fitness, seed=2).run(40, progress=False).trials
-    order = generator(1, "order").permutation(len(trials))
-    students = Students(Kept(os.devnull), fitness, keep=keep)
-    for count in range(1, len(trials) + 1):
-        if count % 3 == 0:
-            continue  # two at a time now and then
-        ended = set(order[:count])
-        known = [
-            t if t.number in ended else replace(t, state="running", score=None) for t in trials
-        ]
-        students.learn(known)
-        result = SearchResult.from_trials("", known, fitness)
-        expected = [*result.front, *comparable(known)[:keep], result.best]
-        assert set(students.kept) == {t.number for t in expected}
-
-
-def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch):
+def test_no_outcome_is_lost_while_another_program_locks_the_database(url, tmp_path, monkeypatch):
     monkeypatch.setattr("rosearch.evolve.study.storage._LOCK_SECONDS", 0.2)
     search = evolver(storage=url)
     candidate = search.ask()
@@ -234,12 +194,12 @@ def test_a_long_lock_of_another_program_costs_nothing(url, tmp_path, monkeypatch
     assert len(search.run(3, progress=False).trials) == 3
 
 
-def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch):
-    monkeypatch.setattr("rosearch.evolve.runner._POLL_SECONDS", 0.02)
+def test_a_warning_names_the_candidate_that_a_run_waits_for(url, monkeypatch):
+    monkeypatch.setattr("rosearch.evolve.search_run._POLL_SECONDS", 0.02)
     forgotten = evolver(storage=url)
     candidate = forgotten.ask()
     search = evolver(storage=url)
-    owner = rf"candidate 0, .* process {os.getpid()}, .* until 20"
+    owner = rf"candidate 0, .* process {os.getpid()} .* until 20"
 
     def is_explained():
         return any(re.search(owner, str(warning.message)) for warning in told)
@@ -260,7 +220,7 @@ def test_a_wait_for_a_candidate_that_is_never_told_is_explained(url, monkeypatch
 
 
 @pytest.mark.parametrize("late", [{"accuracy": 0.1}, ValueError("late")])
-def test_what_another_process_has_recorded_stays(url, late):
+def test_the_first_recorded_outcome_is_kept(url, late):
     first, second = evolver(storage=url), evolver(storage=url)
     candidate = first.ask()
     recorded = tell(second, candidate)
@@ -274,7 +234,7 @@ def test_what_another_process_has_recorded_stays(url, late):
     assert "failure" not in trial.user_attrs
 
 
-def test_a_candidate_is_bred_from_what_other_processes_have_told_meanwhile(url):
+def test_proposals_use_trials_that_other_processes_have_told(url):
     first, second = (evolver(storage=url, population=2, seed=3) for _ in range(2))
     alone = evolver(population=2, seed=3)
     for number in range(12):
@@ -284,7 +244,7 @@ def test_a_candidate_is_bred_from_what_other_processes_have_told_meanwhile(url):
     assert sequence(second.result) == sequence(alone.result)
 
 
-def test_a_candidate_of_another_study_is_not_told():
+def test_a_candidate_of_another_study_cannot_be_told():
     search, other = evolver(), evolver(seed=1)
     search.ask()
     foreign = other.ask()
@@ -294,28 +254,3 @@ def test_a_candidate_of_another_study_is_not_told():
     with pytest.raises(EvaluationError, match=r"Candidate 1 .* not of the study"):
         tell(search, other.ask())
     assert [t.state for t in search.result.trials] == ["running"]
-
-
-def test_a_round_does_not_look_at_the_whole_study(monkeypatch):
-    class Kept(Runged):
-        rungs = 1
-
-        def __call__(self, genome, *, seed):
-            return synthetic(genome, seed=seed)
-
-        def discard(self, genome, *, seed):
-            pass
-
-    search = evolver(Kept(os.devnull), Fitness.pareto(["robustness", "compression"]))
-    sizes = []
-    from_trials = SearchResult.from_trials.__func__
-
-    def counted(cls, study, trials, *given, **named):
-        sizes.append(len(trials))
-        return from_trials(cls, study, trials, *given, **named)
-
-    monkeypatch.setattr(SearchResult, "from_trials", classmethod(counted))
-    for _ in range(120):
-        tell(search, search.ask())
-    assert len(sizes) == 120
-    assert max(sizes) < 60

@@ -18,7 +18,7 @@ from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.trials import Candidate, at_rung, comparable
 from rosearch.fitness import Fitness, Score
 from tests.evolve.evaluations import FITNESS, SPACE, Log, Runged
-from tests.evolve.test_resume import dies, in_a_fork
+from tests.evolve.helpers import dies, in_a_fork, needs_fork
 
 CANDIDATES = 12
 PARETO = Fitness.pareto(["robustness", "accuracy"])
@@ -57,7 +57,7 @@ def beats(a, b):
 
 @settings(deadline=None)
 @given(scores, st.lists(scores, max_size=20), st.integers(1, 5))
-def test_halving_agrees_with_counting_who_is_better(own, others, reduction):
+def test_halving_keeps_the_best_third(own, others, reduction):
     finished = len(others) + 1
     better = sum(beats(other, own) for other in others)
     expected = finished < reduction or better < finished // reduction
@@ -70,7 +70,7 @@ def test_halving_agrees_with_counting_who_is_better(own, others, reduction):
 
 @settings(deadline=None)
 @given(scores, st.lists(scores, max_size=20), st.integers(1, 5), st.sampled_from([1, 10, 15, 20]))
-def test_every_second_place_is_for_the_best_within_wider_limits(own, others, reduction, share):
+def test_every_second_place_goes_to_the_best_within_relaxed_limits(own, others, reduction, share):
     rule = SuccessiveHalving(reduction, lenience=share / 20)
     together = [own, *others]
     places = len(together) // reduction
@@ -89,7 +89,7 @@ def test_every_second_place_is_for_the_best_within_wider_limits(own, others, red
     assert rule.goes_on(own, others, rung=0) is expected
 
 
-def test_a_student_that_may_come_to_keep_a_limit_goes_on():
+def test_a_student_close_to_a_limit_goes_on():
     # Three of twelve keep the limit, and are bad else.
     others = [score(1.0), score(2.0), score(3.0), *(score(4.0, 0.1 * k) for k in range(1, 9))]
     near = score(9.0, 0.15)
@@ -99,13 +99,13 @@ def test_a_student_that_may_come_to_keep_a_limit_goes_on():
 
 
 @pytest.mark.parametrize("lenience", [-0.1, 1.1, float("nan"), "0.5", None, True])
-def test_lenience_is_a_share(lenience):
+def test_lenience_must_be_from_0_to_1(lenience):
     with pytest.raises(ValueError, match="from 0 to 1"):
         SuccessiveHalving(lenience=lenience)
 
 
 @given(st.permutations(range(9)))
-def test_the_first_results_all_go_on_and_then_a_third(order):
+def test_the_first_two_candidates_always_go_on(order):
     rule = SuccessiveHalving(3)
     known = []
     for value in order:
@@ -139,7 +139,7 @@ def naive(trials, number, rung, reduction, rungs, overlap):
 
 @pytest.mark.parametrize("overlap", [None, 1, 3])
 @pytest.mark.parametrize("reduction", [1, 2, 3])
-def test_a_search_follows_the_rule(overlap, reduction):
+def test_a_search_applies_the_fidelity_rule(overlap, reduction):
     search = evolver(overlap=overlap, fidelity=SuccessiveHalving(reduction))
     trials = search.run(30, progress=False).trials
     for t in trials:
@@ -153,7 +153,7 @@ def test_a_search_follows_the_rule(overlap, reduction):
     assert states == ({"complete"} if reduction == 1 else {"complete", "stopped"})
 
 
-def test_front_and_best_are_among_those_evaluated_to_the_end():
+def test_front_and_best_only_contain_complete_trials():
     # The lower a rung, the better it looks.
     result = evolver(evaluate=Runged(os.devnull, slope=-0.1)).run(20, progress=False)
     assert result.best.state == "complete"
@@ -190,7 +190,7 @@ def test_ask_and_tell_go_rung_by_rung(tmp_path):
         search.tell(Candidate(1, candidate.genome, 0), {})
 
 
-def test_optuna_sees_curves_and_pruned_trials(tmp_path):
+def test_optuna_has_intermediate_values_and_pruned_trials(tmp_path):
     result = evolver(tmp_path).run(CANDIDATES, progress=False)
     study = optuna.load_study(study_name="rosearch", storage=f"sqlite:///{tmp_path}/search.db")
     states = {"complete": "COMPLETE", "stopped": "PRUNED"}
@@ -201,7 +201,7 @@ def test_optuna_sees_curves_and_pruned_trials(tmp_path):
     assert study.best_trial.number == result.best.number
 
 
-def test_several_objectives_can_be_stopped_too(tmp_path):
+def test_halving_with_several_objectives(tmp_path):
     result = evolver(tmp_path, fitness=PARETO).run(CANDIDATES, progress=False)
     assert {t.state for t in result.trials} == {"complete", "stopped"}
     assert sequence(result) == sequence(evolver(fitness=PARETO).run(CANDIDATES, progress=False))
@@ -227,18 +227,18 @@ def test_a_candidate_that_fails_at_a_higher_rung(tmp_path):
     assert len(at_rung(result.trials, 0)) == 20
 
 
-# Method of the ledger, call of it, killed before or after, rungs that are done twice.
+# Method of the ledger, number of the call, killed before or after it, repeated rungs.
 MOMENTS = [
     ("add", 5, True, 0),
-    ("rung", 1, False, 1),
-    ("rung", 9, False, 1),
-    ("rung", 9, True, 0),
-    ("_end", 1, False, 1),  # a last rung and its trial's end are one transaction
-    ("_end", 6, False, 1),
-    ("_finish", 1, False, 1),
-    ("_finish", CANDIDATES, False, 1),
-    ("claim", 1, True, 0),  # taken up for the next rung
-    ("claim", 3, False, 0),
+    ("record", 1, False, 1),
+    ("record", 9, False, 1),
+    ("record", 9, True, 0),
+    ("_end", 1, False, 0),  # the last rung is recorded, the end of its trial is not
+    ("_end", 6, False, 0),
+    ("_finish", 1, False, 0),
+    ("_finish", CANDIDATES, False, 0),
+    ("lease", 1, True, 0),  # taken up for the next rung
+    ("lease", 3, False, 0),
     *[("_write", call, after, None) for call in (2, 7) for after in (False, True)],
 ]
 
@@ -256,38 +256,24 @@ def work(tmp_path_factory, uninterrupted):
     return Log(folder / "log").lines()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-@pytest.mark.parametrize(("name", "call", "after", "twice"), MOMENTS)
-def test_killed_at_any_step(tmp_path, uninterrupted, work, name, call, after, twice):
-    check_killed(tmp_path, uninterrupted, work, name, call, after, twice)
-
-
-# A journal file has no transactions, and studies of old were written without.
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-@pytest.mark.parametrize(("name", "call"), [("_end", 1), ("_end", 6), ("_finish", CANDIDATES)])
-def test_a_last_rung_without_the_trials_end_is_not_evaluated_again(
-    tmp_path, uninterrupted, work, name, call
-):
-    storage = f"journal:///{tmp_path}/search.log"
-    check_killed(tmp_path, uninterrupted, work, name, call, False, 0, storage=storage)
-
-
-def check_killed(tmp_path, uninterrupted, work, name, call, after, twice, **settings):
+@needs_fork
+@pytest.mark.parametrize(("name", "call", "after", "repeated"), MOMENTS)
+def test_killed_at_any_step(tmp_path, uninterrupted, work, name, call, after, repeated):
     def search():
         setattr(Ledger, name, dies(getattr(Ledger, name), call, after=after))
-        evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
+        evolver(tmp_path).run(CANDIDATES, progress=False)
 
     assert in_a_fork(search) == -signal.SIGKILL
-    result = evolver(tmp_path, **settings).run(CANDIDATES, progress=False)
+    result = evolver(tmp_path).run(CANDIDATES, progress=False)
     assert sequence(result) == uninterrupted
     lines = Log(tmp_path / "log").lines()
     assert list(dict.fromkeys(lines)) == work
-    repeated = len(lines) - len(work)
-    assert repeated in (0, 1) if twice is None else repeated == twice
+    more = len(lines) - len(work)
+    assert more in (0, 1) if repeated is None else more == repeated
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_killed_again_and_again_in_the_middle_of_a_rung(tmp_path, uninterrupted, work):
+@needs_fork
+def test_killed_repeatedly_during_rungs(tmp_path, uninterrupted, work):
     for _ in range(6):
 
         def search():
@@ -301,7 +287,7 @@ def test_killed_again_and_again_in_the_middle_of_a_rung(tmp_path, uninterrupted,
 
 
 @pytest.mark.parametrize("inherits", [False, True])
-def test_threads_at_work_side_by_side_change_nothing(inherits):
+def test_rungs_in_threads_give_the_serial_result(inherits):
     from concurrent.futures import ThreadPoolExecutor
 
     results = []
@@ -314,7 +300,7 @@ def test_threads_at_work_side_by_side_change_nothing(inherits):
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_ledger_of_one(tmp_path):
+def test_rungs_in_processes_give_the_serial_result(tmp_path):
     pair = evolver(evaluate=Runged(tmp_path / "log", pause=0.02), overlap=2)
     parallel = pair.run(CANDIDATES, executor=2, progress=False)
     assert sequence(parallel) == sequence(evolver(overlap=2).run(CANDIDATES, progress=False))
@@ -323,16 +309,16 @@ def test_two_processes_give_the_ledger_of_one(tmp_path):
 def test_fidelity_needs_rungs_and_counts_as_a_setting(tmp_path):
     assert evolver().fidelity.reduction == 3
     assert evolver(evaluate=Log(os.devnull)).fidelity is None
-    with pytest.raises(ValueError, match="needs an evaluation with several rungs"):
+    with pytest.raises(ValueError, match="fidelity must be None for an evaluation without rungs"):
         evolver(evaluate=Log(os.devnull), fidelity=SuccessiveHalving())
-    with pytest.raises(TypeError, match="Expected a Fidelity"):
+    with pytest.raises(ValueError, match="fidelity must be a Fidelity"):
         evolver(fidelity=3)
     for wrong in (0, 1.5, True):
         with pytest.raises(ValueError, match="reduction must be a whole number"):
             SuccessiveHalving(wrong)
     odd = Runged(os.devnull)
     odd.rungs = 0
-    with pytest.raises(ValueError, match=r"evaluate.rungs is a whole number"):
+    with pytest.raises(ValueError, match=r"evaluate.rungs must be a whole number"):
         evolver(evaluate=odd)
     evolver(tmp_path)
     with pytest.raises(StudyMismatchError, match=r"fidelity.reduction: 3 in the study, 2 now"):
@@ -346,12 +332,12 @@ class OnlyEven(Fidelity):
         return len(others) % 2 == 0
 
 
-def test_a_rule_of_ones_own():
+def test_a_custom_fidelity_rule():
     trials = evolver(fidelity=OnlyEven()).run(6, progress=False).trials
     assert [len(t.rungs) > 1 for t in trials] == [True, False] * 3
 
 
-def test_a_parent_shares_the_most_nodes_and_is_the_best_of_those(tmp_path):
+def test_the_parent_shares_the_most_nodes(tmp_path):
     search = evolver(evaluate=Runged(os.devnull, inherits=True), overlap=2)
     trials = search.run(30, progress=False).trials
     assert any(t.parent is not None for t in trials)
@@ -382,7 +368,7 @@ def test_a_parent_shares_the_most_nodes_and_is_the_best_of_those(tmp_path):
     assert parent_of(trials[0].genome, ()) is None
 
 
-def test_the_line_of_parents_is_handed_on_and_read_back(tmp_path):
+def test_parents_of_parents_are_passed_on_and_loaded(tmp_path):
     evaluate = Runged(tmp_path / "log", inherits=True)
     search = evolver(tmp_path, evaluate)
     result = search.run(20, progress=False)
@@ -401,7 +387,7 @@ def test_inherited_weights_survive_a_kill(tmp_path):
     whole = evolver(evaluate=Runged(os.devnull, inherits=True)).run(CANDIDATES, progress=False)
 
     def search():
-        Ledger.rung = dies(Ledger.rung, 11, after=True)
+        Ledger.record = dies(Ledger.record, 11, after=True)
         evolver(tmp_path, Runged(tmp_path / "log", inherits=True)).run(CANDIDATES, progress=False)
 
     assert in_a_fork(search) == -signal.SIGKILL
@@ -438,7 +424,7 @@ class Keeping(Runged):
 
 
 @pytest.mark.parametrize("keep", [1, 3])
-def test_students_of_the_front_and_the_best_stay(tmp_path, keep):
+def test_students_of_the_front_and_the_best_are_kept(tmp_path, keep):
     evaluate = Keeping(tmp_path)
     result = evolver(evaluate=evaluate, keep=keep).run(15, progress=False)
     best = comparable(result.trials)[:keep]
@@ -446,11 +432,11 @@ def test_students_of_the_front_and_the_best_stay(tmp_path, keep):
     for t in result.trials:
         assert t.weights == str(tmp_path / t.key)
     assert result.best.student == (tmp_path / result.best.key, result.best.arguments)
-    with pytest.raises(ValueError, match="keep is a whole number"):
+    with pytest.raises(ValueError, match="keep must be a whole number"):
         evolver(evaluate=evaluate, keep=0)
 
 
-def test_students_that_may_become_parents_stay_until_the_end(tmp_path):
+def test_possible_parents_are_kept_until_the_search_is_over(tmp_path):
     evaluate = Keeping(tmp_path, inherits=True)
     result = evolver(evaluate=evaluate).run(8, progress=False)
     assert evaluate.files() == {t.key for t in result.front} | {result.best.key}

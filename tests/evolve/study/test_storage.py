@@ -14,10 +14,10 @@ import pytest
 from rosearch.evolve import Evolver
 from rosearch.seeding import generator
 from tests.evolve.evaluations import FITNESS, SPACE, Log, slow, synthetic
+from tests.evolve.helpers import sequence
 from tests.evolve.servers import SERVERS, server_url
-from tests.evolve.test_resume import sequence
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CANDIDATES = 16
 
 pytestmark = [
@@ -57,7 +57,7 @@ def serial(**settings):
 
 SCRIPT = """
 import sys
-from tests.evolve.test_storages import CANDIDATES, evolver, unhurried
+from tests.evolve.study.test_storage import CANDIDATES, evolver, unhurried
 if __name__ == "__main__":
     url, study, log = sys.argv[1:]
     search = evolver((url, study), log, unhurried, overlap=2)

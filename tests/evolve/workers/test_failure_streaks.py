@@ -8,7 +8,7 @@ import pytest
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve import Failure
-from rosearch.evolve.workers.failure_streaks import Streaks
+from rosearch.evolve.workers.failure_streaks import FailureStreaks
 from tests.evolve.evaluations import failing, synthetic
 from tests.evolve.test_evolver import evolver
 
@@ -17,32 +17,45 @@ def failure(kind, line=1):
     return Failure(kind, "some text", f'  File "mine.py", line {line}, in evaluate\n')
 
 
-def test_three_of_one_cause_in_a_row_end_what_has_not_worked_yet():
-    streaks = Streaks()
-    kinds = [("A", 1), ("B", 1), ("B", 2), ("B", 2), ("B", 2), ("B", 2)]
-    assert [streaks.failure(failure(*kind)) for kind in kinds] == [0, 0, 0, 0, 3, 4]
+def ends(streaks, *given):
+    """Whether the streaks end the run with this outcome."""
+    try:
+        streaks.record(*given)
+    except EvaluationError:
+        return True
+    return False
 
 
-def test_ten_end_what_has_worked_before():
-    for streaks in (Streaks([None]), Streaks()):
-        streaks.success()
-        assert [streaks.failure(failure("A")) for _ in range(10)] == [0] * 9 + [10]
-        streaks.success()
-        assert streaks.failure(failure("A")) == 0
+def test_three_equal_failures_in_a_row_end_a_run_without_success():
+    streaks = FailureStreaks(advice="Fix it.")
+    for kind in [("A", 1), ("B", 1), ("B", 2), ("B", 2)]:
+        streaks.record(failure(*kind))
+    with pytest.raises(EvaluationError, match=r"3 evaluations in a row(.|\n)*Fix it.(.|\n)*line 2"):
+        streaks.record(failure("B", 2))
 
 
-def test_rungs_count_apart():
-    streaks = Streaks([0])
+@pytest.mark.parametrize("before", [[], [None]])
+def test_ten_equal_failures_end_a_run_after_a_success(before):
+    streaks = FailureStreaks(before)
+    if not before:
+        streaks.record(None)
+    assert [ends(streaks, failure("A")) for _ in range(10)] == [False] * 9 + [True]
+    streaks.record(None)
+    assert not ends(streaks, failure("A"))
+
+
+def test_rungs_are_counted_separately():
+    streaks = FailureStreaks([0])
     found = []
     for _ in range(3):
-        streaks.success(0)
-        found += [streaks.failure(failure("A"), 1), streaks.failure(failure("A"), 0)]
-    assert found == [0, 0, 0, 0, 3, 0]
+        streaks.record(None, 0)
+        found += [ends(streaks, failure("A"), 1), ends(streaks, failure("A"), 0)]
+    assert found == [False, False, False, False, True, False]
 
 
-def test_equal_failures_from_the_start_end_the_run_and_nothing_is_lost(url):
+def test_a_run_that_always_fails_ends_and_can_be_continued(url):
     search = evolver(failing, storage=url)
-    with pytest.raises(EvaluationError, match="3 candidates in a row failed") as raised:
+    with pytest.raises(EvaluationError, match="3 evaluations in a row failed") as raised:
         search.run(20, progress=False)
     assert "RuntimeError: no luck with" in str(raised.value)
     assert "evaluations.py" in str(raised.value)  # the traceback
@@ -69,11 +82,11 @@ def test_different_failures_do_not_end_the_run():
     ]
 
 
-def test_what_begins_to_fail_later_ends_the_run(url):
+def test_a_run_that_starts_to_fail_ends(url):
     evolver(storage=url).run(5, progress=False)
     search = evolver(storage=url)
     search.evaluate = failing
-    with pytest.raises(EvaluationError, match="10 candidates in a row failed"):
+    with pytest.raises(EvaluationError, match="10 evaluations in a row failed"):
         search.run(40, progress=False)
     assert [t.state for t in search.result.trials] == ["complete"] * 5 + ["failed"] * 10
 
@@ -86,21 +99,21 @@ def test_a_rung_that_always_fails_ends_the_run():
 
     evaluate.rungs = 2
     search = evolver(evaluate)
-    with pytest.raises(EvaluationError, match="3 candidates in a row failed"):
+    with pytest.raises(EvaluationError, match="3 evaluations in a row failed"):
         search.run(60, progress=False)
     states = [t.state for t in search.result.trials]
     assert states.count("failed") == 3
     assert "stopped" in states
 
 
-def test_a_failure_of_another_cause_does_not_hide_the_rest():
+def test_a_different_first_failure_does_not_hide_a_streak():
     kinds = itertools.chain([MemoryError], itertools.repeat(OSError))
 
     def evaluate(genome, *, seed):
         raise next(kinds)("broken")
 
     search = evolver(evaluate)
-    with pytest.raises(EvaluationError, match="3 candidates in a row failed"):
+    with pytest.raises(EvaluationError, match="3 evaluations in a row failed"):
         search.run(40, progress=False)
     assert len(search.result.trials) == 4
 
@@ -109,9 +122,9 @@ def named(genome, *, seed):
     raise ValueError(f"bad genome {genome.key} with {seed}")
 
 
-def test_one_cause_is_known_by_its_line_not_by_its_text():
+def test_failures_are_compared_by_the_line_that_raised():
     search = evolver(named)
-    with pytest.raises(EvaluationError, match="3 candidates in a row failed") as caught:
+    with pytest.raises(EvaluationError, match="3 evaluations in a row failed") as caught:
         search.run(9, progress=False)
     assert "another study=" in str(caught.value)
     assert len(search.result.trials) == 3

@@ -1,0 +1,49 @@
+"""Settings as plain data, and the differences between two of them."""
+
+from __future__ import annotations
+
+import functools
+
+from rosearch.evolve.study.settings import describe, differences
+from tests.evolve.evaluations import synthetic
+
+
+def test_differences_name_each_setting_that_differs():
+    def settings(**last):
+        attack = {"name": "long", "words": ["word"] * 100, **last}
+        return {"attacks": [{"name": "first"}, attack], "examples": [1, 2]}
+
+    def lines(stored, current):
+        return list(differences(stored, current))
+
+    assert lines(settings(), settings()) == []
+    assert lines(settings(keep=1), settings(keep=2)) == ["attacks[1].keep: 1 in the study, 2 now"]
+    assert lines(settings(keep=1), settings()) == ["attacks[1].keep: 1 in the study, not set now"]
+    assert lines(settings(), {**settings(), "examples": [1, 3]}) == [
+        "examples[1]: 2 in the study, 3 now"
+    ]
+    changed = settings(words=["word"] * 99 + ["last"])
+    assert lines(settings(), changed) == ["attacks[1].words[99]: 'word' in the study, 'last' now"]
+    (line,) = lines({"a": "x" * 500}, {"a": "y" * 500})
+    assert line == f"a: '{'x' * 119}... in the study, '{'y' * 119}... now"
+    (line,) = lines({"attacks": [{"name": "a"}] * 30}, {"attacks": [{"name": "a"}] * 29})
+    assert len(line) < 300
+
+
+def test_a_partial_is_described_by_its_function_and_arguments():
+    a = describe(functools.partial(synthetic, epochs=3))
+    assert a == describe(functools.partial(synthetic, epochs=3))
+    assert a != describe(functools.partial(synthetic, epochs=4))
+    assert "0x" not in str(describe(functools.partial(synthetic, model=object())))
+
+
+def test_a_method_is_described_by_the_settings_of_its_object():
+    class Trainer:
+        def __init__(self, epochs):
+            self.settings = {"epochs": epochs}
+
+        def measure(self, genome, *, seed):
+            return synthetic(genome, seed=seed)
+
+    assert describe(Trainer(3).measure) == describe(Trainer(3).measure)
+    assert describe(Trainer(3).measure) != describe(Trainer(4).measure)
