@@ -11,7 +11,7 @@ from rosearch.evolve.strategies.base import Strategy, registry
 from rosearch.evolve.strategies.offspring import check_share, check_size, child
 from rosearch.evolve.strategies.ordering import Replay, levels, maximised, scores
 from rosearch.evolve.study.trials import TrialRecord
-from rosearch.fitness import crowding_distance, hypervolume_contributions
+from rosearch.fitness import hypervolume_contributions
 from rosearch.space import Genome, SearchSpace
 
 
@@ -73,8 +73,6 @@ class SMSEMOA(Strategy):
 def _shares(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """What each point of a front is worth, shape ``(points,)``; the smallest leaves."""
     count, objectives = points.shape
-    if objectives > 3:
-        return crowding_distance(points)
     low = points.min(axis=0)
     spread = points.max(axis=0) - low
     scaled = (points - low) / np.where(spread > 0, spread, 1.0)
