@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import rosearch as rs
-from rosearch.evolve.comparison.tabular import Table
+from tabular import Table
 
 FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0})
 PAGE = """# Results

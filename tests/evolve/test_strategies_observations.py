@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rosearch.evolve.comparison.tabular import load
+from tabular import load
 from rosearch.evolve.strategies.surrogate import surrogate
 from rosearch.evolve.strategies.surrogate.observations import Observations
 from rosearch.evolve.strategies.surrogate.prediction import Prediction, Predictor
