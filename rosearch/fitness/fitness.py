@@ -98,7 +98,7 @@ class Fitness:
         *,
         constraints: Mapping[str, Bounds] | None = None,
     ) -> None:
-        if not isinstance(weights, Mapping):
+        if not weights or not isinstance(weights, Mapping):
             expected = "a mapping such as {'robustness': 1.0}, or use Fitness.pareto([...])"
             raise refused("weights", expected, weights)
         self._weights: dict[str, float] | None = {

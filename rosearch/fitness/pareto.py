@@ -45,8 +45,10 @@ def pareto_front(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         Mask of shape ``(points,)``.
     """
     points = _matrix(values)
-    front: npt.NDArray[np.bool_] = non_dominated_ranks(points) == 0
-    return front & ~np.isnan(points).any(axis=1)
+    front: npt.NDArray[np.bool_] = np.logical_and(
+        non_dominated_ranks(points) == 0, ~np.isnan(points).any(axis=1)
+    )
+    return front
 
 
 def non_dominated_ranks(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -158,7 +160,7 @@ def _above(
         raise refused("reference", "finite and of shape (objectives,)", reference)
     if len(points) and points.shape[1:] != corner.shape:
         raise refused("reference", f"of shape ({points.shape[1]},) like the points", reference)
-    mask: npt.NDArray[np.bool_] = (points > corner).all(axis=1)
+    mask = np.all(points > corner, axis=1)
     if not np.isfinite(points[mask]).all():
         raise refused("values", "finite where they are above the reference", values)
     return (points - corner)[mask], mask

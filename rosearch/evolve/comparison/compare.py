@@ -83,7 +83,7 @@ def compare(
         EvaluationError: All candidates of a search fail with the same error, the evaluation cannot
             be sent to processes, a search raises an error in one, or a process dies.
     """
-    if not isinstance(strategies, Mapping) or not strategies:
+    if not strategies or not isinstance(strategies, Mapping):
         raise refused("strategies", "a mapping with at least one strategy by name", strategies)
     seeds = seed_list("seeds", seeds, int)
     candidates = whole_number("candidates", candidates)

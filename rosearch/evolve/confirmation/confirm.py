@@ -189,7 +189,7 @@ def _best(search: SearchResult, top: int) -> list[TrialRecord]:
     return [full[i] for i in order[:top]]
 
 
-def _checked(genomes: Mapping[str, Genome]) -> dict[str, Genome]:
+def _checked(genomes: Any) -> dict[str, Genome]:
     if not isinstance(genomes, Mapping):
         raise refused("genomes", "a mapping from names to genomes", genomes)
     for name, genome in genomes.items():
