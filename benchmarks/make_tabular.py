@@ -10,7 +10,7 @@ same command goes on. Without a study it goes on from the one that is committed.
 
     python benchmarks/make_tabular.py --candidates 190          # after make demo, one core each
     python benchmarks/make_tabular.py --again                   # second trainings, fittest first
-    python benchmarks/make_tabular.py --export                  # at any time: the package's file
+    python benchmarks/make_tabular.py --export                  # at any time: the committed table
     python benchmarks/make_tabular.py --export elsewhere.json.gz
 """
 
@@ -33,11 +33,12 @@ import material
 import numpy as np
 from journals import DATA, pack, restore
 from movie_search import FITNESS, pipeline, space, splits
+from tabular import Table
+from tabular.table import FILE
 
 import rosearch as rs
 from rosearch.errors import StorageError
 from rosearch.evolve import SearchResult, Strategy, TrialRecord
-from rosearch.evolve.comparison.tabular import Table
 from rosearch.fitness import rank_order
 from rosearch.space import Embedding
 
@@ -61,7 +62,6 @@ WARMING = rs.Genome(
     width=64, embedding_width=128, embedding=Embedding("synonym_code_embedding"), pooling="mean"
 )
 """Reads all that inputs can ask for."""
-FILE = Path(__file__).parents[1] / "rosearch" / "evolve" / "tabular" / "movie_reviews.json.gz"
 
 
 class EveryRung:

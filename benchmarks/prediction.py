@@ -1,6 +1,6 @@
 """How well the surrogate's model ranks genomes that it has not seen.
 
-From the table of rosearch.evolve.comparison.tabular, some random samples are given to the model as
+From the table of benchmarks/tabular, some random samples are given to the model as
 finished
 trials: all with both rungs, or, with --stopped, two thirds of them with the lower one alone, as
 after successive halving. It predicts the fitness of all other feasible genomes. Prints Spearman's
@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 from movie_search import FITNESS
 from scipy.stats import spearmanr
+from tabular import Table, load
 
 import rosearch as rs
 from rosearch.evolve import TrialRecord
-from rosearch.evolve.comparison.tabular import Table, load
 from rosearch.evolve.strategies.surrogate.prediction import Predictor
 from rosearch.space.features import encoding
 
@@ -108,7 +108,7 @@ def ranked(
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--table", help="file of a table; default: the package's")
+    parser.add_argument("--table", help="file of a table; default: that of benchmarks/tabular")
     parser.add_argument("--draws", type=int, default=20, help="choices of trials")
     parser.add_argument("--stopped", action="store_true", help="two thirds after the lower rung")
     return parser.parse_args()

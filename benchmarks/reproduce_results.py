@@ -25,10 +25,10 @@ from journals import DATA, packed
 from make_tabular import AGAIN, AGAIN_JOURNAL, JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, is_random
 from movie_search import FITNESS
 from scipy.stats import spearmanr
+from tabular import Table, load
 
 import rosearch as rs
 from rosearch.evolve import TrialRecord
-from rosearch.evolve.comparison.tabular import Table, load
 from rosearch.report import plots
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
@@ -51,7 +51,7 @@ CANDIDATES = ("feasible", "best fitness", "third best", "accuracy of the best", 
 
 @cache
 def table() -> Table:
-    """The table of genomes that the package ships."""
+    """The table of benchmarks/tabular."""
     return load()
 
 

@@ -23,10 +23,10 @@ import time
 from pathlib import Path
 
 from movie_search import FITNESS
+from tabular import Table, TabularEvaluation, TabularSpace, load
 
 import rosearch as rs
 from rosearch.evolve import Strategy, strategies
-from rosearch.evolve.comparison.tabular import Table, TabularEvaluation, TabularSpace, load
 from rosearch.evolve.successive_halving import SuccessiveHalving
 from rosearch.fitness import Score
 
@@ -75,7 +75,9 @@ def is_near(score: Score, target: float) -> bool:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--table", type=Path, help="file of a table; default: the package's")
+    parser.add_argument(
+        "--table", type=Path, help="file of a table; default: that of benchmarks/tabular"
+    )
     parser.add_argument("--strategies", nargs="+", help="registered names; default: all")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--candidates", type=int, help="of a search; default: see above")

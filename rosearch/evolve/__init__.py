@@ -1,6 +1,6 @@
 """How the search moves: strategies, the ledger of trials, parallel work, the evolver."""
 
-from rosearch.evolve.comparison.simulate import compare, simulate
+from rosearch.evolve.comparison.compare import compare
 from rosearch.evolve.confirmation.confirm import confirm
 from rosearch.evolve.evolver import Evolver
 from rosearch.evolve.strategies import (
@@ -38,5 +38,4 @@ __all__ = [
     "confirm",
     "load_search",
     "process_pool",
-    "simulate",
 ]

@@ -115,7 +115,9 @@ class Evolver:
         fidelity: Fidelity | None = None,
         keep: int = 1,
     ) -> None:
-        self.space = instance("space", space, SearchSpace, "a SearchSpace")
+        if not all(hasattr(space, name) for name in ("sample", "mutate", "crossover", "require")):
+            raise refused("space", "a SearchSpace", space)
+        self.space = space
         if not callable(evaluate):
             raise refused("evaluate", "callable as evaluate(genome, *, seed)", evaluate)
         self.evaluate = evaluate

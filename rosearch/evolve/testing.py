@@ -203,13 +203,14 @@ class StrategySuite:
         strategy = self.make()
         trials: list[TrialRecord] = []
         for number in range(12):
-            genome = strategy.next_genome(
+            new = strategy.new_genomes(
                 space,
                 trials,
                 taken={trial.key for trial in trials},
                 number=number,
                 rng=generator(0, "suite", number),
             )
+            genome = next(new)
             trials.append(make_trial(number, genome, [float(number % 5)]))
         assert len({trial.key for trial in trials}) == 12
 

@@ -1,4 +1,4 @@
-"""What is wanted of a student: fitness terms, their weighted sum, their Pareto order."""
+"""Fitness: terms, weighted sum, constraints and Pareto dominance."""
 
 from rosearch.fitness.fitness import Fitness, Score, best_index, rank_order
 from rosearch.fitness.pareto import (

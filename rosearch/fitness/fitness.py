@@ -1,4 +1,4 @@
-"""Fitness: from a student's metrics to a score, and from scores to an order."""
+"""Fitness of students: scores from metrics, and the order of scores."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rosearch.checks import number, refused
 from rosearch.errors import EvaluationError
 from rosearch.fitness.pareto import crowding_distance, non_dominated_ranks, pareto_front
 from rosearch.fitness.terms import (
@@ -21,21 +22,20 @@ from rosearch.fitness.terms import (
 )
 
 Bounds: TypeAlias = "tuple[float | None, float | None]"
-"""Lowest and highest allowed value, both included; ``None`` leaves that side open."""
+"""Minimum and maximum, both allowed; ``None`` for no bound."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How good one candidate is.
+    """The score of one candidate.
 
     Attributes:
-        values: One number an objective, in the unit and direction of ``directions``. A weighted
-            fitness has one objective, the weighted sum.
-        directions: ``"maximize"`` or ``"minimize"``, one an objective.
-        terms: The terms as they were measured, by name, those of the constraints included.
-        feasible: Whether every constraint holds.
-        violation: Sum over the constraints of how far the value is outside, relative to the
-            bound (absolute where the bound is 0); 0 when feasible.
+        values: The objectives. A weighted fitness has one objective, the weighted sum.
+        directions: ``"maximize"`` or ``"minimize"`` for each objective.
+        terms: Measured values of all terms by name, including those of the constraints.
+        feasible: Whether all constraints are satisfied.
+        violation: Sum over the constraints of the distance to the bound, relative to the bound
+            (absolute if the bound is 0); 0 if feasible.
     """
 
     values: tuple[float, ...]
@@ -43,6 +43,12 @@ class Score:
     terms: Mapping[str, float]
     feasible: bool
     violation: float
+
+    @property
+    def maximized(self) -> tuple[float, ...]:
+        """The objectives with those to minimize negated, so that larger is better."""
+        pairs = zip(self.values, self.directions, strict=True)
+        return tuple(value if way == "maximize" else -value for value, way in pairs)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold; :meth:`from_dict` reads it."""
@@ -67,24 +73,23 @@ class Score:
 
 
 class Fitness:
-    """What a search is after: a weighted sum of terms, or several objectives at once.
+    """The objective of a search: a weighted sum of terms, or several objectives.
 
-    ``Fitness({"robustness": 1.0, "accuracy": 1.0})`` maximises the sum of weight times
-    scaled term; each term's class says how it is scaled. ``Fitness.pareto([...])`` keeps the
-    terms apart. Constraints come first in both: a candidate that breaks one ranks below every
-    candidate that breaks none, and among the breakers the smaller violation wins (Deb 2000, "An
-    efficient constraint handling method for genetic algorithms", section 3).
+    ``Fitness({"robustness": 1.0, "accuracy": 1.0})`` maximizes the weighted sum of scaled terms;
+    each term's class defines the scaling. ``Fitness.pareto([...])`` keeps the terms apart.
+    Constraints come first in both: infeasible candidates rank below all feasible ones, in the order
+    of their violation (Deb 2000, "An efficient constraint handling method for genetic algorithms",
+    section 3).
 
     Args:
-        weights: Weight of each term by its registered name. A negative weight turns the
-            term's direction round, a weight of 0 only records it (it is not scaled).
-        constraints: Bounds by term name, ``(lowest, highest)``, both included, ``None`` for
-            an open side: ``{"compression": (4.6, None), "accuracy": (0.8, None)}``. They are
-            in the unit in which the term is measured.
+        weights: Weight of each term by its registered name. A negative weight reverses the
+            term's direction; a term of weight 0 is only recorded, not scaled.
+        constraints: Bounds ``(minimum, maximum)`` by term name, in the unit of the term, ``None``
+            for no bound: ``{"compression": (4.6, None), "accuracy": (0.8, None)}``.
 
     Raises:
-        RegistryError: A term is unknown; the message lists those there are.
-        ValueError: There is no term, a weight is not finite, all are 0, or a bound is wrong.
+        RegistryError: A term is unknown; the message lists the registered ones.
+        ArgumentError: There is no term, a weight is not finite, all are 0, or a bound is wrong.
     """
 
     def __init__(
@@ -93,17 +98,14 @@ class Fitness:
         *,
         constraints: Mapping[str, Bounds] | None = None,
     ) -> None:
-        if not isinstance(weights, Mapping):
-            raise ValueError(
-                f"Expected weights by term name, such as {{'robustness': 1.0}}, got {weights!r}. "
-                f"For several objectives without weights use Fitness.pareto([...])."
-            )
-        for name, weight in weights.items():
-            if not _is_number(weight) or not math.isfinite(weight):
-                raise ValueError(f"The weight of {name!r} must be a finite number, got {weight!r}.")
-        if not any(weights.values()):
-            raise ValueError("Expected at least one term with a weight other than 0.")
-        self._weights: dict[str, float] | None = {k: float(w) for k, w in weights.items()}
+        if not weights or not isinstance(weights, Mapping):
+            expected = "a mapping such as {'robustness': 1.0}, or use Fitness.pareto([...])"
+            raise refused("weights", expected, weights)
+        self._weights: dict[str, float] | None = {
+            name: number(f"the weight of {name!r}", weight) for name, weight in weights.items()
+        }
+        if not any(self._weights.values()):
+            raise refused("weights", "other than 0 for at least one term", weights)
         self._set_up(weights, constraints)
 
     @classmethod
@@ -116,17 +118,17 @@ class Fitness:
         """Several objectives, compared by Pareto rank and crowding distance.
 
         Args:
-            terms: Registered names, the one you care for most first: the ``best`` of a
-                search is the front's candidate with the best first objective.
+            terms: Registered names, the most important first: ``best`` of a search result is the
+                candidate of the front with the best first objective.
             constraints: As for the weighted sum.
 
         Raises:
-            RegistryError: A term is unknown; the message lists those there are.
-            ValueError: There is no term, one is there twice, or a bound is wrong.
+            RegistryError: A term is unknown; the message lists the registered ones.
+            ArgumentError: There is no term, one occurs twice, or a bound is wrong.
         """
         names = [terms] if isinstance(terms, str) else list(terms)
         if not names or len(set(names)) != len(names):
-            raise ValueError(f"Expected one or more different fitness terms, got {names!r}.")
+            raise refused("terms", "one or more different fitness terms", names)
         self = cls.__new__(cls)
         self._weights = None
         self._set_up(names, constraints)
@@ -134,10 +136,10 @@ class Fitness:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Fitness:
-        """The fitness that :attr:`settings` describes, as studies keep it.
+        """The fitness with these :attr:`settings`, as a study stores them.
 
         Raises:
-            RegistryError: A term is not registered here: import the module that defines it.
+            RegistryError: A term is not registered: import the module that defines it.
             KeyError: ``settings`` are not those of a fitness.
         """
         constraints = {name: tuple(bounds) for name, bounds in settings["constraints"].items()}
@@ -154,7 +156,7 @@ class Fitness:
 
     @property
     def is_pareto(self) -> bool:
-        """Whether there are several objectives instead of a weighted sum."""
+        """Whether the objectives are kept apart instead of summed."""
         return self._weights is None
 
     @property
@@ -164,19 +166,19 @@ class Fitness:
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """``"maximize"`` or ``"minimize"``, one an objective."""
+        """``"maximize"`` or ``"minimize"`` for each objective."""
         if self._weights is not None:
             return ("maximize",)
         return tuple(self._terms[name].direction for name in self._names)
 
     @property
     def constraints(self) -> dict[str, Bounds]:
-        """Bounds by term name; empty where there are none."""
+        """Bounds by term name."""
         return dict(self._bounds)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that a score depends on, as plain data."""
+        """Everything that scores depend on, as plain data."""
         data: dict[str, Any] = {"kind": "pareto" if self.is_pareto else "weighted"}
         if self._weights is None:
             data["objectives"] = list(self._names)
@@ -193,7 +195,7 @@ class Fitness:
         """The score of one candidate.
 
         Args:
-            metrics: What the evaluation gave, numbers by name.
+            metrics: Metrics of the evaluation by name.
 
         Raises:
             EvaluationError: A metric that a term reads is missing, NaN or infinite.
@@ -204,8 +206,8 @@ class Fitness:
             value = term.value(guarded)
             if not _is_number(value) or not math.isfinite(value):
                 raise EvaluationError(
-                    f"The fitness term {name!r} needs a finite number, the metric "
-                    f"{term.metric!r} gave {value!r}."
+                    f"The fitness term {name!r} must be finite, and the metric {term.metric!r} is "
+                    f"{value!r}."
                 )
             values[name] = float(value)
         if self._weights is None:
@@ -223,13 +225,13 @@ class Fitness:
         return Score(objectives, self.directions, values, violation == 0, float(violation))
 
     def known_violation(self, metrics: Mapping[str, float]) -> float:
-        """Violation of those constraints that read nothing but ``metrics``.
+        """Violation of the constraints that only depend on ``metrics``.
 
         Args:
             metrics: Some of an evaluation's metrics, such as those known before training.
 
         Returns:
-            A sum as in :attr:`Score.violation`; 0 where no constraint can be told yet.
+            A sum as in :attr:`Score.violation`.
         """
         known = KnownMetrics(metrics)
         total = 0.0
@@ -237,17 +239,16 @@ class Fitness:
             try:
                 value = self._terms[name].value(known)
             except EvaluationError:
-                continue  # it reads a metric that is not known yet
+                continue  # it needs a metric that is not known yet
             if _is_number(value):
                 total += _violation(float(value), bounds)
         return total
 
     def front(self, scores: Sequence[Score]) -> npt.NDArray[np.bool_]:
-        """Which candidates are feasible and dominated by no other feasible candidate.
+        """Which candidates are feasible and not dominated by another feasible candidate.
 
-        The comparison is over the objectives of a Pareto fitness, and over the terms of a
-        weighted sum, each in the direction that its weight asks for; so the best of a
-        weighted search lies on its front.
+        Points are the objectives of a Pareto fitness, or the weighted terms of a sum, so the best
+        candidate of a weighted search is on the front.
 
         Returns:
             Mask of shape ``(len(scores),)``.
@@ -258,9 +259,9 @@ class Fitness:
             mask[mask] = pareto_front(points)
         return mask
 
-    def _point(self, score: Score) -> list[float]:
+    def _point(self, score: Score) -> Sequence[float]:
         if self._weights is None:
-            return _maximised(score)
+            return score.maximized
         return [
             weight * self._terms[name].scaled(score.terms[name])
             for name, weight in self._weights.items()
@@ -275,17 +276,16 @@ class Fitness:
 
 
 def rank_order(scores: Sequence[Score]) -> list[int]:
-    """Positions of ``scores`` from best to worst.
+    """Indices of ``scores`` from best to worst.
 
-    Feasible before infeasible; the infeasible by violation; the feasible by value, or by
-    Pareto rank and then crowding distance where there are several objectives. Ties keep
-    their order.
+    Feasible before infeasible; the infeasible by violation; the feasible by value, or with several
+    objectives by Pareto rank and then crowding distance. Ties keep their order.
     """
     feasible = [i for i, score in enumerate(scores) if score.feasible]
     infeasible = [i for i, score in enumerate(scores) if not score.feasible]
     infeasible.sort(key=lambda i: scores[i].violation)
     if feasible:
-        points = np.array([_maximised(scores[i]) for i in feasible])
+        points = np.array([scores[i].maximized for i in feasible])
         if points.shape[1] == 1:
             order = np.argsort(-points[:, 0], kind="stable")
         else:
@@ -299,30 +299,23 @@ def rank_order(scores: Sequence[Score]) -> list[int]:
 
 
 def best_index(scores: Sequence[Score]) -> int:
-    """Position of the one candidate to show first.
+    """Index of the best score.
 
     The feasible candidate with the best first objective; ties go to the next objective, then to
-    the earlier candidate. That candidate is on the Pareto front. Where nothing is feasible it is
-    the candidate with the smallest violation.
+    the earlier candidate. It is on the Pareto front. If none is feasible, it is the candidate with
+    the smallest violation.
 
     Raises:
-        ValueError: ``scores`` is empty.
+        ArgumentError: ``scores`` is empty.
     """
     if not scores:
-        raise ValueError("Expected at least one score, got none.")
+        raise refused("scores", "at least one score", scores)
 
     def key(i: int) -> tuple[Any, ...]:
         score = scores[i]
-        return (not score.feasible, score.violation, [-v for v in _maximised(score)], i)
+        return (not score.feasible, score.violation, [-v for v in score.maximized], i)
 
     return min(range(len(scores)), key=key)
-
-
-def _maximised(score: Score) -> list[float]:
-    return [
-        value if direction == "maximize" else -value
-        for value, direction in zip(score.values, score.directions, strict=True)
-    ]
 
 
 def _is_number(value: object) -> bool:
@@ -330,20 +323,12 @@ def _is_number(value: object) -> bool:
 
 
 def _bounds(name: str, bounds: Any) -> Bounds:
-    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
-        raise ValueError(
-            f"The constraint on {name!r} is (lowest, highest) with None for an open side, "
-            f"got {bounds!r}."
-        )
-    low, high = (None if b is None else float(b) if _is_number(b) else math.nan for b in bounds)
-    if any(b is not None and not math.isfinite(b) for b in (low, high)):
-        raise ValueError(
-            f"The bounds on {name!r} must be finite numbers or None, got {tuple(bounds)!r}."
-        )
-    if low is None and high is None:
-        raise ValueError(f"The constraint on {name!r} has no bound; leave it out.")
+    constraint = f"the constraint on {name!r}"
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2 or all(b is None for b in bounds):
+        raise refused(constraint, "(minimum, maximum), one of them may be None", bounds)
+    low, high = (number(constraint, b) if b is not None else None for b in bounds)
     if low is not None and high is not None and low > high:
-        raise ValueError(f"The constraint on {name!r} allows nothing: {low} is above {high}.")
+        raise refused(constraint, "a minimum up to the maximum", bounds)
     return (low, high)
 
 

@@ -1,4 +1,4 @@
-"""Fitness terms: one figure of a student each, where it comes from and which way is better."""
+"""Fitness terms: the metric, direction and scaling of each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Direction = Literal["maximize", "minimize"]
 
 
 class FitnessTerm:
-    """One thing that is wanted of a student.
+    """One term of a fitness.
 
-    A subclass names its metric and direction. That is all a term needs; it may also override
-    :meth:`value` to combine several metrics, and :meth:`scaled` to set its unit in a weighted sum::
+    A subclass sets its metric and direction. It may override :meth:`value` to combine several
+    metrics, and :meth:`scaled` to scale it in a weighted sum::
 
         @rs.fitness_terms.register("queries")
         class Queries(rs.FitnessTerm):
@@ -24,41 +24,41 @@ class FitnessTerm:
             direction = "maximize"
 
             def scaled(self, value: float) -> float:
-                return math.log10(1 + value)  # no text attacked: 0 queries
+                return math.log10(1 + value)  # 0 queries if no text was attacked
 
     Attributes:
-        metric: Key of the evaluation's metrics that :meth:`value` reads.
-        direction: ``"maximize"`` or ``"minimize"``, of the value as it is measured.
+        metric: The metric that :meth:`value` reads.
+        direction: ``"maximize"`` or ``"minimize"`` the measured value.
     """
 
     metric: ClassVar[str]
     direction: ClassVar[Direction]
 
     def value(self, metrics: Mapping[str, float]) -> float:
-        """The figure as it is measured, in the metric's own unit.
+        """The measured value, in the unit of the metric.
 
         Args:
-            metrics: What the evaluation gave. A key that is not there raises an
-                :class:`~rosearch.errors.EvaluationError` that lists those there are.
+            metrics: Metrics of the evaluation by name. A missing key raises an
+                :class:`~rosearch.errors.EvaluationError` that lists the available ones.
         """
         return float(metrics[self.metric])
 
     def scaled(self, value: float) -> float:
-        """``value`` as it enters a weighted sum: larger is better, about one unit wide.
+        """``value`` as a summand of a weighted sum: larger is better, with a range of about one.
 
-        Default: ``value`` itself, negated when the direction is ``"minimize"``.
+        Default: ``value`` itself, negated if the direction is ``"minimize"``.
         """
         return value if self.direction == "maximize" else -value
 
 
 class _LogTerm(FitnessTerm):
-    """A positive quantity in which ratios matter, not differences."""
+    """A positive quantity on a logarithmic scale."""
 
     def scaled(self, value: float) -> float:
         if not value > 0:
             raise EvaluationError(
-                f"{self.metric} enters a weighted sum by its logarithm and must be above 0, "
-                f"got {value!r}."
+                f"{self.metric} must be above 0, since a weighted sum uses its logarithm, got "
+                f"{value!r}."
             )
         logarithm = math.log10(value)
         return logarithm if self.direction == "maximize" else -logarithm
@@ -68,7 +68,7 @@ def _check(item: object) -> str | None:
     if not (isinstance(item, type) and issubclass(item, FitnessTerm)):
         return "expected a subclass of FitnessTerm."
     if not isinstance(getattr(item, "metric", None), str):
-        return "set its class attribute metric to a key of the evaluation's metrics."
+        return "set its class attribute metric to the name of a metric."
     if getattr(item, "direction", None) not in ("maximize", "minimize"):
         return 'set its class attribute direction to "maximize" or "minimize".'
     return None
@@ -82,7 +82,7 @@ fitness_terms: Registry[type[FitnessTerm]] = Registry(
 
 @fitness_terms.register("robustness")
 class Robustness(FitnessTerm):
-    """Accuracy under attack, a share from 0 to 1; enters a weighted sum as it is."""
+    """Accuracy under attack, from 0 to 1; not scaled in a weighted sum."""
 
     metric = "accuracy_under_attack"
     direction = "maximize"
@@ -90,12 +90,11 @@ class Robustness(FitnessTerm):
 
 @fitness_terms.register("worst_class")
 class WorstClass(FitnessTerm):
-    """Accuracy under attack on the class that fares worst, a share from 0 to 1, as it is.
+    """Smallest accuracy under attack of any class, from 0 to 1; not scaled in a weighted sum.
 
-    No attack changes the answer of a student that hardly looks at its input, so half of the
-    examples of a balanced task stand for it. This term is 0 there, and so tells both apart; as a
-    constraint, ``constraints={"worst_class": (0.2, None)}``, it keeps such students out of a
-    search. It is 0, too, where a class has no attacked example: attack enough of them.
+    A constant classifier survives every attack on half of the examples of a balanced task. Its
+    ``worst_class`` is 0, so the constraint ``constraints={"worst_class": (0.2, None)}`` excludes
+    such students. It is also 0 if a class has no attacked example: attack enough examples.
     """
 
     metric = "worst_class_under_attack"
@@ -104,7 +103,7 @@ class WorstClass(FitnessTerm):
 
 @fitness_terms.register("accuracy")
 class Accuracy(FitnessTerm):
-    """Accuracy on clean texts, a share from 0 to 1; enters a weighted sum as it is."""
+    """Accuracy on clean texts, from 0 to 1; not scaled in a weighted sum."""
 
     metric = "accuracy"
     direction = "maximize"
@@ -112,10 +111,10 @@ class Accuracy(FitnessTerm):
 
 @fitness_terms.register("compression")
 class Compression(FitnessTerm):
-    """Teacher's parameters divided by the student's.
+    """Number of the teacher's parameters divided by the student's.
 
-    Enters a weighted sum as its binary logarithm: to halve a student is worth the same at
-    every size. A weight of 0.1 lets 0.1 of accuracy pay for a student of twice the size.
+    A weighted sum uses its binary logarithm, so halving the size is worth the same at every size.
+    With a weight of 0.1, a student of twice the size must be more accurate by 0.1.
     """
 
     metric = "compression"
@@ -129,10 +128,7 @@ class Compression(FitnessTerm):
 
 @fitness_terms.register("parameters")
 class Parameters(_LogTerm):
-    """Number of parameters; enters a weighted sum as minus its decimal logarithm.
-
-    Students differ by factors, so a tenth of the size is one unit.
-    """
+    """Number of parameters; a weighted sum uses minus its decimal logarithm."""
 
     metric = "parameters"
     direction = "minimize"
@@ -140,7 +136,7 @@ class Parameters(_LogTerm):
 
 @fitness_terms.register("flops")
 class Flops(_LogTerm):
-    """Floating-point operations for one text; in a weighted sum minus the decimal logarithm."""
+    """Floating-point operations for one text; a weighted sum uses minus the decimal logarithm."""
 
     metric = "flops"
     direction = "minimize"
@@ -148,14 +144,14 @@ class Flops(_LogTerm):
 
 @fitness_terms.register("latency")
 class Latency(_LogTerm):
-    """Seconds for one text; in a weighted sum minus the decimal logarithm."""
+    """Seconds for one text; a weighted sum uses minus the decimal logarithm."""
 
     metric = "latency"
     direction = "minimize"
 
 
 class Metrics(Mapping[str, float]):
-    """An evaluation's metrics, with an error that lists the keys when one is missing."""
+    """Metrics of an evaluation, with an error that lists the keys if one is missing."""
 
     def __init__(self, metrics: Mapping[str, float]) -> None:
         self._metrics = metrics
@@ -165,9 +161,9 @@ class Metrics(Mapping[str, float]):
             return self._metrics[key]
         except KeyError:
             raise EvaluationError(
-                f"The fitness reads the metric {key!r}, which the evaluation did not give. "
-                f"It gave {', '.join(sorted(map(str, self._metrics))) or 'nothing'}. Return that "
-                f"key from evaluate, or leave out the fitness term that reads it."
+                f"The fitness needs the metric {key!r}, and the evaluation returned "
+                f"{', '.join(sorted(map(str, self._metrics))) or 'none'}. Return it from evaluate, "
+                f"or omit the fitness term."
             ) from None
 
     def __iter__(self) -> Iterator[str]:
@@ -178,7 +174,7 @@ class Metrics(Mapping[str, float]):
 
 
 class KnownMetrics(Metrics):
-    """Some of an evaluation's metrics; what would look for others is refused."""
+    """Some metrics of an evaluation; iterating over all of them raises an error."""
 
     def __iter__(self) -> Iterator[str]:
         raise EvaluationError("Not all metrics are known yet.")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tabular import Table
 
 import rosearch as rs
-from rosearch.evolve.comparison.tabular import Table
 
 FITNESS = rs.Fitness({"robustness": 1.0, "accuracy": 1.0})
 PAGE = """# Results

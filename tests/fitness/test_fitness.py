@@ -87,7 +87,7 @@ def test_a_metric_that_nothing_reads_may_be_anything():
 
 
 def test_a_missing_metric_lists_those_there_are():
-    with pytest.raises(EvaluationError, match=r"'compression'.*It gave accuracy, speed"):
+    with pytest.raises(EvaluationError, match=r"'compression'.*returned accuracy, speed"):
         Fitness({"compression": 1.0}).score({"accuracy": 0.5, "speed": 1.0})
 
 

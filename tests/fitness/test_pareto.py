@@ -40,7 +40,7 @@ def beats(a, b):
 
 
 @given(matrices(NUMBERS))
-def test_front_holds_exactly_what_nothing_dominates(values):
+def test_front_is_the_set_of_non_dominated_points(values):
     expected = [not any(np.isnan(p)) and not any(beats(q, p) for q in values) for p in values]
     assert pareto_front(values).tolist() == expected
 
@@ -52,7 +52,7 @@ def test_dominates_agrees_with_its_definition(values):
 
 
 @given(matrices(NUMBERS))
-def test_ranks_peel_one_front_after_another(values):
+def test_ranks_number_the_fronts_one_after_another(values):
     ranks = non_dominated_ranks(values)
     left = list(range(len(values)))
     rank = 0
@@ -82,18 +82,18 @@ def brute_crowding(values):
 
 
 @given(matrices(FINITE))
-def test_crowding_agrees_with_loops(values):
+def test_crowding_distance_equals_a_plain_implementation(values):
     np.testing.assert_allclose(crowding_distance(values), brute_crowding(values))
 
 
-def test_crowding_of_nan_is_zero_and_leaves_the_others_alone():
+def test_crowding_distance_ignores_points_with_nan():
     clean = [[0.0, 3.0], [1.0, 2.0], [3.0, 0.0]]
     with_nan = [*clean, [np.nan, 1.0]]
     np.testing.assert_array_equal(crowding_distance(with_nan), [*crowding_distance(clean), 0.0])
 
 
-@given(matrices(FINITE, columns=st.integers(1, 3), rows=8))
-def test_hypervolume_counts_unit_cubes(values):
+@given(matrices(FINITE, rows=8))
+def test_hypervolume_equals_a_count_of_unit_cubes(values):
     # With whole numbers from 0 to 5 the volume is the number of unit cubes below some point.
     dimensions = len(values[0])
     cubes = itertools.product(range(5), repeat=dimensions)
@@ -110,24 +110,24 @@ def test_hypervolume_is_measured_from_the_reference():
     assert hypervolume([], [1.0, 1.0]) == 0.0
 
 
-def test_shapes_are_checked():
+def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="shape"):
         pareto_front([1.0, 2.0])
-    with pytest.raises(ValueError, match="1 to 3 objectives"):
-        hypervolume(np.ones((2, 4)), np.zeros(4))
-    with pytest.raises(ValueError, match="reference with 2"):
+    with pytest.raises(ValueError, match="finite where they are above"):
+        hypervolume([[np.inf, 1.0]], np.zeros(2))
+    with pytest.raises(ValueError, match="reference must be of shape"):
         hypervolume([[1.0, 2.0]], [0.0])
     with pytest.raises(ValueError, match="one shape"):
         dominates([1.0], [1.0, 2.0])
 
 
-def test_no_points_have_an_empty_front():
+def test_front_of_no_points_is_empty():
     assert pareto_front([]).shape == (0,)
     assert non_dominated_ranks(np.zeros((0, 3))).shape == (0,)
 
 
-@pytest.mark.parametrize("objectives", [1, 2, 3])
-def test_contributions_are_what_the_volume_loses(objectives):
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4, 5])
+def test_contributions_are_the_loss_of_hypervolume(objectives):
     rng = np.random.default_rng(objectives)
     for count in (1, 2, 5, 12):
         points = rng.integers(-1, 6, size=(count, objectives)).astype(float)  # with equal ones
@@ -143,8 +143,3 @@ def test_contributions_by_hand():
     np.testing.assert_allclose(hypervolume_contributions(points, [0, 0]), [1, 0, 1, 0, 0])
     np.testing.assert_allclose(hypervolume_contributions(points[:4], [0, 0]), [1, 1, 1, 0])
     assert hypervolume_contributions(np.zeros((0, 2)), [0, 0]).shape == (0,)
-
-
-def test_contributions_of_four_objectives_are_refused():
-    with pytest.raises(ValueError, match="1 to 3 objectives, got 4"):
-        hypervolume_contributions(np.ones((2, 4)), np.zeros(4))

@@ -65,7 +65,7 @@ def test_a_term_of_ones_own():
     try:
         score = Fitness({"gap": 2.0, "accuracy": 1.0}).score(METRICS)
         assert math.isclose(score.values[0], 0.8 - 2 * 0.5)
-        with pytest.raises(EvaluationError, match=r"'accuracy_under_attack'.*It gave accuracy"):
+        with pytest.raises(EvaluationError, match=r"'accuracy_under_attack'.*returned accuracy"):
             Fitness.pareto(["gap"]).score({"accuracy": 0.8})
     finally:
         fitness_terms.unregister("gap")

@@ -1,1 +1,1 @@
-"""Strategies compared on one problem."""
+"""Comparison of strategies over many searches."""

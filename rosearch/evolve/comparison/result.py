@@ -1,10 +1,9 @@
-"""Strategies side by side: many searches each, with equal budgets."""
+"""Results of a comparison of strategies: curves, summary statistics, table and plot."""
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rosearch.errors import MissingResourceError
-from rosearch.evolve.confirmation.result import as_text
+from rosearch.evolve.text_table import text_table
+from rosearch.optional import try_import
 
 if TYPE_CHECKING:
     import os
@@ -21,9 +21,9 @@ By = Literal["evaluations", "seconds"]
 Values = npt.NDArray[np.float64]
 
 _POINTS = 200
-"""Places at which curves over seconds are drawn."""
-_FEWEST = 6
-"""The median is between the extremes of n runs with 1 - 2 / 2^n, which is 0.94 for 5."""
+"""Points of a curve over seconds."""
+_MIN_RUNS = 6
+"""The median is between the extremes of n runs with probability 1 - 2 / 2^n, 0.94 for 5 runs."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class SimulatedRun:
 
     Attributes:
         seed: Its seed.
-        best: Fitness of the best candidate after each one, in the order in which they began, of
-            those that were evaluated in full and break no constraint; NaN before the first.
-        seconds: Simulated time when each candidate was finished.
-        deciding: Real seconds that the strategy took for all of its proposals.
+        best: Best fitness after each candidate, in the order of the trials. Only candidates that
+            were evaluated in full and break no constraint count; NaN before the first.
+        seconds: Simulated time at the end of each candidate.
+        deciding: Real seconds that all proposals took.
     """
 
     seed: int
@@ -45,11 +45,11 @@ class SimulatedRun:
 
     @property
     def final(self) -> float:
-        """The best fitness at the end; NaN where nothing feasible was evaluated in full."""
+        """The best fitness at the end; NaN if nothing feasible was evaluated in full."""
         return float(self.best[-1]) if len(self.best) else math.nan
 
     def reached(self, target: float, by: By) -> float:
-        """Evaluations or seconds until a fitness of ``target``; infinite where it was not found."""
+        """Evaluations or seconds until a fitness of ``target``; infinite if it was not reached."""
         there = np.flatnonzero(self.best >= target)
         if not len(there):
             return math.inf
@@ -58,29 +58,26 @@ class SimulatedRun:
 
 @dataclass(frozen=True)
 class Summary:
-    """How one strategy did; medians over its runs, with intervals of at least 95 %.
+    """Statistics of one strategy: medians over its runs, with intervals of at least 95 %.
 
-    A median is the mean of the two in the middle where the number of runs is even, so that it is
-    infinite where only half of them came near the best known fitness.
+    The median of an even number of runs is the mean of the two in the middle, so it is infinite
+    when only half of them reached the target.
 
     Attributes:
         strategy: Its name.
         runs: Number of searches.
-        reached: Share of them that came within the share of the best known fitness.
-        evaluations: Median number of candidates until then; infinite where most did not.
-        evaluations_interval: Its interval, by order statistics; NaN with fewer than 6 runs, whose
-            extremes hold the median less often.
+        reached: Fraction of them that reached the target, see :meth:`Comparison.target`.
+        evaluations: Median number of candidates until then.
+        evaluations_interval: Its interval, by order statistics; NaN with fewer than 6 runs.
         seconds: Median simulated time until then.
         seconds_interval: Its interval.
-        speedup: The baseline's median seconds over this one's; NaN where both are infinite
-            or both 0.
-        p_value: Of the two-sided Mann-Whitney test of the seconds against the baseline's; NaN for
-            the baseline itself, and without scipy. It takes all runs as independent, though
-            those of one seed may begin with the same samples, and is not corrected for the number
-            of strategies.
-        final: Median fitness at the end; runs that found nothing feasible are below all others, and
-            where most did it is NaN.
-        deciding: Real milliseconds that the strategy took for a proposal, on average.
+        speedup: Median seconds of the baseline divided by this one's; NaN if both are infinite or
+            both are 0.
+        p_value: Two-sided Mann-Whitney test of the seconds against those of the baseline; NaN for
+            the baseline itself, and without scipy. Not corrected for the number of strategies. The
+            runs count as independent, although those with equal seeds may start with equal samples.
+        final: Median fitness at the end; NaN if most runs found nothing feasible.
+        deciding: Mean real milliseconds of a proposal.
     """
 
     strategy: str
@@ -98,28 +95,27 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Searches of several strategies; print it for a table against the first one.
+    """Searches of several strategies; ``print`` it for a table.
 
     Attributes:
         runs: The searches of each strategy by its name.
-        best: The best known fitness: the one that was given, or the best that any run found.
+        best: The best known fitness: the given one, or the best of any run.
     """
 
     runs: Mapping[str, tuple[SimulatedRun, ...]] = field(repr=False)
     best: float
 
     def target(self, share: float = 0.01) -> float:
-        """The fitness that is within ``share`` of the best known one.
+        """The fitness that counts as reached: below the best known one by ``share`` of its size.
 
-        A share of its size, which depends on where the fitness has its zero: with other terms or
-        weights the same share is another distance.
+        It depends on where the fitness has its zero, so it is not comparable between fitnesses.
         """
         return self.best - share * abs(self.best)
 
     def reached(self, strategy: str, *, share: float = 0.01, by: By = "evaluations") -> Values:
-        """Evaluations or simulated seconds of each run until within ``share`` of the best.
+        """Evaluations or simulated seconds until each run reached the target, shape ``(runs,)``.
 
-        Infinite where a run did not come there; shape ``(runs,)``.
+        Infinite for a run that did not reach it.
         """
         target = self.target(share)
         return np.array([run.reached(target, by) for run in self._runs(strategy)])
@@ -127,10 +123,10 @@ class Comparison:
     def curve(
         self, strategy: str, *, by: By = "evaluations"
     ) -> tuple[Values, Values, Values, Values]:
-        """The best fitness so far: places, median, lower and upper quartile over the runs.
+        """Best fitness so far: x values, median, lower and upper quartile over the runs.
 
-        A quartile between two runs is the outer one. NaN where the runs had found nothing yet. A
-        run that ended earlier keeps its last value.
+        A quartile between two runs is the outer one. NaN where the runs had found nothing. A run
+        that ended earlier keeps its last value.
         """
         runs = self._runs(strategy)
         if by == "evaluations":
@@ -138,72 +134,70 @@ class Comparison:
         else:
             ends = [float(run.seconds[-1]) for run in runs if len(run.seconds)]
             places = np.linspace(0, max(ends, default=0.0), _POINTS)
-        rows = np.array([_at(run, places, by) for run in runs])
+        rows = np.array([_best_at(run, places, by) for run in runs])
         low = np.quantile(rows, 0.25, axis=0, method="lower")
         high = np.quantile(rows, 0.75, axis=0, method="higher")
         return places, _finite(np.median(rows, axis=0)), _finite(low), _finite(high)
 
     def summary(self, *, share: float = 0.01, baseline: str | None = None) -> tuple[Summary, ...]:
-        """One record a strategy.
+        """One :class:`Summary` for each strategy.
 
         Args:
-            share: How near the best known fitness counts as there.
-            baseline: Strategy that the others are compared with; the first if omitted.
+            share: Fraction of the best known fitness by which a run may miss it.
+            baseline: The strategy to compare with; default: the first.
 
         Raises:
             KeyError: There is no strategy ``baseline``.
         """
-        name = next(iter(self.runs)) if baseline is None else baseline
-        against = self.reached(name, share=share, by="seconds")
-        return tuple(self._summary(other, share, against, name) for other in self.runs)
-
-    def _summary(self, name: str, share: float, against: Values, baseline: str) -> Summary:
-        runs = self._runs(name)
-        evaluations = self.reached(name, share=share)
-        seconds = self.reached(name, share=share, by="seconds")
-        median, theirs = float(np.median(seconds)), float(np.median(against))
-        decided = sum(len(run.best) for run in runs)
-        return Summary(
-            name,
-            len(runs),
-            float(np.isfinite(seconds).mean()),
-            float(np.median(evaluations)),
-            _interval(evaluations),
-            median,
-            _interval(seconds),
-            _ratio(theirs, median),
-            math.nan if name == baseline else _rank_test(seconds, against),
-            _finite_median([run.final for run in runs]),
-            1000 * sum(run.deciding for run in runs) / decided if decided else math.nan,
-        )
+        baseline = baseline or next(iter(self.runs))
+        theirs = self.reached(baseline, share=share, by="seconds")
+        found = []
+        for name, runs in self.runs.items():
+            evaluations = self.reached(name, share=share)
+            seconds = self.reached(name, share=share, by="seconds")
+            proposals = sum(len(run.best) for run in runs)
+            finals = np.array([run.final for run in runs])
+            summary = Summary(
+                strategy=name,
+                runs=len(runs),
+                reached=float(np.isfinite(seconds).mean()),
+                evaluations=float(np.median(evaluations)),
+                evaluations_interval=_interval(evaluations),
+                seconds=float(np.median(seconds)),
+                seconds_interval=_interval(seconds),
+                speedup=_ratio(np.median(theirs), np.median(seconds)),
+                p_value=math.nan if name == baseline else _rank_test(seconds, theirs),
+                final=float(_finite(np.median(_comparable(finals)))),
+                deciding=_ratio(1000 * sum(run.deciding for run in runs), proposals),
+            )
+            found.append(summary)
+        return tuple(found)
 
     def to_pandas(self) -> Any:
-        """One row a strategy, seed and evaluation as a ``pandas.DataFrame``.
+        """A ``pandas.DataFrame`` with one row for each strategy, seed and evaluation.
 
         Raises:
             MissingResourceError: pandas is not installed.
         """
-        pd = _optional("pandas", "to_pandas()", "pandas")
-        return pd.concat(
-            [
-                pd.DataFrame(
-                    {
-                        "strategy": name,
-                        "seed": run.seed,
-                        "evaluations": np.arange(1, len(run.best) + 1),
-                        "seconds": run.seconds,
-                        "best": run.best,
-                    }
-                )
-                for name, runs in self.runs.items()
-                for run in runs
-            ],
-            ignore_index=True,
-        )
+        pd = try_import("pandas", "to_pandas()", "pandas")
+        frames = [
+            pd.DataFrame(
+                {
+                    "strategy": name,
+                    "seed": run.seed,
+                    "evaluations": np.arange(1, len(run.best) + 1),
+                    "seconds": run.seconds,
+                    "best": run.best,
+                }
+            )
+            for name, runs in self.runs.items()
+            for run in runs
+        ]
+        return pd.concat(frames, ignore_index=True)
 
     def table(self, *, share: float = 0.01, baseline: str | None = None) -> str:
-        """:meth:`summary` as text, one row a strategy."""
-        name = next(iter(self.runs)) if baseline is None else baseline
+        """:meth:`summary` as text, one row for each strategy."""
+        baseline = baseline or next(iter(self.runs))
         rows = [["", "reached", "evaluations", "95 %", "seconds", "95 %", "speed-up", "p", "final"]]
         rows += [
             [
@@ -217,25 +211,25 @@ class Comparison:
                 "-" if math.isnan(s.p_value) else f"{s.p_value:.1g}",
                 f"{s.final:.4f}",
             ]
-            for s in self.summary(share=share, baseline=name)
+            for s in self.summary(share=share, baseline=baseline)
         ]
         head = (
             f"Median until within {share:.1%} of the best known fitness, {self.best:.4f}; "
-            f"speed-up and p (Mann-Whitney) of the seconds against {name}"
+            f"speed-up and p (Mann-Whitney) of the seconds against {baseline}"
         )
-        return f"{head}\n{as_text(rows)}"
+        return f"{head}\n{text_table(rows)}"
 
     def plot(self, path: str | os.PathLike[str] | None = None, *, by: By = "evaluations") -> Any:
         """Median and quartiles of the best fitness so far as a matplotlib ``Figure``.
 
         Args:
-            path: Where to save it; the suffix says how: ``.svg``, ``.png``, ``.pdf``.
-            by: What goes to the right.
+            path: File to save it to; the suffix sets the format: ``.svg``, ``.png``, ``.pdf``.
+            by: The x axis.
 
         Raises:
             MissingResourceError: matplotlib is not installed.
         """
-        figures = _optional("matplotlib.figure", "plot()", "'rosearch[plot]'")
+        figures = try_import("matplotlib.figure", "plot()", "plot")
         figure = figures.Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.add_subplot()
         for name in self.runs:
@@ -261,9 +255,9 @@ class Comparison:
         return self.table()
 
 
-def _at(run: SimulatedRun, places: Values, by: By) -> Values:
-    """The best of ``run`` at ``places``; minus infinity where there is none."""
-    known = np.concatenate([[-np.inf], np.where(np.isnan(run.best), -np.inf, run.best)])
+def _best_at(run: SimulatedRun, places: Values, by: By) -> Values:
+    """The best fitness of ``run`` at x values; minus infinity where there is none."""
+    known = np.concatenate([[-np.inf], _comparable(run.best)])
     if by == "evaluations":
         before = np.minimum(places.astype(int), len(run.best))
     else:
@@ -272,20 +266,19 @@ def _at(run: SimulatedRun, places: Values, by: By) -> Values:
     return values
 
 
-def _finite(values: Values) -> Values:
+def _comparable(values: Values) -> Values:
+    """NaN as minus infinity, so that it counts as worse than any fitness."""
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def _finite(values: Any) -> Values:
+    """Infinity as NaN."""
     return np.where(np.isinf(values), np.nan, values)
 
 
-def _finite_median(finals: Sequence[float]) -> float:
-    known = np.where(np.isnan(finals), -np.inf, finals)
-    middle = float(np.sort(known)[[(len(known) - 1) // 2, len(known) // 2]].mean())
-    return middle if math.isfinite(middle) else math.nan
-
-
-def _ratio(a: float, b: float) -> float:
-    if a == b and (a == 0 or math.isinf(a)):
-        return math.nan
-    return math.inf if b == 0 else a / b
+def _ratio(a: Any, b: Any) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.divide(a, b))
 
 
 def _span(interval: tuple[float, float]) -> str:
@@ -294,7 +287,7 @@ def _span(interval: tuple[float, float]) -> str:
 
 def _interval(values: Values) -> tuple[float, float]:
     """A 95 % interval of the median by order statistics, with the normal approximation."""
-    if len(values) < _FEWEST:
+    if len(values) < _MIN_RUNS:
         return math.nan, math.nan
     half = 1.96 * math.sqrt(len(values)) / 2
     low = max(0, math.floor(len(values) / 2 - half))
@@ -305,17 +298,8 @@ def _interval(values: Values) -> tuple[float, float]:
 
 def _rank_test(a: Values, b: Values) -> float:
     try:
-        stats = importlib.import_module("scipy.stats")
-    except ImportError:
+        stats = try_import("scipy.stats", "A p-value", "report")
+    except MissingResourceError:
         return math.nan
-    # What was not reached is later than all else, and ties with its like.
+    # Runs that did not reach the target are tied, and later than all others.
     return float(stats.mannwhitneyu(a, b, alternative="two-sided").pvalue)
-
-
-def _optional(module: str, what: str, package: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingResourceError(
-            f"{what} needs {package.strip(chr(39))}, which is not installed: pip install {package}"
-        ) from error

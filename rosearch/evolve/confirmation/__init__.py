@@ -1,1 +1,1 @@
-"""The best candidates trained again with new seeds and attacked on unseen texts."""
+"""Confirmation: the best candidates trained again with new seeds and attacked on unseen texts."""

@@ -1,4 +1,4 @@
-"""Which architecture to try next, given those that were tried; the registry of strategies."""
+"""Strategies, which propose the next architecture, and their registry."""
 
 from rosearch.evolve.strategies.base import Strategy, make, registry
 from rosearch.evolve.strategies.nsga2 import NSGA2

@@ -1,4 +1,4 @@
-"""What a strategy is, and the registry that plug-ins join."""
+"""The base class of strategies and their registry."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any, final
 
 import numpy as np
 
+from rosearch.checks import refused
 from rosearch.errors import SpaceError
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.registry import Registry
 from rosearch.space import Genome, SearchSpace
 
-_PROPOSALS = 30
-"""Proposals that may repeat a genome of the study before fresh samples are drawn."""
-_SAMPLES = 300
-"""Fresh samples that may repeat one before the space counts as exhausted."""
+_MAX_PROPOSALS = 30
+"""Calls of ``propose`` for one trial, before random samples are drawn."""
+_MAX_SAMPLES = 300
+"""Random samples drawn for one trial, before the space counts as exhausted."""
 
 
 class Strategy(ABC):
-    """A rule for the next genome, without memory of its own.
+    """A rule that proposes the next genome; it has no state.
 
-    Authors write :meth:`propose`. What it returns may depend on its arguments and on the
-    strategy's settings only, so that an interrupted search goes on as if nothing had happened.
-    Settings are public attributes set in ``__init__``, plain values that JSON can hold; private
-    ones may keep what can be computed again.
+    A subclass defines :meth:`propose`. Its result may only depend on its arguments and on the
+    strategy's settings, so that an interrupted search continues as if it had not stopped. Settings
+    are public attributes set in ``__init__``, with values that JSON can hold. Private attributes
+    may cache what can be computed again.
     """
 
     @abstractmethod
@@ -40,21 +41,21 @@ class Strategy(ABC):
     ) -> Genome:
         """A genome for trial ``number``.
 
-        Called again, with the same generator moved on, when the study has the genome already.
+        If the study has the genome already, it is called again with the advanced generator.
 
         Args:
             space: Where genomes come from.
-            trials: The finished trials in order of their numbers, failed ones included. Those that
-                were stopped below the last rung have a score of their own rung, which is not to be
-                compared with scores of another; :func:`rosearch.evolve.study.trials.comparable`
-                orders them.
-            number: Number of the trial that the genome is for, from 0.
+            trials: The finished trials in the order of their numbers, including failed ones. A
+                trial that was stopped below the last rung has the score of its own rung, which
+                cannot be compared with scores of another;
+                :func:`rosearch.evolve.study.trials.comparable` orders them.
+            number: Number of the new trial, from 0.
             rng: The only source of randomness.
         """
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Name and public attributes; a study is made for one set of them."""
+        """Name and public attributes; they cannot change within a study."""
         public = {k: v for k, v in sorted(vars(self).items()) if not k.startswith("_")}
         return {"name": type(self).__qualname__, **public}
 
@@ -66,19 +67,13 @@ class Strategy(ABC):
         number: int,
         rng: np.random.Generator,
     ) -> Iterator[Genome]:
-        """Genomes for trial ``number``, of which the search takes the first that it can use.
+        """Genomes for trial ``number``, the best first; the arguments are those of :meth:`propose`.
 
-        It cannot use one that the study has, or one outside the limits that are known before
-        training. By default :meth:`propose` is called again and again. A strategy that has
-        ordered many genomes yields them in its order.
-
-        Args:
-            space: As for :meth:`propose`.
-            trials: As for :meth:`propose`.
-            number: As for :meth:`propose`.
-            rng: As for :meth:`propose`.
+        The search takes the first genome that is new and satisfies the constraints that are known
+        before training. Default: repeated calls of :meth:`propose`. Override it in a strategy that
+        ranks many genomes.
         """
-        for _ in range(_PROPOSALS):
+        for _ in range(_MAX_PROPOSALS):
             yield self.propose(space, trials, number=number, rng=rng)
 
     @final
@@ -91,51 +86,38 @@ class Strategy(ABC):
         number: int,
         rng: np.random.Generator,
     ) -> Iterator[Genome]:
-        """Genomes whose keys are not in ``taken``, each once: proposals, then fresh samples.
+        """Genomes that are not in ``taken``, without repetition: proposals, then random samples.
 
         Args:
             space: As for :meth:`propose`.
             trials: As for :meth:`propose`.
-            taken: Keys of all genomes that the study has, running ones included.
+            taken: Keys of all genomes of the study, including those of running trials.
             number: As for :meth:`propose`.
             rng: As for :meth:`propose`.
 
         Raises:
-            SpaceError: Neither proposals nor fresh samples gave a genome that is new.
+            ArgumentError: A proposal is not a genome.
+            SpaceError: Neither the proposals nor the samples include a new genome.
         """
         given = set(taken)
-        with contextlib.suppress(SpaceError):  # a parent without neighbours; samples may do
+        with contextlib.suppress(SpaceError):  # a parent without mutants
             for genome in self.proposals(space, trials, number=number, rng=rng):
                 if not isinstance(genome, Genome):
-                    raise TypeError(f"{type(self).__name__} proposed no Genome but {genome!r}.")
+                    raise refused(f"a proposal of {type(self).__name__}", "a Genome", genome)
                 if genome.key not in given:
                     given.add(genome.key)
                     yield genome
-        for _ in range(_SAMPLES):
+        for _ in range(_MAX_SAMPLES):
             genome = space.sample(seed=rng)
             if genome.key not in given:
                 given.add(genome.key)
                 yield genome
         if len(given) == len(taken):
             raise SpaceError(
-                f"No new architecture for candidate {number}: the proposals of "
-                f"{type(self).__name__} and {_SAMPLES} samples of the space were all among the "
-                f"{len(taken)} that the study has. Widen the search space or ask for fewer "
-                f"candidates."
+                f"No new architecture for candidate {number}: the study has all proposals of "
+                f"{type(self).__name__} and {_MAX_SAMPLES} random samples already. Widen the "
+                f"search space or ask for fewer candidates."
             )
-
-    @final
-    def next_genome(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        taken: Collection[str],
-        number: int,
-        rng: np.random.Generator,
-    ) -> Genome:
-        """The first of :meth:`new_genomes`, which see."""
-        return next(self.new_genomes(space, trials, taken=taken, number=number, rng=rng))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self.settings.items() if k != "name")
@@ -155,17 +137,14 @@ registry: Registry[type[Strategy]] = Registry("strategy", group="rosearch.strate
 
 
 def make(strategy: Strategy | str) -> Strategy:
-    """A strategy from its registered name, with its default settings; a strategy as it is.
+    """The strategy itself, or the one with this registered name and its default settings.
 
     Raises:
-        RegistryError: Nothing has that name; the message lists those there are.
-        TypeError: It is neither.
+        RegistryError: No strategy has that name; the message lists the registered ones.
+        ArgumentError: It is neither a strategy nor a name.
     """
     if isinstance(strategy, Strategy):
         return strategy
     if isinstance(strategy, str):
         return registry.get(strategy)()
-    raise TypeError(
-        f"Expected a strategy or the name of one, such as strategy='nsga2' or "
-        f"strategy=rs.RegularizedEvolution(population=8); got {strategy!r}."
-    )
+    raise refused("strategy", "a Strategy or the name of one, such as 'nsga2'", strategy)

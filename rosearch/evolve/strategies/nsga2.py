@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
+from rosearch.checks import share, whole_number
 from rosearch.evolve.strategies.base import Strategy, registry
-from rosearch.evolve.strategies.offspring import check_share, check_size, child
-from rosearch.evolve.strategies.ordering import Replay, levels, maximised, scores
+from rosearch.evolve.strategies.breeding import breed
+from rosearch.evolve.strategies.ordering import levels, objectives
+from rosearch.evolve.strategies.replay import Replay
 from rosearch.evolve.study.trials import TrialRecord, comparable
 from rosearch.fitness import crowding_distance
 from rosearch.space import Genome, SearchSpace
@@ -18,29 +21,31 @@ from rosearch.space import Genome, SearchSpace
 class NSGA2(Strategy):
     """Elitist evolution by Pareto rank and crowding distance.
 
-    After Deb et al. (2002), "A fast and elitist multiobjective genetic algorithm: NSGA-II": a
-    generation is bred by binary tournaments, and the best of it and of its parents together, by
+    Deb et al. (2002), "A fast and elitist multiobjective genetic algorithm: NSGA-II": binary
+    tournaments select the parents of a generation, and the best of parents and children, by
     constrained domination and then crowding distance, are the next parents. With one objective it
     is a plain elitist evolution.
 
-    Generations go by the numbers of the trials, so that nothing has to be stored: trial ``n``
-    belongs to generation ``n // offspring``, and its parents are chosen from all earlier
-    generations, played again from the start. The first ``population`` candidates are samples (or
-    the search's seeds). A trial of a higher rung is preferred to one of a lower rung.
+    Trial ``n`` belongs to generation ``n // offspring``; its parents are computed from the trials
+    of all earlier generations, so nothing has to be stored. The first ``population`` candidates are
+    samples (or the search's initial genomes). A trial of a higher rung is preferred to one of a
+    lower rung.
 
     Args:
-        population: Parents a generation; at least 2.
-        offspring: Children a generation; 1 makes it a steady state. Default: ``population``.
-        crossover: Share of children, 0 to 1, that come from two parents. All are mutated.
+        population: Number of parents, at least 2.
+        offspring: Children in a generation; 1 makes it a steady-state algorithm. Default:
+            ``population``.
+        crossover: Fraction of children with two parents, 0 to 1. All children are mutated.
     """
 
     def __init__(
         self, *, population: int = 16, offspring: int | None = None, crossover: float = 0.5
     ) -> None:
-        self.population = check_size("population", population, 2)
-        self.offspring = check_size("offspring", population if offspring is None else offspring, 1)
-        self.crossover = check_share("crossover", crossover)
-        self._replay = Replay(self.offspring, self._survivors)
+        self.population = whole_number("population", population, 2)
+        self.offspring = whole_number("offspring", population if offspring is None else offspring)
+        self.crossover = share("crossover", crossover)
+        select = functools.partial(select_by_crowding, count=self.population)
+        self._replay = Replay(self.offspring, select)
 
     def propose(
         self,
@@ -50,24 +55,26 @@ class NSGA2(Strategy):
         number: int,
         rng: np.random.Generator,
     ) -> Genome:
-        """A sample at first, then a child of winners of binary tournaments."""
+        """A sample at first, then a child of the winners of binary tournaments."""
         parents = self._replay.population(trials, number=number)
         if number < self.population or not parents:
             return space.sample(seed=rng)
-        rank = levels(parents)
-        points = maximised(scores(parents))
-        room = np.zeros(len(parents))
-        for level in set(rank.tolist()):
-            room[rank == level] = crowding_distance(points[rank == level])
+        level = levels(parents)
+        points = objectives(parents)
+        crowding = np.zeros(len(parents))
+        for front in set(level.tolist()):
+            crowding[level == front] = crowding_distance(points[level == front])
 
         def winner() -> Genome:
             size = min(2, len(parents))
             entrants: list[int] = rng.choice(len(parents), size=size, replace=False).tolist()
-            return parents[min(entrants, key=lambda i: (rank[i], -room[i]))].genome
+            return parents[min(entrants, key=lambda i: (level[i], -crowding[i]))].genome
 
-        return child(space, winner, crossover=self.crossover, rng=rng)
+        return breed(space, winner, crossover=self.crossover, rng=rng)
 
-    def _survivors(self, trials: list[TrialRecord]) -> list[TrialRecord]:
-        if len(trials) <= self.population:
-            return trials
-        return sorted(comparable(trials)[: self.population], key=lambda trial: trial.number)
+
+def select_by_crowding(trials: list[TrialRecord], *, count: int) -> list[TrialRecord]:
+    """The best ``count`` trials by constrained domination and then crowding distance."""
+    if len(trials) <= count:
+        return trials
+    return sorted(comparable(trials)[:count], key=lambda trial: trial.number)

@@ -13,7 +13,7 @@ from rosearch.space import Genome, SearchSpace
 
 @registry.register("random")
 class RandomSearch(Strategy):
-    """Every genome is a fresh sample: what any other strategy has to beat."""
+    """Every genome is a new random sample: the baseline for all other strategies."""
 
     def propose(
         self,
@@ -23,5 +23,5 @@ class RandomSearch(Strategy):
         number: int,
         rng: np.random.Generator,
     ) -> Genome:
-        """A fresh sample."""
+        """A new sample."""
         return space.sample(seed=rng)

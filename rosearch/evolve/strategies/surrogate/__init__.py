@@ -1,4 +1,4 @@
-"""Evolution guided by a Gaussian process."""
+"""Evolution with a Gaussian process as surrogate model."""
 
 from rosearch.evolve.strategies.surrogate.surrogate import SurrogateEvolution
 

@@ -1,4 +1,4 @@
-"""What finished trials are to a model: one row each, whatever became of them."""
+"""Training data of the surrogate model: one row for each finished trial."""
 
 from __future__ import annotations
 
@@ -8,43 +8,44 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rosearch.evolve.strategies.ordering import maximised
+from rosearch.checks import refused
 from rosearch.evolve.strategies.surrogate.gaussian import Array
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.space.features import Encoding, encoding
 
 _TOLERANCE = 1e-9
-"""Violations below are rounding."""
-_FARTHEST = 2.0
-"""Violations count up to so many times their median."""
+"""Violations up to this are rounding errors."""
+_MAX_VIOLATION = 2.0
+"""Violations are clipped to this multiple of their median."""
 
 
 @dataclass(frozen=True)
 class Observations:
-    """One row a trial, of the highest rung that it has finished; failed trials come last.
+    """One row for each trial, at the highest rung that it has finished; failed trials come last.
 
-    The rungs of a trial are one training: what was luck in one was luck in the other. As two
-    observations they would tell the model that there is little noise.
+    The rungs of a trial share one training and its noise. As separate observations they would make
+    the noise appear too small.
 
-    - If others went on from the rung that a trial ended at, its objectives are moved by the mean
-      difference of those that have both. So is its violation, by that of those which broke a
-      constraint there as well; what kept them is taken to keep them.
-    - Infeasible trials lose what they are better than the worst feasible one, in proportion to
-      their violation, and all of it from the median of the violations on: what they reach may mean
-      nothing, as the robustness of a student that gives one answer to everything.
-    - Values far below the others count as less far, because students that failed to learn anything
-      would be most of the variance; violations far above the others likewise.
-    - Failed trials count as the worst of the others, so that what cannot be trained is not proposed
-      again and again.
+    - If other trials went on from the rung at which a trial ended, the mean difference of their
+      objectives between both rungs is added to its objectives. Its violation is adjusted likewise,
+      by the trials that also broke a constraint there; a feasible trial stays feasible.
+    - The advantage of an infeasible trial over the worst feasible one is reduced in proportion to
+      its violation, to nothing from the median violation on: its objectives may be meaningless,
+      such as the robustness of a constant classifier.
+    - Values far below the others are raised, because students that learned nothing would dominate
+      the variance. Large violations are reduced for the same reason.
+    - Failed trials count as the worst of the others, so that architectures that cannot be trained
+      are not proposed again and again.
 
     Attributes:
-        encodings: One a row.
+        encodings: Features of the genomes, one for each row.
         values: Objectives, larger is better, shape ``(rows, objectives)``.
-        violations: Shape ``(rows,)``: above 0 for the infeasible; for the feasible as far below it
-            as most of the others are above; all 0 where all are feasible.
-        below: How many rungs each is below the highest that any trial has finished.
-        reached: Objectives of the feasible trials at that rung, shape ``(trials, objectives)``;
-            where there are none, what the feasible ones below it are expected to reach.
+        violations: Shape ``(rows,)``: above 0 for infeasible trials; for feasible ones minus the
+            median of the infeasible; all 0 if all trials are feasible.
+        below: Rungs between the trial's last rung and the highest that any trial has finished,
+            shape ``(rows,)``.
+        reached: Objectives of the feasible trials at the highest rung, shape ``(trials,
+            objectives)``; if there are none, the expected ones of those below it.
     """
 
     encodings: list[Encoding]
@@ -55,10 +56,10 @@ class Observations:
 
     @classmethod
     def of(cls, trials: Sequence[TrialRecord]) -> Observations:
-        """What the trials are to a model.
+        """The observations of these trials.
 
         Raises:
-            ValueError: None has a score.
+            ArgumentError: No trial has a score.
         """
         rows = [
             (trial, rung, score)
@@ -67,12 +68,12 @@ class Observations:
             for rung, score in enumerate(trial.scores or (trial.score,))
         ]
         if not rows:
-            raise ValueError(f"A model needs trials with a score; none of {len(trials)} has one.")
+            raise refused("trials", "at least one trial with a score", trials)
         rung = np.array([r for _, r, _ in rows])
         numbers = [trial.number for trial, _, _ in rows]
         last = list({number: row for row, number in enumerate(numbers)}.values())
         top = int(rung.max())
-        values = maximised([score for _, _, score in rows])
+        values = np.array([score.maximized for _, _, score in rows])
         broken = np.array([score.violation for _, _, score in rows])
         infeasible = broken > _TOLERANCE
         values += _rise(values, numbers, rung)
@@ -101,13 +102,13 @@ def _rise(
     rung: npt.NDArray[np.int64],
     alike: npt.NDArray[np.bool_] | None = None,
 ) -> Array:
-    """How much higher scores are at the highest rung; of lower rungs the mean, 0 where unknown.
+    """Mean increase from the rung of each score to the highest rung, 0 if unknown.
 
     Args:
-        values: One row a score.
-        numbers: Of their trials.
-        rung: Theirs.
-        alike: Whose differences count; all if omitted.
+        values: One row for each score.
+        numbers: Numbers of the trials.
+        rung: Rungs of the scores.
+        alike: Mask of the scores whose increase counts; all if omitted.
     """
     rise: Array = np.zeros_like(values)
     top = int(rung.max())
@@ -123,32 +124,28 @@ def _rise(
 
 
 def _discounted(values: Array, broken: Array) -> Array:
-    """Objectives, of which the infeasible lose the more the farther they are outside.
-
-    From as far as the median of the infeasible on nothing is left above the lowest of a feasible
-    one.
-    """
+    """Objectives with those of infeasible trials reduced in proportion to their violation."""
     good = broken <= _TOLERANCE
     if good.all() or not good.any():
         return values
-    least = values[good].min(axis=0)
+    lowest = values[good].min(axis=0)
     left = np.clip(1 - broken / np.median(broken[~good]), 0, 1)[:, None]
-    allowed = least + left * np.maximum(values - least, 0)
+    allowed = lowest + left * np.maximum(values - lowest, 0)
     return np.where(good[:, None], values, np.minimum(values, allowed))
 
 
 def _raised(values: Array) -> Array:
-    """Objectives, of which the lowest are raised to two spreads below the median."""
+    """Objectives clipped to two spreads below the median."""
     quarter, middle = np.quantile(values, [0.25, 0.5], axis=0)
-    # The better half's; where that is one value, as of an accuracy that most reach, the next best.
+    # The spread of the better half; of the next quarter if most values are the maximum.
     spread = np.maximum(values.max(axis=0) - middle, middle - quarter)
     return np.where(spread > 0, np.maximum(values, middle - 2 * spread), values)
 
 
 def _signed(broken: Array) -> Array:
-    """Violations, with a value below 0 for the feasible that sets them as far off as most."""
+    """Clipped violations, with minus their median for feasible trials."""
     bad = broken > _TOLERANCE
     if not bad.any():
         return np.zeros_like(broken)
     middle = np.median(broken[bad])
-    return np.where(bad, np.minimum(broken, _FARTHEST * middle), -middle)
+    return np.where(bad, np.minimum(broken, _MAX_VIOLATION * middle), -middle)

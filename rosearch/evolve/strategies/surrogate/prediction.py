@@ -1,4 +1,4 @@
-"""What finished trials say of genomes that were not tried."""
+"""Predictions of the surrogate model for new genomes."""
 
 from __future__ import annotations
 
@@ -15,45 +15,43 @@ from rosearch.evolve.strategies.surrogate.gaussian import (
     Features,
     GaussianProcess,
     Hyperparameters,
-    cumulative,
+    normal_cdf,
 )
 from rosearch.evolve.strategies.surrogate.observations import Observations
 from rosearch.evolve.study.trials import TrialRecord, comparable
 from rosearch.space.features import Encoding, encoded
 
-_GROUPS = ("size", "input", "output", "operator", "family", "setting", "node", "path")
-"""Groups of features. All count the same before there are observations."""
+GROUPS = ("size", "input", "output", "operator", "family", "setting", "node", "path")
+"""Groups of features, which have equal weights in the prior."""
 
-_PLACES = {group: place for place, group in enumerate(_GROUPS)}
-
-_PRIOR = Hyperparameters(
-    (-math.log(len(_GROUPS)),) * len(_GROUPS),
-    # Most of what dozens of students say of others is how the fitness rises and falls with each
-    # feature; what only the smooth part knows does not reach far.
+PRIOR = Hyperparameters(
+    (-math.log(len(GROUPS)),) * len(GROUPS),
+    # A few dozen students mostly show linear effects of features; the smooth part does not
+    # generalize far.
     linear=math.log(10.0),
-    # Two trainings of one genome differ by about as much as genomes that are near each other.
+    # Two trainings of one genome differ about as much as two similar genomes.
     noise=0.0,
 )
 _RELATION = 0.8
-"""Correlation of a rung with the next."""
+"""Correlation of a rung with the next one."""
 _REFIT = 10
-"""Hyperparameters are looked for anew after so many trials."""
-_MOST = 250
-"""Trials that a model is made of; it takes their number to the third power."""
+"""Hyperparameters are fitted again after this many trials."""
+_MAX_TRIALS = 250
+"""Trials in a model, whose computation is cubic in their number."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is expected of some genomes at the highest rung that any trial has finished.
+    """Predictions for some genomes, at the highest rung that any trial has finished.
 
     Attributes:
         mean: Objectives, larger is better, shape ``(genomes, objectives)``.
-        deviation: Their standard deviations.
-        feasible: Probability that a genome keeps all constraints, shape ``(genomes,)``.
-        reached: Objectives of the feasible trials at that rung, or, where there are none, what
-            those below it are expected to reach; shape ``(trials, objectives)``.
-        low: Lowest objectives of the observations, shape ``(objectives,)``.
-        high: Highest ones.
+        deviation: Their standard deviations, same shape.
+        feasible: Probability of satisfying all constraints, shape ``(genomes,)``.
+        reached: Objectives of the feasible trials at that rung, or, if there are none, the
+            expected ones of those below it; shape ``(trials, objectives)``.
+        low: Minimum of each objective over the observations, shape ``(objectives,)``.
+        high: Maximum of each objective, same shape.
     """
 
     mean: Array
@@ -65,113 +63,93 @@ class Prediction:
 
 
 class Predictor:
-    """A Gaussian process of the finished trials.
+    """A Gaussian process fitted to the finished trials.
 
-    :class:`~rosearch.evolve.strategies.surrogate.observations.Observations` says what it takes of
-    each trial. Trials of two rungs are observations of related functions: their covariance is
-    smaller by a fifth for every rung between them. Of more than 250 trials the best and the latest
-    125 count.
+    :class:`~rosearch.evolve.strategies.surrogate.observations.Observations` is its training data.
+    Trials of two rungs are observations of related functions: their covariance is smaller by a
+    fifth for every rung between them. Of more than 250 trials the best and the latest 125 count.
 
-    What it computed is kept for the next call with the very same records; it changes no result.
+    The hyperparameters are cached until they are fitted again.
     """
 
     def __init__(self) -> None:
-        self._seen: list[TrialRecord] = []
         self._fitted: tuple[list[TrialRecord], Hyperparameters] | None = None
-        self._model: tuple[Observations, GaussianProcess, tuple[str, ...]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(Predictor())  # what is kept for the next call stays here
+        return vars(Predictor())  # without the cache
 
     def predict(self, trials: Sequence[TrialRecord], encodings: Sequence[Encoding]) -> Prediction:
-        """What is expected of the genomes with these encodings.
+        """Predict the objectives and the feasibility of genomes.
 
         Args:
-            trials: Finished trials in order of their numbers, two of them with a score.
-            encodings: One a genome.
+            trials: Finished trials in the order of their numbers, at least two with a score.
+            encodings: Features of the genomes.
 
         Raises:
-            ValueError: None of the trials has a score.
+            ArgumentError: No trial has a score.
         """
-        found, process, names = self._known(list(trials))
+        found = Observations.of(_window(trials))
+        process, names = fit_process(found, self._hyperparameters(trials))
         matrix, _ = encoded(encodings, names)
-        related: Array | None = None
-        if found.below.any():
-            related = np.asarray(np.power(_RELATION, found.below), dtype=np.float64)
+        related = np.power(_RELATION, found.below)
         mean, deviation = process.predict(matrix, related, _unseen(encodings, names))
-        ones = np.ones(len(matrix))
+        z = -mean[:, -1] / np.maximum(deviation[:, -1], 1e-12)
         return Prediction(
-            mean[:, :-1],
-            deviation[:, :-1],
-            _below_zero(mean[:, -1], deviation[:, -1]) if found.violations.any() else ones,
-            found.reached,
-            found.values.min(axis=0),
-            found.values.max(axis=0),
+            mean=mean[:, :-1],
+            deviation=deviation[:, :-1],
+            feasible=normal_cdf(z) if found.violations.any() else np.ones(len(matrix)),
+            reached=found.reached,
+            low=found.values.min(axis=0),
+            high=found.values.max(axis=0),
         )
 
-    def _known(
-        self, trials: list[TrialRecord]
-    ) -> tuple[Observations, GaussianProcess, tuple[str, ...]]:
-        if self._model is None or not same(self._seen, trials):
-            found = Observations.of(_window(trials))
-            self._model = (found, *_process(found, self._hyperparameters(trials)))
-            self._seen = trials
-        return self._model
-
-    def _hyperparameters(self, trials: list[TrialRecord]) -> Hyperparameters:
-        first = trials[: max(_REFIT, len(trials) // _REFIT * _REFIT)]
-        if len(scored(first)) < 2:  # so many have failed
-            return _PRIOR
+    def _hyperparameters(self, trials: Sequence[TrialRecord]) -> Hyperparameters:
+        first = list(trials[: max(_REFIT, len(trials) // _REFIT * _REFIT)])
+        if len(scored(first)) < 2:
+            return PRIOR
         if self._fitted is None or not same(self._fitted[0], first):
-            process, _ = _process(Observations.of(_window(first)), None)
+            process, _ = fit_process(Observations.of(_window(first)), None)
             self._fitted = first, process.values
         return self._fitted[1]
 
 
-def _process(
+def fit_process(
     found: Observations, values: Hyperparameters | None
 ) -> tuple[GaussianProcess, tuple[str, ...]]:
-    """The model, and the names of the features that it knows."""
+    """The fitted model, and the names of its features."""
     matrix, names = encoded(found.encodings)
-    groups = np.array([_group(name) for name in names])
-    apart = np.abs(found.below[:, None] - found.below[None, :])
     process = GaussianProcess(
-        Features(matrix, groups, len(_GROUPS)),
+        Features(matrix, np.array([group_of(name) for name in names]), len(GROUPS)),
         np.column_stack([found.values, found.violations]),
-        prior=_PRIOR,
-        between=np.power(_RELATION, apart) if apart.any() else None,
+        prior=PRIOR,
+        between=np.power(_RELATION, np.abs(found.below[:, None] - found.below[None, :])),
         values=values,
     )
     return process, names
 
 
-def _group(name: str) -> int:
-    """Number of a feature's group."""
-    return _PLACES[name.split(":", maxsplit=1)[0]]
+def group_of(name: str) -> int:
+    """Index of a feature's group."""
+    return GROUPS.index(name.partition(":")[0])
 
 
 def _unseen(encodings: Sequence[Encoding], names: Sequence[str]) -> Array:
-    """Sums of the squares of the features that are not among ``names``, by group.
+    """Sums of squares of the features that are not among ``names``, by group.
 
-    Without them a genome with an operator that no trial has would be the same to the model as one
-    that lacks it, and would never be tried for what is not known of it.
+    Without them the model would confuse a genome that has an operator new to it with one that
+    lacks it, and would never propose it for its uncertainty.
     """
     known = set(names)
-    squares = np.zeros((len(encodings), len(_GROUPS)))
+    squares = np.zeros((len(encodings), len(GROUPS)))
     for row, features in zip(squares, encodings, strict=True):
         for name in features.keys() - known:
-            row[_group(name)] += features[name] ** 2
+            row[group_of(name)] += features[name] ** 2
     return squares
 
 
-def _window(trials: list[TrialRecord]) -> list[TrialRecord]:
-    if len(trials) <= _MOST:
+def _window(trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
+    if len(trials) <= _MAX_TRIALS:
         return trials
-    kept = {trial.number for trial in (*comparable(trials)[: _MOST // 2], *trials[-_MOST // 2 :])}
+    half = _MAX_TRIALS // 2
+    kept = {trial.number for trial in (*comparable(trials)[:half], *trials[-half:])}
     return [trial for trial in trials if trial.number in kept]
-
-
-def _below_zero(mean: Array, deviation: Array) -> Array:
-    """Probabilities that normally distributed numbers are below 0."""
-    z = -mean / np.maximum(deviation, 1e-12)
-    return cumulative(z)

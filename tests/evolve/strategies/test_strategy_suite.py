@@ -1,14 +1,18 @@
-"""All strategies that come with the package pass the suite for plug-ins."""
+"""All strategies of the package pass the suite for plug-ins, and the suite finds faults."""
 
 from __future__ import annotations
 
 import pytest
 
-from rosearch.errors import RegistryError
-from rosearch.evolve import Evolver, RandomSearch, RegularizedEvolution, Strategy, strategies
-from rosearch.evolve.strategies import NSGA2, SMSEMOA, SurrogateEvolution
+from rosearch.evolve import (
+    NSGA2,
+    SMSEMOA,
+    RandomSearch,
+    RegularizedEvolution,
+    Strategy,
+    SurrogateEvolution,
+)
 from rosearch.evolve.testing import StrategySuite
-from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 
 
 class TestRandomSearch(StrategySuite):
@@ -80,42 +84,10 @@ class BestOnly(Strategy):
         (BestOnly, "test_proposals_are_in_the_space"),
     ],
 )
-def test_the_suite_finds_what_is_wrong(strategy, test):
+def test_suite_finds_faulty_strategies(strategy, test):
     class Suite(StrategySuite):
         def make(self):
             return strategy()
 
     with pytest.raises((AssertionError, ValueError, AttributeError)):
         getattr(Suite(), test)()
-
-
-def test_names_of_the_strategies():
-    assert set(strategies.names()) >= {
-        "random", "regularized_evolution", "nsga2", "sms_emoa", "surrogate",
-    }  # fmt: skip
-    assert strategies.get("nsga2") is NSGA2
-
-
-@pytest.mark.parametrize("name", ["random", "regularized_evolution", "nsga2", "sms_emoa"])
-def test_an_evolver_takes_a_name(name):
-    evolver = Evolver(SPACE, synthetic, FITNESS, strategy=name)
-    assert type(evolver.strategy) is strategies.get(name)
-    assert len(evolver.run(20, progress=False).trials) == 20
-
-
-def test_a_wrong_name_or_thing_is_refused():
-    with pytest.raises(RegistryError, match="Did you mean 'nsga2'"):
-        Evolver(SPACE, synthetic, FITNESS, strategy="nsga3")
-    with pytest.raises(TypeError, match="strategy='nsga2'"):
-        Evolver(SPACE, synthetic, FITNESS, strategy=NSGA2)
-
-
-def test_only_strategies_are_registered():
-    with pytest.raises(RegistryError, match="subclass of Strategy"):
-        strategies.register("mine")(object)
-
-    class Unfinished(Strategy):
-        pass
-
-    with pytest.raises(RegistryError, match="propose"):
-        strategies.register("mine")(Unfinished)

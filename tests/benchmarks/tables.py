@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from rosearch.evolve.comparison.tabular import Table
+from tabular import Table
+
 from tests.evolve.evaluations import SPACE, synthetic
 
 

@@ -1,4 +1,4 @@
-"""A search space of the table's genomes only."""
+"""A search space that holds only the genomes of a table."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from rosearch.errors import SpaceError
-from rosearch.evolve.comparison.tabular.table import Table
 from rosearch.seeding import Seed, generator
-from rosearch.space import Genome, SearchSpace
+from rosearch.space import Genome
+from tabular.table import Table
 
 
-class TabularSpace(SearchSpace):
-    """Samples, mutants and children are genomes of the table, near their parents.
+class TabularSpace:
+    """A search space whose samples, mutants and children are genomes of a table.
 
-    A sample is drawn with equal chances from those that were samples when the table was made
-    (:attr:`Table.samples`): drawn from genomes that a search had chosen, random search would be as
-    good as that search. Mutants and children may be any. A mutant is one of the ``neighbours``
-    nearest genomes, drawn with equal chances; a child is one of the ``neighbours`` for which the
-    larger of the two distances to the parents is least. Near is by :func:`distances`; of genomes
-    equally far the one first in the table counts as nearer.
+    It has the methods of :class:`rosearch.SearchSpace` that an Evolver calls. A sample is drawn
+    uniformly from the genomes that were random samples when the table was made
+    (:attr:`Table.samples`): drawn from genomes that a search had proposed, random search would be
+    as good as that search. Mutants and children may be any genome. A mutant is drawn uniformly from
+    the ``neighbours`` nearest genomes, by :func:`distances`; a child from the ``neighbours``
+    genomes with the smallest maximum of the distances to both parents. Of equally distant genomes
+    the first in the table counts as nearer.
 
     Args:
         table: The table.
-        neighbours: How many genomes a mutation chooses among.
+        neighbours: Number of genomes that a mutation draws from.
 
     Raises:
         SpaceError: The table has fewer than three genomes or no sample, or ``neighbours`` is below
@@ -38,18 +39,17 @@ class TabularSpace(SearchSpace):
     def __init__(self, table: Table, *, neighbours: int = 10) -> None:
         if len(table) < 3 or neighbours < 1:
             raise SpaceError(
-                f"Expected a table of at least 3 genomes and neighbours of at least 1, got "
-                f"{len(table)} and {neighbours!r}."
+                f"A tabular space needs a table of at least 3 genomes and neighbours of at least "
+                f"1, got {len(table)} and {neighbours!r}."
             )
         if not table.samples:
-            raise SpaceError("The table says that none of its genomes is a random sample.")
-        super().__init__()
+            raise SpaceError("None of the table's genomes is a random sample.")
         self.table = table
         self.count = min(int(neighbours), len(table) - 1)
 
     @cached_property
     def distances(self) -> npt.NDArray[np.int32]:
-        """Of all pairs of the table's genomes, shape ``(genomes, genomes)``."""
+        """Distances of all pairs of genomes, shape ``(genomes, genomes)``."""
         return distances(self.table.genomes)
 
     @cached_property
@@ -59,29 +59,26 @@ class TabularSpace(SearchSpace):
         return np.argsort(apart, axis=1, kind="stable")[:, : self.count]
 
     def sample(self, *, seed: Seed) -> Genome:
-        """Any genome of the table that was a sample, with equal chances."""
+        """A genome of the table that was a random sample."""
         places = self.table.samples
         return self.table.genomes[places[int(generator(seed, "sample").integers(len(places)))]]
 
-    def mutate(self, genome: Genome, *, seed: Seed, kind: str | None = None) -> Genome:
+    def mutate(self, genome: Genome, *, seed: Seed) -> Genome:
         """One of the nearest genomes.
 
         Args:
             genome: A genome of the table.
-            seed: Same seed, same neighbour; or a generator to draw from.
-            kind: Kinds of mutations do not exist here; only ``None`` is allowed.
+            seed: Equal seeds give equal neighbours; or a generator to draw from.
 
         Raises:
-            SpaceError: ``genome`` is not in the table, or a kind is asked for.
+            SpaceError: ``genome`` is not in the table.
         """
-        if kind is not None:
-            raise SpaceError(f"A tabular space has no mutation {kind!r}; leave kind out.")
         place = self._place(genome)
         rng = generator(seed, "mutate", genome.key)
         return self.table.genomes[int(self._nearest[place, rng.integers(self.count)])]
 
     def crossover(self, a: Genome, b: Genome, *, seed: Seed) -> Genome:
-        """A genome near both parents, and none of them.
+        """A genome near both parents that is neither of them.
 
         Raises:
             SpaceError: A parent is not in the table.
@@ -94,17 +91,23 @@ class TabularSpace(SearchSpace):
         near = np.argsort(apart, kind="stable")[:count]
         return self.table.genomes[int(near[rng.integers(count)])]
 
-    def complaint(self, genome: Genome) -> str | None:
-        """Why ``genome`` is outside the space, or ``None`` if it is in the table."""
-        return None if genome.key in self.table.index else "it is not in the table"
+    def require(self, genome: Genome) -> None:
+        """Check that ``genome`` is in the table.
+
+        Raises:
+            SpaceError: It is not.
+        """
+        self._place(genome)
 
     def _place(self, genome: Genome) -> int:
-        self.require(genome)
-        return self.table.index[genome.key]
+        place = self.table.index.get(genome.key)
+        if place is None:
+            raise SpaceError(f"Genome {genome.key} is not in the table.")
+        return place
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that defines the space, as plain values."""
+        """Everything that defines the space, as plain data."""
         return {"table": self.table.fingerprint, "neighbours": self.count}
 
     def __repr__(self) -> str:
@@ -112,16 +115,16 @@ class TabularSpace(SearchSpace):
 
 
 def distances(genomes: Sequence[Genome]) -> npt.NDArray[np.int32]:
-    """In how many parts any two genomes differ.
+    """Number of parts by which any two genomes differ.
 
     A genome's parts are its width, embedding width, pooling and input; each node twice, once as
     its operator alone and once with parameters, merge and residual, so that other parameters are
     nearer than another operator; and each edge as the two operators that it joins. The distance is
-    the number of parts that one has and the other lacks, both ways, equal parts counted as often
-    as they occur: an edit distance on the multisets of nodes and edges.
+    the number of parts that only one of the two has, counting repeated parts as often as they
+    occur: an edit distance on the multisets of nodes and edges.
 
     Returns:
-        Shape ``(len(genomes), len(genomes))``, symmetric.
+        Symmetric, shape ``(len(genomes), len(genomes))``.
     """
     counts = [Counter(_parts(genome)) for genome in genomes]
     columns = {part: i for i, part in enumerate(dict.fromkeys(p for c in counts for p in c))}

@@ -1,31 +1,31 @@
-"""The table itself: genomes, what was measured of each at each rung, and how it was made."""
+"""The table: genomes, their metrics at each rung, and how they were measured."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rosearch.errors import DataError, MissingResourceError
+from rosearch.errors import DataError
 from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.fitness import Fitness, best_index
+from rosearch.optional import try_import
 from rosearch.space import Genome
 
+FILE = Path(__file__).with_name("movie_reviews.json.gz")
 _FORMAT = 1
 _SAMPLE = "random"
-"""Source of a genome that nothing but chance has chosen."""
+"""Source of a genome that is a random sample of the space."""
 _DIGITS = 6
-"""Significant digits of a stored figure; each is a mean over a few hundred examples or a time."""
+"""Significant digits of a stored metric: a mean over a few hundred examples, or a duration."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,16 +33,16 @@ class Table:
     """Genomes and their metrics.
 
     Args:
-        genomes: The architectures, each once.
-        rungs: One entry a rung, from the cheapest: the metrics of every genome in the order of
-            ``genomes``. ``seconds`` is what that rung and those below took.
-        made: How the table was made, as plain data. ``sources``, if it is there, says of each
-            genome where it comes from: ``"random"`` for a sample of the space, anything else for
-            one that was chosen.
+        genomes: The architectures, without repetition.
+        rungs: One entry for each rung, the cheapest first: the metrics of every genome in the order
+            of ``genomes``. ``seconds`` is the duration of that rung and those below.
+        made: How the table was made, as plain data. The optional ``sources`` names the source of
+            each genome: ``"random"`` for a random sample of the space, anything else for a genome
+            that was chosen.
 
     Raises:
-        DataError: A genome is there twice, a rung lacks a genome, a metric or ``seconds``, or
-            ``sources`` has not one entry a genome.
+        DataError: A genome occurs twice, a rung lacks a genome, a metric or ``seconds``, or
+            ``sources`` does not have one entry for each genome.
     """
 
     genomes: tuple[Genome, ...]
@@ -79,21 +79,21 @@ class Table:
 
     @cached_property
     def samples(self) -> tuple[int, ...]:
-        """Positions of the genomes that are samples of their space; all if nothing is known."""
+        """Positions of the random samples; all positions if ``made`` names no sources."""
         sources = self.made.get("sources") or [_SAMPLE] * len(self)
         return tuple(i for i, source in enumerate(sources) if source == _SAMPLE)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of genomes and figures."""
+        """Digest of genomes and metrics."""
         return hashlib.blake2b(self._payload(), digest_size=8).hexdigest()
 
     def metrics(self, genome: Genome, *, rung: int | None = None) -> dict[str, float]:
-        """What was measured of ``genome``.
+        """The metrics of ``genome``.
 
         Args:
-            genome: One of the table's.
-            rung: From 0. ``None``: the last one.
+            genome: A genome of the table.
+            rung: From 0; ``None`` is the last one.
 
         Raises:
             DataError: The genome or the rung is not in the table.
@@ -102,7 +102,7 @@ class Table:
         if place is None:
             raise DataError(
                 f"Genome {genome.key} is not among the {len(self.genomes)} of the table. Search "
-                f"in a TabularSpace of it."
+                f"a TabularSpace of it."
             )
         rung = len(self.rungs) - 1 if rung is None else rung
         if not 0 <= rung < len(self.rungs):
@@ -110,19 +110,18 @@ class Table:
         return dict(self.rungs[rung][place])
 
     def best(self, fitness: Fitness) -> tuple[Genome, float]:
-        """The fittest genome of the table and the value of its fitness (its first objective)."""
+        """The best genome of the table and its fitness (the first objective)."""
         scores = [fitness.score(row) for row in self.rungs[-1]]
         place = best_index(scores)
         return self.genomes[place], scores[place].values[0]
 
     def as_search(self, fitness: Fitness, *, study: str = "table") -> SearchResult:
-        """Every genome as a candidate that was evaluated in full, in the order of the table.
+        """The table as a search result, for :func:`rosearch.statistics` and the plots.
 
-        So that :func:`rosearch.statistics` and the pictures of :mod:`rosearch.report` read it as
-        they read a search.
+        Every genome is a candidate that was evaluated in full, in the order of the table.
 
         Args:
-            fitness: Gives the candidates their scores.
+            fitness: Scores the candidates.
             study: Name of the result.
         """
         trials = []
@@ -152,17 +151,12 @@ class Table:
         )
 
     def to_pandas(self) -> Any:
-        """One row a genome and rung as a ``pandas.DataFrame``.
+        """A ``pandas.DataFrame`` with one row for each genome and rung.
 
         Raises:
             MissingResourceError: pandas is not installed.
         """
-        try:
-            pd = importlib.import_module("pandas")
-        except ImportError as error:
-            raise MissingResourceError(
-                "to_pandas() needs pandas, which is not installed: pip install pandas"
-            ) from error
+        pd = try_import("pandas", "to_pandas()", "pandas")
         rows = [
             {"key": genome.key, "rung": number, **row}
             for number, rung in enumerate(self.rungs)
@@ -171,10 +165,10 @@ class Table:
         return pd.DataFrame(rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table to a file (gzip-compressed JSON), in one step."""
+        """Write the table to a file (gzip-compressed JSON), replacing it atomically."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Without the time of writing, so that equal tables are equal files.
+        # Without the time of writing, so that equal tables give equal files.
         packed = gzip.compress(self._payload(), 9, mtime=0)
         with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
             file.write(packed)
@@ -183,17 +177,13 @@ class Table:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Table:
-        """The table in a file that :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote.
 
         Raises:
-            DataError: The file is none.
+            DataError: The file is not a table.
         """
-        return cls._unpacked(Path(path).read_bytes(), str(path))
-
-    @classmethod
-    def _unpacked(cls, packed: bytes, name: str) -> Table:
         try:
-            data = json.loads(gzip.decompress(packed))
+            data = json.loads(gzip.decompress(Path(path).read_bytes()))
             if data["format"] != _FORMAT:
                 raise ValueError(f"format {data['format']}, not {_FORMAT}")
             columns = data["metrics"]
@@ -206,10 +196,7 @@ class Table:
                 data["made"],
             )
         except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(
-                f"{name} is no table, as Table.save writes one and "
-                f"rosearch.evolve.comparison.tabular.load() reads that of the package: {error}"
-            ) from error
+            raise DataError(f"{path} was not written by Table.save: {error}") from error
 
     def _payload(self) -> bytes:
         names = sorted(self.rungs[0][0])
@@ -229,26 +216,17 @@ class Table:
         return len(self.genomes)
 
 
-def load(name: str = "movie_reviews") -> Table:
-    """A table that the package ships.
+def load() -> Table:
+    """The table of this folder, ``movie_reviews.json.gz``.
 
-    ``movie_reviews``: genomes of the default space between 4.6 and 6.5 times smaller than their
-    teacher, distilled and attacked on movie reviews at two fidelities; ``table.made`` says how.
-
-    Raises:
-        MissingResourceError: The package has no such table.
+    Its genomes are of the default space and between 4.6 and 6.5 times smaller than their teacher,
+    distilled and attacked on movie reviews at two rungs; ``table.made`` has the settings.
     """
-    file = files(__package__).joinpath(f"{name}.json.gz")
-    if not file.is_file():
-        raise MissingResourceError(
-            f"There is no table {name!r} in this installation of rosearch. "
-            f"benchmarks/make_tabular.py of its repository makes one; Table.read(path) reads it."
-        )
-    return Table._unpacked(file.read_bytes(), name)
+    return Table.read(FILE)
 
 
 def _compact(genome: Genome) -> dict[str, Any]:
-    # Names of nodes are random text, which nothing reads here and no compression shrinks.
+    # Identities of nodes are random text, which nothing reads here and does not compress.
     data = genome.ordered().to_dict()
     for node in data["nodes"]:
         node.pop("identity", None)

@@ -1,22 +1,22 @@
-"""An evaluation that looks the figures up."""
+"""An evaluation that looks up the metrics of a genome."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rosearch.evolve.comparison.tabular.table import Table
 from rosearch.space import Genome
+from tabular.table import Table
 
 _COSTS = ("parameters", "compression", "flops")
 
 
 class TabularEvaluation:
-    """What a genome of the table scored when it was trained and attacked.
+    """The metrics of a genome of the table, measured when the table was made.
 
-    Its ``seconds`` are those of that time, so that searches can be compared by the time that they
-    would have taken.
+    ``seconds`` is the duration of that training and attack, so that searches can be compared by
+    the time that they would have taken.
 
-    Args:
+    Attributes:
         table: The table.
     """
 
@@ -25,20 +25,20 @@ class TabularEvaluation:
 
     @property
     def rungs(self) -> int:
-        """Number of fidelities."""
+        """Number of rungs."""
         return len(self.table.rungs)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What identifies the figures."""
+        """Identity of the table."""
         return {"table": self.table.fingerprint}
 
     def __call__(self, genome: Genome, *, seed: int, rung: int | None = None) -> dict[str, float]:
-        """The metrics at ``rung``, or at the last one; ``seconds`` are of it and all below.
+        """The metrics at ``rung``, or at the last one; ``seconds`` includes the rungs below.
 
         Args:
             genome: A genome of the table.
-            seed: Not used: each genome has one row of figures a rung.
+            seed: Not used: each genome has one row of metrics for each rung.
             rung: From 0.
 
         Raises:
@@ -47,7 +47,7 @@ class TabularEvaluation:
         return self.table.metrics(genome, rung=rung)
 
     def cost(self, genome: Genome) -> dict[str, float]:
-        """Parameters, compression and FLOPs, as far as the table has them."""
+        """Those of parameters, compression and FLOPs that the table has."""
         metrics = self.table.metrics(genome)
         return {name: metrics[name] for name in _COSTS if name in metrics}
 

@@ -1,14 +1,14 @@
-"""The documentation's page on claims runs from top to bottom."""
+"""The documentation's page on confirmation runs from top to bottom."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "claims.md"
+PAGE = Path(__file__).parents[3] / "docs" / "confirmation.md"
 
 
-def test_the_page_on_claims_runs_from_top_to_bottom(capsys):
+def test_page_on_confirmation_runs_from_top_to_bottom(capsys):
     text = PAGE.read_text(encoding="utf-8")
     code = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert len(code) == 4
@@ -18,5 +18,5 @@ def test_the_page_on_claims_runs_from_top_to_bottom(capsys):
         float(re.search(rf"^{word} (.*)$", printed, re.MULTILINE)[1])
         for word in ("searched", "confirmed")
     )
-    assert confirmed < searched, "the best of forty noisy figures is too good to be true"
+    assert confirmed < searched, "the best of forty noisy metrics is too optimistic"
     assert re.search(r"^surrogate +100%", printed, re.MULTILINE)
