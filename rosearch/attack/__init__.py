@@ -19,7 +19,8 @@ from rosearch.attack.resources.oracles import Ask, Oracle
 from rosearch.attack.resources.sentence_encoders import SentenceEncoder
 from rosearch.attack.resources.word_vectors import WordVectors, find_vectors
 from rosearch.attack.text import Words
-from rosearch.attack.training.augmentation import AdversarialTexts, SubstitutionAugmentation
+from rosearch.attack.training.adversary import AdversarialTexts
+from rosearch.attack.training.augmentation import SubstitutionAugmentation
 from rosearch.attack.training.word_replacements import WordReplacements
 from rosearch.attack.victim.gradients import TokenGradients
 from rosearch.attack.victim.victim import FunctionVictim, ModelVictim, Victim

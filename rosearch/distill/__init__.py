@@ -1,4 +1,4 @@
-"""Teacher to student: cached outputs, losses, and the training loop."""
+"""Distillation: teacher outputs, losses, the training loop, and robust training."""
 
 from rosearch.choices import Choices
 from rosearch.distill.distiller import DistillationResult, Distiller
@@ -10,8 +10,8 @@ from rosearch.distill.losses import (
     distillation_losses,
     soft_label_loss,
 )
-from rosearch.distill.robust.changed_texts import Adversary, Augmentation
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
+from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
 from rosearch.distill.robust.word_perturbation import Replacements, WordPerturbation
 from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
 from rosearch.distill.teacher.teacher import Teacher

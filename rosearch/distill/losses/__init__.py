@@ -1,4 +1,4 @@
-"""What a student is trained to match, by name."""
+"""The losses that a student is trained with, by name."""
 
 from rosearch.distill.losses.base import (
     DistillationLoss,
@@ -7,7 +7,12 @@ from rosearch.distill.losses.base import (
     TeacherShape,
     distillation_losses,
 )
-from rosearch.distill.losses.labels import HardLabelLoss, SoftLabelLoss, soft_label_loss
+from rosearch.distill.losses.labels import (
+    HardLabelLoss,
+    HardLabels,
+    SoftLabelLoss,
+    soft_label_loss,
+)
 from rosearch.distill.losses.layers import default_layers, match_layers, node_depths
 from rosearch.distill.losses.mix import Losses, LossMix
 from rosearch.distill.losses.relations import RelationLoss
@@ -16,6 +21,7 @@ from rosearch.distill.losses.states import HiddenStateLoss, PooledCosineLoss
 __all__ = [
     "DistillationLoss",
     "HardLabelLoss",
+    "HardLabels",
     "HiddenStateLoss",
     "LossMix",
     "Losses",
