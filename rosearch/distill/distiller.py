@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from rosearch.checks import number, refused
 from rosearch.data import TextDataset
 from rosearch.distill.losses import Losses, LossMix
-from rosearch.distill.objective import DistillationObjective, wanted_by
+from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.robust.compatibility import check_robust_training
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
 from rosearch.distill.robust.perturbed_texts import (
@@ -26,7 +27,7 @@ from rosearch.distill.robust.perturbed_texts import (
     TextSource,
 )
 from rosearch.distill.robust.word_perturbation import WordPerturbation, WordPerturbationHook
-from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.checkpoints import CheckpointFile, Epoch, best_epoch, weights_digest
 from rosearch.distill.training.hooks import TrainingHook
@@ -106,9 +107,6 @@ class Distiller:
         label_weight: Weight of the cross-entropy with true labels, 0 to 1. Short for
             ``losses={"soft_labels": 1 - label_weight, "hard_labels": label_weight}``.
         learning_rate: Peak learning rate of AdamW.
-        batch_size: Texts per step.
-        warmup: Share of the steps during which the learning rate rises.
-        weight_decay: Weight decay of AdamW.
         dropout: Dropout rate of students, at least 0 and below 1.
         lexicon: Nearest words, for embedding operators that need them, such as
             ``neighbour_smoothed_embedding``. Default: an
@@ -126,8 +124,8 @@ class Distiller:
             worst-case word substitutions, :class:`~rosearch.distill.EmbeddingPerturbation` on
             shifted token embeddings.
         optimization: Further settings of :class:`~rosearch.distill.Optimization`, such as
-            ``precision="bfloat16"``, ``batch_tokens=2048``, ``micro_batch_size=8``,
-            ``schedule="cosine"``, ``patience=2`` or ``compile=True``.
+            ``batch_size=64``, ``warmup=0.05``, ``weight_decay=0.1``, ``precision="bfloat16"``,
+            ``micro_batch_size=8``, ``schedule="cosine"``, ``patience=2`` or ``compile=True``.
 
     Raises:
         ArgumentError: A setting is out of range, or two settings cannot be combined.
@@ -147,9 +145,6 @@ class Distiller:
         temperature: float = 2.0,
         label_weight: float = 0.0,
         learning_rate: float = 1e-3,
-        batch_size: int = 32,
-        warmup: float = 0.1,
-        weight_decay: float = 0.01,
         dropout: float = 0.1,
         lexicon: Lexicon | None = None,
         device: torch.device | str | None = None,
@@ -177,14 +172,7 @@ class Distiller:
                     f"{', '.join(known)}; settings of a loss belong in losses, such as "
                     f"losses={{'hidden_states': {{'weight': 0.5, 'layers': (6, 12)}}}}."
                 )
-        self.optimization = Optimization(
-            learning_rate=learning_rate,
-            epochs=epochs,
-            batch_size=batch_size,
-            warmup=warmup,
-            weight_decay=weight_decay,
-            **optimization,
-        )
+        self.optimization = Optimization(learning_rate, epochs, **optimization)
         for callback in callbacks:
             if not hasattr(callback, "on_train_begin"):
                 raise refused("each of callbacks", "a transformers.TrainerCallback", callback)
@@ -329,12 +317,11 @@ class Distiller:
             EvaluationError: The loss is not finite, memory is not enough, a callback stopped the
                 training before the first epoch, or the student lacks what a loss compares.
         """
-        outputs = self._outputs
-        if outputs is not None:
+        if self._outputs is not None:
             _ = self._teacher_accuracy  # warns if the teacher is no better than a constant
         start = time.perf_counter()
         student = self.student(genome, seed=seed, parent=parent)
-        objective = self._objective(student, outputs, seed)
+        objective = self._objective(student, seed)
         history = fit(
             student,
             self._train_rows,
@@ -354,17 +341,14 @@ class Distiller:
         accuracy = best_epoch(history).accuracy
         warn_if_useless(accuracy, self.dev, owner=f"Student {genome.key[:8]}")
         return DistillationResult(
-            student=student,
-            accuracy=accuracy,
-            seconds=time.perf_counter() - start,
-            history=history,
+            student=student, accuracy=accuracy, seconds=time.perf_counter() - start, history=history
         )
 
     def cache_size(self) -> int:
         """Return the bytes of disk that the teacher outputs for ``train`` will still take."""
         if not self.losses.needs:
             return 0
-        return self.teacher.cache_size(self.train, self._wanted)
+        return self.teacher.cache_size(self.train, self.losses.wanted)
 
     def _checkpoint_file(
         self,
@@ -384,11 +368,12 @@ class Distiller:
         return CheckpointFile(Path(path), identity)
 
     def _objective(
-        self, student: StudentForSequenceClassification, outputs: TeacherOutputs | None, seed: int
+        self, student: StudentForSequenceClassification, seed: int
     ) -> DistillationObjective:
-        labels = self.train.labels if self.losses.needs_labels else None
         with isolated_rng(child_seed(seed, "losses")):
-            objective = DistillationObjective(self.losses, student, outputs=outputs, labels=labels)
+            objective = DistillationObjective(
+                self.losses, student, outputs=self._outputs, labels=self._labels
+            )
         return objective.to(self.device)
 
     def _hooks(
@@ -396,26 +381,28 @@ class Distiller:
     ) -> list[TrainingHook]:
         hooks: list[TrainingHook] = []
         if self.augmentation is not None or self.adversary is not None:
-            labels = self.train.labels if self.losses.needs_labels else None
-            hooks.append(
-                PerturbedTexts(self._text_source, student, objective, labels=labels, seed=seed)
-            )
+            hooks.append(PerturbedTexts(self._text_source, student, objective, seed))
         if self._perturbation_hook is not None:
             hooks.append(self._perturbation_hook)
         return hooks
 
-    # What follows is made once in a process, and not pickled: see __getstate__.
+    @property
+    def _labels(self) -> np.ndarray | None:
+        return self.train.labels if self.losses.needs_labels else None
+
+    # The following are made once per process and not pickled; see __getstate__.
 
     @cached_property
     def _text_source(self) -> TextSource:
         return TextSource(
             self.teacher,
             self.train,
+            self._labels,
             self._outputs,
-            self._wanted,
-            augmentation=self.augmentation,
-            adversary=self.adversary,
-            progress=self.progress,
+            self.losses.wanted,
+            self.augmentation,
+            self.adversary,
+            self.progress,
         )
 
     @cached_property
@@ -433,14 +420,10 @@ class Distiller:
         )
 
     @cached_property
-    def _wanted(self) -> Wanted:
-        return wanted_by(self.losses)
-
-    @cached_property
     def _outputs(self) -> TeacherOutputs | None:
         if not self.losses.needs:
             return None
-        return self.teacher.outputs(self.train, self._wanted, progress=self.progress)
+        return self.teacher.outputs(self.train, self.losses.wanted, progress=self.progress)
 
     @cached_property
     def _teacher_accuracy(self) -> float:

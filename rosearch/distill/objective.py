@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.distill.losses import LossMix, Outputs, StudentShape, node_depths
-from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.student import StudentForSequenceClassification
 
 
@@ -46,7 +46,7 @@ class DistillationObjective(nn.Module):
         self.losses = nn.ModuleList(losses)
         self.weights = tuple(weight for _, weight, _ in mix.entries)
         self.values = sorted(
-            {node for loss in losses if "values" in loss.needs for node in loss.student_layers()}
+            {node for loss in losses if "values" in loss.needs for node, _ in loss.pairs}
         )
         self.pooled = "pooled" in mix.needs
         self.states = bool(mix.needs & {"pooled", "hidden_states", "values"})
@@ -109,16 +109,6 @@ class DistillationObjective(nn.Module):
             hidden_states=dict(enumerate(states)),
             values={node: _values(student.nodes[node - 1], states) for node in self.values},
         )
-
-
-def wanted_by(mix: LossMix) -> Wanted:
-    """Return the teacher outputs that the losses read, for any student."""
-    return Wanted(
-        logits="logits" in mix.needs,
-        pooled="pooled" in mix.needs,
-        hidden_states=mix.layers("hidden_states"),
-        values=mix.layers("values"),
-    )
 
 
 def student_shape(student: StudentForSequenceClassification) -> StudentShape:

@@ -11,7 +11,7 @@ from rosearch.attack.engine.engine import Example, run_attack
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.victim import ModelVictim
-from rosearch.checks import choice, instance, number, whole_number
+from rosearch.checks import choice, number, refused, whole_number
 from rosearch.data import Text, TextDataset
 from rosearch.seeding import generator
 
@@ -61,7 +61,9 @@ class AdversarialTexts(Part):
         attacked_side: int = 1,
     ) -> None:
         made = attacks.get(attack)() if isinstance(attack, str) else attack
-        self.attack = instance("attack", made, Attack, "the name of an attack, or an instance")
+        if not isinstance(made, Attack):
+            raise refused("attack", "the name of an attack or an Attack instance", attack)
+        self.attack = made
         self.share = number("share", share, 0.0, 1.0)
         self.first = whole_number("first", first)
         self.every = whole_number("every", every)

@@ -9,13 +9,7 @@ import numpy as np
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput, Words
-from rosearch.attack.training.sources import (
-    TEXTS_AT_ONCE,
-    Source,
-    WordSources,
-    answered,
-    text_key,
-)
+from rosearch.attack.training.sources import TEXTS_AT_ONCE, Source, WordSources, answered, text_key
 from rosearch.attack.word_swaps.candidates import TextSwaps
 from rosearch.checks import choice, number, whole_number
 from rosearch.data import Text, TextDataset

@@ -10,13 +10,7 @@ import numpy as np
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
-from rosearch.attack.training.sources import (
-    TEXTS_AT_ONCE,
-    Source,
-    WordSources,
-    answered,
-    text_key,
-)
+from rosearch.attack.training.sources import TEXTS_AT_ONCE, Source, WordSources, answered, text_key
 from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.checks import choice, whole_number
 from rosearch.choices import Choices

@@ -5,14 +5,10 @@ from rosearch.distill.losses.base import (
     Outputs,
     StudentShape,
     TeacherShape,
+    Wanted,
     distillation_losses,
 )
-from rosearch.distill.losses.labels import (
-    HardLabelLoss,
-    HardLabels,
-    SoftLabelLoss,
-    soft_label_loss,
-)
+from rosearch.distill.losses.labels import HardLabelLoss, HardLabels, SoftLabelLoss, soft_label_loss
 from rosearch.distill.losses.layers import default_layers, match_layers, node_depths
 from rosearch.distill.losses.mix import Losses, LossMix
 from rosearch.distill.losses.relations import RelationLoss
@@ -31,6 +27,7 @@ __all__ = [
     "SoftLabelLoss",
     "StudentShape",
     "TeacherShape",
+    "Wanted",
     "default_layers",
     "distillation_losses",
     "match_layers",

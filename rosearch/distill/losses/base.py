@@ -37,6 +37,34 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Which outputs of a teacher to compute or read."""
+
+    logits: bool = True
+    """The logits of every text; always stored in float32."""
+
+    pooled: bool = False
+    """The last hidden state of every text, at the classification token if the text begins with
+    it, else at the last token, where causal models and XLNet classify."""
+
+    hidden_states: tuple[int, ...] = ()
+    """Layers whose hidden states are wanted, for every token; 0 is the embedding."""
+
+    values: tuple[int, ...] = ()
+    """Layers, from 1, whose attention values are wanted, for every token."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs: ``"logits"``, ``"pooled"``, ``"hidden-6"``, ``"values-12"``."""
+        return (
+            *(("logits",) if self.logits else ()),
+            *(("pooled",) if self.pooled else ()),
+            *(f"hidden-{layer}" for layer in self.hidden_states),
+            *(f"values-{layer}" for layer in self.values),
+        )
+
+
+@dataclass(frozen=True)
 class TeacherShape:
     """The sizes of a teacher."""
 
@@ -90,11 +118,15 @@ class DistillationLoss(nn.Module, ABC):
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """The outputs that are read from both sides, from :data:`KINDS`. The student's logits are always
+    """Outputs that are read from both sides, from :data:`KINDS`. The student's logits are always
     available."""
 
     needs_labels: ClassVar[bool] = False
     """Whether the loss reads true labels."""
+
+    pairs: tuple[tuple[int, int], ...] = ()
+    """Pairs to compare: a student's hidden state (0 is the embedding) or attention node, and a
+    teacher's layer. Losses that need ``hidden_states`` or ``values`` set it in ``__init__``."""
 
     def __init__(self, teacher: TeacherShape, student: StudentShape) -> None:
         super().__init__()
@@ -117,18 +149,9 @@ class DistillationLoss(nn.Module, ABC):
         """
         return ()
 
-    def student_layers(self) -> tuple[int, ...]:
-        """Return the student's hidden states (0 is the embedding) or attention nodes to read."""
-        return ()
-
     @abstractmethod
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         """Return the mean loss of a batch, a scalar.
 

@@ -59,12 +59,7 @@ class SoftLabelLoss(DistillationLoss):
         self.temperature = positive("temperature", temperature)
 
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         return soft_label_loss(
             required(student.logits), required(teacher.logits), temperature=self.temperature
@@ -73,17 +68,12 @@ class SoftLabelLoss(DistillationLoss):
 
 @distillation_losses.register("hard_labels")
 class HardLabelLoss(DistillationLoss):
-    """Cross-entropy with the true labels: ``-log softmax(z_student)[label]``, averaged over texts."""
+    """Cross-entropy with true labels: ``-log softmax(z_student)[label]``, averaged over texts."""
 
     needs_labels = True
 
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         return functional.cross_entropy(required(student.logits).float(), required(labels))
 

@@ -42,7 +42,7 @@ def teacher_layers_of(layers: Layers, *, count: int, minimum: int) -> tuple[int,
     Raises:
         ArgumentError: ``layers`` is empty, mixed, or names a layer that the teacher does not have.
     """
-    entries = list(layers) if isinstance(layers, Sequence) else []
+    entries: list[Any] = list(layers) if hasattr(layers, "__iter__") else []
     if not entries or not (all(map(_is_number, entries)) or all(map(_is_pair, entries))):
         raise refused(
             "layers", "teacher layers such as (4, 8, 12), or pairs (node, teacher layer)", layers
@@ -85,8 +85,8 @@ def match_layers(
         bad = [node for node, _ in pairs if node not in named]
         if bad:
             raise EvaluationError(
-                f"layers={layers!r}: this student's node {bad[0]} cannot be matched, only "
-                f"{', '.join(map(str, sorted(named))) or 'none'}. Give teacher layers without nodes "
+                f"layers={layers!r}: node {bad[0]} of this student cannot be matched; nodes that "
+                f"can are {', '.join(map(str, sorted(named))) or 'none'}. Give only teacher layers "
                 f"to match them by relative depth in any student."
             )
         return tuple(pairs)

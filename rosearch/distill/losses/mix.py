@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from rosearch.checks import instance, number, positive, share
+from rosearch.checks import number, positive, refused, share
 from rosearch.distill.losses.base import (
     DistillationLoss,
     StudentShape,
     TeacherShape,
+    Wanted,
     distillation_losses,
 )
 from rosearch.errors import ArgumentError
@@ -65,7 +66,8 @@ class LossMix:
                 f"{1 - label_weight:g}, 'hard_labels': {label_weight:g}}} and cannot be combined "
                 f"with losses. Add 'hard_labels' to losses instead."
             )
-        instance("losses", losses, Mapping, "a mapping of names to weights")
+        if not isinstance(losses, Mapping):
+            raise refused("losses", "a mapping of names to weights", losses)
         entries = []
         for name in sorted(losses):
             weight, settings = _entry(name, losses[name], temperature)
@@ -89,7 +91,7 @@ class LossMix:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The teacher outputs that are read, from :data:`~rosearch.distill.losses.base.KINDS`."""
+        """Kinds of outputs that are read, from :data:`~rosearch.distill.losses.base.KINDS`."""
         return frozenset(kind for cls, _ in self._classes() for kind in cls.needs)
 
     @property
@@ -98,19 +100,19 @@ class LossMix:
         names = (name for name, _, _ in self.entries)
         return tuple(name for name in names if distillation_losses.get(name).needs_labels)
 
-    def layers(self, kind: str) -> tuple[int, ...]:
-        """Return the teacher's layers that are read.
-
-        Args:
-            kind: ``"hidden_states"`` or ``"values"``.
-        """
-        named = {
-            layer
-            for cls, settings in self._classes()
-            if kind in cls.needs
-            for layer in cls.teacher_layers(self.teacher, **settings)
-        }
-        return tuple(sorted(named))
+    @property
+    def wanted(self) -> Wanted:
+        """The teacher outputs that are read, for any student."""
+        layers: dict[str, set[int]] = {"hidden_states": set(), "values": set()}
+        for cls, settings in self._classes():
+            for kind in layers.keys() & set(cls.needs):
+                layers[kind].update(cls.teacher_layers(self.teacher, **settings))
+        return Wanted(
+            logits="logits" in self.needs,
+            pooled="pooled" in self.needs,
+            hidden_states=tuple(sorted(layers["hidden_states"])),
+            values=tuple(sorted(layers["values"])),
+        )
 
     def build(self, student: StudentShape) -> list[DistillationLoss]:
         """Make the losses of one student, in the order of :attr:`entries`.
@@ -127,8 +129,7 @@ class LossMix:
 def _entry(name: str, given: Any, temperature: float) -> tuple[float, dict[str, Any]]:
     cls = distillation_losses.get(name)
     settings = dict(given) if isinstance(given, Mapping) else {"weight": given}
-    weight = settings.pop("weight", 1.0)
-    weight = number(f"the weight of the loss {name!r}", weight, 0.0)
+    weight = number(f"the weight of the loss {name!r}", settings.pop("weight", 1.0), 0.0)
     known = list(inspect.signature(cls).parameters)[2:]
     unknown = [key for key in settings if key not in known]
     if unknown:

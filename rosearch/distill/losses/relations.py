@@ -73,7 +73,7 @@ class RelationLoss(DistillationLoss):
         self.heads = heads
         if layers is None:
             last = max(student.attention, key=lambda node: (student.depths[node], node))
-            self.pairs: tuple[tuple[int, int], ...] = ((last, teacher.layers),)
+            self.pairs = ((last, teacher.layers),)
         else:
             self.pairs = match_layers(
                 layers, count=teacher.layers, depths=student.depths, among=student.attention
@@ -91,16 +91,8 @@ class RelationLoss(DistillationLoss):
             return (teacher.layers,)
         return teacher_layers_of(layers, count=teacher.layers, minimum=1)
 
-    def student_layers(self) -> tuple[int, ...]:
-        return tuple(node for node, _ in self.pairs)
-
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         share = token_shares(mask)
         total = torch.zeros((), device=mask.device)

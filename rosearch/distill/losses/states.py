@@ -16,12 +16,7 @@ from rosearch.distill.losses.base import (
     distillation_losses,
 )
 from rosearch.distill.losses.labels import required, token_shares
-from rosearch.distill.losses.layers import (
-    Layers,
-    default_layers,
-    match_layers,
-    teacher_layers_of,
-)
+from rosearch.distill.losses.layers import Layers, default_layers, match_layers, teacher_layers_of
 
 
 @distillation_losses.register("hidden_states")
@@ -66,16 +61,8 @@ class HiddenStateLoss(DistillationLoss):
             return default_layers(teacher.layers)
         return teacher_layers_of(layers, count=teacher.layers, minimum=0)
 
-    def student_layers(self) -> tuple[int, ...]:
-        return tuple(node for node, _ in self.pairs)
-
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         share = token_shares(mask)
         total = torch.zeros((), device=mask.device)
@@ -108,12 +95,7 @@ class PooledCosineLoss(DistillationLoss):
         )
 
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         projected = self.projection(required(student.pooled)).float()
         cosine = functional.cosine_similarity(projected, required(teacher.pooled).float(), dim=-1)

@@ -20,7 +20,7 @@ _EXAMPLES = {
 def check_robust_training(
     augmentation: Augmentation | None,
     adversary: Adversary | None,
-    perturbation: EmbeddingPerturbation | WordPerturbation | None,
+    perturbation: Any,
     *,
     needs: frozenset[str],
     epochs: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from rosearch.data import Text, TextDataset
+from rosearch.distill.losses import Wanted
 from rosearch.distill.objective import DistillationObjective
-from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.seeding import child_seed
@@ -96,38 +97,27 @@ class Group:
     """Wall time of the teacher."""
 
 
+@dataclass
 class TextSource:
-    """Makes perturbed texts of one training set; shared by all students.
+    """Makes perturbed texts of one training set; shared by all students."""
 
-    Args:
-        teacher: The teacher.
-        train: The training texts.
-        outputs: The teacher outputs for them; ``None`` if no loss reads any.
-        wanted: Which outputs.
-        augmentation: The augmentation, if any.
-        adversary: The adversary, if any.
-        progress: Whether to show a progress bar while the teacher computes outputs.
-    """
+    teacher: Teacher
+    train: TextDataset
+    labels: np.ndarray | None
+    """The true labels of ``train``; ``None`` if no loss reads them."""
 
-    def __init__(
-        self,
-        teacher: Teacher,
-        train: TextDataset,
-        outputs: TeacherOutputs | None,
-        wanted: Wanted,
-        *,
-        augmentation: Augmentation | None,
-        adversary: Adversary | None,
-        progress: bool,
-    ) -> None:
-        self.teacher = teacher
-        self.train = train
-        self.outputs = outputs
-        self.wanted = wanted
-        self.augmentation = augmentation
-        self.adversary = adversary
-        self.progress = progress
-        self._augmented: dict[int, Group] = {}
+    outputs: TeacherOutputs | None
+    """The teacher outputs for ``train``; ``None`` if no loss reads any."""
+
+    wanted: Wanted
+    """The outputs that losses read."""
+
+    augmentation: Augmentation | None
+    adversary: Adversary | None
+    progress: bool
+    """Whether to show a progress bar while the teacher computes outputs."""
+
+    _augmented: dict[int, Group] = field(default_factory=dict)
 
     @cached_property
     def labelled(self) -> TextDataset:
@@ -138,20 +128,19 @@ class TextSource:
         labels = self.teacher.logits(train, progress=self.progress).argmax(axis=1)
         return TextDataset(train.texts, labels.tolist(), classes=train.classes)
 
-    def augmented(self, epoch: int) -> tuple[Group, float, float]:
+    def augmented(self, augmentation: Augmentation, epoch: int) -> tuple[Group, float, float]:
         """Return the augmentation's group for an epoch, made for the first student to need it.
 
         Returns:
             The group, and the seconds that augmentation and teacher took now.
         """
-        assert self.augmentation is not None
-        epoch = epoch if self.augmentation.redraw else 1
+        epoch = epoch if augmentation.redraw else 1
         if epoch in self._augmented:
             return self._augmented[epoch], 0.0, 0.0
         start = time.perf_counter()
-        perturbed = self.augmentation.texts(self.train, epoch=epoch)
+        perturbed = augmentation.texts(self.train, epoch=epoch)
         seconds = time.perf_counter() - start
-        group = self.group(perturbed, self.augmentation.answers, cached=True)
+        group = self.group(perturbed, augmentation.answers, cached=True)
         self._augmented[epoch] = group
         return group, seconds, group.seconds
 
@@ -181,44 +170,34 @@ class TextSource:
         return Group(examples, rows, outputs, seconds)
 
 
+@dataclass
 class PerturbedTexts(TrainingHook):
-    """Adds perturbed texts to the epochs of one training.
+    """Adds perturbed texts to the epochs of one training."""
 
-    Args:
-        source: Makes the texts.
-        student: The student.
-        objective: Its objective, made for the training texts.
-        labels: True labels of the training texts; ``None`` if no loss reads them.
-        seed: Seed of the training.
-    """
+    source: TextSource
+    """Makes the texts."""
 
-    def __init__(
-        self,
-        source: TextSource,
-        student: StudentForSequenceClassification,
-        objective: DistillationObjective,
-        *,
-        labels: np.ndarray | None,
-        seed: int,
-    ) -> None:
-        self.source = source
-        self.student = student
-        self.objective = objective
-        self.labels = labels
-        self.seed = seed
-        self._attacks: list[list[tuple[int, Text]]] = []
-        # After an interruption, made again attack by attack: only then do the same texts share the
-        # teacher's batches, and the outputs have the same bits.
-        self._groups: list[Group] = []
+    student: StudentForSequenceClassification
+    objective: DistillationObjective
+    """The student's objective, made for the training texts."""
+
+    seed: int
+    """Seed of the training."""
+
+    _attacks: list[list[tuple[int, Text]]] = field(default_factory=list)
+    # After an interruption, made again attack by attack: only then do the same texts share the
+    # teacher's batches, and the outputs have the same bits.
+    _groups: list[Group] = field(default_factory=list)
 
     def start_epoch(self, number: int, describe: Callable[[str], object]) -> Extra:
         """Make the texts of an epoch and add them to the objective."""
-        source, adversary = self.source, self.source.adversary
+        source = self.source
+        augmentation, adversary = source.augmentation, source.adversary
         groups: list[Group] = []
         augmentation_seconds = attack_seconds = teacher_seconds = 0.0
-        if source.augmentation is not None:
+        if augmentation is not None:
             describe("augmenting")
-            group, augmentation_seconds, teacher_seconds = source.augmented(number)
+            group, augmentation_seconds, teacher_seconds = source.augmented(augmentation, number)
             groups.append(group)
         if adversary is not None and number >= adversary.first:
             if (number - adversary.first) % adversary.every == 0:
@@ -269,7 +248,7 @@ class PerturbedTexts(TrainingHook):
         return time.perf_counter() - start
 
     def _serve(self, groups: Sequence[Group]) -> None:
-        outputs, labels = self.source.outputs, self.labels
+        outputs, labels = self.source.outputs, self.source.labels
         if labels is not None:
             labels = np.concatenate([labels, *(labels[group.examples] for group in groups)])
         if outputs is not None:

@@ -19,7 +19,7 @@ from rosearch.tokens import Encoding, model_inputs
 
 
 class Replacements(Protocol):
-    """The allowed replacements of words; :class:`rosearch.attack.WordReplacements` implements it."""
+    """The allowed replacements of words, such as :class:`rosearch.attack.WordReplacements`."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -99,23 +99,19 @@ class WordPerturbation:
         return {"name": "words", **values, "replacements": dict(self.replacements.settings)}
 
 
+@dataclass(frozen=True)
 class WordPerturbationHook(TrainingHook):
-    """Applies a :class:`WordPerturbation` to one set of training texts.
+    """Applies a :class:`WordPerturbation` to one set of training texts."""
 
-    Args:
-        perturbation: The settings.
-        choices: The replacements.
-        pad_id: Id of the padding token; padding follows the text.
-        max_length: Maximum tokens of a text; replacements that would exceed it are not made.
-    """
+    perturbation: WordPerturbation
+    choices: Choices
+    """The replacements in the training texts."""
 
-    def __init__(
-        self, perturbation: WordPerturbation, choices: Choices, *, pad_id: int, max_length: int
-    ) -> None:
-        self.perturbation = perturbation
-        self.choices = choices
-        self.pad_id = pad_id
-        self.max_length = max_length
+    pad_id: int
+    """Id of the padding token; padding follows the text."""
+
+    max_length: int
+    """Maximum tokens of a text; replacements that would exceed it are not made."""
 
     def weight(self, progress: float) -> float:
         """Return the weight of perturbed texts at a point of the training, 0 to 1."""

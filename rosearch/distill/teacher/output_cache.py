@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from filelock import FileLock
 from tqdm import tqdm
 
 from rosearch.data import Text
-from rosearch.distill.losses.base import TeacherShape
+from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.output_reader import OutputReader
-from rosearch.distill.teacher.outputs import OutputPart, TeacherOutputs, Wanted, is_per_text
+from rosearch.distill.teacher.outputs import OutputPart, TeacherOutputs, is_per_text
 from rosearch.distill.tensor_files import read_tensors, write_tensors
 from rosearch.tokens import Encoding
 
@@ -155,7 +154,7 @@ class OutputCache:
 
     def _offsets(self, wanted: Wanted) -> np.ndarray:
         # Outputs per text need no lengths, so a process that finds them tokenises nothing.
-        if not wanted.per_token:
+        if all(map(is_per_text, wanted.names)):
             return np.arange(len(self._texts) + 1)
         return np.cumsum([0, *(len(row.ids) for row in self._tokenised())])
 

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 import transformers
 
-from rosearch.distill.losses.base import TeacherShape
+from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.attention_values import AttentionValues
-from rosearch.distill.teacher.outputs import Wanted
 from rosearch.errors import DataError
-from rosearch.tokens import Encoding, answers
+from rosearch.tokens import Encoding, answers, pads_left
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,14 @@ class OutputReader:
     model: Any
     """A Hugging Face classifier."""
 
+    tokenizer: Any
+    """Its tokenizer."""
+
     shape: TeacherShape
     """Its sizes."""
 
     dtype: torch.dtype
     """Type of all outputs except logits, which are float32."""
-
-    pad_id: int
-    """Id of the padding token."""
-
-    pad_left: bool
-    """Whether padding precedes the text."""
-
-    cls_id: int | None
-    """Id of the classification token, if there is one."""
 
     token_budget: int
     """Tokens of a batch, padding included."""
@@ -76,8 +69,8 @@ class OutputReader:
                 self.model,
                 rows,
                 partial(self._batch, wanted=wanted, states=states, values=values),
-                pad_id=self.pad_id,
-                pad_left=self.pad_left,
+                pad_id=self.tokenizer.pad_token_id,
+                pad_left=pads_left(self.tokenizer),
                 token_budget=self.token_budget,
                 threaded=threaded,
             ):
@@ -123,7 +116,7 @@ class OutputReader:
         if wanted.logits:
             per_text["logits"] = out.logits.float().cpu()
         if wanted.pooled:
-            place = _classified(inputs, self.cls_id)
+            place = _classified(inputs, getattr(self.tokenizer, "cls_token_id", None))
             rows = torch.arange(len(place), device=place.device)
             per_text["pooled"] = self._stored(out.hidden_states[-1][rows, place])
         for layer in wanted.hidden_states:

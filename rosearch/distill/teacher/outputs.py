@@ -1,4 +1,4 @@
-"""Which outputs of a teacher are wanted, and the outputs for the examples of a data set."""
+"""A teacher's outputs for the examples of a data set."""
 
 from __future__ import annotations
 
@@ -13,39 +13,6 @@ from typing_extensions import Self
 
 from rosearch.distill.losses.base import Outputs
 from rosearch.errors import DataError
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which outputs of a teacher to compute or read."""
-
-    logits: bool = True
-    """The logits of every text; always stored in float32."""
-
-    pooled: bool = False
-    """The last hidden state of every text, at the classification token if the text begins with
-    it, else at the last token, where causal models and XLNet classify."""
-
-    hidden_states: tuple[int, ...] = ()
-    """Layers whose hidden states are wanted, for every token; 0 is the embedding."""
-
-    values: tuple[int, ...] = ()
-    """Layers, from 1, whose attention values are wanted, for every token."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the outputs: ``"logits"``, ``"pooled"``, ``"hidden-6"``, ``"values-12"``."""
-        return (
-            *(("logits",) if self.logits else ()),
-            *(("pooled",) if self.pooled else ()),
-            *(f"hidden-{layer}" for layer in self.hidden_states),
-            *(f"values-{layer}" for layer in self.values),
-        )
-
-    @property
-    def per_token(self) -> bool:
-        """Whether an output has one row per token, not only one per text."""
-        return bool(self.hidden_states or self.values)
 
 
 def is_per_text(name: str) -> bool:

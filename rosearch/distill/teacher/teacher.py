@@ -15,11 +15,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
 from rosearch.data import TextDataset
-from rosearch.distill.losses import HardLabels, TeacherShape
+from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
 from rosearch.distill.teacher.output_reader import OutputReader
-from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.saving import require_model_folder, save_model
 from rosearch.distill.tensor_files import read_tensors, write_tensors
 from rosearch.distill.training.loop import fit, isolated_rng
@@ -275,11 +275,9 @@ class Teacher:
         def reader() -> OutputReader:
             return OutputReader(
                 _in_precision(self.model, self.precision),
+                self.tokenizer,
                 self.shape,
                 dtype=torch.float32 if self.storage == "float32" else torch.bfloat16,
-                pad_id=self.pad_id,
-                pad_left=pads_left(self.tokenizer),
-                cls_id=getattr(self.tokenizer, "cls_token_id", None),
                 token_budget=token_budget,
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -16,47 +16,21 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 
-@dataclass
-class LoopArguments:
+class LoopArguments(SimpleNamespace):
     """The attributes of ``transformers.TrainingArguments`` that callbacks read.
 
     The real class needs the package accelerate and sets up devices for the whole process.
     """
 
-    run_name: str
-    output_dir: str
-    num_train_epochs: int
-    learning_rate: float
-    weight_decay: float
-    max_grad_norm: float
-    warmup_ratio: float
-    lr_scheduler_type: str
-    per_device_train_batch_size: int
-    bf16: bool
-    seed: int
-    logging_strategy: str = "epoch"
-    eval_strategy: str = "epoch"
-    load_best_model_at_end: bool = True
-    metric_for_best_model: str = "eval_accuracy"
-    greater_is_better: bool = True
-    project: str = "rosearch"
-
-    @property
-    def logging_dir(self) -> str:
-        """Folder for logs."""
-        return self.output_dir
-
     def to_dict(self) -> dict[str, Any]:
-        """Return all settings by name."""
-        return asdict(self)
-
-    def to_sanitized_dict(self) -> dict[str, Any]:
         """Return all settings by name; they are plain values."""
-        return asdict(self)
+        return dict(vars(self))
+
+    to_sanitized_dict = to_dict
 
     def to_json_string(self) -> str:
         """Return all settings as JSON."""
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps(self.to_dict(), indent=2)
 
 
 class Callbacks:
@@ -103,6 +77,13 @@ class Callbacks:
         self._args = LoopArguments(
             run_name=name,
             output_dir=f"runs/{name}",
+            logging_dir=f"runs/{name}",
+            logging_strategy="epoch",
+            eval_strategy="epoch",
+            load_best_model_at_end=True,
+            metric_for_best_model="eval_accuracy",
+            greater_is_better=True,
+            project="rosearch",
             num_train_epochs=optimization.epochs,
             learning_rate=optimization.learning_rate,
             weight_decay=optimization.weight_decay,

@@ -140,7 +140,7 @@ class CheckpointFile:
                     part, _, rest = name.partition("/")
                     parts[part][rest] = file.get_tensor(name)
             history = tuple(Epoch(**epoch) for epoch in header["history"])
-            key, micro, same = header["key"], header["micro_batch_size"], header["best_is_last"]
+            key, micro = header["key"], header["micro_batch_size"]
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             warnings.warn(
                 f"{self.path} is not a readable checkpoint ({error}). Training starts from the "
@@ -153,23 +153,18 @@ class CheckpointFile:
                 f"{self.path} is the checkpoint of another training: genome, seed, parent, data, "
                 f"teacher or settings differ. Give each training its own file, or delete this one."
             )
-        if same:
-            parts["best"] = parts["model"]
         return Checkpoint(history=history, micro_batch_size=micro, **parts)
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Replace the file."""
-        same = best_epoch(checkpoint.history) is checkpoint.history[-1]
         header = {
             "key": self.key,
             "history": [asdict(epoch) for epoch in checkpoint.history],
             "micro_batch_size": checkpoint.micro_batch_size,
-            "best_is_last": same,
         }
         tensors = {
             f"{part}/{name}": value
             for part in _PARTS
-            if not (part == "best" and same)
             for name, value in getattr(checkpoint, part).items()
         }
         write_tensors(self.path, tensors, {"rosearch": json.dumps(header)})

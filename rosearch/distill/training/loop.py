@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,17 +89,9 @@ def fit(
     epochs = optimization.epochs
     last = epochs if until is None else whole_number("epochs", until, 1, epochs)
     try:
+        padding = {"pad_id": pad_id, "pad_left": pad_left}
         training = _Training(
-            model,
-            rows,
-            objective,
-            dev_rows,
-            dev_labels,
-            optimization,
-            pad_id=pad_id,
-            pad_left=pad_left,
-            seed=seed,
-            hooks=hooks,
+            model, rows, objective, dev_rows, dev_labels, optimization, padding, seed, hooks
         )
         return training.run(last, checkpoint, callbacks, name=name, progress=progress)
     except (MemoryError, RuntimeError) as error:
@@ -111,49 +104,39 @@ def fit(
     )
 
 
+@dataclass
 class _Training:
     """The state of one call of :func:`fit`."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        rows: Sequence[Encoding],
-        objective: nn.Module,
-        dev_rows: Sequence[Encoding],
-        dev_labels: np.ndarray,
-        optimization: Optimization,
-        *,
-        pad_id: int,
-        pad_left: bool,
-        seed: int,
-        hooks: Sequence[TrainingHook],
-    ) -> None:
-        self.device = next(model.parameters()).device
-        self.model = model
-        self.rows = rows
-        self.objective = objective.to(self.device)
-        self.dev_rows = dev_rows
-        self.dev_labels = dev_labels
-        self.optimization = optimization
-        self.padding: dict[str, Any] = {"pad_id": pad_id, "pad_left": pad_left}
-        self.seed = seed
-        self.hooks = hooks
-        self.lengths = np.array([len(row.ids) for row in rows])
-        self.updates = Updates(model, objective, optimization)
+    model: nn.Module
+    rows: Sequence[Encoding]
+    objective: nn.Module
+    dev_rows: Sequence[Encoding]
+    dev_labels: np.ndarray
+    optimization: Optimization
+    padding: dict[str, Any]
+    seed: int
+    hooks: Sequence[TrainingHook]
+
+    def __post_init__(self) -> None:
+        self.device = next(self.model.parameters()).device
+        self.objective.to(self.device)
+        self.lengths = np.array([len(row.ids) for row in self.rows])
+        self.updates = Updates(self.model, self.objective, self.optimization)
         self.gradients = Gradients(
-            model,
-            objective,
-            rows,
-            optimization,
+            self.model,
+            self.objective,
+            self.rows,
+            self.optimization,
             clear=self.updates.clear,
-            hooks=hooks,
+            hooks=self.hooks,
             **self.padding,
         )
         self.history: list[Epoch] = []
         self.best: dict[str, torch.Tensor] = {}
         self.step = 0
         self.complete = True
-        self.steps = self._steps_up_to(optimization.epochs)
+        self.steps = self._steps_up_to(self.optimization.epochs)
 
     def run(
         self,
@@ -259,11 +242,11 @@ class _Training:
     def _extras(self, number: int, bar: Any) -> list[Extra]:
         # A hidden bar has no description.
         name = getattr(bar, "desc", "").removesuffix(": ")
-        extras = []
-        for hook in self.hooks:
-            extras.append(
-                hook.start_epoch(number, lambda work: bar.set_description(f"{name}, {work}"))
-            )
+
+        def describe(work: str) -> None:
+            bar.set_description(f"{name}, {work}")
+
+        extras = [hook.start_epoch(number, describe) for hook in self.hooks]
         bar.set_description(name)
         self.gradients.rows = [*self.rows, *(row for extra in extras for row in extra.rows)]
         return extras
