@@ -203,13 +203,13 @@ class TestAdversary:
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset], tmp_path: Path
     ) -> None:
         def distiller() -> Distiller:
-            adversary = AdversarialTexts(attack(), share=0.5, keep=True, answers="changed")
+            adversary = AdversarialTexts(attack(), share=0.5, keep=True, answers="perturbed")
             augmentation = SubstitutionAugmentation(Synonyms(), redraw=True)
             return make(teacher, parts, epochs=4, adversary=adversary, augmentation=augmentation)
 
         genome, file = templates.text_cnn(**SMALL), tmp_path / "state"
         whole = distiller().distill(genome)
-        assert whole.history[-1].changed_texts > 130
+        assert whole.history[-1].perturbed_texts > 130
         assert min(whole.cost.values()) > 0
         for epochs in (2, 3, None):
             part = distiller().distill(genome, epochs=epochs, checkpoint=file)
