@@ -184,12 +184,12 @@ def test_a_line_of_parents_is_trained_again_once(
 def test_rungs_that_end_before_robust_training_sets_in_are_warned_of(parts: Any) -> None:
     distiller, attacker = parts
     adversary = AdversarialTexts("deepwordbug", first=3)
-    hardened = rs.Distiller(
+    robust = rs.Distiller(
         distiller.teacher, distiller.train, distiller.dev, epochs=3, adversary=adversary,
         progress=False,
     )  # fmt: skip
     with pytest.warns(RuntimeWarning, match=r"first_counted") as caught:
-        rs.Pipeline(hardened, attacker, rungs=RUNGS)
+        rs.Pipeline(robust, attacker, rungs=RUNGS)
     told = [str(warning.message) for warning in caught]
     assert len(told) == 2
     for place, epochs in enumerate((1, 2)):
@@ -197,7 +197,7 @@ def test_rungs_that_end_before_robust_training_sets_in_are_warned_of(parts: Any)
         assert "from epoch 3 on" in told[place]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rs.Pipeline(hardened, attacker, rungs=[rs.Rung(examples=4), rs.Rung()])
+        rs.Pipeline(robust, attacker, rungs=[rs.Rung(examples=4), rs.Rung()])
         rs.Pipeline(distiller, attacker, rungs=RUNGS)
 
 

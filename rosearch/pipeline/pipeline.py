@@ -103,10 +103,10 @@ class Pipeline:
         for place, rung in enumerate(self.plan):
             if (rung.epochs or 0) < distiller.first_counted:
                 warnings.warn(
-                    f"rungs[{place}] ends after epochs={rung.epochs}, and robust training has set "
-                    f"in from epoch {distiller.first_counted} on (Distiller.first_counted): its "
-                    f"students are judged before they are hardened. Train longer there, or let "
-                    f"robust training begin earlier.",
+                    f"rungs[{place}] ends after epochs={rung.epochs}, but robust training is in full "
+                    f"effect only from epoch {distiller.first_counted} on "
+                    f"(Distiller.first_counted). Train longer there, or start robust training "
+                    f"earlier.",
                     RuntimeWarning,
                     stacklevel=2,
                 )

@@ -179,12 +179,14 @@ class TestRelations:
         student = StudentShape(8, (0, 1, 2, 3, 4), attention=(1, 3))
         assert make("relations", student=student).pairs == ((3, 12),)
         assert make("relations", student=student, layers=[4, 12]).pairs == ((1, 4), (3, 12))
-        with pytest.raises(EvaluationError, match=r"node 2 cannot be matched; .* are 1, 3"):
+        with pytest.raises(
+            EvaluationError, match=r"node 2 of this student cannot be matched; .* are 1, 3"
+        ):
             make("relations", student=student, layers=[[2, 12]])
 
     @pytest.mark.parametrize("heads", [0, 5, 1.0])
     def test_bad_heads(self, heads: Any) -> None:
-        with pytest.raises(ValueError, match=r"expected a divisor of the teacher's width 24"):
+        with pytest.raises(ValueError, match=r"must be a divisor of the teacher's width 24"):
             make("relations", relation_heads=heads)
         with pytest.raises(EvaluationError, match="does not divide the student's width 8"):
             make("relations", relation_heads=12)
@@ -192,7 +194,7 @@ class TestRelations:
 
 @pytest.mark.parametrize("name", ["hidden_states", "pooled_cosine", "relations"])
 class TestEveryLossOnStates:
-    def test_padding_counts_for_nothing(self, name: str) -> None:
+    def test_padding_has_no_effect(self, name: str) -> None:
         loss = make(name)
         student, teacher, mask = sides()
         value = loss(student, teacher, mask=mask, labels=None)
@@ -233,7 +235,7 @@ class TestEveryLossOnStates:
 
 
 @pytest.mark.parametrize("name", ["hidden_states", "relations"])
-def test_a_text_without_tokens_has_no_token_to_be_wrong_about(name: str) -> None:
+def test_a_text_without_tokens_has_loss_zero(name: str) -> None:
     student, teacher, mask = sides(lengths=(5, 0))
     loss = make(name)
     value = loss(student, teacher, mask=mask, labels=None)
@@ -292,24 +294,24 @@ class TestLayers:
 
     def test_by_name(self) -> None:
         assert match_layers([[0, 0], [2, 7]], count=12, depths=(0, 1, 2)) == ((0, 0), (2, 7))
-        with pytest.raises(EvaluationError, match="node 3 cannot be matched"):
+        with pytest.raises(EvaluationError, match="node 3 of this student cannot be matched"):
             match_layers([[3, 12]], count=12, depths=(0, 1, 2))
 
     @pytest.mark.parametrize(
         ("layers", "message"),
         [
-            ([], "expected teacher layers"),
-            ([4, [1, 12]], "expected teacher layers"),
-            ([[1, 2, 3]], "expected teacher layers"),
-            (1, "layers=1: expected teacher layers"),
-            ((0.5,), "expected teacher layers"),
-            ("12", "expected teacher layers"),
-            ([[1, None]], "expected teacher layers"),
+            ([], "layers must be teacher layers"),
+            ([4, [1, 12]], "layers must be teacher layers"),
+            ([[1, 2, 3]], "layers must be teacher layers"),
+            (1, "layers must be teacher layers .* got 1"),
+            ((0.5,), "layers must be teacher layers"),
+            ("12", "layers must be teacher layers"),
+            ([[1, None]], "layers must be teacher layers"),
             ([13], "the teacher has no layer 13; its layers are 0 to 12"),
             ([[1, -1]], "the teacher has no layer -1"),
         ],
     )
-    def test_nonsense(self, layers: Any, message: str) -> None:
+    def test_invalid_values_are_refused(self, layers: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             make("hidden_states", layers=layers)
         with pytest.raises(ValueError, match=message):
@@ -354,8 +356,8 @@ class TestMix:
             teacher=TEACHER,
         )
         assert mix.needs == {"hidden_states", "values"}
-        assert mix.layers("hidden_states") == (6, 12)
-        assert mix.layers("values") == (12,)
+        assert mix.wanted.hidden_states == (6, 12)
+        assert mix.wanted.values == (12,)
         assert [name for name, _, _ in mix.entries] == ["hidden_states", "relations"]
         assert mix.settings["hidden_states"] == {"weight": 1.0, "layers": [6, 12]}
 
@@ -367,18 +369,18 @@ class TestMix:
     @pytest.mark.parametrize(
         ("losses", "message"),
         [
-            ({"soft_labels": -1.0}, "expected a weight of at least 0"),
-            ({"soft_labels": math.nan}, "expected a weight"),
-            ({"soft_labels": "1"}, "expected a weight"),
-            ({"soft_labels": True}, "expected a weight"),
-            ({"soft_labels": 0.0, "hard_labels": 0}, "at least one weight above 0"),
-            ({}, "at least one weight above 0"),
+            ({"soft_labels": -1.0}, "weight of the loss 'soft_labels' must be"),
+            ({"soft_labels": math.nan}, "weight of the loss"),
+            ({"soft_labels": "1"}, "weight of the loss"),
+            ({"soft_labels": True}, "weight of the loss"),
+            ({"soft_labels": 0.0, "hard_labels": 0}, "must have a weight above 0"),
+            ({}, "must have a weight above 0"),
             ({"soft_labels": {"heat": 2.0}}, "no setting 'heat'; known: temperature"),
             ({"hard_labels": {"heat": 2.0}}, "no setting 'heat'; known: none"),
-            ({"hidden_states": {"layers": {4}}}, "plain values that JSON holds"),
+            ({"hidden_states": {"layers": {4}}}, "must be JSON values"),
         ],
     )
-    def test_nonsense(self, losses: Any, message: str) -> None:
+    def test_invalid_values_are_refused(self, losses: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             LossMix.of(losses, teacher=TEACHER)
 
@@ -386,7 +388,7 @@ class TestMix:
         with pytest.raises(RegistryError, match="Did you mean 'soft_labels'"):
             LossMix.of({"soft_label": 1.0}, teacher=TEACHER)
 
-    def test_two_ways_to_say_labels(self) -> None:
+    def test_losses_and_label_weight_are_refused_together(self) -> None:
         with pytest.raises(ValueError, match="short for losses="):
             LossMix.of({"soft_labels": 1.0}, teacher=TEACHER, label_weight=0.5)
 

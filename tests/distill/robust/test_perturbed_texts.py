@@ -373,7 +373,7 @@ class TestErrors:
     def test_values_out_of_range_are_refused(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
-        with pytest.raises(ValueError, match="answers must be one of .* got 'both'"):
+        with pytest.raises(ValueError, match=r"answers must be one of .* got 'both'"):
             make(teacher, parts, augmentation=Turning(answers="both"))
         with pytest.raises(ValueError, match="first attack is in epoch 4, but there are only 3"):
             make(teacher, parts, adversary=Doubters(first=4))
