@@ -7,12 +7,12 @@ deviations over seeds:
 - augmentation: one copy of each text, a fifth of its words replaced by PWWS's synonyms and
   DeepWordBug's misspellings, trained to the teacher's answers for the copy;
 - redrawn: four copies, others in each epoch, trained to the answers for the original;
-- adversary: before each epoch from the second on, attacks on the student; what breaks it joins the
+- adversary: attacks on the student before each epoch from the second on; adversarial texts join the
   training, once with PWWS and once with DeepWordBug, so that each is judged by the other too;
 - perturbation: FreeLB, three passes a step;
-- words: every step also on its texts with each word replaced for the worst, to first order, by
+- words: every step also on worst-case word substitutions of its texts, to first order, by
   PWWS's synonyms and DeepWordBug's misspellings; "words, pwws" by synonyms only, at less weight.
-  They need more training than the others, or students settle on one answer to everything:
+  They need more training than the others, or students become constant classifiers:
 
     python benchmarks/robust_distillation.py      # after make demo, which makes the teacher
     python benchmarks/robust_distillation.py --students TextCNN --seeds 1 --train 1000
@@ -40,7 +40,7 @@ from rosearch.attack import AdversarialTexts, SubstitutionAugmentation, WordRepl
 from rosearch.distill import EmbeddingPerturbation, WordPerturbation
 from rosearch.space import templates
 
-COSTS = ("changed_texts", "augmentation_seconds", "attack_seconds", "teacher_seconds")
+COSTS = ("perturbed_texts", "augmentation_seconds", "attack_seconds", "teacher_seconds")
 
 
 VARIANTS = (

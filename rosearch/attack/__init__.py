@@ -21,7 +21,8 @@ from rosearch.attack.resources.sentence_encoders import SentenceEncoder
 from rosearch.attack.resources.taggers import Tagger
 from rosearch.attack.resources.word_vectors import WordVectors, find_vectors
 from rosearch.attack.text import Words
-from rosearch.attack.training.augmentation import AdversarialTexts, SubstitutionAugmentation
+from rosearch.attack.training.adversary import AdversarialTexts
+from rosearch.attack.training.augmentation import SubstitutionAugmentation
 from rosearch.attack.training.word_replacements import WordReplacements
 from rosearch.attack.victim.function import FunctionVictim
 from rosearch.attack.victim.gradients import TokenGradients

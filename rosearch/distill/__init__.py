@@ -1,4 +1,4 @@
-"""Teacher to student: cached outputs, losses, and the training loop."""
+"""Distillation: teacher outputs, losses, the training loop, and robust training."""
 
 from rosearch.choices import Choices
 from rosearch.distill.distiller import DistillationResult, Distiller
@@ -7,13 +7,14 @@ from rosearch.distill.losses import (
     Outputs,
     StudentShape,
     TeacherShape,
+    Wanted,
     distillation_losses,
     soft_label_loss,
 )
-from rosearch.distill.robust.changed_texts import Adversary, Augmentation
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
+from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
 from rosearch.distill.robust.word_perturbation import Replacements, WordPerturbation
-from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.checkpoints import Epoch
 from rosearch.distill.training.loop import fit

@@ -1,4 +1,4 @@
-"""What the training loop minimises: from a model, a batch's inputs and its rows to a loss."""
+"""The training objective of a student: a weighted sum of losses against teacher outputs."""
 
 from __future__ import annotations
 
@@ -11,47 +11,20 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.distill.losses import LossMix, Outputs, StudentShape, node_depths
-from rosearch.distill.teacher.joined_outputs import JoinedOutputs
-from rosearch.distill.teacher.outputs import TeacherOutputs, Wanted
+from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.student import StudentForSequenceClassification
 
 
-class HardLabels(nn.Module):
-    """Cross-entropy with the true labels.
-
-    Args:
-        labels: int64 ``(examples,)``.
-    """
-
-    def __init__(self, labels: np.ndarray) -> None:
-        super().__init__()
-        self.register_buffer("labels", torch.tensor(labels), persistent=False)
-
-    def forward(
-        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
-    ) -> torch.Tensor:
-        """The mean loss of a batch.
-
-        Args:
-            model: A Hugging Face sequence classifier.
-            inputs: What it is called with.
-            rows: int64 ``(batch,)``, the numbers of the batch's examples.
-        """
-        labels: torch.Tensor = self.get_buffer("labels")
-        places = torch.from_numpy(rows).to(labels.device)
-        return functional.cross_entropy(model(**inputs).logits, labels[places])
-
-
 class DistillationObjective(nn.Module):
-    """A mix of losses between one student and its teacher's cached outputs.
+    """The weighted losses of one student against its teacher's outputs.
 
     Its parameters are the losses' projections. Texts are padded on the right.
 
     Args:
         mix: The losses.
-        student: Whose sizes they are made for.
-        outputs: The teacher's, for the training examples; ``None`` where no loss reads any.
-        labels: int64 ``(examples,)``; ``None`` where no loss reads them.
+        student: The student.
+        outputs: The teacher outputs for the training examples; ``None`` if no loss reads any.
+        labels: int64 ``(examples,)``; ``None`` if no loss reads them.
 
     Raises:
         EvaluationError: The student lacks what a loss compares.
@@ -65,34 +38,32 @@ class DistillationObjective(nn.Module):
         mix: LossMix,
         student: StudentForSequenceClassification,
         *,
-        outputs: TeacherOutputs | JoinedOutputs | None,
+        outputs: TeacherOutputs | None,
         labels: np.ndarray | None,
     ) -> None:
         super().__init__()
         losses = mix.build(student_shape(student))
         self.losses = nn.ModuleList(losses)
         self.weights = tuple(weight for _, weight, _ in mix.entries)
-        self.values = tuple(
-            sorted({n for loss in losses if "values" in loss.needs for n in loss.student_layers()})
+        self.values = sorted(
+            {node for loss in losses if "values" in loss.needs for node, _ in loss.pairs}
         )
         self.pooled = "pooled" in mix.needs
-        self.states = self.pooled or bool(mix.needs & {"hidden_states", "values"})
+        self.states = bool(mix.needs & {"pooled", "hidden_states", "values"})
         self._reads_logits = "logits" in mix.needs
         self.register_buffer("_logits", None, persistent=False)
         self.register_buffer("_labels", None, persistent=False)
         self.serve(outputs, labels)
 
-    def serve(
-        self, outputs: TeacherOutputs | JoinedOutputs | None, labels: np.ndarray | None
-    ) -> None:
-        """Go on with other examples: rows count among these from now on.
+    def serve(self, outputs: TeacherOutputs | None, labels: np.ndarray | None) -> None:
+        """Replace the examples that row numbers refer to.
 
         Args:
             outputs: As for the constructor.
             labels: As for the constructor.
         """
         self.outputs = outputs
-        # Small enough to lie on the device whole; the rest is read from disk, batch by batch.
+        # Logits are small enough for the device; other outputs are read from disk for each batch.
         logits = outputs.logits() if outputs is not None and self._reads_logits else None
         device = next((p.device for p in self.parameters()), None)
         for name, array in (("_logits", logits), ("_labels", labels)):
@@ -103,12 +74,12 @@ class DistillationObjective(nn.Module):
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
     ) -> torch.Tensor:
-        """The weighted sum of the losses' means over a batch.
+        """Return the weighted sum of the losses, each a mean over the batch.
 
         Args:
             model: The student, compiled or not.
-            inputs: What it is called with.
-            rows: int64 ``(batch,)``, the numbers of the batch's examples.
+            inputs: Its keyword arguments.
+            rows: int64 ``(batch,)``, the row numbers of the batch's examples.
         """
         ids = inputs["input_ids"]
         mask = inputs["attention_mask"].bool()
@@ -120,46 +91,31 @@ class DistillationObjective(nn.Module):
         places = torch.from_numpy(np.ascontiguousarray(rows)).to(ids.device)
         if self._logits is not None:
             given = replace(given, logits=self._logits[places])
-        true = None if self._labels is None else self._labels[places]
+        labels = None if self._labels is None else self._labels[places]
         total = torch.zeros((), device=ids.device)
         for weight, loss in zip(self.weights, self.losses, strict=True):
-            total = total + weight * loss(own, given, mask=mask, labels=true)
+            total = total + weight * loss(own, given, mask=mask, labels=labels)
         return total
 
     def _own(self, model: nn.Module, out: Any, mask: torch.Tensor) -> Outputs:
         if not self.states:
             return Outputs(logits=out.logits)
-        # torch.compile wraps the model; its parts are not compiled a second time.
+        # torch.compile wraps the model; its modules are not compiled a second time.
         student: Any = getattr(model, "_orig_mod", model)
         states = out.hidden_states
         return Outputs(
             logits=out.logits,
             pooled=student.pool(states, mask) if self.pooled else None,
             hidden_states=dict(enumerate(states)),
-            values={n: _values(student.nodes[n - 1], states) for n in self.values},
+            values={node: _values(student.nodes[node - 1], states) for node in self.values},
         )
 
 
-def wanted_by(mix: LossMix) -> Wanted:
-    """The teacher's outputs that a mix of losses reads, whatever the student."""
-    return Wanted(
-        logits="logits" in mix.needs,
-        pooled="pooled" in mix.needs,
-        hidden_states=mix.layers("hidden_states"),
-        values=mix.layers("values"),
-    )
-
-
 def student_shape(student: StudentForSequenceClassification) -> StudentShape:
-    """The sizes of a student, as losses want to know them."""
+    """Return the sizes of a student that losses depend on."""
     genome = student.config.architecture
-    return StudentShape(
-        width=genome.width,
-        depths=node_depths(genome),
-        attention=tuple(
-            number for number, node in enumerate(student.nodes, start=1) if _has_values(node)
-        ),
-    )
+    attention = [k for k, node in enumerate(student.nodes, start=1) if _has_values(node)]
+    return StudentShape(genome.width, node_depths(genome), tuple(attention))
 
 
 def _has_values(node: Any) -> bool:
@@ -171,8 +127,8 @@ def _has_values(node: Any) -> bool:
 
 
 def _values(node: Any, states: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    # Attention operators project to queries, keys and values in one go. Computing one node's values
-    # a second time costs less than hooks, which would break a compiled graph.
+    # Attention operators project to queries, keys and values at once. Computing one node's values
+    # again costs less than hooks, which would break a compiled graph.
     _, normalized = node.read(states)
     projection, width = node.operator.projection_in, node.operator.width
     bias = None if projection.bias is None else projection.bias[-width:]

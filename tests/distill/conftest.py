@@ -14,21 +14,27 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
+def base_folder(
+    tokenizer: Any, tiny_bert: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Folder of a random tiny BERT and its tokenizer."""
+    folder = tmp_path_factory.mktemp("base")
+    tiny_bert().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def teacher(
-    dataset: TextDataset,
-    tokenizer: Any,
-    tiny_bert: Callable[..., Any],
-    tmp_path_factory: pytest.TempPathFactory,
+    dataset: TextDataset, base_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Teacher:
     """A tiny BERT fine-tuned on the sentences, saved and loaded again."""
     from rosearch.distill import Teacher
 
     root = tmp_path_factory.mktemp("teacher")
-    tiny_bert().save_pretrained(root / "base")
-    tokenizer.save_pretrained(root / "base")
     train, dev = dataset.split(120, 40, seed=0)
     return Teacher.fine_tune(
-        root / "base",
+        base_folder,
         train,
         dev,
         save_to=root / "tuned",
@@ -62,7 +68,7 @@ def fresh(tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> Call
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many texts each pass of a teacher read."""
-    from rosearch.distill.teacher import outputs
+    from rosearch.distill.teacher import output_reader
     from rosearch.tokens import answers
 
     passes: list[int] = []
@@ -71,12 +77,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         passes.append(len(rows))
         yield from answers(model, rows, *args, **kwargs)
 
-    monkeypatch.setattr(outputs, "answers", counting)
+    monkeypatch.setattr(output_reader, "answers", counting)
     return passes
 
 
 @pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rosearch.distill.teacher import array_cache as cache
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The teacher's cache stores 16 texts per file."""
+    from rosearch.distill.teacher import output_cache
 
-    monkeypatch.setattr(cache, "ROWS_A_PART", 16)
+    monkeypatch.setattr(output_cache, "TEXTS_PER_FILE", 16)

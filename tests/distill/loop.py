@@ -8,7 +8,7 @@ import torch
 
 from rosearch.data import TextDataset
 from rosearch.distill import Epoch, Optimization, fit
-from rosearch.distill.objective import HardLabels
+from rosearch.distill.losses import HardLabels
 from rosearch.space import templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
 from rosearch.tokens import encode

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from rosearch.data import TextDataset
-from rosearch.distill import Distiller, Teacher, Wanted
+from rosearch.distill import Distiller, Teacher
 from rosearch.distill.losses import LossMix
-from rosearch.distill.objective import DistillationObjective, student_shape, wanted_by
+from rosearch.distill.objective import DistillationObjective, student_shape
 from rosearch.errors import DataError, EvaluationError
 from rosearch.space import Genome, Node, templates
 from rosearch.student import StudentForSequenceClassification
@@ -50,11 +50,10 @@ def prepared(
     student = distiller.student(genome)
     torch.manual_seed(0)
     mix = LossMix.of(losses, teacher=teacher.shape)
-    wanted = wanted_by(mix)
     objective = DistillationObjective(
         mix,
         student,
-        outputs=teacher.outputs(data, wanted, progress=False) if mix.needs else None,
+        outputs=teacher.outputs(data, mix.wanted, progress=False) if mix.needs else None,
         labels=data.labels if mix.needs_labels else None,
     )
     rows = encode(teacher.tokenizer, data.texts, max_length=teacher.max_length)
@@ -134,12 +133,13 @@ class TestObjective:
             projection.register_forward_hook(
                 lambda m, i, out, number=number: seen.update({number: out[..., -16:]})
             )
+        given: list[Any] = []
+        objective.losses[0].register_forward_pre_hook(lambda loss, sides: given.append(sides[0]))
         inputs = model_inputs(student, rows, pad_id=0)
-        out = student(**inputs, output_hidden_states=True)
-        own = objective._own(student, out, inputs["attention_mask"].bool())
+        objective(student, inputs, np.arange(5))
         mask = inputs["attention_mask"].bool()
         for number in numbers:
-            torch.testing.assert_close(own.values[number][mask], seen[number][mask])
+            torch.testing.assert_close(given[0].values[number][mask], seen[number][mask])
 
     def test_projections_are_parameters_and_the_rest_is_not_saved(
         self, teacher: Teacher, dataset: TextDataset
@@ -151,7 +151,7 @@ class TestObjective:
         plain, *_ = prepared(teacher, dataset[:5], {"soft_labels": 1.0})
         assert not plain.state_dict()
 
-    def test_states_are_not_asked_for_where_none_is_read(
+    def test_hidden_states_are_requested_only_if_a_loss_reads_them(
         self, teacher: Teacher, dataset: TextDataset
     ) -> None:
         asked: list[bool] = []
@@ -171,7 +171,9 @@ class TestObjective:
             assert objective(Spy(student), inputs, np.array([0, 1])).isfinite()
         assert asked == [False, False, True]
 
-    def test_a_student_that_lacks_attention(self, teacher: Teacher, dataset: TextDataset) -> None:
+    def test_a_student_without_attention_is_refused(
+        self, teacher: Teacher, dataset: TextDataset
+    ) -> None:
         distiller = Distiller(teacher, dataset, dataset, losses={"relations": 1.0}, progress=False)
         with pytest.raises(EvaluationError, match="no attention node"):
             distiller.distill(templates.text_cnn(**SMALL))
@@ -221,7 +223,7 @@ class TestDistiller:
         assert distiller.cache_size() == 2 * tokens * 32 * 2
         assert Distiller(teacher, new, dev, label_weight=1.0).cache_size() == 0
 
-    def test_maps_stay_behind_when_it_travels(
+    def test_a_pickled_distiller_is_small_and_trains_the_same_student(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         distiller = Distiller(teacher, *parts, losses=ALL, epochs=1, progress=False)
@@ -242,12 +244,12 @@ class TestDistiller:
         with_labels = Distiller(teacher, train, dev, **settings).distill(genome)
         assert result.accuracy > 0.8
         assert [e.loss for e in result.history] == [e.loss for e in with_labels.history]
-        with pytest.raises(DataError, match="'hard_labels' reads true labels, and train has none"):
+        with pytest.raises(DataError, match="'hard_labels' reads true labels, but train has none"):
             Distiller(teacher, blind, dev, label_weight=0.1)
-        with pytest.raises(DataError, match="dev chooses the best epoch and needs labels"):
+        with pytest.raises(DataError, match="dev selects the best epoch and needs labels"):
             Distiller(teacher, train, TextDataset.unlabelled(dev.texts, classes=dev.classes))
 
-    def test_students_and_teachers_that_guess_are_told(
+    def test_warns_if_student_or_teacher_is_no_better_than_a_constant(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         train, dev = parts
@@ -308,9 +310,5 @@ def test_a_teacher_of_unknown_depth_gives_logits_only(
     assert odd.shape.layers == 0
     assert odd.logits(parts[1], progress=False).shape == (40, 2)
     Distiller(odd, *parts)
-    with pytest.raises(ValueError, match="does not tell its layers"):
+    with pytest.raises(ValueError, match="does not state its number of layers"):
         Distiller(odd, *parts, losses={"hidden_states": 1.0})
-
-
-def test_what_is_wanted_adds_up() -> None:
-    assert Wanted(values=(2,)) | Wanted(logits=False, values=(1,)) == Wanted(values=(1, 2))

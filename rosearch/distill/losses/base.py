@@ -1,4 +1,4 @@
-"""The base class of losses, and the registry of their names."""
+"""The base class of losses, and their registry."""
 
 from __future__ import annotations
 
@@ -13,27 +13,55 @@ from torch import nn
 from rosearch.registry import Registry
 
 KINDS = ("logits", "pooled", "hidden_states", "values")
-"""What a loss can ask of teacher and student."""
+"""Outputs of teacher and student that a loss can read."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one side says about a batch; only what was asked for is there."""
+    """The outputs of teacher or student for a batch; only those that losses read are set."""
 
     logits: torch.Tensor | None = None
     """``(batch, classes)``."""
 
     pooled: torch.Tensor | None = None
-    """``(batch, width)``: one vector a text. The student's is what its classifier normalises and
-    reads; the teacher's is its last hidden state at the classification token, or at the last token
-    where texts do not begin with one."""
+    """``(batch, width)``, one vector per text. The student's is the input of its classifier, before
+    normalisation; the teacher's is its last hidden state at the classification token, or at the
+    last token if texts do not begin with one."""
 
     hidden_states: Mapping[int, torch.Tensor] = field(default_factory=dict)
     """Layer or node number to ``(batch, length, width)``; 0 is the embedding."""
 
     values: Mapping[int, torch.Tensor] = field(default_factory=dict)
-    """Layer or node number to the values of its attention, all heads side by side,
+    """Layer or node number to its attention values, all heads concatenated,
     ``(batch, length, width)``."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which outputs of a teacher to compute or read."""
+
+    logits: bool = True
+    """The logits of every text; always stored in float32."""
+
+    pooled: bool = False
+    """The last hidden state of every text, at the classification token if the text begins with
+    it, else at the last token, where causal models and XLNet classify."""
+
+    hidden_states: tuple[int, ...] = ()
+    """Layers whose hidden states are wanted, for every token; 0 is the embedding."""
+
+    values: tuple[int, ...] = ()
+    """Layers, from 1, whose attention values are wanted, for every token."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs: ``"logits"``, ``"pooled"``, ``"hidden-6"``, ``"values-12"``."""
+        return (
+            *(("logits",) if self.logits else ()),
+            *(("pooled",) if self.pooled else ()),
+            *(f"hidden-{layer}" for layer in self.hidden_states),
+            *(f"values-{layer}" for layer in self.values),
+        )
 
 
 @dataclass(frozen=True)
@@ -47,7 +75,7 @@ class TeacherShape:
     """Channels of a hidden state."""
 
     heads: int
-    """Attention heads of a layer."""
+    """Attention heads per layer."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +86,18 @@ class StudentShape:
     """Channels of a hidden state."""
 
     depths: tuple[int, ...]
-    """Longest path from the embedding to each hidden state: the embedding's 0, then one a node in
-    the order of the student's modules."""
+    """Longest path from the embedding to each hidden state: 0 for the embedding, then one per node
+    in the order of the student's modules."""
 
     attention: tuple[int, ...] = ()
-    """Numbers, from 1, of the nodes that are self-attention."""
+    """Numbers, from 1, of the self-attention nodes."""
 
 
 class DistillationLoss(nn.Module, ABC):
-    """One thing that a student is trained to match.
+    """Base class of losses between the outputs of student and teacher.
 
-    Authors write :meth:`forward`, name what it reads in ``needs``, and register the class::
+    Subclasses define :meth:`forward`, list the outputs that it reads in ``needs``, and are
+    registered::
 
         @rosearch.distillation_losses.register("logit_error")
         class LogitError(rosearch.DistillationLoss):
@@ -79,9 +108,9 @@ class DistillationLoss(nn.Module, ABC):
             def forward(self, student, teacher, *, mask, labels):
                 return torch.nn.functional.mse_loss(student.logits, teacher.logits)
 
-    Settings are keyword arguments of ``__init__`` after the two shapes, plain values that JSON
-    holds. An instance belongs to one student. Its parameters (projections) are trained beside the
-    student's and thrown away afterwards.
+    Settings are keyword arguments of ``__init__`` after the two shapes; they must be JSON values.
+    An instance belongs to one student. Its parameters (projections) are trained with the student's
+    and discarded afterwards.
 
     Args:
         teacher: The teacher's sizes.
@@ -89,11 +118,15 @@ class DistillationLoss(nn.Module, ABC):
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Of :data:`KINDS`, what is read of the teacher and, the same, of the student. The student's
-    logits are there in any case."""
+    """Outputs that are read from both sides, from :data:`KINDS`. The student's logits are always
+    available."""
 
     needs_labels: ClassVar[bool] = False
-    """Whether the true labels are read."""
+    """Whether the loss reads true labels."""
+
+    pairs: tuple[tuple[int, int], ...] = ()
+    """Pairs to compare: a student's hidden state (0 is the embedding) or attention node, and a
+    teacher's layer. Losses that need ``hidden_states`` or ``values`` set it in ``__init__``."""
 
     def __init__(self, teacher: TeacherShape, student: StudentShape) -> None:
         super().__init__()
@@ -102,40 +135,31 @@ class DistillationLoss(nn.Module, ABC):
 
     @classmethod
     def teacher_layers(cls, teacher: TeacherShape, **settings: Any) -> tuple[int, ...]:
-        """The teacher's layers whose hidden states or values are read, by any student.
+        """Return the teacher's layers whose hidden states or values are read.
 
-        They are computed once for all students, so they depend on nothing of a student. Override
-        it in losses that need ``hidden_states`` or ``values``.
+        They are computed once for all students, so they must not depend on the student. Losses
+        that need ``hidden_states`` or ``values`` override this method.
 
         Args:
             teacher: The teacher's sizes.
-            settings: As for ``__init__``.
+            settings: The keyword arguments of ``__init__``.
 
         Raises:
             ValueError: The teacher has no such layer.
         """
         return ()
 
-    def student_layers(self) -> tuple[int, ...]:
-        """The student's hidden states (0 is the embedding) or attention nodes that are read."""
-        return ()
-
     @abstractmethod
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
-        """The batch's mean loss, a scalar.
+        """Return the mean loss of a batch, a scalar.
 
         Args:
-            student: What the student says.
-            teacher: What the teacher said; without gradient.
+            student: The student's outputs.
+            teacher: The teacher's outputs, without gradient.
             mask: bool ``(batch, length)``, true at real tokens.
-            labels: int64 ``(batch,)``, where ``needs_labels`` is set.
+            labels: int64 ``(batch,)`` if ``needs_labels`` is set.
         """
 
 

@@ -1,10 +1,13 @@
-"""Losses on the classes: the teacher's answers and the true ones."""
+"""Losses on logits: against the teacher's predictions and against true labels."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
+from rosearch.checks import positive
 from rosearch.distill.losses.base import (
     DistillationLoss,
     Outputs,
@@ -17,15 +20,15 @@ from rosearch.distill.losses.base import (
 def soft_label_loss(
     student_logits: torch.Tensor, teacher_logits: torch.Tensor, *, temperature: float
 ) -> torch.Tensor:
-    """``T^2 KL(softmax(z_teacher / T) || softmax(z_student / T))``, the mean over the batch.
+    """Return ``T^2 KL(softmax(z_teacher / T) || softmax(z_student / T))``, averaged over the batch.
 
-    Hinton, Vinyals and Dean 2015, section 2; the factor ``T^2`` keeps the size of the gradients
+    Hinton, Vinyals and Dean 2015, section 2. The factor ``T^2`` makes the size of the gradients
     independent of the temperature.
 
     Args:
         student_logits: ``(batch, classes)``.
         teacher_logits: ``(batch, classes)``.
-        temperature: ``T``; above 1 the teacher's smaller probabilities count more.
+        temperature: ``T``; above 1, small probabilities of the teacher have more weight.
     """
     student = functional.log_softmax(student_logits.float() / temperature, dim=-1)
     teacher = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
@@ -40,11 +43,11 @@ class SoftLabelLoss(DistillationLoss):
 
     Args:
         teacher: The teacher's sizes.
-        student: The student's.
+        student: The student's sizes.
         temperature: ``T``, above 0.
 
     Raises:
-        ValueError: ``temperature`` is not above 0.
+        ArgumentError: ``temperature`` is not above 0.
     """
 
     needs = ("logits",)
@@ -53,15 +56,10 @@ class SoftLabelLoss(DistillationLoss):
         self, teacher: TeacherShape, student: StudentShape, *, temperature: float = 2.0
     ) -> None:
         super().__init__(teacher, student)
-        self.temperature = check_temperature(temperature)
+        self.temperature = positive("temperature", temperature)
 
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         return soft_label_loss(
             required(student.logits), required(teacher.logits), temperature=self.temperature
@@ -70,54 +68,60 @@ class SoftLabelLoss(DistillationLoss):
 
 @distillation_losses.register("hard_labels")
 class HardLabelLoss(DistillationLoss):
-    """Cross-entropy with the true labels: ``-log softmax(z_student)[label]``, the texts' mean."""
+    """Cross-entropy with true labels: ``-log softmax(z_student)[label]``, averaged over texts."""
 
     needs_labels = True
 
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         return functional.cross_entropy(required(student.logits).float(), required(labels))
 
 
 def token_shares(mask: torch.Tensor) -> torch.Tensor:
-    """What each token weighs in a mean over the tokens of a text, and over texts.
+    """Return the weight of each token in a mean over tokens of a text, then over texts.
 
-    Texts count alike, whatever their length; the loss of one without tokens is 0. So a batch's loss
-    is the mean of its texts' losses, however the batch is divided.
+    Texts have equal weight, whatever their length; a text without tokens has loss 0. So the loss of
+    a batch is the mean of its texts' losses, however the batch is divided.
 
     Args:
         mask: bool ``(batch, length)``, true at real tokens.
 
     Returns:
-        float32 ``(batch, length)``; zero at padding, of sum 1 where every text has tokens.
+        float32 ``(batch, length)``, zero at padding; the sum is 1 if every text has tokens.
     """
     real = mask.float()
     return real / (real.sum(dim=1, keepdim=True).clamp(min=1) * len(mask))
 
 
-def check_temperature(temperature: float) -> float:
-    """The temperature, if it is one.
-
-    Raises:
-        ValueError: It is not above 0.
-    """
-    if not temperature > 0:
-        raise ValueError(f"temperature={temperature!r}: expected a number above 0.")
-    return temperature
-
-
 def required(tensor: torch.Tensor | None) -> torch.Tensor:
-    """A tensor that a loss declared it needs.
-
-    Raises:
-        RuntimeError: It is not there: the loss reads what its ``needs`` does not name.
-    """
+    """Return an output that a loss needs, or raise a RuntimeError if ``needs`` lacks it."""
     if tensor is None:
-        raise RuntimeError("A loss reads outputs or labels that its class attributes do not name.")
+        raise RuntimeError("A loss reads outputs or labels that its class does not declare.")
     return tensor
+
+
+class HardLabels(nn.Module):
+    """An objective for any classifier: cross-entropy with the true labels.
+
+    Args:
+        labels: int64 ``(examples,)``.
+    """
+
+    def __init__(self, labels: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("labels", torch.tensor(labels), persistent=False)
+
+    def forward(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
+    ) -> torch.Tensor:
+        """Return the mean loss of a batch.
+
+        Args:
+            model: A Hugging Face sequence classifier.
+            inputs: Its keyword arguments.
+            rows: int64 ``(batch,)``, the row numbers of the batch's examples.
+        """
+        labels: torch.Tensor = self.get_buffer("labels")
+        places = torch.from_numpy(rows).to(labels.device)
+        return functional.cross_entropy(model(**inputs).logits, labels[places])

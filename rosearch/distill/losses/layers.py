@@ -1,27 +1,24 @@
-"""Which of the teacher's layers is matched with which of the student's nodes."""
+"""Matching of the teacher's layers with the student's nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
-from rosearch.errors import EvaluationError
+from rosearch.checks import refused
+from rosearch.errors import ArgumentError, EvaluationError
 from rosearch.space import Genome
 
 Layers: TypeAlias = "Sequence[int | Sequence[int]]"
-"""Numbers of teacher layers, each to be matched by relative depth, or pairs of a student's node and
-a teacher's layer."""
+"""Teacher layers, to be matched with nodes by relative depth, or pairs of a student's node and a
+teacher's layer."""
 
 
 def node_depths(genome: Genome) -> tuple[int, ...]:
-    """Longest path from the embedding to each hidden state of the genome's student.
-
-    Args:
-        genome: The architecture; its nodes are taken in the order of ``genome.ordered()``, which is
-            that of the student's modules.
+    """Return the longest path from the embedding to each hidden state of the genome's student.
 
     Returns:
-        The embedding's 0, then one a node.
+        0 for the embedding, then one depth per node, in the order of ``genome.ordered()``.
     """
     depths = [0]
     for node in genome.ordered().nodes:
@@ -30,39 +27,31 @@ def node_depths(genome: Genome) -> tuple[int, ...]:
 
 
 def default_layers(count: int) -> tuple[int, ...]:
-    """The teacher's layers at a third, two thirds and the end of its depth: 4, 8 and 12 of 12.
-
-    Args:
-        count: Layers of the teacher.
-    """
+    """Return the layers at a third, two thirds and the end of ``count`` layers: 4, 8, 12 of 12."""
     return tuple(sorted({-(-count // 3), -(-2 * count // 3), count}))
 
 
-def check_layers(layers: Layers, *, count: int, least: int) -> tuple[int, ...]:
-    """The teacher's layers that are named, sorted, each once.
+def teacher_layers_of(layers: Layers, *, count: int, minimum: int) -> tuple[int, ...]:
+    """Validate ``layers`` and return the teacher's layers in it, sorted and distinct.
 
     Args:
         layers: Layers or pairs, not mixed.
         count: Layers of the teacher.
-        least: The first that can be named.
+        minimum: First valid layer.
 
     Raises:
-        ValueError: There is none, or a layer that the teacher does not have, or they are mixed.
+        ArgumentError: ``layers`` is empty, mixed, or names a layer that the teacher does not have.
     """
-    try:
-        entries = list(layers)
-    except TypeError:
-        entries = []
+    entries: list[Any] = list(layers) if hasattr(layers, "__iter__") else []
     if not entries or not (all(map(_is_number, entries)) or all(map(_is_pair, entries))):
-        raise ValueError(
-            f"layers={layers!r}: expected teacher layers such as (4, 8, 12), or pairs (student's "
-            f"node, teacher's layer)."
+        raise refused(
+            "layers", "teacher layers such as (4, 8, 12), or pairs (node, teacher layer)", layers
         )
     named = {entry if isinstance(entry, int) else entry[1] for entry in entries}
-    bad = sorted(layer for layer in named if not least <= layer <= count)
+    bad = sorted(layer for layer in named if not minimum <= layer <= count)
     if bad:
-        raise ValueError(
-            f"layers={layers!r}: the teacher has no layer {bad[0]}; its layers are {least} to "
+        raise ArgumentError(
+            f"layers={layers!r}: the teacher has no layer {bad[0]}; its layers are {minimum} to "
             f"{count}."
         )
     return tuple(sorted(named))
@@ -71,35 +60,34 @@ def check_layers(layers: Layers, *, count: int, least: int) -> tuple[int, ...]:
 def match_layers(
     layers: Layers, *, count: int, depths: Sequence[int], among: Collection[int] | None = None
 ) -> tuple[tuple[int, int], ...]:
-    """Pairs of a student's hidden state and a teacher's layer.
+    """Return pairs of a student's hidden state and a teacher's layer.
 
-    Where only layers are named, each takes the node whose depth, as a share of the student's, is
-    nearest to its own as a share of the teacher's; of equally near nodes the last. A node that
-    several layers would take keeps the nearest, of equally near layers the last. So a shallow
-    student matches fewer layers, and no node is pulled two ways. The embedding takes part only
-    where there is no node.
+    A layer without a given node is matched with the node of the nearest relative depth; of equally
+    near nodes with the last. If several layers are matched with one node, only the nearest is kept;
+    of equally near layers the last. So a shallow student matches fewer layers. The embedding is
+    matched only if the student has no nodes.
 
     Args:
-        layers: As :func:`check_layers` passed them.
+        layers: Valid layers or pairs; see :func:`teacher_layers_of`.
         count: Layers of the teacher.
-        depths: As from :func:`node_depths`.
-        among: Hidden states that may take part; default: all nodes.
+        depths: From :func:`node_depths`.
+        among: Hidden states to match; default: all nodes.
 
     Raises:
-        EvaluationError: A pair names a node that does not exist or may not take part.
+        EvaluationError: A pair names a node that does not exist or is not in ``among``.
     """
     everything = range(1, len(depths)) if len(depths) > 1 else range(1)
     allowed = sorted(everything if among is None else among)
     pairs = [(int(e[0]), int(e[1])) for e in layers if not isinstance(e, int)]
     if pairs:
-        # The embedding can be named, though it is never chosen beside nodes.
+        # The embedding may be given explicitly, though it is never matched by depth beside nodes.
         named = {0, *allowed} if among is None else set(allowed)
         bad = [node for node, _ in pairs if node not in named]
         if bad:
             raise EvaluationError(
-                f"layers={layers!r}: this student's node {bad[0]} cannot be matched; its nodes "
-                f"that can are {', '.join(map(str, sorted(named))) or 'none'}. Name teacher layers "
-                f"alone to match them by relative depth, whatever the student."
+                f"layers={layers!r}: node {bad[0]} of this student cannot be matched; nodes that "
+                f"can are {', '.join(map(str, sorted(named))) or 'none'}. Give only teacher layers "
+                f"to match them by relative depth in any student."
             )
         return tuple(pairs)
     deepest = max(depths)

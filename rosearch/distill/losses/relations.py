@@ -1,4 +1,4 @@
-"""A loss on how tokens relate to each other in attention."""
+"""A loss on the relations between tokens in attention."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from rosearch.checks import refused
 from rosearch.distill.losses.base import (
     DistillationLoss,
     Outputs,
@@ -16,7 +17,7 @@ from rosearch.distill.losses.base import (
     distillation_losses,
 )
 from rosearch.distill.losses.labels import token_shares
-from rosearch.distill.losses.layers import Layers, check_layers, match_layers
+from rosearch.distill.losses.layers import Layers, match_layers, teacher_layers_of
 from rosearch.errors import EvaluationError
 
 
@@ -24,25 +25,25 @@ from rosearch.errors import EvaluationError
 class RelationLoss(DistillationLoss):
     """``KL(R_teacher || R_student)`` with ``R = softmax(V V^T / sqrt(d))``: value relations.
 
-    MiniLM (Wang et al. 2020, equations 4 and 5) introduced them for the last layer; as in
-    MiniLMv2 (Wang et al. 2021, section 3.1) the values of all heads are put side by side and
-    divided anew into relation heads, so that the two sides need neither one width nor one number of
-    heads. The divergence is averaged over relation heads and the real tokens of a text, over texts,
-    and over the pairs of layers. Relations of queries and of keys, which MiniLMv2 adds, are left
-    out: they would treble the cache.
+    MiniLM (Wang et al. 2020, equations 4 and 5) introduced value relations for the last layer. As
+    in MiniLMv2 (Wang et al. 2021, section 3.1) the values of all heads are concatenated and split
+    into relation heads, so that teacher and student may differ in width and number of heads. The
+    divergence is averaged over relation heads and the real tokens of a text, over texts, and over
+    the pairs of layers. Relations of queries and keys, which MiniLMv2 adds, are left out, because
+    they would triple the cache.
 
     Args:
         teacher: The teacher's sizes.
-        student: The student's.
-        relation_heads: Divides the width of both. Default: the greatest common divisor of the
-            teacher's heads and the student's width.
+        student: The student's sizes.
+        relation_heads: Number of relation heads; must divide both widths. Default: the greatest
+            common divisor of the teacher's heads and the student's width.
         layers: Teacher layers from 1, matched by relative depth with the student's attention
             nodes, or pairs of a student's attention node and a teacher's layer. Default: the
             teacher's last layer and the student's last attention node.
 
     Raises:
-        ValueError: ``relation_heads`` does not divide the teacher's width, or the teacher has no
-            such layer.
+        ArgumentError: ``relation_heads`` does not divide the teacher's width, or the teacher has
+            no such layer.
         EvaluationError: The student has no attention, or ``relation_heads`` does not divide its
             width.
     """
@@ -61,8 +62,8 @@ class RelationLoss(DistillationLoss):
         self.teacher_layers(teacher, relation_heads=relation_heads, layers=layers)
         if not student.attention:
             raise EvaluationError(
-                "The loss 'relations' compares attention, and this student has no attention node. "
-                "Search a space whose students have one, or leave the loss out."
+                "The loss 'relations' compares attention, but this student has no attention node. "
+                "Search a space whose students have one, or leave out the loss."
             )
         heads = relation_heads or math.gcd(teacher.heads, student.width)
         if student.width % heads:
@@ -72,7 +73,7 @@ class RelationLoss(DistillationLoss):
         self.heads = heads
         if layers is None:
             last = max(student.attention, key=lambda node: (student.depths[node], node))
-            self.pairs: tuple[tuple[int, int], ...] = ((last, teacher.layers),)
+            self.pairs = ((last, teacher.layers),)
         else:
             self.pairs = match_layers(
                 layers, count=teacher.layers, depths=student.depths, among=student.attention
@@ -82,44 +83,35 @@ class RelationLoss(DistillationLoss):
     def teacher_layers(cls, teacher: TeacherShape, **settings: Any) -> tuple[int, ...]:
         heads = settings.get("relation_heads")
         if heads is not None and (not isinstance(heads, int) or heads < 1 or teacher.width % heads):
-            raise ValueError(
-                f"relation_heads={heads!r}: expected a divisor of the teacher's width "
-                f"{teacher.width}."
+            raise refused(
+                "relation_heads", f"a divisor of the teacher's width {teacher.width}", heads
             )
         layers = settings.get("layers")
         if layers is None:
             return (teacher.layers,)
-        return check_layers(layers, count=teacher.layers, least=1)
-
-    def student_layers(self) -> tuple[int, ...]:
-        return tuple(node for node, _ in self.pairs)
+        return teacher_layers_of(layers, count=teacher.layers, minimum=1)
 
     def forward(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None,
+        self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
         share = token_shares(mask)
         total = torch.zeros((), device=mask.device)
         for node, layer in self.pairs:
             own = log_relations(student.values[node], mask, heads=self.heads)
             given = log_relations(teacher.values[layer], mask, heads=self.heads)
-            # At padded keys both logarithms are hugely negative and the teacher's share is 0.
+            # At padded keys both logarithms are very negative and the teacher's probability is 0.
             divergence = functional.kl_div(own, given, reduction="none", log_target=True)
             total = total + (divergence.sum(dim=-1).mean(dim=1) * share).sum()
         return total / len(self.pairs)
 
 
 def log_relations(values: torch.Tensor, mask: torch.Tensor, *, heads: int) -> torch.Tensor:
-    """``log softmax(V V^T / sqrt(d))`` a relation head, over the real tokens.
+    """Return ``log softmax(V V^T / sqrt(d))`` for each relation head, over the real tokens.
 
     Args:
-        values: ``(batch, length, width)``, the values of all heads side by side.
+        values: ``(batch, length, width)``, the values of all heads concatenated.
         mask: bool ``(batch, length)``, true at real tokens.
-        heads: Relation heads; divides the width.
+        heads: Number of relation heads; must divide the width.
 
     Returns:
         float32 ``(batch, heads, length, length)``.

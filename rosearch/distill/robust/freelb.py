@@ -1,139 +1,76 @@
-"""Perturbed token embeddings while a student trains."""
+"""FreeLB: adversarial perturbation of token embeddings."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
-from rosearch.tokens import Encoding
-
-Backward: TypeAlias = Callable[[dict[str, torch.Tensor], float], torch.Tensor]
-"""Computes the loss of inputs times a number, adds its gradient to what is there, and returns the
-loss so multiplied."""
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Texts of a step that are computed together."""
-
-    inputs: dict[str, torch.Tensor]
-    """What the student is called with."""
-
-    rows: Sequence[Encoding]
-    """The texts, tokenised."""
-
-    numbers: np.ndarray
-    """int64 ``(batch,)``, their places among the training texts; those after the last have joined
-    for an epoch."""
-
-
-class Perturber(Protocol):
-    """Stands between a batch and its gradient."""
-
-    def accumulate(
-        self,
-        model: nn.Module,
-        batch: Batch,
-        backward: Backward,
-        *,
-        share: float = 1.0,
-        progress: float = 1.0,
-    ) -> torch.Tensor:
-        """Add the gradients of all passes over one batch.
-
-        Args:
-            model: A student.
-            batch: The texts.
-            backward: One pass.
-            share: What the batch weighs in its step.
-            progress: Share of the whole training that is done, 0 to 1.
-
-        Returns:
-            The loss times ``share``, a scalar on the device.
-        """
-
-    def is_full(self, progress: float) -> bool:
-        """Whether an epoch that begins at ``progress`` is perturbed as much as it will be."""
+from rosearch.checks import number, positive, whole_number
+from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
 
 
 @dataclass(frozen=True)
-class EmbeddingPerturbation:
-    """FreeLB (Zhu et al. 2020, algorithm 1): several ascent steps, all of whose gradients count.
+class EmbeddingPerturbation(TrainingHook):
+    """FreeLB (Zhu et al. 2020, algorithm 1), for ``Distiller(perturbation=...)``.
 
-    What an input's ``vectors`` gives for each token (before positions are added) is shifted by
-    ``d``, one matrix ``(length, inner width)`` a text. It starts evenly within
-    ``start / sqrt(N) * [-1, 1]``, ``N`` being its numbers at real tokens. Each of ``steps`` passes
-    adds a ``steps``-th of its gradient to the weights' and moves ``d`` uphill::
+    Each text's token embeddings, before positions are added, are shifted by a matrix ``d`` of shape
+    ``(length, inner width)``. ``d`` starts uniform in ``start / sqrt(N) * [-1, 1]``, where ``N`` is
+    the number of its elements at real tokens. Each of ``steps`` passes contributes its gradient
+    with weight ``1 / steps``, and moves ``d`` in the direction of a higher loss::
 
         d <- P(d + step_size * g / |g|),  g the gradient of the loss with respect to d
 
-    where ``P`` scales ``d`` down to the norm ``max_norm``. Norms are of a text's whole matrix
-    (Frobenius). Dropout draws the same in all passes of a step (section 3.3 there). A step costs
-    ``steps`` times a plain one.
+    where ``P`` scales ``d`` down to the norm ``max_norm``. Norms are Frobenius norms of a text's
+    matrix. Dropout masks are the same in all passes of a step (section 3.3). A step takes ``steps``
+    times as long as a plain one.
+
+    Raises:
+        ArgumentError: A setting is out of range.
     """
 
     steps: int = 3
-    """Passes, ``K``."""
+    """Passes per step, ``K``."""
 
     step_size: float = 0.5
-    """Length of a move, ``alpha``."""
+    """Length of each move, ``alpha``."""
 
     max_norm: float = 1.0
-    """Largest norm of ``d``, ``epsilon``."""
+    """Maximum norm of ``d``, ``epsilon``."""
 
     start: float = 0.1
-    """Size of the first ``d``; 0 makes the first pass that of the plain text."""
+    """Size of the initial ``d``, 0 to ``max_norm``; with 0 the first pass is a plain one."""
 
     def __post_init__(self) -> None:
-        steps: Any = self.steps
-        if not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps={self.steps!r}: expected a whole number from 1.")
-        for name in ("step_size", "max_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0.")
-        if not 0 <= self.start <= self.max_norm:
-            raise ValueError(
-                f"start={self.start!r}: expected a number from 0 to max_norm={self.max_norm!r}."
-            )
+        whole_number("steps", self.steps)
+        positive("step_size", self.step_size)
+        positive("max_norm", self.max_norm)
+        number("start", self.start, 0.0, self.max_norm)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Plain values."""
+        """All settings as plain values."""
         return asdict(self)
 
-    def is_full(self, progress: float) -> bool:
-        """True: every step is perturbed alike."""
-        return True
-
     def accumulate(
-        self,
-        model: nn.Module,
-        batch: Batch,
-        backward: Backward,
-        *,
-        share: float = 1.0,
-        progress: float = 1.0,
+        self, model: Any, batch: Batch, share: float, *, backward: Backward, progress: float
     ) -> torch.Tensor:
-        """The mean of the passes' losses times ``share``; see :class:`Perturber`."""
-        embedding: Any = model.embedding
+        """Run all passes; see :class:`TrainingHook`."""
+        embedding = model.embedding
         mask = batch.inputs["attention_mask"].unsqueeze(2).to(embedding.tokens.weight.dtype)
         delta = self._first(mask, embedding.shape.inner)
         state = _random_state(mask.device)
         total = torch.zeros((), device=mask.device)
-        for number in range(self.steps):
+        for step in range(self.steps):
             _set_random_state(mask.device, state)
             delta.requires_grad_()
             with shifted(embedding, delta):
-                total = total + backward(batch.inputs, share / self.steps)
+                total = total + backward(batch, share / self.steps)
             gradient, delta = delta.grad, delta.detach()
-            if gradient is not None and number + 1 < self.steps:
+            if gradient is not None and step + 1 < self.steps:
                 delta = self._moved(delta, gradient * mask)
         return total
 
@@ -141,34 +78,39 @@ class EmbeddingPerturbation:
         shape = (*mask.shape[:2], width)
         if not self.start:
             return torch.zeros(shape, device=mask.device, dtype=mask.dtype)
-        even = torch.rand(shape, device=mask.device, dtype=mask.dtype) * 2 - 1
+        uniform = torch.rand(shape, device=mask.device, dtype=mask.dtype) * 2 - 1
         count = (mask.sum(dim=1, keepdim=True) * width).clamp(min=1)
-        first: torch.Tensor = even * mask * (self.start / count.sqrt())
+        first: torch.Tensor = uniform * mask * (self.start / count.sqrt())
         return first
 
     def _moved(self, delta: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        delta = delta + self.step_size * gradient / _norm(gradient).clamp(min=1e-12)
-        scale = (self.max_norm / _norm(delta).clamp(min=1e-12)).clamp(max=1.0)
+        delta = delta + self.step_size * gradient / _norm(gradient)
+        scale = (self.max_norm / _norm(delta)).clamp(max=1.0)
         projected: torch.Tensor = delta * scale
         return projected
 
 
 def _norm(values: torch.Tensor) -> torch.Tensor:
     norm: torch.Tensor = torch.linalg.vector_norm(values, dim=(1, 2), keepdim=True)
-    return norm
+    return norm.clamp(min=1e-12)
 
 
 @contextmanager
 def shifted(embedding: Any, delta: torch.Tensor) -> Iterator[None]:
-    """While this is open, the input gives each token another vector.
+    """Shift a student's token vectors inside the ``with`` block.
 
     Args:
-        embedding: A student's input.
-        delta: Added to what its ``vectors`` gives, ``(batch, length, inner)``.
+        embedding: The student's embedding operator.
+        delta: Added to the result of its ``vectors``, ``(batch, length, inner width)``.
     """
     plain = embedding.vectors
-    # A method has no hook; a function on the instance goes before the class's.
-    embedding.vectors = lambda input_ids, mask: plain(input_ids, mask) + delta
+
+    def vectors(input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = plain(input_ids, mask) + delta
+        return found
+
+    # Torch has no hooks on methods; an attribute of the instance hides the class's method.
+    embedding.vectors = vectors
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The values of a teacher's attention, which no Hugging Face model returns."""
+"""The values of a teacher's attention, which Hugging Face models do not return."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from torch import nn
 from rosearch.errors import DataError
 
 _PROJECTIONS = ("value", "value_proj", "v_lin", "v_proj", "v")
-"""What models call the linear map to the values: BERT and its relatives ``value``, DeBERTa-v2
-``value_proj``, DistilBERT ``v_lin``, MPNet ``v``."""
+"""Names of the linear map to the values: BERT and its relatives ``value``, DeBERTa-v2
+``value_proj``, DistilBERT ``v_lin``, Llama ``v_proj``, MPNet ``v``."""
 
 
 class AttentionValues:
-    """Takes the values of each layer while a model runs, all heads side by side.
+    """Records each layer's values, all heads concatenated, while a model runs.
 
-    Layers that share weights (ALBERT) are told apart by the order of calls. Threads that run the
-    model at the same time each see what they computed themselves.
+    Layers that share weights (ALBERT) are told apart by the order of calls. Several threads may run
+    the model at once; each sees only the values that it computed.
 
     Args:
-        model: A Hugging Face classifier; its hooks are there until :meth:`remove`.
+        model: A Hugging Face classifier; hooks are registered on it until :meth:`close`.
         width: Channels of the model's hidden states.
 
     Raises:
-        DataError: No attention of a known kind is found, or its values have other channels.
+        DataError: The model has no attention of a known kind, or its values have another width
+            than its hidden states.
     """
 
     def __init__(self, model: nn.Module, *, width: int) -> None:
@@ -36,46 +37,48 @@ class AttentionValues:
         sources = _sources(model)
         if not sources:
             raise DataError(
-                f"{self._model} has no attention whose values are known by name "
-                f"({', '.join(_PROJECTIONS)}). Use 'hidden_states' instead of the loss 'relations'."
+                f"The loss 'relations' needs attention values, and {self._model} has no attention "
+                f"module with a value projection of a known name ({', '.join(_PROJECTIONS)}). Use "
+                f"'hidden_states' instead."
             )
-        for _, found, _ in sources:
-            if found not in (None, width):
+        for _, channels, _ in sources:
+            if channels not in (None, width):
                 raise DataError(
-                    f"{self._model}'s attention values have {found} channels and its hidden states "
-                    f"{width} (its heads share values, or are of another size). The loss "
-                    f"'relations' needs equal ones; use 'hidden_states' instead."
+                    f"The loss 'relations' needs attention values as wide as the hidden states. "
+                    f"{self._model}'s attention values have {channels} channels and its hidden "
+                    f"states {width} (its heads share values, or have another size). Use "
+                    f"'hidden_states' instead."
                 )
         self._handles = [
             module.register_forward_hook(self._hook(read)) for module, _, read in sources
         ]
 
     def clear(self) -> None:
-        """Forget what this thread has computed so far."""
+        """Discard the values that this thread has computed."""
         self._own.calls = []
 
     def collected(self, layers: int) -> list[torch.Tensor]:
-        """What this thread computed since :meth:`clear`.
+        """Return the values that this thread has computed since :meth:`clear`.
 
         Args:
-            layers: How many layers are expected.
+            layers: Expected number of layers.
 
         Returns:
-            One ``(batch, length, width)`` a layer.
+            One ``(batch, length, width)`` per layer.
 
         Raises:
-            DataError: It is another number of layers.
+            DataError: The model computed values more or less than once per layer.
         """
         calls: list[torch.Tensor] = self._own.calls
         if len(calls) != layers:
             raise DataError(
                 f"{self._model} computed attention values {len(calls)} times in {layers} layers, "
-                f"so which is whose is not known. Leave out the loss 'relations'."
+                f"so they cannot be assigned to layers. Leave out the loss 'relations'."
             )
         return calls
 
-    def remove(self) -> None:
-        """Take the hooks off the model."""
+    def close(self) -> None:
+        """Remove the hooks from the model."""
         for handle in self._handles:
             handle.remove()
 
@@ -89,9 +92,11 @@ class AttentionValues:
 def _sources(
     model: nn.Module,
 ) -> list[tuple[nn.Module, int | None, Callable[[torch.Tensor], torch.Tensor]]]:
-    """Modules that compute values, each with their channels and how to read them off its output.
+    """Find the modules that compute values.
 
-    Channels are ``None`` where the module does not tell.
+    Returns:
+        For each module, its channels (``None`` if unknown) and a function that takes the values
+        from its output.
     """
     found: list[tuple[nn.Module, int | None, Callable[[torch.Tensor], torch.Tensor]]] = []
     attention: Any
@@ -108,8 +113,8 @@ def _sources(
 
 
 def _of_deberta(attention: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    # DeBERTa's first version has query, key and value of a head side by side in one projection,
-    # and adds the values' bias afterwards.
+    # The first version of DeBERTa has query, key and value of a head side by side in one
+    # projection, and adds the bias of the values afterwards.
     def read(output: torch.Tensor) -> torch.Tensor:
         heads = output.view(*output.shape[:-1], attention.num_attention_heads, 3, -1)
         values: torch.Tensor = heads[..., 2, :].flatten(-2) + attention.v_bias

@@ -15,17 +15,17 @@ def bucketed_batches(
     batch_tokens: int | None = None,
     window: int = 50,
 ) -> list[np.ndarray]:
-    """One epoch of batches: shuffled rows, sorted by length within windows, batches shuffled.
+    """Make the batches of one epoch: shuffle rows, sort by length within windows, shuffle batches.
 
-    Almost no padding is computed, and which rows meet in a batch still changes every epoch.
+    Batches need little padding, and still contain other rows in each epoch.
 
     Args:
-        lengths: Tokens in each row, shape ``(rows,)``.
-        batch_size: Rows of a batch; the last of the epoch may be smaller.
+        lengths: Tokens of each row, ``(rows,)``.
+        batch_size: Rows per batch; the last batch may be smaller.
         rng: Draws the order.
-        batch_tokens: Most tokens of a batch, padding included, in place of ``batch_size``; a single
-            row may exceed it.
-        window: Batches in a window, about.
+        batch_tokens: Maximum tokens of a batch, padding included, in place of ``batch_size``; a
+            single row may exceed it.
+        window: Approximate number of batches in a window.
 
     Returns:
         Index arrays that together hold every row once.

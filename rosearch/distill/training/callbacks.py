@@ -1,10 +1,10 @@
-"""transformers' callbacks, called as its Trainer calls them."""
+"""Calls transformers' callbacks as transformers' own Trainer does."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -16,67 +16,40 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 
-@dataclass
-class LoopArguments:
-    """What callbacks read of ``transformers.TrainingArguments``, by the same names.
+class LoopArguments(SimpleNamespace):
+    """The attributes of ``transformers.TrainingArguments`` that callbacks read.
 
     The real class needs the package accelerate and sets up devices for the whole process.
     """
 
-    run_name: str
-    output_dir: str
-    num_train_epochs: int
-    learning_rate: float
-    weight_decay: float
-    max_grad_norm: float
-    warmup_ratio: float
-    lr_scheduler_type: str
-    per_device_train_batch_size: int
-    bf16: bool
-    seed: int
-    logging_strategy: str = "epoch"
-    eval_strategy: str = "epoch"
-    load_best_model_at_end: bool = True
-    metric_for_best_model: str = "eval_accuracy"
-    greater_is_better: bool = True
-    project: str = "rosearch"
-
-    @property
-    def logging_dir(self) -> str:
-        """Folder for logs."""
-        return self.output_dir
-
     def to_dict(self) -> dict[str, Any]:
-        """All settings by name."""
-        return asdict(self)
+        """Return all settings by name; they are plain values."""
+        return dict(vars(self))
 
-    def to_sanitized_dict(self) -> dict[str, Any]:
-        """All settings by name; they are plain values as they are."""
-        return asdict(self)
+    to_sanitized_dict = to_dict
 
     def to_json_string(self) -> str:
-        """All settings as JSON."""
-        return json.dumps(asdict(self), indent=2)
+        """Return all settings as JSON."""
+        return json.dumps(self.to_dict(), indent=2)
 
 
 class Callbacks:
-    """Tells transformers' callbacks how training goes.
+    """Reports the progress of a training to transformers' callbacks.
 
     They are called in order with ``(args, state, control, model=, processing_class=, optimizer=)``
     at the beginning and end of training and of each epoch, after each step, after each evaluation
-    on dev, and to log. What they keep for themselves, such as the counter of transformers'
-    ``EarlyStoppingCallback``, is in no checkpoint; for an early stop that outlives one, set
-    ``patience``. Of what they answer, ``control.should_training_stop`` counts; ``args`` is a
-    :class:`LoopArguments`.
+    on dev, and to log. Their own state, such as the counter of ``EarlyStoppingCallback``, is not
+    part of checkpoints; use ``patience`` for an early stop that resumes. Of ``control``, only
+    ``should_training_stop`` has an effect; ``args`` is a :class:`LoopArguments`.
 
     Args:
         callbacks: The callbacks.
         model: The student.
         optimizer: Its optimizer.
         optimization: The settings.
-        steps: Steps of all epochs together, those for changed texts left out.
-        seed: The training's.
-        name: Of the run.
+        steps: Steps of all epochs together, without those for perturbed texts.
+        seed: Seed of the training.
+        name: Name of the run.
     """
 
     def __init__(
@@ -90,13 +63,9 @@ class Callbacks:
         seed: int,
         name: str,
     ) -> None:
-        from transformers import TrainerCallback, TrainerControl, TrainerState
+        from transformers import TrainerControl, TrainerState
 
         self._callbacks = tuple(callbacks)
-        self.reads_steps = any(
-            type(callback).on_step_end is not TrainerCallback.on_step_end for callback in callbacks
-        )
-        """Whether a callback looks at the student after each step."""
         self._given = {
             "model": model,
             "processing_class": getattr(model, "tokenizer", None),
@@ -108,6 +77,13 @@ class Callbacks:
         self._args = LoopArguments(
             run_name=name,
             output_dir=f"runs/{name}",
+            logging_dir=f"runs/{name}",
+            logging_strategy="epoch",
+            eval_strategy="epoch",
+            load_best_model_at_end=True,
+            metric_for_best_model="eval_accuracy",
+            greater_is_better=True,
+            project="rosearch",
             num_train_epochs=optimization.epochs,
             learning_rate=optimization.learning_rate,
             weight_decay=optimization.weight_decay,
@@ -125,38 +101,37 @@ class Callbacks:
 
     @property
     def stop(self) -> bool:
-        """Whether a callback has asked for the end of training."""
+        """Whether a callback has asked to stop training."""
         return bool(self._control.should_training_stop)
 
     def begin(self, history: Sequence[Epoch], step: int) -> None:
-        """Training begins, or goes on after the epochs of ``history``."""
+        """Report that training begins, or resumes after ``history`` and so many steps."""
         self._state.global_step = step
         for epoch in history:
             self._best(epoch)
         self._call("on_train_begin")
 
     def epoch_begin(self) -> None:
-        """An epoch begins."""
+        """Report that an epoch begins."""
         self._call("on_epoch_begin")
 
     def step(self, number: int, epochs: float) -> None:
-        """A step was done.
+        """Report a step.
 
         Args:
             number: Steps done in all epochs, from 1.
-            epochs: Epochs done, with the share of this one.
+            epochs: Epochs done, as a fraction.
         """
-        state = self._state
-        state.global_step = number
-        state.epoch = epochs
+        self._state.global_step = number
+        self._state.epoch = epochs
         self._call("on_step_end")
 
     def epoch_end(self, epoch: Epoch, rate: float) -> None:
-        """An epoch has ended and dev was evaluated.
+        """Report that an epoch has ended and dev was evaluated.
 
         Args:
-            epoch: What the epoch did.
-            rate: The learning rate of its last step.
+            epoch: Record of the epoch.
+            rate: Learning rate of its last step.
         """
         state = self._state
         state.epoch = float(epoch.number)
@@ -166,11 +141,11 @@ class Callbacks:
         state.log_history.append({**logs, "step": state.global_step})
         self._call("on_log", logs=logs)
         self._call("on_evaluate", metrics=metrics)
-        # After the callbacks: transformers' EarlyStoppingCallback compares with the best before.
+        # Last, because transformers' EarlyStoppingCallback compares with the best before.
         self._best(epoch)
 
     def end(self) -> None:
-        """Training has ended; also called where it failed."""
+        """Report that training has ended or failed."""
         self._call("on_train_end")
 
     def _best(self, epoch: Epoch) -> None:

@@ -1,11 +1,9 @@
-"""The state of a training between two epochs, on disk."""
+"""The state of a training between two epochs, and its file on disk."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,15 +12,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from rosearch.caching import share
+from rosearch.distill.tensor_files import write_tensors
 from rosearch.errors import DataError
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did."""
+    """The record of one epoch. All times are wall times in seconds."""
 
     number: int
     """From 1."""
@@ -31,55 +28,55 @@ class Epoch:
     """Mean training loss."""
 
     accuracy: float
-    """Share of right answers on the dev examples after the epoch."""
+    """Accuracy on dev after the epoch."""
 
     seconds: float
-    """Wall time of the epoch: the dev examples and all that is named below included."""
+    """Time of the whole epoch, evaluation on dev and all times below included."""
 
     steps: int = 0
     """Updates of the weights."""
 
-    changed_texts: int = 0
-    """Changed texts that were trained on beside the training texts."""
+    perturbed_texts: int = 0
+    """Perturbed texts that were trained on beside the training texts."""
 
     augmentation_seconds: float = 0.0
-    """Of them, spent on making the augmentation's texts; 0 where an earlier student has paid."""
+    """Time of the augmentation; 0 if its texts were made for an earlier student."""
 
     attack_seconds: float = 0.0
-    """Of them, spent on the adversary's attack."""
+    """Time of the adversary's attack."""
 
     teacher_seconds: float = 0.0
-    """Of them, spent on the teacher's outputs for changed texts."""
+    """Time of computing teacher outputs for perturbed texts."""
 
     counted: bool = True
-    """Whether it can be the best epoch; those before an adversary's first attack cannot."""
+    """Whether the epoch can be the best: robust training was in full effect."""
 
     @property
     def training_seconds(self) -> float:
-        """What is left of :attr:`seconds`: training on all texts, and dev."""
+        """Time of training and of evaluation on dev: :attr:`seconds` minus the other times."""
         spent = self.augmentation_seconds + self.attack_seconds + self.teacher_seconds
         return self.seconds - spent
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """The earliest of the most accurate epochs that count; of all where none counts."""
+    """Return the first of the most accurate epochs that count, or of all if none counts."""
     counted = [epoch for epoch in history if epoch.counted] or history
     return max(counted, key=lambda epoch: (epoch.accuracy, -epoch.number))
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that training needs to go on after an epoch exactly as if it had not stopped.
+    """Everything that training needs to resume after an epoch with identical results.
 
     Order and dropout of an epoch are drawn from the seed and the epoch's number, and the learning
-    rate follows from the step, so no generator and no scheduler has a state.
+    rate depends on the step only, so neither generators nor a scheduler have a state.
     """
 
     history: tuple[Epoch, ...]
     """The epochs done."""
 
     micro_batch_size: int | None
-    """Rows that are in memory at once, where memory has run out before."""
+    """Rows in memory at once, if memory has run out before."""
 
     model: Mapping[str, torch.Tensor]
     """Weights after the last epoch."""
@@ -88,17 +85,17 @@ class Checkpoint:
     """Weights after the best epoch."""
 
     objective: Mapping[str, torch.Tensor]
-    """Learned parts of the objective."""
+    """Trained parameters of the objective."""
 
     updates: Mapping[str, torch.Tensor]
     """State of the optimizer."""
 
-    supplement: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    """Changed texts that later epochs train on too."""
+    hooks: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """State of the training hooks."""
 
 
 def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
-    """Digest of named tensors, wherever they are."""
+    """Return a hash of named tensors, on any device."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in sorted(weights.items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
@@ -107,30 +104,28 @@ def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-_PARTS = ("model", "best", "objective", "updates", "supplement")
+_PARTS = ("model", "best", "objective", "updates", "hooks")
 
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A file that holds one checkpoint: safetensors, with the rest as JSON in its header.
-
-    It is replaced as a whole, so that a process killed while it saves leaves the one before.
-    """
+    """A safetensors file with one checkpoint, replaced atomically. Its header holds JSON."""
 
     path: Path
-    """Where the file is or will be."""
+    """Path of the file."""
 
     identity: Mapping[str, Any]
-    """What decides how training goes, as plain values; a checkpoint of another is refused."""
+    """Everything that decides the training, as plain values; the checkpoint of another training is
+    refused."""
 
     @property
     def key(self) -> str:
-        """Digest of :attr:`identity`."""
+        """Hash of :attr:`identity`."""
         text = json.dumps(self.identity, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def read(self) -> Checkpoint | None:
-        """The checkpoint; ``None`` where there is no file, or one that cannot be read.
+        """Return the checkpoint, or ``None`` if the file is missing or damaged.
 
         Raises:
             DataError: It belongs to another training.
@@ -145,47 +140,31 @@ class CheckpointFile:
                     part, _, rest = name.partition("/")
                     parts[part][rest] = file.get_tensor(name)
             history = tuple(Epoch(**epoch) for epoch in header["history"])
-            key, micro, same = header["key"], header["micro_batch_size"], header["best_is_last"]
+            key, micro = header["key"], header["micro_batch_size"]
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             warnings.warn(
-                f"{self.path} is no checkpoint that can be read ({error}). Training begins anew "
-                f"and replaces it.",
+                f"{self.path} is not a readable checkpoint ({error}). Training starts from the "
+                f"beginning and replaces it.",
                 stacklevel=2,
             )
             return None
         if key != self.key:
             raise DataError(
-                f"{self.path} is the checkpoint of another training: genome, seed, parent, "
-                f"data, teacher or settings differ. Give each training a file of its own, or "
-                f"delete this one."
+                f"{self.path} is the checkpoint of another training: genome, seed, parent, data, "
+                f"teacher or settings differ. Give each training its own file, or delete this one."
             )
-        if same:
-            parts["best"] = parts["model"]
         return Checkpoint(history=history, micro_batch_size=micro, **parts)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Put ``checkpoint`` in the place of what is there."""
-        same = best_epoch(checkpoint.history) is checkpoint.history[-1]
+        """Replace the file."""
         header = {
             "key": self.key,
             "history": [asdict(epoch) for epoch in checkpoint.history],
             "micro_batch_size": checkpoint.micro_batch_size,
-            "best_is_last": same,
         }
-        tensors = {}
-        for part in _PARTS:
-            if part == "best" and same:
-                continue
-            for name, value in getattr(checkpoint, part).items():
-                # Copies, because safetensors takes no two names for one piece of memory.
-                tensors[f"{part}/{name}"] = value.detach().cpu().clone().contiguous()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
-        os.close(handle)
-        try:
-            save_file(tensors, scratch, metadata={"rosearch": json.dumps(header)})
-            share(Path(scratch))
-            Path(scratch).replace(self.path)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
+        tensors = {
+            f"{part}/{name}": value
+            for part in _PARTS
+            for name, value in getattr(checkpoint, part).items()
+        }
+        write_tensors(self.path, tensors, {"rosearch": json.dumps(header)})

@@ -1,4 +1,4 @@
-"""The gradient of one step, in as many pieces as memory allows."""
+"""The gradient of one step, in as many micro batches as memory requires."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.distill.robust.freelb import Batch, Perturber
+from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import EvaluationError
 from rosearch.tokens import Encoding, model_inputs
 
-_MULTIPLE = 16
-"""Texts are padded to a multiple of so many tokens where shapes shall come back."""
+_LENGTH_MULTIPLE = 16
+"""With CUDA graphs, texts are padded to a multiple of so many tokens, so that shapes repeat."""
 
-_MOST_SHAPES = 64
-"""Shapes that are compiled before the rest runs uncompiled."""
+_MAX_SHAPES = 64
+"""Shapes that are compiled; others run uncompiled."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory has run out, on a GPU or on the CPU."""
+    """Return whether an error means that memory has run out, on a GPU or on the CPU."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
-    # PyTorch's allocator for the CPU has no class of its own for it.
+    # PyTorch's CPU allocator raises a plain RuntimeError.
     signs = ("not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 class Gradients:
-    """Computes losses and adds up gradients, a micro batch at a time.
+    """Computes losses and accumulates gradients, one micro batch at a time.
 
     Args:
-        model: The model that learns.
-        objective: ``objective(model, inputs, rows)`` gives the mean loss of the rows.
+        model: The model to train.
+        objective: ``objective(model, inputs, rows)`` returns the mean loss of the rows.
         rows: Tokenised training texts.
         optimization: The settings.
-        clear: Forgets the gradients of a step that has failed.
+        clear: Discards the gradients of a failed step.
         pad_id: Id of the padding token.
-        pad_left: Whether padding stands before the text.
-        perturber: Stands between batches and their gradients; ``None``: nobody.
+        pad_left: Whether padding precedes the text.
+        hooks: Their :meth:`~TrainingHook.accumulate` wraps each pass, the first outermost.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Gradients:
         *,
         clear: Callable[[], None],
         pad_id: int,
-        pad_left: bool,
-        perturber: Perturber | None = None,
+        pad_left: bool = False,
+        hooks: Sequence[TrainingHook] = (),
     ) -> None:
         self.micro_batch_size = optimization.micro_batch_size
         self.rows = rows
-        self._perturber = perturber
+        self._hooks = hooks
         self._model = model
         self._called = _compiled(model, optimization.compile)
         self._objective = objective
@@ -70,28 +70,28 @@ class Gradients:
         self._pad_id = pad_id
         self._pad_left = pad_left
         self._graphs = optimization.compile == "reduce-overhead"
-        self._low = optimization.precision == "bfloat16"
+        self._autocast = optimization.precision == "bfloat16"
         self._device = next(model.parameters()).device
 
     @contextmanager
-    def attached(self) -> Iterator[None]:
-        """To be open while the model trains."""
+    def compiling(self) -> Iterator[None]:
+        """Allow more compiled shapes than torch's default inside the ``with`` block."""
         if not self._graphs:
             yield
             return
         from torch._dynamo import config
 
-        with config.patch(cache_size_limit=_MOST_SHAPES):
+        with config.patch(cache_size_limit=_MAX_SHAPES):
             yield
 
-    def of(self, batch: np.ndarray, *, progress: float = 1.0) -> torch.Tensor:
-        """Add the gradient of a batch's mean loss to what is there.
+    def accumulate(self, batch: np.ndarray, *, progress: float = 1.0) -> torch.Tensor:
+        """Add the gradient of a batch's mean loss to the weights' gradients.
 
-        Where memory runs out, the micro batch is halved, for all batches to come too, and the batch
-        is computed again. The gradient is the same up to rounding and other draws of dropout.
+        If memory runs out, the micro batch size is halved, also for all later batches, and the
+        batch is computed again. The gradient is then the same up to rounding and dropout masks.
 
         Args:
-            batch: int64 ``(rows,)``, numbers of examples.
+            batch: int64 ``(rows,)``, row numbers.
             progress: Share of the whole training that is done, 0 to 1.
 
         Returns:
@@ -107,42 +107,35 @@ class Gradients:
                 if not out_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
-            # Not in the handler: its traceback keeps the tensors of the failed attempt.
+            # Outside the handler, whose traceback holds the tensors of the failed attempt.
             self._clear()
             self._halve(len(batch), reason)
 
     def _sum(self, batch: np.ndarray, progress: float) -> torch.Tensor:
         size = self.micro_batch_size or len(batch)
+        backward: Backward = self._backward
+        for hook in reversed(self._hooks):
+            backward = partial(hook.accumulate, self._model, backward=backward, progress=progress)
         total = torch.zeros((), device=self._device)
         for start in range(0, len(batch), size):
-            piece = batch[start : start + size]
+            numbers = batch[start : start + size]
             if self._graphs:
                 torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            rows = [self.rows[i] for i in piece]
-            inputs = self._inputs(rows)
-            backward = partial(self._backward, piece)
-            # Means of pieces of different sizes count by their rows.
-            share = len(piece) / len(batch)
-            if self._perturber is None:
-                total += backward(inputs, share)
-                continue
-            total += self._perturber.accumulate(
-                self._model, Batch(inputs, rows, piece), backward, share=share, progress=progress
-            )
+            rows = [self.rows[i] for i in numbers]
+            # Means of micro batches of different sizes count by their rows.
+            total += backward(Batch(self._inputs(rows), rows, numbers), len(numbers) / len(batch))
         return total
 
-    def _backward(
-        self, piece: np.ndarray, inputs: dict[str, torch.Tensor], share: float
-    ) -> torch.Tensor:
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._low):
-            loss: torch.Tensor = self._objective(self._called, inputs, piece)
+    def _backward(self, batch: Batch, share: float) -> torch.Tensor:
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._autocast):
+            loss: torch.Tensor = self._objective(self._called, batch.inputs, batch.numbers)
         loss = loss.float() * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def _inputs(self, rows: Sequence[Encoding]) -> dict[str, torch.Tensor]:
         inputs = model_inputs(self._model, rows, pad_id=self._pad_id, pad_left=self._pad_left)
-        more = -inputs["input_ids"].shape[1] % _MULTIPLE
+        more = -inputs["input_ids"].shape[1] % _LENGTH_MULTIPLE
         if not self._graphs or not more:
             return inputs
         sides = (more, 0) if self._pad_left else (0, more)
@@ -156,7 +149,7 @@ class Gradients:
         size = min(self.micro_batch_size or rows, rows)
         if size == 1:
             raise EvaluationError(
-                f"Memory is not enough for a single text ({reason}). Use a smaller student, or "
+                f"Memory is not enough for a single text ({reason}). Use a smaller student or "
                 f"shorter texts."
             )
         self.micro_batch_size = size // 2

@@ -1,11 +1,12 @@
-"""Texts that join the training for an epoch, as the training loop sees them."""
+"""Hooks that extend the training loop: more texts for an epoch, or a perturbation of each step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from rosearch.tokens import Encoding
@@ -13,37 +14,83 @@ from rosearch.tokens import Encoding
 
 @dataclass(frozen=True)
 class Extra:
-    """What joins one epoch, and what it has cost."""
+    """Texts that are trained on beside the training texts in one epoch, and what they cost."""
 
     rows: Sequence[Encoding] = ()
-    """Tokenised texts; the objective knows them by the numbers after the training texts'."""
+    """The tokenised texts. The objective numbers them from the end of the training texts on."""
 
     augmentation_seconds: float = 0.0
-    """Wall time of the augmentation's changes."""
+    """Wall time of the augmentation."""
 
     attack_seconds: float = 0.0
     """Wall time of the attack."""
 
     teacher_seconds: float = 0.0
-    """Wall time of the teacher's outputs."""
-
-    counted: bool = True
-    """Whether the epoch can be the best one."""
+    """Wall time of the teacher."""
 
 
-class Supplement(Protocol):
-    """Gives each epoch its extra texts, and keeps what later epochs need."""
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows that are processed in one pass."""
 
-    def begin(self, number: int, tell: Callable[[str], object]) -> Extra:
-        """Make an epoch's extra texts, and teach the objective about them.
+    inputs: dict[str, torch.Tensor]
+    """Keyword arguments of the model."""
+
+    rows: Sequence[Encoding]
+    """The same texts, tokenised."""
+
+    numbers: np.ndarray
+    """int64 ``(batch,)``, their positions among the training texts; extra texts come after."""
+
+
+class Backward(Protocol):
+    """One forward and backward pass."""
+
+    def __call__(self, batch: Batch, share: float) -> torch.Tensor:
+        """Add the gradient of ``share`` times the batch's mean loss; return that product."""
+
+
+class TrainingHook:
+    """Base class of training hooks. Each method does nothing unless a subclass overrides it."""
+
+    def start_epoch(self, number: int, describe: Callable[[str], object]) -> Extra:
+        """Return extra texts for an epoch, after making the objective aware of them.
 
         Args:
             number: The epoch, from 1.
-            tell: Called with the name of the work that begins, for the progress bar.
+            describe: Shows what is being done in the progress bar.
         """
+        return Extra()
+
+    def accumulate(
+        self, model: Any, batch: Batch, share: float, *, backward: Backward, progress: float
+    ) -> torch.Tensor:
+        """Add the gradients of one batch, in one or several passes.
+
+        Args:
+            model: The student.
+            batch: The batch.
+            share: Weight of the batch in its step.
+            backward: Runs one pass.
+            progress: Share of the whole training that is done, 0 to 1.
+
+        Returns:
+            ``share`` times the loss, a scalar on the model's device.
+        """
+        return backward(batch, share)
+
+    def counts(self, number: int, progress: float) -> bool:
+        """Return whether an epoch can be the best: robust training is in full effect.
+
+        Args:
+            number: The epoch, from 1.
+            progress: Share of the whole training that is done at its beginning, 0 to 1.
+        """
+        return True
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What :meth:`load` needs after an interruption."""
+        """Return what :meth:`load` needs to resume from a checkpoint."""
+        return {}
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""

@@ -1,10 +1,11 @@
-"""The training loop that distillation and the teacher's fine-tuning share."""
+"""The training loop of distillation and of the teacher's fine-tuning."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rosearch.distill.robust.freelb import Perturber
+from rosearch.checks import whole_number
 from rosearch.distill.training.batches import bucketed_batches
 from rosearch.distill.training.callbacks import Callbacks
 from rosearch.distill.training.checkpoints import Checkpoint, CheckpointFile, Epoch, best_epoch
 from rosearch.distill.training.gradients import Gradients, out_of_memory
-from rosearch.distill.training.hooks import Extra, Supplement
+from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.distill.training.optimizer import Updates
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError, EvaluationError
@@ -27,8 +28,8 @@ from rosearch.tokens import Encoding, predict
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-_CHECKED = 50
-"""Steps on a GPU after which the loss is looked at; each look makes the GPU wait."""
+_CHECK_EVERY = 50
+"""Steps between checks of the loss on a GPU; each check waits for the GPU."""
 
 
 def fit(
@@ -47,66 +48,52 @@ def fit(
     callbacks: Sequence[TrainerCallback] = (),
     name: str = "training",
     progress: str | None = None,
-    supplement: Supplement | None = None,
-    perturber: Perturber | None = None,
+    hooks: Sequence[TrainingHook] = (),
 ) -> tuple[Epoch, ...]:
     """Train ``model`` in place and leave it with the weights of its best epoch on dev.
 
-    Among equally accurate epochs the earliest is kept. Texts that join an epoch make it longer in
-    steps, and not in learning rates: each epoch has its part of the schedule.
+    Of equally accurate epochs the first is kept. Extra texts of hooks add steps to an epoch but do
+    not change its share of the learning rate schedule.
 
     Args:
         model: A Hugging Face sequence classifier, on the device to train on.
         rows: Tokenised training texts.
-        objective: Called as ``objective(model, inputs, rows)`` with what the model is called with
-            and the rows' numbers, an int64 array ``(batch,)``; gives the batch's mean loss, a
-            scalar. Its parameters are trained beside the model's.
+        objective: Called as ``objective(model, inputs, rows)`` with the model's keyword arguments
+            and int64 row numbers ``(batch,)``; returns the mean loss of the batch. Its parameters
+            are trained too.
         dev_rows: Tokenised dev texts.
         dev_labels: int64 ``(dev rows,)``.
         optimization: Epochs, batch size, learning rate and so on.
         pad_id: Id of the padding token.
-        pad_left: Whether padding stands before the text; students read either side alike.
-        seed: Fixes order and dropout; torch's global generator is left as it was.
-        until: The epoch to stop after, with the learning rates of ``optimization.epochs`` all the
-            same; ``None``: the last.
-        checkpoint: Where training goes on from, if the file is there, and where its state is put
-            after every epoch.
+        pad_left: Whether padding precedes the text.
+        seed: Seed of order and dropout; torch's global generator is not changed.
+        until: Epoch to stop after, with the learning rates of ``optimization.epochs``. Default: the
+            last.
+        checkpoint: File to resume from, if it exists, and to update after every epoch.
         callbacks: transformers' ``TrainerCallback`` objects; see
             :class:`~rosearch.distill.training.callbacks.Callbacks`.
-        name: What callbacks call the run.
-        progress: Text before the progress bar; ``None`` for no bar.
-        supplement: More texts for some epochs; see
-            :class:`~rosearch.distill.training.hooks.Supplement`.
-        perturber: Stands between batches and their gradients in every step.
+        name: Name of the run for callbacks.
+        progress: Text of the progress bar; ``None`` shows none.
+        hooks: Add texts or perturb steps; see
+            :class:`~rosearch.distill.training.hooks.TrainingHook`.
 
     Returns:
-        All epochs up to now, those before the checkpoint included.
+        All epochs so far, including those before the checkpoint.
 
     Raises:
-        DataError: The checkpoint is another training's, or further than ``until``.
-        EvaluationError: The loss is not finite, memory is not enough, or a callback ended training
-            before the first epoch.
-        ValueError: ``until`` is not an epoch of the plan.
+        ArgumentError: ``until`` is not an epoch of the schedule.
+        DataError: The checkpoint belongs to another training, or is past ``until``.
+        EvaluationError: The loss is not finite, memory is not enough, or a callback stopped the
+            training before the first epoch.
     """
-    last = optimization.epochs if until is None else until
-    if not 1 <= last <= optimization.epochs:
-        raise ValueError(
-            f"Cannot stop after epoch {until!r}: expected one from 1 to {optimization.epochs}, the "
-            f"planned number of epochs."
-        )
+    epochs = optimization.epochs
+    last = epochs if until is None else whole_number("epochs", until, 1, epochs)
     try:
-        return _Fit(
-            model,
-            rows,
-            objective,
-            (dev_rows, dev_labels),
-            optimization,
-            pad_id=pad_id,
-            pad_left=pad_left,
-            seed=seed,
-            supplement=supplement,
-            perturber=perturber,
-        ).run(last, checkpoint, callbacks, name=name, progress=progress)
+        padding = {"pad_id": pad_id, "pad_left": pad_left}
+        training = _Training(
+            model, rows, objective, dev_rows, dev_labels, optimization, padding, seed, hooks
+        )
+        return training.run(last, checkpoint, callbacks, name=name, progress=progress)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, EvaluationError) or not out_of_memory(error):
             raise
@@ -117,49 +104,39 @@ def fit(
     )
 
 
-class _Fit:
-    """One training; what :func:`fit` was given, and what has come of it."""
+@dataclass
+class _Training:
+    """The state of one call of :func:`fit`."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        rows: Sequence[Encoding],
-        objective: nn.Module,
-        dev: tuple[Sequence[Encoding], np.ndarray],
-        optimization: Optimization,
-        *,
-        pad_id: int,
-        pad_left: bool,
-        seed: int,
-        supplement: Supplement | None,
-        perturber: Perturber | None,
-    ) -> None:
-        self.model = model
-        self.rows = rows
-        self.supplement = supplement
-        self.perturber = perturber
-        self.objective = objective.to(next(model.parameters()).device)
-        self.dev_rows, self.dev_labels = dev
-        self.optimization = optimization
-        self.padding: dict[str, Any] = {"pad_id": pad_id, "pad_left": pad_left}
-        self.seed = seed
-        self.lengths = np.array([len(row.ids) for row in rows])
-        self.updates = Updates(model, objective, optimization)
+    model: nn.Module
+    rows: Sequence[Encoding]
+    objective: nn.Module
+    dev_rows: Sequence[Encoding]
+    dev_labels: np.ndarray
+    optimization: Optimization
+    padding: dict[str, Any]
+    seed: int
+    hooks: Sequence[TrainingHook]
+
+    def __post_init__(self) -> None:
+        self.device = next(self.model.parameters()).device
+        self.objective.to(self.device)
+        self.lengths = np.array([len(row.ids) for row in self.rows])
+        self.updates = Updates(self.model, self.objective, self.optimization)
         self.gradients = Gradients(
-            model,
-            objective,
-            rows,
-            optimization,
+            self.model,
+            self.objective,
+            self.rows,
+            self.optimization,
             clear=self.updates.clear,
-            pad_id=pad_id,
-            pad_left=pad_left,
-            perturber=perturber,
+            hooks=self.hooks,
+            **self.padding,
         )
         self.history: list[Epoch] = []
         self.best: dict[str, torch.Tensor] = {}
         self.step = 0
         self.complete = True
-        self.steps = self._steps_up_to(optimization.epochs)
+        self.steps = self._steps_up_to(self.optimization.epochs)
 
     def run(
         self,
@@ -170,11 +147,11 @@ class _Fit:
         name: str,
         progress: str | None,
     ) -> tuple[Epoch, ...]:
-        """Train up to an epoch."""
+        """Train up to the end of epoch ``last``."""
         found = file.read() if file is not None else None
         if found is not None:
             self._restore(found, last)
-        told = Callbacks(
+        events = Callbacks(
             callbacks,
             model=self.model,
             optimizer=self.updates.optimizer,
@@ -193,56 +170,55 @@ class _Fit:
             leave=False,
         )
         with bar, isolated_rng(self.seed):
-            told.begin(self.history, self.step)
+            events.begin(self.history, self.step)
             try:
-                while len(self.history) < last and not (told.stop or self._patience_is_over()):
-                    epoch = self._epoch(len(self.history) + 1, told, bar)
-                    # An epoch that a callback ended early cannot be gone on from exactly.
+                while len(self.history) < last and not (events.stop or self._out_of_patience()):
+                    epoch = self._epoch(len(self.history) + 1, events, bar)
+                    # An epoch that a callback ended early cannot be resumed exactly.
                     if file is not None and self.complete:
                         file.write(self._checkpoint())
-                    told.epoch_end(epoch, self.updates.rate)
+                    events.epoch_end(epoch, self.updates.rate)
                     bar.set_postfix(dev=f"{epoch.accuracy:.3f}")
             finally:
-                told.end()
+                events.end()
         if not self.history:
             raise EvaluationError(
-                "A callback asked for the end of training before the first epoch, so nothing was "
-                "learnt. Expected should_training_stop only after a step."
+                "A callback set should_training_stop before the first epoch, so there is no "
+                "trained student. Set it after a step at the earliest."
             )
         self.model.load_state_dict(self.best)
         self.model.eval()
         return tuple(self.history)
 
-    def _epoch(self, number: int, told: Callbacks, bar: Any) -> Epoch:
+    def _epoch(self, number: int, events: Callbacks, bar: Any) -> Epoch:
         start = time.perf_counter()
-        extra = self._extra(number, bar)
-        batches = self._batches(number, extra)
+        extras = self._extras(number, bar)
+        batches = self._batches(number)
         before = self._steps_up_to(number - 1)
         planned = self._steps_up_to(number) - before
         bar.total += len(batches) - planned
-        # Each epoch is seeded anew, so that none depends on whether training stopped before it.
+        # Each epoch has its own seed, so that resuming changes nothing.
         torch.manual_seed(child_seed(self.seed, "dropout", number))
         self.model.train()
         self.objective.train()
-        told.epoch_begin()
-        # The sum stays on the device, so that a GPU need not be asked for it.
-        total = torch.zeros((), device=next(self.model.parameters()).device)
-        every = 1 if total.device.type == "cpu" else _CHECKED
+        events.epoch_begin()
+        # The sum stays on the device, because reading it waits for a GPU.
+        total = torch.zeros((), device=self.device)
+        check_every = 1 if self.device.type == "cpu" else _CHECK_EVERY
         seen = steps = 0
-        with self.gradients.attached():
+        with self.gradients.compiling():
             for batch in batches:
                 place = before + steps * planned / len(batches)
-                progress = place / self.steps
-                total += self.gradients.of(batch, progress=progress) * len(batch)
+                total += self.gradients.accumulate(batch, progress=place / self.steps) * len(batch)
                 seen += len(batch)
-                if (self.step + 1) % every == 0:
+                if (self.step + 1) % check_every == 0:
                     self._require_finite(total, number)
                 self.updates.step(self.optimization.rate(place, self.steps))
                 self.step += 1
                 steps += 1
                 bar.update()
-                told.step(self.step, number - 1 + steps / len(batches))
-                if told.stop:
+                events.step(self.step, number - 1 + steps / len(batches))
+                if events.stop:
                     break
         self.complete = steps == len(batches)
         self._require_finite(total, number)
@@ -252,46 +228,44 @@ class _Fit:
             self._accuracy(),
             time.perf_counter() - start,
             steps=steps,
-            changed_texts=len(extra.rows),
-            augmentation_seconds=extra.augmentation_seconds,
-            attack_seconds=extra.attack_seconds,
-            teacher_seconds=extra.teacher_seconds,
-            counted=extra.counted and self._is_full(before / self.steps),
+            perturbed_texts=sum(len(extra.rows) for extra in extras),
+            augmentation_seconds=sum(extra.augmentation_seconds for extra in extras),
+            attack_seconds=sum(extra.attack_seconds for extra in extras),
+            teacher_seconds=sum(extra.teacher_seconds for extra in extras),
+            counted=all(hook.counts(number, before / self.steps) for hook in self.hooks),
         )
         self.history.append(epoch)
         if best_epoch(self.history) is epoch:
-            self._keep()
+            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
         return epoch
 
-    def _is_full(self, progress: float) -> bool:
-        return self.perturber is None or self.perturber.is_full(progress)
+    def _extras(self, number: int, bar: Any) -> list[Extra]:
+        # A hidden bar has no description.
+        name = getattr(bar, "desc", "").removesuffix(": ")
 
-    def _extra(self, number: int, bar: Any) -> Extra:
-        if self.supplement is None:
-            return Extra()
-        # A bar that is not shown has no text.
-        named = getattr(bar, "desc", "").removesuffix(": ")
-        extra = self.supplement.begin(number, lambda work: bar.set_description(f"{named}, {work}"))
-        bar.set_description(named)
-        self.gradients.rows = [*self.rows, *extra.rows]
-        return extra
+        def describe(work: str) -> None:
+            bar.set_description(f"{name}, {work}")
 
-    def _batches(self, number: int, extra: Extra | None = None) -> list[np.ndarray]:
-        lengths = self.lengths
-        if extra is not None and extra.rows:
-            lengths = np.concatenate([lengths, [len(row.ids) for row in extra.rows]])
+        extras = [hook.start_epoch(number, describe) for hook in self.hooks]
+        bar.set_description(name)
+        self.gradients.rows = [*self.rows, *(row for extra in extras for row in extra.rows)]
+        return extras
+
+    def _batches(self, number: int, *, planned: bool = False) -> list[np.ndarray]:
+        """Return an epoch's batches, with extra texts unless ``planned``."""
+        extra = [] if planned else [len(row.ids) for row in self.gradients.rows[len(self.rows) :]]
         return bucketed_batches(
-            lengths,
+            np.concatenate([self.lengths, np.array(extra, dtype=np.int64)]),
             batch_size=self.optimization.batch_size,
             batch_tokens=self.optimization.batch_tokens,
             rng=generator(self.seed, "order", number),
         )
 
     def _steps_up_to(self, last: int) -> int:
-        """Planned steps, in which texts that join for an epoch do not count."""
+        """Return the steps of the first ``last`` epochs, without those for extra texts."""
         if self.optimization.batch_tokens is None:
             return last * -(-len(self.lengths) // self.optimization.batch_size)
-        return sum(len(self._batches(number)) for number in range(1, last + 1))
+        return sum(len(self._batches(number, planned=True)) for number in range(1, last + 1))
 
     def _require_finite(self, total: torch.Tensor, number: int) -> None:
         value = float(total)
@@ -305,17 +279,9 @@ class _Fit:
         predicted = predict(self.model, self.dev_rows, **self.padding).argmax(axis=1)
         return float((predicted == self.dev_labels).mean())
 
-    def _keep(self) -> None:
-        state = self.model.state_dict()
-        if not self.best:
-            self.best = {name: value.clone() for name, value in state.items()}
-            return
-        for name, value in state.items():
-            self.best[name].copy_(value)
-
-    def _patience_is_over(self) -> bool:
+    def _out_of_patience(self) -> bool:
         patience = self.optimization.patience
-        # Before the first epoch that counts, robust training has only begun.
+        # Before the first epoch that counts, robust training is not in full effect.
         counted = [epoch for epoch in self.history if epoch.counted]
         if patience is None or not counted:
             return False
@@ -329,35 +295,33 @@ class _Fit:
             best=self.best,
             objective=self.objective.state_dict(),
             updates=self.updates.state(),
-            supplement={} if self.supplement is None else self.supplement.state(),
+            hooks={name: value for hook in self.hooks for name, value in hook.state().items()},
         )
 
     def _restore(self, found: Checkpoint, last: int) -> None:
         done = len(found.history)
         if done > last:
             raise DataError(
-                f"The checkpoint has {done} epochs behind it, and {last} were asked for. Ask for "
-                f"{done} or more, or delete it to begin anew."
+                f"The checkpoint has {done} epochs, but training is to stop after {last}. Ask for "
+                f"{done} or more, or delete the checkpoint to start again."
             )
         self.history = list(found.history)
         self.step = sum(epoch.steps for epoch in self.history)
         self.gradients.micro_batch_size = found.micro_batch_size
-        device = next(self.model.parameters()).device
-        self.best = {name: value.to(device) for name, value in found.best.items()}
+        self.best = {name: value.to(self.device) for name, value in found.best.items()}
         self.model.load_state_dict(found.model)
         self.objective.load_state_dict(found.objective)
         self.updates.load(dict(found.updates))
-        if self.supplement is not None:
-            self.supplement.load(found.supplement)
+        for hook in self.hooks:
+            hook.load(found.hooks)
 
 
 @contextlib.contextmanager
 def isolated_rng(seed: int) -> Iterator[None]:
-    """Seed torch's global generators inside, and put them back as they were.
+    """Seed torch's global generators inside the ``with`` block and restore them afterwards.
 
     Initialisation and dropout draw from them and take no generator as an argument.
     """
-    devices = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

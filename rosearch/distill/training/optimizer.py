@@ -1,4 +1,4 @@
-"""One update of all trained weights: clip the gradients, then AdamW."""
+"""One update of all trained weights: gradient clipping, then AdamW."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Updates:
     """The optimizer of a model and its objective.
 
     Args:
-        model: The model that learns.
-        objective: What it learns by; its parameters are trained too.
+        model: The model to train.
+        objective: The objective; its parameters are trained too.
         optimization: The settings.
     """
 
@@ -34,32 +34,24 @@ class Updates:
         """Learning rate of the last step."""
 
     def step(self, rate: float) -> None:
-        """Clip the gradients to the largest norm, update the weights, and forget the gradients.
+        """Clip the gradients, update the weights, and discard the gradients.
 
         Args:
             rate: Learning rate of this step.
         """
         self.rate = rate
-        gradients = [p.grad for p in self.trained if p.grad is not None]
-        if not gradients:
-            return
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        # A GPU would have to be waited for to know whether there is anything to do.
-        if norm.is_cuda or float(norm) > self.clip:
-            factor = (self.clip / (norm + 1e-6)).clamp(max=1.0)
-            torch._foreach_mul_(gradients, factor)
+        torch.nn.utils.clip_grad_norm_(self.trained, self.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.clear()
 
     def clear(self) -> None:
-        """Forget the gradients."""
-        for parameter in self.trained:
-            parameter.grad = None
+        """Discard the gradients."""
+        self.optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All that updates depend on besides the weights, as tensors by name."""
+        """Return the optimizer's state as tensors, by the names of the weights."""
         return {
             f"{name}/{part}": value
             for name, parameter in self._named.items()
@@ -67,7 +59,7 @@ class Updates:
         }
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""
         entries: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         for name, value in state.items():
             owner, _, part = name.rpartition("/")

@@ -1,4 +1,4 @@
-"""How a student's weights are updated, and how fast when."""
+"""Settings of the optimizer and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -6,82 +6,75 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-SCHEDULES = ("linear", "cosine", "constant")
-PRECISIONS = ("float32", "bfloat16")
-COMPILATIONS = (False, True, "reduce-overhead")
+from rosearch.checks import choice, number, positive, whole_number
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """How weights are updated: AdamW with linear warm-up, and then a decay to zero."""
+    """Settings of AdamW and of the schedule: linear warm-up, then decay to zero.
+
+    Raises:
+        ArgumentError: A setting is out of range.
+    """
 
     learning_rate: float
-    """Its peak."""
+    """Peak learning rate."""
 
     epochs: int = 3
-    """Passes over the training rows that the schedule is made for."""
+    """Passes over the training rows for which the schedule is made."""
 
     batch_size: int = 32
-    """Rows of a step."""
+    """Rows per step."""
 
     batch_tokens: int | None = None
-    """Tokens of a step, padding included; ``batch_size`` does not count where this is given."""
+    """Tokens per step, padding included; replaces ``batch_size``."""
 
     micro_batch_size: int | None = None
-    """Most rows that are in memory at once; gradients add up to those of the whole step. ``None``:
-    all rows of a step. Where memory runs out it is halved."""
+    """Maximum rows in memory at once; gradients are accumulated over a step. ``None``: all rows of
+    a step. Halved if memory runs out."""
 
     warmup: float = 0.1
-    """Share of all steps during which the learning rate rises."""
+    """Share of all steps during which the learning rate rises, at least 0 and below 1."""
 
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """What the learning rate does after the warm-up: fall to zero on a line or on half a cosine
-    (Loshchilov and Hutter 2017, equation 5, without restarts), or stay."""
+    """Learning rate after the warm-up: linear or cosine decay to zero (Loshchilov and Hutter 2017,
+    equation 5, without restarts), or constant."""
 
     weight_decay: float = 0.01
-    """AdamW's, on matrices; vectors (biases, norms) are not decayed."""
+    """Weight decay of AdamW, applied to matrices but not to vectors (biases, norms)."""
 
     clip: float = 1.0
-    """Largest norm of a step's gradient."""
+    """Maximum norm of a step's gradient."""
 
     patience: int | None = None
-    """Epochs in a row without a better accuracy on dev after which training ends; ``None``: never
-    before the last epoch."""
+    """Training stops after so many epochs in a row without a better accuracy on dev. ``None``:
+    never early."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
-    """``bfloat16``: matrix products in bfloat16 under autocast, weights and sums in float32. Dev
-    accuracy is measured in float32 always."""
+    """``"bfloat16"``: matrix products in bfloat16 under autocast, weights in float32. Accuracy on
+    dev is always measured in float32."""
 
     compile: bool | Literal["reduce-overhead"] = False
-    """Whether ``torch.compile`` compiles the model, for any shape. ``"reduce-overhead"`` replays
-    CUDA graphs: texts are padded to multiples of 16 tokens, so that few shapes come back often.
-    Pays off on a GPU where one student is trained long."""
+    """Whether to compile the model with ``torch.compile``, for any shape. ``"reduce-overhead"``
+    uses CUDA graphs, with texts padded to multiples of 16 tokens so that few shapes occur. Pays off
+    for a long training of one student on a GPU."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "batch_tokens", "micro_batch_size", "patience"):
             value = getattr(self, name)
-            if value is None and name not in ("epochs", "batch_size"):
-                continue
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}: expected a whole number from 1.")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0.")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay={self.weight_decay!r}: expected a number from 0.")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup={self.warmup!r}: expected a share of at least 0, below 1.")
-        for name, known in (
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-            ("compile", COMPILATIONS),
-        ):
-            if getattr(self, name) not in known:
-                choices = ", ".join(map(repr, known))
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {choices}.")
+            if value is not None or name in ("epochs", "batch_size"):
+                # A plain int, because settings are stored as JSON.
+                object.__setattr__(self, name, whole_number(name, value))
+        positive("learning_rate", self.learning_rate)
+        positive("clip", self.clip)
+        number("weight_decay", self.weight_decay, 0.0)
+        number("warmup", self.warmup, 0.0, 1.0, open_maximum=True)
+        choice("schedule", self.schedule, ("linear", "cosine", "constant"))
+        choice("precision", self.precision, ("float32", "bfloat16"))
+        choice("compile", self.compile, (False, True, "reduce-overhead"))
 
     def rate(self, step: float, steps: int) -> float:
-        """The learning rate of a step.
+        """Return the learning rate of a step.
 
         Args:
             step: From 0; may lie between two steps.

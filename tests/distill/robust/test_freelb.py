@@ -15,7 +15,7 @@ from torch import nn
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, EmbeddingPerturbation, Optimization, Teacher
-from rosearch.distill.objective import HardLabels
+from rosearch.distill.losses import HardLabels
 from rosearch.distill.training.gradients import Gradients
 from rosearch.space import Embedding, templates
 from rosearch.tokens import collate, encode
@@ -42,11 +42,11 @@ def gradients(
         clear=model.zero_grad,
         pad_id=0,
         pad_left=False,
-        perturber=perturbation,
+        hooks=[] if perturbation is None else [perturbation],
     )
     model.zero_grad()
     torch.manual_seed(3)
-    loss = made.of(np.arange(12))
+    loss = made.accumulate(np.arange(12))
     named = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     return float(loss), named
 
@@ -105,7 +105,7 @@ def added(module: nn.Module, delta: torch.Tensor) -> Iterator[None]:
         EmbeddingPerturbation(steps=2, start=0.0),
     ],
 )
-def test_as_written_out(
+def test_gradients_equal_the_written_out_algorithm(
     kind: str, given: EmbeddingPerturbation, tokenizer: Any, dataset: TextDataset
 ) -> None:
     model = student(kind, dropout=0.0)
@@ -132,7 +132,7 @@ def test_dropout_is_the_same_in_all_passes(tokenizer: Any, dataset: TextDataset)
         torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-4)
 
 
-def test_pieces_of_a_step(tokenizer: Any, dataset: TextDataset) -> None:
+def test_micro_batches_give_the_same_gradient(tokenizer: Any, dataset: TextDataset) -> None:
     model = student("text_cnn", dropout=0.0)
     given = EmbeddingPerturbation(start=0.0)
     whole_loss, whole = gradients(model, tokenizer, dataset, given)
@@ -150,7 +150,7 @@ def test_pieces_of_a_step(tokenizer: Any, dataset: TextDataset) -> None:
         ("neighbour_smoothed_embedding", {}),
     ],
 )
-def test_distiller(
+def test_distiller_trains_and_resumes(
     operator: str,
     settings: dict[str, Any],
     teacher: Teacher,
@@ -177,13 +177,15 @@ def test_distiller(
     "wrong",
     [{"steps": 0}, {"step_size": 0.0}, {"max_norm": float("inf")}, {"start": -1.0}, {"start": 2.0}],
 )
-def test_out_of_range(wrong: dict[str, Any]) -> None:
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EmbeddingPerturbation(**wrong)
 
 
-def test_refused(teacher: Teacher, parts: tuple[TextDataset, TextDataset]) -> None:
-    with pytest.raises(ValueError, match="compiled student is fixed"):
+def test_compile_and_other_objects_are_refused(
+    teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+) -> None:
+    with pytest.raises(ValueError, match="cannot be combined with compile"):
         Distiller(teacher, *parts, perturbation=EmbeddingPerturbation(), compile=True)
-    with pytest.raises(TypeError, match="expected an EmbeddingPerturbation"):
+    with pytest.raises(ValueError, match="must be an EmbeddingPerturbation"):
         Distiller(teacher, *parts, perturbation=0.5)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How tests of the teacher's cache read it."""
+"""Reading of a teacher's outputs and of its cache."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def assert_same(a: dict[str, Any], b: dict[str, Any]) -> None:
         np.testing.assert_array_equal(a[name], b[name])
 
 
-def files(teacher: Teacher) -> list[Path]:
-    folder = teacher._cache / "teachers" / teacher.fingerprint
-    return sorted(p for p in folder.glob("*/*32") if p.is_file()) + sorted(folder.glob("*/*16"))
+def files(cache: Path) -> list[Path]:
+    """The files of outputs in a cache folder."""
+    return sorted(cache.glob("teachers/*/*/*/*.safetensors"))

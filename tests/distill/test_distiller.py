@@ -1,63 +1,20 @@
-"""Losses, batches, the training loop, the teacher's cache and the distiller."""
+"""The Distiller: students, settings, reproducibility and memory."""
 
 from __future__ import annotations
 
 import multiprocessing
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rosearch.data import TextDataset
-from rosearch.distill import Distiller, Optimization, Teacher
-from rosearch.distill.training.batches import bucketed_batches
+from rosearch.distill import Distiller, Teacher
 from rosearch.errors import DataError, EvaluationError
 from rosearch.space import Genome, Node, templates
 from rosearch.tokens import encode, predict
 
 SMALL = {"width": 16, "embedding_width": 16}
-
-
-class TestBatches:
-    @given(
-        lengths=st.lists(st.integers(1, 60), min_size=1, max_size=200),
-        size=st.integers(1, 40),
-        seed=st.integers(0, 1000),
-    )
-    def test_every_row_once(self, lengths: list[int], size: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        batches = bucketed_batches(np.array(lengths), batch_size=size, rng=rng, window=3)
-        assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
-        assert max(len(b) for b in batches) <= size
-
-    def test_little_padding_and_another_order_each_time(self) -> None:
-        rng = np.random.default_rng(0)
-        lengths = rng.integers(4, 60, size=2000)
-        first, second = (bucketed_batches(lengths, batch_size=32, rng=rng) for _ in range(2))
-        padded = sum(len(b) * lengths[b].max() for b in first)
-        assert padded < 1.1 * lengths.sum()
-        assert {tuple(sorted(b)) for b in first} != {tuple(sorted(b)) for b in second}
-        longest = [int(lengths[b].max()) for b in first]
-        assert longest != sorted(longest)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"epochs": 0},
-        {"epochs": 1.5},
-        {"batch_size": 0},
-        {"learning_rate": -1.0},
-        {"warmup": 1.0},
-        {"weight_decay": -1.0},
-    ],
-)
-def test_optimization_out_of_range(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(settings))):
-        Optimization(**{"learning_rate": 1e-3, **settings})
 
 
 class TestDistiller:
@@ -151,10 +108,10 @@ class TestDistiller:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"temperature": 0.0}, "temperature=0.0"),
-            ({"label_weight": 1.5}, "label_weight=1.5"),
-            ({"dropout": 1.0}, "dropout=1.0"),
-            ({"epochs": 0}, "epochs=0"),
+            ({"temperature": 0.0}, "temperature must be .* got 0.0"),
+            ({"label_weight": 1.5}, "label_weight must be .* got 1.5"),
+            ({"dropout": 1.0}, "dropout must be .* got 1.0"),
+            ({"epochs": 0}, "epochs must be .* got 0"),
         ],
     )
     def test_bad_settings(
@@ -190,9 +147,11 @@ class TestDistiller:
         assert tensors() <= after_one
 
 
-def _accuracy_in_child(distiller: Distiller) -> tuple[float, bool]:
-    result = distiller.distill(templates.bag_of_words(**SMALL), seed=1)
-    return result.accuracy, distiller.teacher._model is None
+def _accuracy_in_child(distiller: Distiller) -> float:
+    from rosearch.distill.teacher import teacher
+
+    teacher.AutoModelForSequenceClassification = None  # type: ignore[assignment, misc]
+    return distiller.distill(templates.bag_of_words(**SMALL), seed=1).accuracy
 
 
 @pytest.mark.slow
@@ -202,6 +161,4 @@ def test_another_process_trains_the_same_student_without_the_teacher_s_weights(
     distiller = Distiller(teacher, *parts, epochs=2, progress=False)
     here = distiller.distill(templates.bag_of_words(**SMALL), seed=1).accuracy
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        there, without_weights = pool.apply(_accuracy_in_child, (distiller,))
-    assert there == here
-    assert without_weights
+        assert pool.apply(_accuracy_in_child, (distiller,)) == here

@@ -44,7 +44,7 @@ def make(teacher: Teacher, dataset: TextDataset, **settings: Any) -> Distiller:
     return Distiller(teacher, train, dev, **settings)
 
 
-def test_rungs_of_a_search(distiller: Distiller, tmp_path: Path) -> None:
+def test_training_in_parts_gives_the_same_student(distiller: Distiller, tmp_path: Path) -> None:
     genome = templates.text_cnn(**SMALL)
     whole = distiller.distill(genome, seed=3)
     file = tmp_path / "state"
@@ -73,7 +73,7 @@ def test_each_training_has_a_file_of_its_own(
             other.distill(changed, seed=seed, checkpoint=file)
 
 
-def test_the_parent_is_part_of_it(distiller: Distiller, tmp_path: Path) -> None:
+def test_the_parent_is_part_of_a_checkpoint(distiller: Distiller, tmp_path: Path) -> None:
     genome, file = templates.bag_of_words(**SMALL), tmp_path / "state"
     parents = [distiller.student(genome, seed=seed) for seed in (5, 6)]
     distiller.distill(genome, epochs=1, checkpoint=file, parent=parents[0])
@@ -85,7 +85,7 @@ def test_the_parent_is_part_of_it(distiller: Distiller, tmp_path: Path) -> None:
     assert len(gone_on.history) == 2
 
 
-def test_options_arrive(teacher: Teacher, dataset: TextDataset) -> None:
+def test_settings_and_callbacks_reach_the_loop(teacher: Teacher, dataset: TextDataset) -> None:
     names = Names()
     distiller = make(
         teacher, dataset, batch_tokens=150, patience=1, schedule="cosine", callbacks=[names]
@@ -98,5 +98,5 @@ def test_options_arrive(teacher: Teacher, dataset: TextDataset) -> None:
     assert distiller.settings["schedule"] == "cosine"
     with pytest.raises(TypeError, match="batch_token"):
         make(teacher, dataset, batch_token=150)
-    with pytest.raises(ValueError, match="expected one from 1 to 4"):
+    with pytest.raises(ValueError, match="epochs must be a whole number from 1 to 4"):
         distiller.distill(genome, epochs=5)

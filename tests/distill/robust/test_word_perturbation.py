@@ -1,4 +1,4 @@
-"""Words replaced by what a student minds most."""
+"""Worst-case word substitution: choices, weights and token positions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from rosearch.distill import Choices, WordPerturbation
-from rosearch.distill.robust.freelb import Batch
-from rosearch.distill.robust.word_perturbation import WordPerturber
+from rosearch.distill.robust.word_perturbation import WordPerturbationHook
+from rosearch.distill.training.hooks import Batch
 from rosearch.tokens import Encoding, collate
 
 Slots = Sequence[tuple[int, int, Sequence[tuple[int, ...]]]]
@@ -92,19 +92,20 @@ def at_work(
     places = np.array(numbers or range(len(rows)))
     batch = Batch(collate(encoded, pad_id=0), encoded, places)
 
-    def backward(inputs: dict[str, torch.Tensor], share: float) -> torch.Tensor:
+    def backward(batch: Batch, share: float) -> torch.Tensor:
+        inputs = batch.inputs
         loss = model(inputs["input_ids"], inputs["attention_mask"]).mean() * share
         loss.backward()
         passes.append({"share": share, **inputs})
         return loss.detach()
 
-    made = WordPerturber(
+    made = WordPerturbationHook(
         WordPerturbation(Source(), **settings),
         flat(rows[: len(slots)], slots),
         pad_id=0,
         max_length=max_length,
     )
-    return model, passes, made.accumulate(model, batch, backward, progress=progress)
+    return model, passes, made.accumulate(model, batch, 1.0, backward=backward, progress=progress)
 
 
 ROWS = [(1, 5, 6, 7, 2), (1, 8, 9, 2)]
@@ -114,7 +115,7 @@ SLOTS: list[Slots] = [
 ]
 
 
-def test_the_worst_of_all_combinations_where_the_loss_is_linear() -> None:
+def test_finds_the_worst_combination_if_the_loss_is_linear() -> None:
     model, passes, _ = at_work(ROWS, SLOTS)
     found = passes[1]["input_ids"].tolist()
     for row, slots, ids in zip(ROWS, SLOTS, found, strict=True):
@@ -152,7 +153,7 @@ class Curved(Linear):
         return (0.15 * super().forward(input_ids, attention_mask)).sin()
 
 
-def test_more_steps_find_worse_texts_where_the_loss_bends() -> None:
+def test_more_steps_find_worse_texts_if_the_loss_is_curved() -> None:
     found = []
     for seed in range(60):
         torch.manual_seed(seed)
@@ -164,12 +165,12 @@ def test_more_steps_find_worse_texts_where_the_loss_bends() -> None:
     assert plain < first < last
 
 
-def test_the_weight_rises_and_at_0_there_is_one_pass() -> None:
-    made = WordPerturber(
+def test_the_weight_rises_and_with_weight_0_there_is_one_pass() -> None:
+    made = WordPerturbationHook(
         WordPerturbation(Source(), weight=0.8, ramp=0.5), flat([], []), pad_id=0, max_length=9
     )
     assert [made.weight(p) for p in (0, 0.25, 0.5, 1)] == [0, 0.4, 0.8, 0.8]
-    assert [made.is_full(p) for p in (0, 0.4, 0.5)] == [False, False, True]
+    assert [made.counts(1, p) for p in (0, 0.4, 0.5)] == [False, False, True]
     _, passes, _ = at_work(ROWS, SLOTS, progress=0.0)
     assert [one["share"] for one in passes] == [1.0]
 
@@ -177,12 +178,12 @@ def test_the_weight_rises_and_at_0_there_is_one_pass() -> None:
 def test_the_weight_may_begin_to_rise_later_or_all_at_once() -> None:
     def weights(begin: float, ramp: float) -> list[float]:
         perturbation = WordPerturbation(Source(), weight=0.8, begin=begin, ramp=ramp)
-        made = WordPerturber(perturbation, flat([], []), pad_id=0, max_length=9)
+        made = WordPerturbationHook(perturbation, flat([], []), pad_id=0, max_length=9)
         return [round(made.weight(p), 9) for p in (0, 0.2, 0.3, 0.4, 1)]
 
     assert weights(0.2, 0.4) == [0, 0, 0.4, 0.8, 0.8]
     assert weights(0.3, 0.3) == [0, 0, 0.8, 0.8, 0.8]
-    with pytest.raises(ValueError, match=r"begin=0.4: expected a number from 0 to ramp.*0.3"):
+    with pytest.raises(ValueError, match=r"begin must be a finite number from 0 to 0.3, got 0.4"):
         weights(0.4, 0.3)
 
 
@@ -216,7 +217,7 @@ def test_types_follow_the_words_they_stand_for() -> None:
     assert seen[1, 20, 7, 2] == [0, 1, 3, 4]
 
 
-def test_texts_that_joined_later_stay_as_they_are() -> None:
+def test_extra_texts_are_not_perturbed() -> None:
     rows = [ROWS[0], (1, 4, 2), ROWS[1]]
     _, passes, _ = at_work(rows, [SLOTS[0]], numbers=[0, 1, 7])
     assert passes[1]["input_ids"][1:].tolist() == passes[0]["input_ids"][1:].tolist()
@@ -257,6 +258,6 @@ def test_no_replacement_at_all() -> None:
         ("steps", 0),
     ],
 )
-def test_numbers_out_of_range(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"{name}={value}: expected"):
+def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be .* got {value}"):
         WordPerturbation(Source(), **{name: value})

@@ -1,4 +1,4 @@
-"""Small makers of changed texts, without any attack."""
+"""A small augmentation and a small adversary, without any attack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def turned(text: Text) -> Text:
 class Turning:
     """An augmentation: the first texts turned, others in each epoch where ``redraw`` is set."""
 
-    def __init__(self, *, count: int = 20, redraw: bool = False, answers: Any = "changed") -> None:
+    def __init__(
+        self, *, count: int = 20, redraw: bool = False, answers: Any = "perturbed"
+    ) -> None:
         self.count = count
         self.redraw = redraw
         self.answers = answers

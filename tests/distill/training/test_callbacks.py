@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from rosearch.data import TextDataset
@@ -60,7 +59,7 @@ class StopAt(TrainerCallback):
         return control
 
 
-def test_what_callbacks_are_told(tokenizer: Any, dataset: TextDataset) -> None:
+def test_callbacks_get_events_logs_and_metrics(tokenizer: Any, dataset: TextDataset) -> None:
     recorder, model, plain = Recorder(), student(), student()
     history = train(model, tokenizer, dataset, callbacks=[recorder], epochs=2)
     train(plain, tokenizer, dataset, epochs=2)
@@ -79,7 +78,9 @@ def test_what_callbacks_are_told(tokenizer: Any, dataset: TextDataset) -> None:
     assert state.best_metric == max(done.accuracy for done in history)
 
 
-def test_the_end_is_told_after_a_failure(tokenizer: Any, dataset: TextDataset) -> None:
+def test_the_end_of_training_is_reported_after_a_failure(
+    tokenizer: Any, dataset: TextDataset
+) -> None:
     recorder = Recorder()
     with pytest.raises(EvaluationError):
         train(student(), tokenizer, dataset, callbacks=[recorder], learning_rate=1e38)
@@ -110,7 +111,7 @@ def test_a_callback_that_stops_before_the_first_epoch(
     tokenizer: Any, dataset: TextDataset, tmp_path: Path
 ) -> None:
     recorder, file = Recorder(), CheckpointFile(tmp_path / "state", {})
-    with pytest.raises(EvaluationError, match="end of training before the first epoch"):
+    with pytest.raises(EvaluationError, match="should_training_stop before the first epoch"):
         train(student(), tokenizer, dataset, callbacks=[StopAtOnce(), recorder])
     assert recorder.events == ["train begin", "train end"]
     # Where there are epochs already, the best of them is kept.
@@ -118,16 +119,6 @@ def test_a_callback_that_stops_before_the_first_epoch(
     train(first, tokenizer, dataset, checkpoint=file, until=1)
     assert len(train(again, tokenizer, dataset, checkpoint=file, callbacks=[StopAtOnce()])) == 1
     assert same(first, again)
-
-
-class Tables(TrainerCallback):
-    """Keeps the token table after each step."""
-
-    def __init__(self) -> None:
-        self.seen: list[torch.Tensor] = []
-
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **given: Any) -> None:
-        self.seen.append(model.embedding.tokens.weight.detach().clone())
 
 
 def test_transformers_early_stop(tokenizer: Any, dataset: TextDataset) -> None:

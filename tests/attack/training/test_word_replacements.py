@@ -1,4 +1,4 @@
-"""What attacks may put in place of words, as tokens, and training that looks ahead of it."""
+"""Replacements of words as token ids, and training with WordPerturbation on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rosearch.attack import (
 from rosearch.attack.text import AttackedInput
 from rosearch.data import Text, TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError
 from rosearch.space import templates
 from rosearch.tokens import Encoding, encode
 from tests.attack.synonyms import Misspelt, Synonyms
@@ -56,7 +56,7 @@ def expected(text: Text, side: int) -> list[set[Text]]:
 
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("pairs", [False, True])
-def test_a_row_with_a_choice_is_the_row_of_the_changed_text(
+def test_a_row_with_a_replacement_is_the_row_of_the_perturbed_text(
     tokenizer: Any, dataset: TextDataset, pairs: bool, side: int
 ) -> None:
     texts: list[Any] = [f"{text}, a well-made good film!" for text in dataset.texts[:30]]
@@ -79,15 +79,17 @@ def test_a_row_with_a_choice_is_the_row_of_the_changed_text(
         assert all(len(set(rows)) == len(rows) for rows in found)
 
 
-def test_texts_that_are_cut_off_have_no_choices(tokenizer: Any) -> None:
+def test_truncated_texts_have_no_replacements(tokenizer: Any) -> None:
     texts = TextDataset(["good " * 40, "a good film"], [0, 1])
     made = WordReplacements(Synonyms()).choices(texts, tokenizer, max_length=16)
     assert made.first_slots.tolist() == [0, 0, 1]
 
 
-def test_as_many_as_asked_for_and_the_same_each_time(tokenizer: Any, dataset: TextDataset) -> None:
+def test_number_of_replacements_is_limited_and_draws_repeat(
+    tokenizer: Any, dataset: TextDataset
+) -> None:
     full = WordReplacements([Synonyms(), Misspelt()]).choices(dataset, tokenizer, max_length=64)
-    few = WordReplacements([Synonyms(), Misspelt()], most=2)
+    few = WordReplacements([Synonyms(), Misspelt()], max_replacements=2)
     made = few.choices(dataset, tokenizer, max_length=64)
     assert np.diff(full.first_choices).max() > 2
     assert np.diff(made.first_choices).max() == 3  # the word itself, and two
@@ -98,7 +100,7 @@ def test_as_many_as_asked_for_and_the_same_each_time(tokenizer: Any, dataset: Te
     assert np.array_equal(again.ids, made.ids[first[0] : first[1]])
 
 
-def test_wordnet(wordnet_folder: Path, tokenizer: Any, dataset: TextDataset) -> None:
+def test_attacks_by_name(wordnet_folder: Path, tokenizer: Any, dataset: TextDataset) -> None:
     source = WordReplacements(["pwws", "deepwordbug"])
     made = source.choices(dataset, tokenizer, max_length=64)
     assert np.diff(made.first_slots).min() >= 1
@@ -107,19 +109,19 @@ def test_wordnet(wordnet_folder: Path, tokenizer: Any, dataset: TextDataset) -> 
 
 
 def test_settings_and_errors() -> None:
-    source = WordReplacements([Synonyms(), DeepWordBug()], most=7)
+    source = WordReplacements([Synonyms(), DeepWordBug()], max_replacements=7)
     assert json.loads(json.dumps(source.settings)) == source.settings
-    assert source.settings["most"] == 7
+    assert source.settings["max_replacements"] == 7
     assert "synonyms" in repr(source)
     for wrong in ((), [3], DeepWordBug):
-        with pytest.raises(DataError):
+        with pytest.raises(ArgumentError):
             WordReplacements(wrong)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="most"):
-        WordReplacements(Synonyms(), most=0)
+    with pytest.raises(ArgumentError, match="max_replacements"):
+        WordReplacements(Synonyms(), max_replacements=0)
 
 
 class TestTraining:
-    def test_in_parts_and_again(
+    def test_checkpoint_resume_gives_identical_weights(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset], tmp_path: Path
     ) -> None:
         genome, file = templates.text_cnn(**SMALL), tmp_path / "state"
@@ -157,7 +159,7 @@ class TestTraining:
         ramp: float,
         epochs: int,
     ) -> None:
-        with pytest.raises(ValueError, match=r"none begins with it.*Train longer"):
+        with pytest.raises(ValueError, match=r"no epoch starts with it.*Train longer"):
             make(teacher, parts, ramp=ramp, epochs=epochs)
 
     @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ class TestTraining:
         distiller = make(teacher, parts, epochs=8, learning_rate=2e-2, **settings)
         assert distiller.distill(templates.bag_of_words(**SMALL)).accuracy > 0.7
 
-    def test_settings_and_what_is_refused(
+    def test_settings_and_refused_combinations(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         settings = make(teacher, parts, weight=0.7).settings["perturbation"]
@@ -181,7 +183,7 @@ class TestTraining:
         assert (settings["name"], settings["weight"]) == ("words", 0.7)
         with pytest.raises(ValueError, match="token by token"):
             make(teacher, parts, losses={"soft_labels": 1.0, "hidden_states": 0.5})
-        with pytest.raises(ValueError, match="compiled"):
+        with pytest.raises(ValueError, match="compile"):
             make(teacher, parts, compile=True)
 
     @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Training that stops between two epochs and goes on as if it had not."""
+"""Checkpoints: training that is interrupted between two epochs and resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rosearch.data import TextDataset
-from rosearch.distill.objective import HardLabels
+from rosearch.distill.losses import HardLabels
 from rosearch.distill.training.checkpoints import CheckpointFile
 from rosearch.errors import DataError
 from tests.distill.loop import same, student, train
@@ -22,7 +22,7 @@ from tests.distill.loop import same, student, train
 KINDS = ["bag_of_words", "transformer", "bigru"]
 
 
-def test_is_as_open_to_others_as_any_new_file(
+def test_file_permissions_follow_the_umask(
     tokenizer: Any, dataset: TextDataset, file: CheckpointFile
 ) -> None:
     train(student("bag_of_words"), tokenizer, dataset, until=1, checkpoint=file)
@@ -59,7 +59,7 @@ def file(tmp_path: Path) -> CheckpointFile:
     [{}, {"batch_tokens": 200, "micro_batch_size": 5}],
     ids=["defaults", "micro batches"],
 )
-def test_stopping_changes_no_bit(
+def test_checkpoint_resume_gives_identical_weights(
     kind: str,
     settings: dict[str, Any],
     tokenizer: Any,
@@ -68,7 +68,7 @@ def test_stopping_changes_no_bit(
 ) -> None:
     straight = student(kind)
     expected = train(straight, tokenizer, dataset, objective=_scaled(dataset), **settings)
-    torch.manual_seed(5)  # what else the process does with the global generator is no matter
+    torch.manual_seed(5)  # the state of the global generator does not matter
     for until in (1, 2, 3):
         stopped = student(kind, seed=until)  # another start: the weights come from the file
         if until == 1:
@@ -103,7 +103,7 @@ def test_best_epoch_of_earlier_parts_is_kept(
         assert same(stopped, straight)
 
 
-def test_a_killed_training_goes_on(
+def test_a_killed_training_resumes(
     tokenizer: Any, dataset: TextDataset, file: CheckpointFile
 ) -> None:
     class Killed(HardLabels):
@@ -122,7 +122,6 @@ def test_a_killed_training_goes_on(
     labels = dataset.labels[:120]
     with pytest.raises(KeyboardInterrupt):
         train(killed, tokenizer, dataset, objective=Killed(labels), checkpoint=file)
-    assert not killed.embedding.tokens._forward_pre_hooks
     train(killed, tokenizer, dataset, checkpoint=file)
     assert same(killed, straight)
 
@@ -136,18 +135,18 @@ def test_early_stop_counts_earlier_parts(
     assert len(train(student(), tokenizer, dataset, checkpoint=file, **settings)) == 3
 
 
-def test_asked_again_and_for_less(
+def test_asked_again_for_the_same_or_fewer_epochs(
     tokenizer: Any, dataset: TextDataset, file: CheckpointFile
 ) -> None:
     first, again = student(), student()
     history = train(first, tokenizer, dataset, until=2, checkpoint=file)
     assert train(again, tokenizer, dataset, until=2, checkpoint=file) == history
     assert same(first, again)
-    with pytest.raises(DataError, match="has 2 epochs behind it, and 1 were asked for"):
+    with pytest.raises(DataError, match="has 2 epochs, but training is to stop after 1"):
         train(student(), tokenizer, dataset, until=1, checkpoint=file)
 
 
-def test_another_training_s_is_refused(
+def test_the_checkpoint_of_another_training_is_refused(
     tokenizer: Any, dataset: TextDataset, file: CheckpointFile
 ) -> None:
     train(student(), tokenizer, dataset, until=1, checkpoint=file)
@@ -159,7 +158,7 @@ def test_another_training_s_is_refused(
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "foreign", "no history"])
-def test_what_cannot_be_read_is_replaced(
+def test_unreadable_files_are_replaced_with_a_warning(
     damage: str, tokenizer: Any, dataset: TextDataset, file: CheckpointFile
 ) -> None:
     straight, anew = student(), student()
@@ -174,16 +173,16 @@ def test_what_cannot_be_read_is_replaced(
     else:
         header = json.dumps({"key": file.key})
         save_file(load_file(file.path), file.path, metadata={"rosearch": header})
-    with pytest.warns(UserWarning, match="no checkpoint that can be read"):
+    with pytest.warns(UserWarning, match="not a readable checkpoint"):
         train(anew, tokenizer, dataset, checkpoint=file)
     assert same(anew, straight)
     assert file.read() is not None
 
 
-def test_a_smaller_micro_batch_is_remembered(
+def test_a_halved_micro_batch_size_is_restored(
     tokenizer: Any, dataset: TextDataset, file: CheckpointFile
 ) -> None:
-    from tests.distill.test_training import Limited
+    from tests.distill.training.objectives import Limited
 
     labels = dataset.labels[:120]
     for until in (1, 2):
@@ -198,7 +197,7 @@ def _scaled(dataset: TextDataset) -> Scaled:
     return Scaled(dataset.labels[:120])
 
 
-def _go_on(path: Path, tokenizer: Any, dataset: TextDataset) -> dict[str, np.ndarray]:
+def _resume(path: Path, tokenizer: Any, dataset: TextDataset) -> dict[str, np.ndarray]:
     torch.set_num_threads(1)
     model = student(seed=9)
     train(model, tokenizer, dataset, checkpoint=CheckpointFile(path, {"seed": 0}))
@@ -206,13 +205,13 @@ def _go_on(path: Path, tokenizer: Any, dataset: TextDataset) -> dict[str, np.nda
 
 
 @pytest.mark.slow
-def test_another_process_goes_on(
+def test_another_process_resumes(
     tokenizer: Any, dataset: TextDataset, file: CheckpointFile
 ) -> None:
     straight = student()
     train(straight, tokenizer, dataset)
     train(student(), tokenizer, dataset, until=1, checkpoint=file)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found = pool.apply(_go_on, (file.path, tokenizer, dataset))
+        found = pool.apply(_resume, (file.path, tokenizer, dataset))
     for name, value in straight.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), found[name])

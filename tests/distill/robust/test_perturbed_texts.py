@@ -1,4 +1,4 @@
-"""Changed texts in the training loop: their answers, epochs, checkpoints and cost."""
+"""Perturbed texts in the training loop: teacher outputs, epochs, checkpoints and cost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import torch
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Epoch, Teacher
-from rosearch.distill.robust.changed_texts import Hardening
-from rosearch.distill.teacher.joined_outputs import JoinedOutputs
-from rosearch.distill.teacher.outputs import Wanted
+from rosearch.distill.losses import LossMix, Wanted
+from rosearch.distill.objective import DistillationObjective
+from rosearch.distill.robust.perturbed_texts import PerturbedTexts, TextSource
+from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.training.checkpoints import best_epoch
 from rosearch.errors import DataError
 from rosearch.space import templates
-from tests.distill.hardeners import Doubters, Turning, turned
 from tests.distill.loop import same
+from tests.distill.robust.text_sources import Doubters, Turning, turned
 
 SMALL: dict[str, Any] = {"width": 16, "embedding_width": 16}
 BAG = templates.bag_of_words(**SMALL)
@@ -36,39 +37,48 @@ def make(teacher: Teacher, parts: tuple[TextDataset, TextDataset], **settings: A
 
 class TestAnswers:
     @pytest.mark.parametrize("kind", ["augmentation", "adversary"])
-    def test_of_the_changed_text_or_of_the_original(
+    def test_teacher_outputs_are_those_of_the_perturbed_text_or_of_the_original(
         self, kind: str, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         train = parts[0]
         expected = {
             "original": teacher.logits(train, progress=False)[:20],
-            "changed": teacher.logits(
+            "perturbed": teacher.logits(
                 TextDataset.unlabelled(map(turned, train.texts[:20]), classes=train.classes),
                 progress=False,
             ),
         }
         # The teacher has learnt to tell a text from its opposite.
-        assert abs(expected["original"] - expected["changed"]).max() > 1
+        assert abs(expected["original"] - expected["perturbed"]).max() > 1
         for answers, logits in expected.items():
             part: Any = Turning(answers=answers)
             if kind == "adversary":
                 part = Doubters(answers=answers, first=1)
                 part.texts = lambda *_, **__: Turning().texts(train, epoch=1)
-            distiller = make(teacher, parts, label_weight=0.5, **{kind: part})
-            student = distiller.student(BAG)
-            objective = distiller._objective(student, distiller._outputs, 0)
-            hardening = distiller._hardening(student, objective, 0)
-            assert isinstance(hardening, Hardening)
-            extra = hardening.begin(1, lambda _: None)
+            student = make(teacher, parts).student(BAG)
+            mix = LossMix.of(None, teacher=teacher.shape, label_weight=0.5)
+            outputs = teacher.outputs(train, mix.wanted, progress=False)
+            objective = DistillationObjective(mix, student, outputs=outputs, labels=train.labels)
+            source = TextSource(
+                teacher,
+                train,
+                train.labels,
+                outputs,
+                mix.wanted,
+                augmentation=part if kind == "augmentation" else None,
+                adversary=part if kind == "adversary" else None,
+                progress=False,
+            )
+            extra = PerturbedTexts(source, student, objective, 0).start_epoch(1, lambda _: None)
             assert len(extra.rows) == 20
-            assert isinstance(objective.outputs, JoinedOutputs)
+            assert objective.outputs is not None
             found = objective.outputs.logits()
             assert np.array_equal(found[:120], teacher.logits(train, progress=False))
             np.testing.assert_allclose(found[120:], logits, atol=1e-5)
-            assert objective.get_buffer("_labels")[120:].tolist() == train.labels[:20].tolist()
-            assert objective.get_buffer("_logits").shape == (140, 2)
+            labels = dict(objective.named_buffers())["_labels"]
+            assert labels[120:].tolist() == train.labels[:20].tolist()
 
-    def test_what_is_trained_to_decides(
+    def test_answers_decide_what_is_learnt(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         def accuracy(answers: str) -> float:
@@ -76,11 +86,11 @@ class TestAnswers:
             settings = {"augmentation": augmentation, "epochs": 5, "learning_rate": 2e-2}
             return make(teacher, parts, **settings).distill(BAG).accuracy
 
-        assert accuracy("changed") > 0.9
+        assert accuracy("perturbed") > 0.9
         # Every word has been seen as often with one answer as with the other.
         assert accuracy("original") < 0.8
 
-    @pytest.mark.parametrize("part", [Turning(count=60), Doubters(answers="changed")])
+    @pytest.mark.parametrize("part", [Turning(count=60), Doubters(answers="perturbed")])
     def test_losses_on_tokens(
         self, part: Any, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
@@ -88,7 +98,7 @@ class TestAnswers:
         kind = "augmentation" if isinstance(part, Turning) else "adversary"
         distiller = make(teacher, parts, losses=losses, **{kind: part})
         result = distiller.distill(templates.transformer(layers=1, **SMALL))
-        assert result.history[-1].changed_texts > 0
+        assert result.history[-1].perturbed_texts > 0
         assert np.isfinite(result.history[-1].loss)
 
     def test_tokens_of_the_original_are_refused(
@@ -98,10 +108,10 @@ class TestAnswers:
             with pytest.raises(ValueError, match="token by token"):
                 make(teacher, parts, losses=losses, adversary=Doubters())
         pooled = make(teacher, parts, losses={"pooled_cosine": 1.0}, adversary=Doubters())
-        assert pooled.distill(BAG).history[-1].changed_texts == 15
+        assert pooled.distill(BAG).history[-1].perturbed_texts == 15
 
 
-class TestJoined:
+class TestJoinedOutputs:
     def test_a_batch_across_parts(self, teacher: Teacher, dataset: TextDataset) -> None:
         wanted = Wanted(pooled=True, hidden_states=(0, 2), values=(1,))
         whole = teacher.outputs(dataset[:30], wanted, progress=False)
@@ -109,7 +119,7 @@ class TestJoined:
             teacher.outputs(dataset[a:b], wanted, progress=False, cached=b < 30)
             for a, b in ((0, 12), (12, 14), (14, 30))
         ]
-        joined = JoinedOutputs(pieces)
+        joined = TeacherOutputs.joined(pieces)
         np.testing.assert_allclose(joined.logits(), whole.logits(), atol=1e-5)
         rows = np.array([29, 0, 13, 12, 5, 14])
         ours, theirs = (outputs.batch(rows, length=40) for outputs in (joined, whole))
@@ -119,12 +129,6 @@ class TestJoined:
         for kind in ("hidden_states", "values"):
             for layer, tensor in getattr(theirs, kind).items():
                 torch.testing.assert_close(getattr(ours, kind)[layer], tensor, **tolerance)
-
-    def test_nothing_is_written(self, fresh: Callable[..., Teacher], dataset: TextDataset) -> None:
-        teacher = fresh()
-        in_memory = teacher.outputs(dataset[:9], Wanted(), cached=False)
-        assert teacher.cache_size(dataset[:9]) == 9 * 2 * 4
-        np.testing.assert_allclose(in_memory.logits(), teacher.logits(dataset[:9]), atol=1e-6)
 
 
 class TestEpochs:
@@ -136,7 +140,7 @@ class TestEpochs:
             distiller = make(teacher, parts, augmentation=augmentation)
             first, second = distiller.distill(CNN), distiller.distill(BAG)
             assert augmentation.epochs == expected
-            assert [epoch.changed_texts for epoch in second.history] == [20] * 3
+            assert [epoch.perturbed_texts for epoch in second.history] == [20] * 3
             assert first.cost["augmentation_seconds"] > 0
             assert second.cost["augmentation_seconds"] == second.cost["teacher_seconds"] == 0
 
@@ -148,7 +152,7 @@ class TestEpochs:
             ({"first": 3, "every": 4}, [0, 0, 15, 15, 15], 1),
         ],
     )
-    def test_when_is_attacked(
+    def test_schedule_of_attacks(
         self,
         settings: dict[str, Any],
         expected: list[int],
@@ -158,11 +162,11 @@ class TestEpochs:
     ) -> None:
         adversary = Doubters(**settings)
         history = make(teacher, parts, epochs=5, adversary=adversary).distill(BAG).history
-        assert [epoch.changed_texts for epoch in history] == expected
+        assert [epoch.perturbed_texts for epoch in history] == expected
         assert len(adversary.rounds) == attacks
         assert [epoch.counted for epoch in history] == [count > 0 for count in expected]
 
-    def test_earlier_rounds_stay(
+    def test_texts_of_earlier_attacks_are_kept(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         adversary = Doubters(keep=True)
@@ -170,7 +174,7 @@ class TestEpochs:
         seen: set[Any] = set()
         for found, epoch in zip(adversary.rounds, history[1:], strict=True):
             seen |= set(found)
-            assert epoch.changed_texts == len(seen)
+            assert epoch.perturbed_texts == len(seen)
         # Other students, other texts; and no text twice.
         assert 15 < len(seen) < 45
 
@@ -218,10 +222,10 @@ class TestEpochs:
         assert result.accuracy == after < before
 
 
-class TestParts:
-    @pytest.mark.parametrize("answers", ["original", "changed"])
+class TestCheckpoints:
+    @pytest.mark.parametrize("answers", ["original", "perturbed"])
     @pytest.mark.parametrize("schedule", [{"keep": True}, {"every": 2, "first": 1}])
-    def test_to_the_same_bits(
+    def test_checkpoint_resume_gives_identical_weights(
         self,
         answers: str,
         schedule: dict[str, Any],
@@ -246,12 +250,14 @@ class TestParts:
             part = distiller().distill(BAG, seed=2, epochs=epochs, checkpoint=file)
         assert same(part.student, whole.student)
         assert [e.loss for e in part.history] == [e.loss for e in whole.history]
-        assert [e.changed_texts for e in part.history] == [e.changed_texts for e in whole.history]
+        assert [e.perturbed_texts for e in part.history] == [
+            e.perturbed_texts for e in whole.history
+        ]
         other = make(teacher, parts, epochs=4, adversary=Doubters(answers=answers, **schedule))
         with pytest.raises(DataError, match="another training"):
             other.distill(BAG, seed=2, checkpoint=file)
 
-    def test_pairs_come_back_as_pairs(
+    def test_pairs_are_restored_as_pairs(
         self, fresh: Callable[..., Teacher], parts: tuple[TextDataset, TextDataset], tmp_path: Path
     ) -> None:
         pairs = [
@@ -268,7 +274,7 @@ class TestParts:
         assert same(distiller().distill(BAG, checkpoint=file).student, whole.student)
 
 
-class TestWithTheRest:
+class TestWithOtherSettings:
     @pytest.mark.parametrize(
         "settings",
         [
@@ -283,15 +289,15 @@ class TestWithTheRest:
     def test_settings_of_the_loop(
         self, settings: dict[str, Any], teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
-        both = {"augmentation": Turning(), "adversary": Doubters(answers="changed")}
+        both = {"augmentation": Turning(), "adversary": Doubters(answers="perturbed")}
         settings = {**settings, "epochs": 2}
         results = [make(teacher, parts, **both, **settings).distill(BAG) for _ in range(2)]
         assert same(results[0].student, results[1].student)
         plain = make(teacher, parts, **settings).distill(BAG)
         assert not same(results[0].student, plain.student)
-        assert results[0].history[1].changed_texts == 35
+        assert results[0].history[1].perturbed_texts == 35
 
-    def test_texts_without_labels_get_the_teacher_s(
+    def test_texts_without_labels_are_attacked_at_the_teacher_s_class(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         train, dev = parts
@@ -301,29 +307,31 @@ class TestWithTheRest:
         expected = teacher.logits(train, progress=False).argmax(axis=1)
         assert adversary.labels[0] == expected.tolist()
 
-    def test_travels(self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]) -> None:
+    def test_a_pickled_distiller_trains_the_same_student(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
         distiller = make(teacher, parts, augmentation=Turning(), adversary=Doubters())
         first = distiller.distill(BAG)
         again = pickle.loads(pickle.dumps(distiller)).distill(BAG)
         assert same(first.student, again.student)
 
-    def test_settings_name_them_where_they_are(
+    def test_settings_contain_the_options(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         plain = make(teacher, parts).settings
         assert not {"augmentation", "adversary", "perturbation"} & set(plain)
-        hard = make(teacher, parts, augmentation=Turning(), adversary=Doubters()).settings
-        assert hard == {
+        robust = make(teacher, parts, augmentation=Turning(), adversary=Doubters()).settings
+        assert robust == {
             **plain,
-            "augmentation": {"count": 20, "redraw": False, "answers": "changed"},
+            "augmentation": {"count": 20, "redraw": False, "answers": "perturbed"},
             "adversary": {"count": 15, "first": 2, "every": 1},
         }
-        assert json.loads(json.dumps(hard)) == hard
+        assert json.loads(json.dumps(robust)) == robust
 
     def test_cost(self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]) -> None:
-        result = make(teacher, parts, adversary=Doubters(answers="changed")).distill(BAG)
+        result = make(teacher, parts, adversary=Doubters(answers="perturbed")).distill(BAG)
         cost = result.cost
-        assert cost["changed_texts"] == 30
+        assert cost["perturbed_texts"] == 30
         assert cost["attack_seconds"] > 0
         assert cost["teacher_seconds"] > 0
         parts_of_it = sum(value for name, value in cost.items() if name.endswith("_seconds"))
@@ -331,7 +339,7 @@ class TestWithTheRest:
         plain = make(teacher, parts).distill(BAG)
         assert plain.cost["training_seconds"] == sum(epoch.seconds for epoch in plain.history)
 
-    def test_the_bar_names_the_work(
+    def test_the_progress_bar_shows_the_current_work(
         self,
         teacher: Teacher,
         parts: tuple[TextDataset, TextDataset],
@@ -348,22 +356,24 @@ class TestWithTheRest:
 
         monkeypatch.setattr(training, "tqdm", Bar)
         make(teacher, parts, adversary=Doubters(), epochs=2, progress=True).distill(BAG)
-        name = f"distil {BAG.key[:8]}"
-        expected = [name, f"{name}, attacking", f"{name}, asking the teacher", name]
+        name = f"distill {BAG.key[:8]}"
+        expected = [name, f"{name}, attacking", f"{name}, running the teacher", name]
         assert shown == expected
 
 
 class TestErrors:
     @pytest.mark.parametrize("given", ["pwws", Turning, object()])
-    def test_no_maker_of_texts(
+    def test_other_objects_are_refused(
         self, given: Any, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:
         for kind in ("augmentation", "adversary"):
-            with pytest.raises(TypeError, match=f"{kind}=.*expected an instance"):
+            with pytest.raises(ValueError, match=f"{kind} must be an instance"):
                 make(teacher, parts, **{kind: given})
 
-    def test_numbers(self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]) -> None:
-        with pytest.raises(ValueError, match="answers='both'"):
+    def test_values_out_of_range_are_refused(
+        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+    ) -> None:
+        with pytest.raises(ValueError, match=r"answers must be one of .* got 'both'"):
             make(teacher, parts, augmentation=Turning(answers="both"))
-        with pytest.raises(ValueError, match="first attack is in epoch 4, and there are 3"):
+        with pytest.raises(ValueError, match="first attack is in epoch 4, but there are only 3"):
             make(teacher, parts, adversary=Doubters(first=4))

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 torch.set_num_threads(1)
 from rosearch.distill import Optimization, fit
-from rosearch.distill.objective import HardLabels
-from rosearch.encoding import Encoding
+from rosearch.distill.losses import HardLabels
+from rosearch.tokens import Encoding
 from rosearch.space import templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
 

@@ -1,0 +1,56 @@
+"""Files of tensors: replaced atomically, mapped into memory, damage detected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rosearch.distill.tensor_files import read_tensors, write_tensors
+
+
+def test_what_is_written_is_read_in_its_type(tmp_path: Path) -> None:
+    shared = torch.randn(3, 4)
+    tensors = {"a": shared, "b": shared, "c": shared.bfloat16(), "empty": torch.zeros(0, 5)}
+    write_tensors(tmp_path / "folder" / "x", tensors)
+    found = read_tensors(tmp_path / "folder" / "x")
+    assert found is not None
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[n], t) and found[n].dtype == t.dtype for n, t in tensors.items())
+
+
+def test_replacing_a_file_leaves_the_mapped_one_readable(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    write_tensors(path, {"a": torch.ones(1000)})
+    before = read_tensors(path)
+    write_tensors(path, {"a": torch.zeros(1000)})
+    after = read_tensors(path)
+    assert before is not None
+    assert after is not None
+    assert before["a"].sum() == 1000
+    assert after["a"].sum() == 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_previous_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    write_tensors(path, {"a": torch.ones(3)})
+    with monkeypatch.context() as patch:
+        patch.setattr("rosearch.distill.tensor_files.share", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_tensors(path, {"a": torch.zeros(3)})
+    found = read_tensors(path)
+    assert found is not None
+    assert found["a"].sum() == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no header", b"\xff" * 100])
+def test_missing_and_damaged_files(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x"
+    if content is not None:
+        path.write_bytes(content)
+    assert read_tensors(path) is None
