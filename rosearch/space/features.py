@@ -16,12 +16,12 @@ from rosearch.operators.base import Value
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import EMBEDDING, OUTPUT
 
-Features = Mapping[str, float]
+GenomeFeatures = Mapping[str, float]
 """Features by name; those that are 0 are left out."""
 
 
 @lru_cache(maxsize=16384)
-def features(genome: Genome, *, steps: int = 2) -> Features:
+def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
     """Return features of a genome, in microseconds: no part of the student is built or measured.
 
     They are equal for isomorphic genomes. The name before the first colon is the feature's group:
@@ -85,7 +85,7 @@ def features(genome: Genome, *, steps: int = 2) -> Features:
 
 
 def feature_matrix(
-    rows: Sequence[Features], names: Sequence[str] | None = None
+    rows: Sequence[GenomeFeatures], names: Sequence[str] | None = None
 ) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
     """Return features as a matrix.
 

@@ -173,7 +173,7 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
             edges.sort(key=lambda edge: place[routes[edge][beside]][0])
             step = min(0.3, 0.8 * _BOX_WIDTH / max(len(edges), 1))
             for k, edge in enumerate(edges):
-                ports[(*edge, name)] = (k - (len(edges) - 1) / 2) * step
+                ports[edge[0], edge[1], name] = (k - (len(edges) - 1) / 2) * step
     for (start, end), route in routes.items():
         x, y = place[start]
         points = [(x + ports[start, end, "out"], y - _BOX_HEIGHT / 2)]
@@ -194,9 +194,18 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
                 codes += [Curve.CURVE4] * 3
         curve = Curve(vertices, codes)
         axes.add_patch(PathPatch(curve, facecolor="none", edgecolor=_LINE, linewidth=1.1))
-        head = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
-        above = (tip[0], tip[1] + 0.12)
-        axes.add_patch(FancyArrowPatch(above, tip, color=_LINE, linewidth=0.8, **head))
+        axes.add_patch(
+            FancyArrowPatch(
+                (tip[0], tip[1] + 0.12),
+                tip,
+                arrowstyle="-|>",
+                mutation_scale=9,
+                shrinkA=0,
+                shrinkB=0,
+                color=_LINE,
+                linewidth=0.8,
+            )
+        )
 
 
 def _draw_boxes(axes: Any, graph: nx.DiGraph, place: Place) -> None:

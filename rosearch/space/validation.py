@@ -100,7 +100,7 @@ def _check_inputs(inputs: Sequence[int], count: int, label: str) -> None:
 
 
 def _only_node(graph: nx.DiGraph, operator: str) -> Hashable:
-    found = [v for v, name in graph.nodes(data="operator") if name == operator]
+    found: list[Hashable] = [v for v, name in graph.nodes(data="operator") if name == operator]
     if len(found) != 1:
         raise GenomeError(
             f'The graph must have one node with operator="{operator}", got {len(found)}: {found}.'

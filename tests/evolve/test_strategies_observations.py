@@ -19,7 +19,7 @@ from rosearch.evolve.strategies.surrogate.surrogate import (
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Fitness, Score
 from rosearch.seeding import generator
-from rosearch.space.features import encoding
+from rosearch.space.features import features
 from tests.evolve.evaluations import SPACE, synthetic
 
 GENOMES = [SPACE.sample(seed=k) for k in range(150)]
@@ -50,7 +50,7 @@ def test_a_trial_is_one_row_and_lower_rungs_are_moved():
             runged(3, (1.2, 0)),
         ]
     )
-    assert found.encodings == [encoding(genome) for genome in GENOMES[:4]]
+    assert found.features == [features(genome) for genome in GENOMES[:4]]
     np.testing.assert_allclose(found.values[:, 0], [1.5, 2.1, 2.0, 1.5])  # by 0.3
     assert found.below.tolist() == [0, 0, 1, 1]
     assert found.reached.tolist() == [[1.5], [2.1]]
@@ -88,7 +88,7 @@ def test_infeasible_trials_lose_in_proportion_to_their_violation():
 
 def test_failed_trials_count_as_the_worst_and_as_infeasible_as_most():
     found = Observations.of(trials(1.0, None, 1.4, 2.0, violations=[0, 0, 0, 0.4]))
-    assert found.encodings[-1] == encoding(GENOMES[1])
+    assert found.features[-1] == features(GENOMES[1])
     np.testing.assert_allclose(found.values[:, 0], [1.0, 1.4, 1.0, 1.0])
     np.testing.assert_allclose(found.violations, [-0.4, -0.4, 0.4, 0.4])
     one_good = Observations.of(trials(1.0, 0.8, 0.0, None, violations=[0, 0.1, 0.2, 0]))
@@ -120,7 +120,7 @@ def test_one_large_violation_and_failures_leave_the_others_known(outlier):
     known[worst] = make_trial(worst, GENOMES[worst], [1.0], violation=0.1 + outlier)
     known += [make_trial(k, GENOMES[k], None) for k in range(80, 88)]
     rest = GENOMES[90:]
-    found = Predictor().predict(known, [encoding(genome) for genome in rest]).feasible < 0.5
+    found = Predictor().predict(known, [features(genome) for genome in rest]).feasible < 0.5
     assert (found == np.array([broken(genome) > 0 for genome in rest])).mean() > 0.85
 
 
@@ -130,7 +130,7 @@ def test_an_operator_that_no_trial_had_is_unknown_also_where_all_have_the_same()
     pooled = [replace(g, pooling="mean") for g in alike]
     other = replace(pooled[0], pooling="max")
     known = [make_trial(k, g, [synthetic(g, seed=0)["accuracy"]]) for k, g in enumerate(pooled)]
-    found = Predictor().predict(known, [encoding(pooled[0]), encoding(other)])
+    found = Predictor().predict(known, [features(pooled[0]), features(other)])
     assert found.deviation[1, 0] > 1.3 * found.deviation[0, 0]
 
 
@@ -222,6 +222,6 @@ def test_it_extrapolates_to_the_genomes_of_a_search():
             replace(make_trial(k, table.genomes[i], [0.0]), score=scores[i], scores=(scores[i],))
             for k, i in enumerate(chosen)
         ]
-        mean = Predictor().predict(known, [encoding(table.genomes[i]) for i in of]).mean[:, 0]
+        mean = Predictor().predict(known, [features(table.genomes[i]) for i in of]).mean[:, 0]
         found.append(np.corrcoef(np.argsort(np.argsort(mean)), measured)[0, 1])
     assert np.mean(found) > 0.27  # 0.38; 0.20 with a covariance that is smooth alone

@@ -21,7 +21,7 @@ from rosearch.evolve.strategies.surrogate.prediction import Predictor
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Fitness, Score
 from rosearch.seeding import generator
-from rosearch.space.features import encoded, encoding
+from rosearch.space.features import feature_matrix, features
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 
 PRIOR = Hyperparameters((-1.0, -1.0, -1.0), linear=-1.0, noise=-2.0)
@@ -45,7 +45,7 @@ def correlation(a, b):
 
 
 def expected(trials, genomes=TEST):
-    return Predictor().predict(trials, [encoding(genome) for genome in genomes])
+    return Predictor().predict(trials, [features(genome) for genome in genomes])
 
 
 @pytest.mark.parametrize("rungs", [False, True])
@@ -125,10 +125,10 @@ def test_of_what_no_trial_had_less_is_known():
     assert found.deviation[1, 0] > 1.3 * found.deviation[0, 0]
     # As much as where the model has all columns and none of the observations has the operator.
     process = Predictor()
-    process.predict(trials, [encoding(before)])
+    process.predict(trials, [features(before)])
     observations, gp, names = process._known(trials)
-    columns = tuple(names) + tuple(sorted(set(encoding(unknown)) - set(names)))
-    wide, _ = encoded(observations.encodings, columns)
+    columns = tuple(names) + tuple(sorted(set(features(unknown)) - set(names)))
+    wide, _ = feature_matrix(observations.features, columns)
     groups = np.array([prediction._group(name) for name in columns])
     whole = GaussianProcess(
         Features(wide, groups, len(prediction._GROUPS)),
@@ -136,7 +136,7 @@ def test_of_what_no_trial_had_less_is_known():
         prior=prediction._PRIOR,
         values=gp.values,
     )
-    mean, deviation = whole.predict(encoded([encoding(unknown)], columns)[0])
+    mean, deviation = whole.predict(feature_matrix([features(unknown)], columns)[0])
     np.testing.assert_allclose(found.mean[1], mean[0, :-1], rtol=1e-9)
     np.testing.assert_allclose(found.deviation[1], deviation[0, :-1], rtol=1e-9)
 

@@ -196,7 +196,7 @@ def test_what_was_chosen_is_no_sample_but_within_reach():
     assert samples == set(range(0, len(table), 3)) == set(space.table.samples)
     mutants = {table.index[space.mutate(table.genomes[0], seed=rng).key] for _ in range(200)}
     assert mutants - samples
-    assert all(space.complaint(genome) is None for genome in table.genomes)
+    assert all(space.violation(genome) is None for genome in table.genomes)
 
 
 def test_sources_that_do_not_fit_are_refused():

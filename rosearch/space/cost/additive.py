@@ -183,8 +183,7 @@ def build_part(part: Part, task: Task) -> tuple[Callable[..., object], tuple[Any
 
 def _operator_class(part: Part) -> Any:
     # Caches have it in their keys: a plug-in may be registered again with another class.
-    kinds = {"node": ops.Operator, "embedding": ops.EmbeddingOperator}
-    return ops.require(part[1], kinds[part[0]]) if part[0] in kinds else None
+    return ops.get(part[1]) if part[0] in ("node", "embedding") else None
 
 
 @cache
@@ -193,7 +192,7 @@ def _parameters(part: Part, task: Task, _operator: Any) -> int:
         return int(part[1])
     with torch.device("meta"), _SkipInitialization():
         module: Any = build_part(part, task)[0]
-    return sum(p.numel() for p in module.parameters())
+    return int(sum(p.numel() for p in module.parameters()))
 
 
 @cache

@@ -94,7 +94,7 @@ class TabularSpace(SearchSpace):
         near = np.argsort(apart, kind="stable")[:count]
         return self.table.genomes[int(near[rng.integers(count)])]
 
-    def complaint(self, genome: Genome) -> str | None:
+    def violation(self, genome: Genome) -> str | None:
         """Why ``genome`` is outside the space, or ``None`` if it is in the table."""
         return None if genome.key in self.table.index else "it is not in the table"
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rosearch.evolve.strategies.ordering import maximised
 from rosearch.evolve.strategies.surrogate.gaussian import Array
 from rosearch.evolve.study.trials import TrialRecord
-from rosearch.space.features import Encoding, encoding
+from rosearch.space.features import GenomeFeatures, features
 
 _TOLERANCE = 1e-9
 """Violations below are rounding."""
@@ -38,7 +38,7 @@ class Observations:
       again and again.
 
     Attributes:
-        encodings: One a row.
+        features: Of each row.
         values: Objectives, larger is better, shape ``(rows, objectives)``.
         violations: Shape ``(rows,)``: above 0 for the infeasible; for the feasible as far below it
             as most of the others are above; all 0 where all are feasible.
@@ -47,7 +47,7 @@ class Observations:
             where there are none, what the feasible ones below it are expected to reach.
     """
 
-    encodings: list[Encoding]
+    features: list[GenomeFeatures]
     values: Array
     violations: Array
     below: npt.NDArray[np.int64]
@@ -86,8 +86,8 @@ class Observations:
         failed = [trial for trial in trials if trial.state == "failed"]
         worst = np.tile(values.min(axis=0), (len(failed), 1))
         return cls(
-            [encoding(rows[row][0].genome) for row in last]
-            + [encoding(trial.genome) for trial in failed],
+            [features(rows[row][0].genome) for row in last]
+            + [features(trial.genome) for trial in failed],
             np.concatenate([values, worst]),
             np.concatenate([violations, np.full(len(failed), max(0.0, -violations.min()))]),
             np.concatenate([top - rung, np.zeros(len(failed), dtype=np.int64)]),

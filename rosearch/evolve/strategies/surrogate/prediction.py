@@ -19,7 +19,7 @@ from rosearch.evolve.strategies.surrogate.gaussian import (
 )
 from rosearch.evolve.strategies.surrogate.observations import Observations
 from rosearch.evolve.study.trials import TrialRecord, comparable
-from rosearch.space.features import Encoding, encoded
+from rosearch.space.features import GenomeFeatures, feature_matrix
 
 _GROUPS = ("size", "input", "output", "operator", "family", "setting", "node", "path")
 """Groups of features. All count the same before there are observations."""
@@ -83,22 +83,24 @@ class Predictor:
     def __getstate__(self) -> dict[str, Any]:
         return vars(Predictor())  # what is kept for the next call stays here
 
-    def predict(self, trials: Sequence[TrialRecord], encodings: Sequence[Encoding]) -> Prediction:
-        """What is expected of the genomes with these encodings.
+    def predict(
+        self, trials: Sequence[TrialRecord], features: Sequence[GenomeFeatures]
+    ) -> Prediction:
+        """Predict the objectives of genomes with these features.
 
         Args:
             trials: Finished trials in order of their numbers, two of them with a score.
-            encodings: One a genome.
+            features: Of each genome.
 
         Raises:
             ValueError: None of the trials has a score.
         """
         found, process, names = self._known(list(trials))
-        matrix, _ = encoded(encodings, names)
+        matrix, _ = feature_matrix(features, names)
         related: Array | None = None
         if found.below.any():
             related = np.asarray(np.power(_RELATION, found.below), dtype=np.float64)
-        mean, deviation = process.predict(matrix, related, _unseen(encodings, names))
+        mean, deviation = process.predict(matrix, related, _unseen(features, names))
         ones = np.ones(len(matrix))
         return Prediction(
             mean[:, :-1],
@@ -132,7 +134,7 @@ def _process(
     found: Observations, values: Hyperparameters | None
 ) -> tuple[GaussianProcess, tuple[str, ...]]:
     """The model, and the names of the features that it knows."""
-    matrix, names = encoded(found.encodings)
+    matrix, names = feature_matrix(found.features)
     groups = np.array([_group(name) for name in names])
     apart = np.abs(found.below[:, None] - found.below[None, :])
     process = GaussianProcess(
@@ -150,17 +152,17 @@ def _group(name: str) -> int:
     return _PLACES[name.split(":", maxsplit=1)[0]]
 
 
-def _unseen(encodings: Sequence[Encoding], names: Sequence[str]) -> Array:
+def _unseen(features: Sequence[GenomeFeatures], names: Sequence[str]) -> Array:
     """Sums of the squares of the features that are not among ``names``, by group.
 
     Without them a genome with an operator that no trial has would be the same to the model as one
     that lacks it, and would never be tried for what is not known of it.
     """
     known = set(names)
-    squares = np.zeros((len(encodings), len(_GROUPS)))
-    for row, features in zip(squares, encodings, strict=True):
-        for name in features.keys() - known:
-            row[_group(name)] += features[name] ** 2
+    squares = np.zeros((len(features), len(_GROUPS)))
+    for row, values in zip(squares, features, strict=True):
+        for name in values.keys() - known:
+            row[_group(name)] += values[name] ** 2
     return squares
 
 

@@ -14,7 +14,7 @@ from rosearch.evolve.strategies.surrogate.gaussian import Array, cumulative
 from rosearch.evolve.strategies.surrogate.prediction import Prediction, Predictor
 from rosearch.evolve.study.trials import TrialRecord, comparable
 from rosearch.space import Genome, SearchSpace
-from rosearch.space.features import encoding
+from rosearch.space.features import features
 
 _DRAWS = 64
 """Samples of the posterior of several objectives."""
@@ -29,7 +29,7 @@ class SurrogateEvolution(Strategy):
     As in BANANAS (White, Neiswanger and Savani 2021, "BANANAS: Bayesian Optimization with Neural
     Architectures for Neural Architecture Search"): the best candidates so far have many children, a
     model predicts the fitness of all, and one of them is next. Here the model is a Gaussian process
-    over :func:`rosearch.space.features.encoding` instead of an ensemble of networks: it is exact,
+    over :func:`rosearch.space.features.features` instead of an ensemble of networks: it is exact,
     takes milliseconds, and its posterior stands for the ensemble.
 
     - The first ``initial`` candidates are samples (or the search's seeds).
@@ -95,7 +95,7 @@ class SurrogateEvolution(Strategy):
         known = scored(trials)
         if number >= self.initial and len(known) >= _LEAST:
             pool = self._pool(space, comparable(known)[: self.parents], rng)
-            prediction = self._predictor.predict(trials, [encoding(genome) for genome in pool])
+            prediction = self._predictor.predict(trials, [features(genome) for genome in pool])
             tried = {trial.key for trial in trials}
             ordered = (pool[place] for place in self._order(prediction, rng))
             yield from (genome for genome in ordered if genome.key not in tried)
