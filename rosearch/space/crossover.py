@@ -6,6 +6,7 @@ from rosearch.space.cost.limits import Limits
 from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
+from rosearch.space.nodes import changed
 from rosearch.space.repair import repaired
 from rosearch.space.rng import RandomChoices
 
@@ -24,7 +25,7 @@ def crossover(
     for _ in range(_CHILDREN):
         child, excess = repaired(domain, limits, _child(domain, first, second, rng), rng)
         if not excess:
-            return child.genome()
+            return child
     return first.genome()  # also a cut: all nodes of the first parent and none of the second
 
 
@@ -46,13 +47,13 @@ def _child(domain: Domain, first: Draft, second: Draft, rng: RandomChoices) -> D
         # Inputs outside the tail are replaced by random nodes of the new head.
         inputs = {i - cut + head if i > cut else rng.below(head + 1) for i in node.inputs}
         identity = rng.identity() if node.identity in taken else node.identity
-        nodes.append(node.changed(inputs=tuple(sorted(inputs)), identity=identity))
+        nodes.append(changed(node, inputs=tuple(sorted(inputs)), identity=identity))
     return Draft(
         width,
         rng.pick((first.embedding_width, second.embedding_width)),
         rng.pick((first.pooling, second.pooling)),
-        domain.fit_embedding(rng, rng.pick((first.embedding, second.embedding)), width),
-        [domain.fit_node(rng, node, width) for node in nodes],
+        domain.fit(rng, rng.pick((first.embedding, second.embedding)), width),
+        [domain.fit(rng, node, width) for node in nodes],
         {i for i in first.outputs if i <= head}
         | {i - cut + head for i in second.outputs if i > cut},
     )

@@ -68,7 +68,7 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         reach = ops.require(node.operator, ops.Operator).reach(node.parameters)
         seen.append(max(seen[i] for i in above) + reach)
     cost = genome_cost(genome, task)
-    embedding = next(parts(genome, outputs))
+    embedding = next(parts(genome))
     merges = [node.merge for node in nodes if len(node.inputs) > 1]
     families = [ops.get(node.operator).family for node in nodes]
     families = [family if family in FAMILIES else "other" for family in families]

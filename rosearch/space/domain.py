@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from rosearch import operators as ops
 from rosearch.checks import choice, refused, whole_number
 from rosearch.errors import SpaceError
 from rosearch.operators.base import Searchable, Value
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, Parameters, unchecked
+from rosearch.space.nodes import Embedding, Node, Parameters, changed
 from rosearch.space.rng import RandomChoices
 
 OperatorChoices = Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]]
 """Names of operators, or a mapping from name to ``{parameter: values}``."""
+
+
+P = TypeVar("P", Node, Embedding)
 
 
 class Domain:
@@ -57,12 +60,14 @@ class Domain:
             for name, values in (self.operators | self.embeddings).items()
             for width in self.widths
         }
-        self._operators_at = {w: self._fitting_names(self.operators, w) for w in self.widths}
-        self._embeddings_at = {w: self._fitting_names(self.embeddings, w) for w in self.widths}
+        self.operators_at = {w: self._fitting_names(self.operators, w) for w in self.widths}
+        """Names of the operators that fit each width."""
+        self.embeddings_at = {w: self._fitting_names(self.embeddings, w) for w in self.widths}
+        """Names of the embeddings that fit each width."""
         for width in self.widths:
-            if self.nodes[1] and not self.operators_at(width):
+            if self.nodes[1] and not self.operators_at[width]:
                 raise SpaceError(f"No operator fits the width {width}; leave that width out.")
-            if not self.embeddings_at(width):
+            if not self.embeddings_at[width]:
                 raise SpaceError(f"No embedding fits the width {width}; leave that width out.")
 
     @property
@@ -83,53 +88,40 @@ class Domain:
         """Return all combinations of an operator's or embedding's parameters that fit a width."""
         return self._fitting.get((operator, width), ())
 
-    def operators_at(self, width: int) -> tuple[str, ...]:
-        """Return the operators that fit a width."""
-        return self._operators_at[width]
-
-    def embeddings_at(self, width: int) -> tuple[str, ...]:
-        """Return the embeddings that fit a width."""
-        return self._embeddings_at[width]
-
     def neighbours(self, node: Node, width: int) -> list[Parameters]:
         """Return the combinations of a node's parameters that differ from its own in one value."""
-        own = node.parameters
         return [
             values
             for values in self.fitting(node.operator, width)
-            if sum(values[name] != value for name, value in own.items()) == 1
+            if sum(values[name] != value for name, value in node.parameters.items()) == 1
         ]
 
-    def random_operator(self, rng: RandomChoices, width: int) -> tuple[str, Parameters]:
-        """Draw an operator, then its parameters, among those that fit a width."""
-        name = rng.pick(self.operators_at(width))
+    def draw(
+        self, rng: RandomChoices, names: Mapping[int, Sequence[str]], width: int
+    ) -> tuple[str, Parameters]:
+        """Draw an operator or embedding, then its parameters, among those that fit a width.
+
+        Args:
+            rng: Source of randomness.
+            names: :attr:`operators_at` or :attr:`embeddings_at`.
+            width: The width.
+        """
+        name = rng.pick(names[width])
         return name, rng.pick(self.fitting(name, width))
 
-    def random_embedding(self, rng: RandomChoices, width: int) -> Embedding:
-        """Draw an embedding, then its parameters, among those that fit a width."""
-        name = rng.pick(self.embeddings_at(width))
-        values = rng.pick(self.fitting(name, width))
-        return unchecked(Embedding, operator=name, parameters=values)
+    def fit(self, rng: RandomChoices, part: P, width: int) -> P:
+        """Return a node or embedding, changed if it does not fit a width.
 
-    def fit_node(self, rng: RandomChoices, node: Node, width: int) -> Node:
-        """Return a node with other parameters, or another operator, if it does not fit a width."""
-        fitting = self.fitting(node.operator, width)
-        if node.parameters in fitting:
-            return node
+        It gets other parameters, or another operator if it fits with none.
+        """
+        fitting = self.fitting(part.operator, width)
+        if part.parameters in fitting:
+            return part
         if fitting:
-            return node.changed(parameters=rng.pick(fitting))
-        operator, parameters = self.random_operator(rng, width)
-        return node.changed(operator=operator, parameters=parameters)
-
-    def fit_embedding(self, rng: RandomChoices, embedding: Embedding, width: int) -> Embedding:
-        """Return an embedding, changed as in :meth:`fit_node` if it does not fit a width."""
-        fitting = self.fitting(embedding.operator, width)
-        if embedding.parameters in fitting:
-            return embedding
-        if fitting:
-            values = rng.pick(fitting)
-            return unchecked(Embedding, operator=embedding.operator, parameters=values)
-        return self.random_embedding(rng, width)
+            return changed(part, parameters=rng.pick(fitting))
+        names = self.operators_at if isinstance(part, Node) else self.embeddings_at
+        operator, parameters = self.draw(rng, names, width)
+        return changed(part, operator=operator, parameters=parameters)
 
     def disallowed_part(self, genome: Genome) -> str | None:
         """Return which value of a genome is not in the domain, or ``None`` if all are."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, unchecked
+from rosearch.space.nodes import Embedding, Node, changed, unchecked
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Draft:
             genome.embedding_width,
             genome.pooling,
             genome.embedding,
-            [node.changed(identity=identity) for node, identity in named],
+            [changed(node, identity=identity) for node, identity in named],
             set(genome.outputs),
         )
 

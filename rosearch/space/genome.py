@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ import networkx as nx
 from rosearch.errors import GenomeError, MissingResourceError
 from rosearch.operators import POOLINGS
 from rosearch.space.canonical import canonical_form, topological_order
-from rosearch.space.nodes import EMBEDDING, OUTPUT, Embedding, Node, node_numbers, unchecked
+from rosearch.space.nodes import EMBEDDING, OUTPUT, Embedding, Node, changed, node_numbers
 from rosearch.space.picture import draw_graph
 from rosearch.space.validation import check_choice, check_graph, check_nodes
 
@@ -58,12 +58,9 @@ class Genome:
         if not isinstance(nodes, (tuple, list)) or not all(isinstance(n, Node) for n in nodes):
             raise GenomeError(f"nodes must be a tuple of Node, got {nodes!r:.200}.")
         outputs = node_numbers(self.outputs, "outputs") or (len(nodes),)
-        for name, value in (
-            ("embedding", embedding),
-            ("nodes", tuple(nodes)),
-            ("outputs", outputs),
-        ):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "embedding", embedding)
+        object.__setattr__(self, "nodes", tuple(nodes))
+        object.__setattr__(self, "outputs", outputs)
         for name in ("width", "embedding_width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -137,7 +134,7 @@ class Genome:
         number = {source: 0, **{v: i for i, v in enumerate(order, start=1)}}
         nodes = []
         for v in order:
-            values = {k: x for k, x in graph.nodes[v].items() if k in _NODE_FIELDS}
+            values = {k: x for k, x in graph.nodes[v].items() if k in Node.__dataclass_fields__}
             nodes.append(Node(**{**values, "inputs": [number[u] for u in graph.predecessors(v)]}))
         for name in ("width", "embedding_width"):
             if name not in graph.graph:
@@ -167,21 +164,18 @@ class Genome:
         order = topological_order(self.nodes, canonical)
         place = {v: k for k, v in enumerate(order)}
         nodes = (self.nodes[v - 1] for v in order[1:])
-        return unchecked(
-            Genome,
-            **self.__getstate__()
-            | {
-                "nodes": tuple(
-                    node.changed(inputs=tuple(sorted(place[i] for i in node.inputs)))
-                    for node in nodes
-                ),
-                "outputs": tuple(sorted(place[i] for i in self.outputs)),
-                "_canonical_form": (key, tuple(place[v] for v in canonical)),
-            },
+        ordered = changed(
+            self,
+            nodes=tuple(
+                changed(n, inputs=tuple(sorted(place[i] for i in n.inputs))) for n in nodes
+            ),
+            outputs=tuple(sorted(place[i] for i in self.outputs)),
         )
+        ordered.__dict__["_canonical_form"] = key, tuple(place[v] for v in canonical)
+        return ordered
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _GENOME_FIELDS}  # without cached properties
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # without cached values
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON and Hugging Face configurations hold them."""
@@ -204,14 +198,13 @@ class Genome:
         Raises:
             GenomeError: A field is unknown or missing, or the genome is not valid.
         """
-        _check_fields(values, _GENOME_FIELDS, "genome", required=("width", "embedding_width"))
-        nodes = values.get("nodes", ())
+        _check_fields(values, cls, "genome")
+        nodes, embedding = values.get("nodes", ()), values.get("embedding", {})
         if not isinstance(nodes, (tuple, list)):
             raise GenomeError(f"nodes must be a list, got {nodes!r:.200}.")
         for number, node in enumerate(nodes, start=1):
-            _check_fields(node, _NODE_FIELDS, f"node {number}", required=("operator",))
-        embedding = values.get("embedding", {})
-        _check_fields(embedding, _EMBEDDING_FIELDS, "embedding", required=())
+            _check_fields(node, Node, f"node {number}")
+        _check_fields(embedding, Embedding, "embedding")
         made = {"nodes": [Node(**node) for node in nodes], "embedding": Embedding(**embedding)}
         return cls(**{**values, **made})
 
@@ -283,11 +276,6 @@ class Genome:
         return text
 
 
-_EMBEDDING_FIELDS = tuple(f.name for f in fields(Embedding))
-_NODE_FIELDS = tuple(f.name for f in fields(Node))
-_GENOME_FIELDS = tuple(f.name for f in fields(Genome))
-
-
 def _attributes(node: Node) -> dict[str, Any]:
     """Return a node's fields besides its inputs, as plain values."""
     values = {
@@ -299,14 +287,15 @@ def _attributes(node: Node) -> dict[str, Any]:
     return values | {"identity": node.identity} if node.identity else values
 
 
-def _check_fields(
-    values: object, known: tuple[str, ...], what: str, *, required: tuple[str, ...]
-) -> None:
+def _check_fields(values: object, kind: type[Genome | Node | Embedding], what: str) -> None:
+    known = {f.name: f for f in fields(kind)}
+    names = ", ".join(known)
     if not isinstance(values, Mapping):
-        raise GenomeError(
-            f"The {what} must be an object with {', '.join(known)}, got {values!r:.200}."
-        )
-    unknown = [f"the unknown field {k!r}" for k in values if k not in known]
-    missing = [f"no {k!r}" for k in required if k not in values]
-    for problem in (*unknown, *missing):
-        raise GenomeError(f"The {what} has {problem}; its fields are {', '.join(known)}.")
+        raise GenomeError(f"The {what} must be an object with {names}, got {values!r:.200}.")
+    for name in values:
+        if name not in known:
+            raise GenomeError(f"The {what} has no field {name!r}; its fields are {names}.")
+    for name, known_field in known.items():
+        required = known_field.default is known_field.default_factory is MISSING
+        if required and name not in values:
+            raise GenomeError(f"The {what} lacks the field {name!r}.")

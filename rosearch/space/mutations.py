@@ -17,7 +17,7 @@ from rosearch.space.cost.limits import Limits
 from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, unchecked
+from rosearch.space.nodes import Embedding, Node, changed, unchecked
 from rosearch.space.rng import RandomChoices
 
 Mutation = Callable[[Domain, Draft, RandomChoices], Iterator[Draft]]
@@ -29,11 +29,11 @@ _MAX_NEIGHBOURS = 2000
 def _change_operator(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     for k in rng.shuffled(range(len(draft.nodes))):
         node = draft.nodes[k]
-        for name in rng.shuffled(domain.operators_at(draft.width)):
+        for name in rng.shuffled(domain.operators_at[draft.width]):
             if name == node.operator:
                 continue
             for values in rng.shuffled(domain.fitting(name, draft.width)):
-                yield draft.with_node(k, node.changed(operator=name, parameters=values))
+                yield draft.with_node(k, changed(node, operator=name, parameters=values))
 
 
 def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
@@ -43,7 +43,7 @@ def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Itera
         for values in domain.neighbours(node, draft.width)
     ]
     for k, values in rng.shuffled(moves):
-        yield draft.with_node(k, draft.nodes[k].changed(parameters=values))
+        yield draft.with_node(k, changed(draft.nodes[k], parameters=values))
 
 
 def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
@@ -56,7 +56,7 @@ def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
     output = len(draft.nodes) + 1
     edges = [(i, k) for k, node in enumerate(draft.nodes, start=1) for i in node.inputs]
     edges += [(i, output) for i in draft.read_by_output()]
-    for name in rng.shuffled(domain.operators_at(draft.width)):
+    for name in rng.shuffled(domain.operators_at[draft.width]):
         for values in rng.shuffled(domain.fitting(name, draft.width)):
             for start, end in rng.shuffled(edges):
                 node = unchecked(
@@ -81,7 +81,7 @@ def _split(draft: Draft, start: int, end: int, node: Node) -> Draft:
     for k, old in enumerate(draft.nodes, start=1):
         if old.inputs[-1] >= new or k == end:
             inputs = [new if (i, k) == (start, end) else shift(i) for i in old.inputs]
-            old = old.changed(inputs=tuple(sorted(inputs)))
+            old = changed(old, inputs=tuple(sorted(inputs)))
         nodes.append(old)
     nodes.insert(new - 1, node)
     outputs = {shift(i) for i in draft.read_by_output() if (i, output) != (start, end)}
@@ -122,7 +122,7 @@ def _with_inputs(domain: Domain, rng: RandomChoices, node: Node, inputs: set[int
     merge = node.merge
     if len(inputs) > 1 and merge not in domain.merges:  # with one input, any merge was allowed
         merge = rng.pick(domain.merges)
-    return node.changed(inputs=tuple(sorted(inputs)), merge=merge)
+    return changed(node, inputs=tuple(sorted(inputs)), merge=merge)
 
 
 def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
@@ -138,18 +138,18 @@ def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
         for kind in rng.shuffled(kinds):
             for lost in [None] if kind == "gain" else rng.shuffled(sorted(inputs)):
                 for gained in [None] if kind == "lose" else rng.shuffled(free):
-                    changed = {i for i in (*inputs, gained) if i is not None and i != lost}
+                    new = {i for i in (*inputs, gained) if i is not None and i != lost}
                     if is_output:
-                        yield draft.changed(outputs=changed)
+                        yield draft.changed(outputs=new)
                     else:
-                        node = _with_inputs(domain, rng, draft.nodes[target], changed)
+                        node = _with_inputs(domain, rng, draft.nodes[target], new)
                         yield draft.with_node(target, node)
 
 
 def _toggle_residual(_: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     for k in rng.shuffled(range(len(draft.nodes))):
         node = draft.nodes[k]
-        yield draft.with_node(k, node.changed(residual=not node.residual))
+        yield draft.with_node(k, changed(node, residual=not node.residual))
 
 
 def _change_merge(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
@@ -160,7 +160,7 @@ def _change_merge(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[
         if len(node.inputs) > 1 and merge != node.merge
     ]
     for k, merge in rng.shuffled(moves):
-        yield draft.with_node(k, draft.nodes[k].changed(merge=merge))
+        yield draft.with_node(k, changed(draft.nodes[k], merge=merge))
 
 
 def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
@@ -168,8 +168,8 @@ def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[
     for width in rng.shuffled(w for w in domain.widths if w != draft.width):
         yield draft.changed(
             width=width,
-            nodes=[domain.fit_node(rng, node, width) for node in draft.nodes],
-            embedding=domain.fit_embedding(rng, draft.embedding, width),
+            nodes=[domain.fit(rng, node, width) for node in draft.nodes],
+            embedding=domain.fit(rng, draft.embedding, width),
         )
 
 
@@ -228,11 +228,11 @@ def mutate(
     """
     draft = Draft.of(genome)
     for name in [choice("kind", kind, MUTATIONS)] if kind else rng.shuffled(MUTATIONS):
-        for changed in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
+        for mutant in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
+            child = mutant.genome()
             # The limits first: they exclude more neighbours than the other conditions.
-            if limits and limits.excess(changed, changed.read_by_output()):
+            if limits and limits.excess(child):
                 continue
-            child = changed.genome()
             if child.key != genome.key and domain.disallowed_part(child) is None:
                 return child
     by = f"by {kind}" if kind else "by any mutation"

@@ -48,9 +48,6 @@ class Parameters(Mapping[str, Value]):
     def __repr__(self) -> str:
         return repr(dict(self._items))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Parameters, (dict(self._items),)
-
 
 @dataclass(frozen=True)
 class Node:
@@ -84,10 +81,6 @@ class Node:
         _complete_parameters(self, "node", Operator)
         inputs = node_numbers(self.inputs, f"inputs of {self.operator!r}")
         object.__setattr__(self, "inputs", inputs)
-
-    def changed(self, **fields: Any) -> Node:
-        """Return a copy with other fields, which are not checked, see :func:`unchecked`."""
-        return unchecked(Node, **{**self.__dict__, **fields})
 
     def __str__(self) -> str:
         return _as_call(self)
@@ -131,6 +124,11 @@ def unchecked(kind: type[T], **fields: Any) -> T:
     made = object.__new__(kind)
     made.__dict__.update(fields)
     return made
+
+
+def changed(part: T, **fields: Any) -> T:
+    """Return a copy of a node, embedding or genome with other fields, unchecked as above."""
+    return unchecked(type(part), **{**part.__dict__, **fields})
 
 
 def node_numbers(values: Any, what: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rosearch.space.cost.limits import Limits
 from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
+from rosearch.space.genome import Genome
 from rosearch.space.mutations import MUTATIONS
 from rosearch.space.rng import RandomChoices
 
@@ -28,24 +29,24 @@ _KINDS = (
 
 def repaired(
     domain: Domain, limits: Limits | None, draft: Draft, rng: RandomChoices
-) -> tuple[Draft, float]:
-    """Return a draft inside the limits, or the nearest that at most 24 changes lead to.
+) -> tuple[Genome, float]:
+    """Return a genome inside the limits, or the nearest that at most 24 changes lead to.
 
     Each step takes the first of up to 300 random changes that meets the limits, or else the one
     that comes nearest.
 
     Returns:
-        The draft, and by how much it is outside the limits, relative to them; 0 inside.
+        The genome, and by how much it is outside the limits, relative to them; 0 inside.
     """
     if limits is None:
-        return draft, 0.0
-    excess = limits.excess(draft, draft.read_by_output())
+        return draft.genome(), 0.0
+    excess = limits.excess(draft.genome())
     for _ in range(_STEPS):
         if not excess:
             break
         nearest, least = draft, excess
         for changed, _ in zip(_changes(domain, draft, rng), range(_CHANGES), strict=False):
-            outside = limits.excess(changed, changed.read_by_output())
+            outside = limits.excess(changed.genome())
             if outside < least:
                 nearest, least = changed, outside
             if not least:
@@ -53,7 +54,7 @@ def repaired(
         if nearest is draft:
             break
         draft, excess = nearest, least
-    return draft, excess
+    return draft.genome(), excess
 
 
 def _changes(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:

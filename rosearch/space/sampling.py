@@ -13,7 +13,7 @@ from rosearch.space.cost.limits import Costs, Limits, add
 from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Node, Parameters, unchecked
+from rosearch.space.nodes import Embedding, Node, Parameters, changed, unchecked
 from rosearch.space.repair import repaired
 from rosearch.space.rng import RandomChoices
 
@@ -39,11 +39,14 @@ def sample(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Genome:
                 f"{nearest} A space that is so hard to sample is slow to search.",
                 stacklevel=4,
             )
-        draft, excess = repaired(domain, limits, _draw(domain, limits, rng), rng)
+        genome, excess = repaired(domain, limits, _draw(domain, limits, rng), rng)
         if limits is None or not excess:
-            return draft.genome()
+            return genome
         if excess < least:
-            nearest, least = f"The nearest has {limits.comparison(draft)}.", excess
+            nearest, least = (
+                f"The nearest has {limits.describe(genome)}.",
+                excess,
+            )
     raise SpaceError(
         f"No genome of this space was found within {limits} in {_DRAWS} draws. {nearest} Move a "
         f"limit or widen the space."
@@ -59,11 +62,11 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
     if limits is None:
         draft = _draw_frame(domain, rng)
         for number in range(1, _draw_count(rng, *domain.nodes) + 1):
-            operator, parameters = domain.random_operator(rng, draft.width)
+            operator, parameters = domain.draw(rng, domain.operators_at, draft.width)
             draft.nodes.append(_draw_node(domain, rng, number, operator, parameters))
     else:
         frame = rng.weighted(limits.frames, limits.cumulative_weights)
-        draft = Draft(frame.width, frame.embedding_width, frame.pooling, frame.embedding, [], set())
+        draft = frame.empty.changed(nodes=[])
         count = _draw_count(rng, frame.min_nodes, frame.max_nodes)
         spent = frame.costs
         for number in range(1, count + 1):
@@ -79,7 +82,9 @@ def _draw_frame(domain: Domain, rng: RandomChoices) -> Draft:
         for widths in (domain.widths, domain.embedding_widths)
     )
     pooling = rng.pick(domain.poolings)
-    return Draft(width, embedding_width, pooling, domain.random_embedding(rng, width), [], set())
+    operator, parameters = domain.draw(rng, domain.embeddings_at, width)
+    embedding = unchecked(Embedding, operator=operator, parameters=parameters)
+    return Draft(width, embedding_width, pooling, embedding, [], set())
 
 
 def _draw_count(rng: RandomChoices, few: int, many: int) -> int:
@@ -130,7 +135,7 @@ def _draw_limited_node(
     node = _draw_node(domain, rng, number, *options[0][:2])
     for plain in (False, True):
         if plain:
-            node = node.changed(inputs=node.inputs[-1:], residual=False)
+            node = changed(node, inputs=node.inputs[-1:], residual=False)
         extra = add(nothing, *map(limits.costs, extra_parts(node, width)))
         bounds = [
             (low - s - e - later * highest, high - s - e - later * lowest)
@@ -155,7 +160,7 @@ def _draw_limited_node(
         parameters, costs = rng.pick(fitting[name])
     else:
         name, parameters, costs = min(options, key=lambda option: _distance(option[2], bounds))
-    return node.changed(operator=name, parameters=parameters), add(spent, extra, costs)
+    return changed(node, operator=name, parameters=parameters), add(spent, extra, costs)
 
 
 def _distance(costs: Costs, bounds: Sequence[tuple[float, float]]) -> float:

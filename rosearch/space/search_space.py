@@ -160,7 +160,9 @@ class SearchSpace(Domain):
     def violation(self, genome: Genome) -> str | None:
         """Return why ``genome`` is outside the space, or ``None`` if it is inside."""
         disallowed = self.disallowed_part(genome)
-        return disallowed or (self.limits.violation(genome) if self.limits else None)
+        if disallowed or not self.limits or not self.limits.excess(genome):
+            return disallowed
+        return self.limits.describe(genome)
 
     def require(self, genome: Genome) -> None:
         """Check that ``genome`` is in the space.

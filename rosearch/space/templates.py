@@ -13,7 +13,7 @@ from typing import Any
 from rosearch import operators as ops
 from rosearch.errors import GenomeError
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Node
+from rosearch.space.nodes import Node, changed
 from rosearch.space.search_space import SearchSpace
 
 
@@ -204,7 +204,7 @@ def _model_type(config: Any) -> str:
 
 def _chain(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """Return the nodes, each reading the one before it."""
-    return tuple(node.changed(inputs=(k,)) for k, node in enumerate(nodes))
+    return tuple(changed(node, inputs=(k,)) for k, node in enumerate(nodes))
 
 
 SMALL: dict[str, Callable[..., Genome]] = {

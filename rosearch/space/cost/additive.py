@@ -7,7 +7,7 @@ parameters, and FLOPs by torch's counter. The sum is exactly what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -20,7 +20,6 @@ from rosearch import operators as ops
 from rosearch.checks import refused, whole_number
 from rosearch.operators.cost import cost as operator_cost
 from rosearch.operators.cost import counted_flops
-from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Node, Parameters
 from rosearch.tokens import encode
@@ -102,16 +101,16 @@ Part = tuple[Any, ...]
 last. A :class:`LatencyTable` names the parts by the same values."""
 
 
-def parts(item: Genome | Draft, outputs: Iterable[int]) -> Iterator[Part]:
-    """Yield a student's parts, the embedding first; ``outputs`` are the nodes the output reads."""
-    width, embedding = item.width, item.embedding
-    yield "embedding", embedding.operator, embedding.parameters, item.embedding_width, width
+def parts(genome: Genome) -> Iterator[Part]:
+    """Yield the parts of a genome's student, the embedding first."""
+    width, embedding = genome.width, genome.embedding
+    yield "embedding", embedding.operator, embedding.parameters, genome.embedding_width, width
     yield "output", width
-    for node in item.nodes:
+    for node in genome.nodes:
         yield "node", node.operator, node.parameters, width
         yield from extra_parts(node, width)
-    for _ in outputs:
-        yield "pool", item.pooling, width
+    for _ in genome.outputs:
+        yield "pool", genome.pooling, width
 
 
 def extra_parts(node: Node, width: int) -> Iterator[Part]:
@@ -130,7 +129,7 @@ def genome_cost(genome: Genome, task: Task | None = None) -> Cost:
         task: Sizes that do not depend on the genome; the defaults of :class:`Task` if omitted.
     """
     task = task or Task()
-    used = list(parts(genome, genome.outputs))
+    used = list(parts(genome))
     return Cost(
         parameters=sum(part_parameters(part, task) for part in used),
         flops=sum(part_flops(part, task) for part in used),
@@ -153,7 +152,7 @@ def part_flops(part: Part, task: Task) -> int:
     if kind == "embedding" and operator.forward is ops.EmbeddingOperator.forward:
         # The vectors do not depend on the width; their projection does.
         _, parameters, inner = details
-        projection = 2 * task.length * inner * width
+        projection: int = 2 * task.length * inner * width
         return _vectors_flops(operator, parameters, inner, task.length) + projection
     return _flops(part, task, operator)
 

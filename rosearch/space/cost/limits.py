@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate
 from typing import Any
 
 from rosearch.checks import positive, refused
@@ -31,10 +31,8 @@ _QUANTITIES = ("parameters", "flops", "latency")
 class Frame:
     """Everything of a genome but its nodes, with the numbers of nodes that can meet the limits."""
 
-    width: int
-    embedding_width: int
-    embedding: Embedding
-    pooling: str
+    empty: Draft
+    """Without nodes."""
     costs: Costs
     """Of the embedding, one pooling and the classifier."""
     min_nodes: int
@@ -53,8 +51,9 @@ class Limits:
         latencies: Seconds of the parts; needed for a limit on latency.
 
     Raises:
-        ArgumentError: A limit is not a pair of positive numbers or ``None``.
-        SpaceError: No genome of the domain can meet a limit, or the teacher, its parameters or the
+        ArgumentError: A limit is not a pair of positive numbers or ``None``, or ``teacher`` is
+            neither a Teacher nor a Task.
+        SpaceError: No genome of the domain can meet a limit, or the teacher's parameters or the
             latencies are missing.
     """
 
@@ -67,12 +66,6 @@ class Limits:
         latencies: LatencyTable | None,
     ) -> None:
         self.bounds = {name: _checked_bounds(name, values) for name, values in bounds.items()}
-        if teacher is None:
-            (name, values), *_ = self.bounds.items()
-            raise SpaceError(
-                f"{name}={values} depends on the tokenizer and the classes: pass teacher=TEACHER, "
-                f"or teacher=rosearch.space.Task(vocabulary=..., reference_parameters=...)."
-            )
         self.task = Task.of(teacher)
         self.latencies = latencies
         self._check_requirements()
@@ -93,7 +86,7 @@ class Limits:
         self.frames = [frame for frame in frames if frame.min_nodes <= frame.max_nodes]
         if not self.frames:
             raise SpaceError(self._unreachable(domain.nodes, frames))
-        self.cumulative_weights = list(accumulate(frame.weight for frame in self.frames))
+        self.cumulative_weights = list(itertools.accumulate(frame.weight for frame in self.frames))
 
     def _check_requirements(self) -> None:
         if "compression" in self.bounds and self.task.reference_parameters is None:
@@ -159,13 +152,13 @@ class Limits:
             return additive.part_parameters(part, self.task)
         return additive.part_flops(part, self.task)
 
-    def total(self, item: Draft | Genome, outputs: Iterable[int]) -> Costs:
-        """Return the costs of a student whose output reads the nodes ``outputs``."""
-        return add(*map(self.costs, additive.parts(item, outputs)))
+    def total(self, genome: Genome) -> Costs:
+        """Return the costs of a genome's student."""
+        return add(*map(self.costs, additive.parts(genome)))
 
-    def excess(self, item: Draft | Genome, outputs: Iterable[int]) -> float:
+    def excess(self, genome: Genome) -> float:
         """Return by how much the costs are outside the limits, relative to them; 0 inside."""
-        costs = self.total(item, outputs)
+        costs = self.total(genome)
         out = 0.0
         for value, low, high in zip(costs, self.low, self.high, strict=True):
             if value > high:
@@ -174,24 +167,15 @@ class Limits:
                 out += (low - value) / low
         return out
 
-    def violation(self, genome: Genome) -> str | None:
-        """Return which limit a genome does not meet, or ``None``."""
-        if not self.excess(genome, genome.outputs):
-            return None
-        values = self._named_values(self.total(genome, genome.outputs))
-        for name, value in values.items():
-            if not self._is_met(name, value):
-                return f"its {name} of {_number(value)} is not within {name}={self.bounds[name]}"
-        return f"it does not meet {self}"
-
-    def comparison(self, draft: Draft) -> str:
-        """Return a text with each limited value of a draft and whether it is inside its limit."""
-        values = self._named_values(self.total(draft, draft.read_by_output()))
-        return ", ".join(
-            f"{name} {_number(value)} "
-            f"({'inside' if self._is_met(name, value) else 'outside'} {self.bounds[name]})"
-            for name, value in values.items()
-        )
+    def describe(self, genome: Genome) -> str:
+        """Return a genome's limited values, and whether each is within its limit."""
+        texts = []
+        for name, value in self._named_values(self.total(genome)).items():
+            low, high = self.bounds[name]
+            is_met = (low is None or value >= low) and (high is None or value <= high)
+            within = "within" if is_met else "not within"
+            texts.append(f"{name} of {_number(value)}, {within} {self.bounds[name]}")
+        return "; ".join(texts)
 
     def _named_values(self, costs: Costs) -> dict[str, float]:
         """Return the values that ``bounds`` limits, by its names."""
@@ -200,10 +184,6 @@ class Limits:
             values["compression"] = (self.task.reference_parameters or 0) / values["parameters"]
         return {name: values[name] for name in self.bounds}
 
-    def _is_met(self, name: str, value: float) -> bool:
-        low, high = self.bounds[name]
-        return (low is None or value >= low) and (high is None or value <= high)
-
     def _measure_nodes(self, domain: Domain, width: int) -> None:
         options = [
             (name, parameters, self.costs(("node", name, parameters, width)))
@@ -211,36 +191,30 @@ class Limits:
             for parameters in domain.fitting(name, width)
         ]
         nothing = (0.0,) * len(self.quantities)
-        nodes = [costs for *_, costs in options]
+        nodes = [costs for *_, costs in options] or [nothing]
         merges = [
             self.costs(("merge", kind, inputs, width))
             for kind in domain.merges
             for inputs in range(2, domain.max_inputs + 1)
         ]
         pools = [self.costs(("pool", kind, width)) for kind in domain.poolings]
+        gain = self.costs(("gain", width))
         self.options[width] = options
-        self.min_costs[width] = _extreme(min, nodes) if nodes else nothing
-        self.max_costs[width] = nothing
-        if nodes:
-            self.max_costs[width] = add(
-                _extreme(max, nodes),
-                _extreme(max, merges) if merges else nothing,
-                _extreme(max, pools),
-                self.costs(("gain", width)),
-            )
+        self.min_costs[width] = _extreme(min, nodes)
+        self.max_costs[width] = add(
+            _extreme(max, nodes), _extreme(max, [nothing, *merges]), _extreme(max, pools), gain
+        )
 
     def _all_frames(self, domain: Domain) -> Iterator[Frame]:
-        for width in domain.widths:
-            for name in domain.embeddings:
-                settings = domain.fitting(name, width)
-                for embedding in (Embedding(name, values) for values in settings):
-                    for inner in domain.embedding_widths:
-                        for pooling in domain.poolings:
-                            empty = Draft(width, inner, pooling, embedding, [], set())
-                            costs = self.total(empty, empty.read_by_output())
-                            nodes = self._node_range(domain.nodes, width, costs)
-                            weight = 1 / (width * inner * len(settings))
-                            yield Frame(width, inner, embedding, pooling, costs, *nodes, weight)
+        for width, name in itertools.product(domain.widths, domain.embeddings):
+            settings = domain.fitting(name, width)
+            for values, inner, pooling in itertools.product(
+                settings, domain.embedding_widths, domain.poolings
+            ):
+                empty = Draft(width, inner, pooling, Embedding(name, values), [], set())
+                costs = self.total(empty.genome())
+                nodes = self._node_range(domain.nodes, width, costs)
+                yield Frame(empty, costs, *nodes, 1 / (width * inner * len(settings)))
 
     def _node_range(self, nodes: tuple[int, int], width: int, costs: Costs) -> tuple[int, int]:
         """Return the minimum and maximum number of nodes with which a frame can meet the limits.
@@ -262,27 +236,20 @@ class Limits:
         return few, many
 
     def _unreachable(self, nodes: tuple[int, int], frames: Sequence[Frame]) -> str:
-        """Return a message with the nearest value that the domain has, where one limit is alone."""
-        few, many = nodes
-        lowest = _extreme(min, [add(f.costs, *[self.min_costs[f.width]] * few) for f in frames])
-        highest = _extreme(max, [add(f.costs, *[self.max_costs[f.width]] * many) for f in frames])
-        ends = [self._named_values(lowest), self._named_values(highest)]
-        for name, bounds in self.bounds.items():
+        """Return a message with the ranges that the domain has."""
+        low, high = [], []
+        for frame in frames:
+            width = frame.empty.width
+            low.append(add(frame.costs, *[self.min_costs[width]] * nodes[0]))
+            high.append(add(frame.costs, *[self.max_costs[width]] * nodes[1]))
+        ends = [self._named_values(_extreme(min, low)), self._named_values(_extreme(max, high))]
+        ranges = []
+        for name in self.bounds:
             least, most = sorted(values[name] for values in ends)
-            low, high = bounds
-            nearest = None
-            if high is not None and least > high:
-                nearest = f"lowest {name} of this space is about {_number(least)}"
-            if low is not None and most < low:
-                nearest = f"highest {name} of this space is about {_number(most)}"
-            if nearest:
-                return (
-                    f"{name}={bounds} cannot be met: the {nearest}. Move the limit or widen the "
-                    f"space."
-                )
+            ranges.append(f"{name} from about {_number(least)} to {_number(most)}")
         return (
-            f"{self} cannot be met by any width, embedding and number of nodes of this space; move "
-            f"a limit or widen the space."
+            f"No genome of this space can meet {self}: it has {', '.join(ranges)}. Move a limit or "
+            f"widen the space."
         )
 
 
