@@ -18,7 +18,7 @@ OperatorChoices = Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]]
 """Names of operators, or a mapping from name to ``{parameter: values}``."""
 
 
-P = TypeVar("P", Node, Embedding)
+P = TypeVar("P", bound=Node | Embedding)
 
 
 class Domain:
