@@ -52,8 +52,8 @@ def _child(domain: Domain, first: Draft, second: Draft, rng: RandomChoices) -> D
         width,
         rng.pick((first.embedding_width, second.embedding_width)),
         rng.pick((first.pooling, second.pooling)),
-        domain.fit(rng, rng.pick((first.embedding, second.embedding)), width),
-        [domain.fit(rng, node, width) for node in nodes],
+        domain.fit_part(rng, rng.pick((first.embedding, second.embedding)), width),
+        [domain.fit_part(rng, node, width) for node in nodes],
         {i for i in first.outputs if i <= head}
         | {i - cut + head for i in second.outputs if i > cut},
     )

@@ -96,7 +96,7 @@ class Domain:
             if sum(values[name] != value for name, value in node.parameters.items()) == 1
         ]
 
-    def draw(
+    def pick_operator(
         self, rng: RandomChoices, names: Mapping[int, Sequence[str]], width: int
     ) -> tuple[str, Parameters]:
         """Draw an operator or embedding, then its parameters, among those that fit a width.
@@ -109,7 +109,7 @@ class Domain:
         name = rng.pick(names[width])
         return name, rng.pick(self.fitting(name, width))
 
-    def fit(self, rng: RandomChoices, part: P, width: int) -> P:
+    def fit_part(self, rng: RandomChoices, part: P, width: int) -> P:
         """Return a node or embedding, changed if it does not fit a width.
 
         It gets other parameters, or another operator if it fits with none.
@@ -120,7 +120,7 @@ class Domain:
         if fitting:
             return changed(part, parameters=rng.pick(fitting))
         names = self.operators_at if isinstance(part, Node) else self.embeddings_at
-        operator, parameters = self.draw(rng, names, width)
+        operator, parameters = self.pick_operator(rng, names, width)
         return changed(part, operator=operator, parameters=parameters)
 
     def disallowed_part(self, genome: Genome) -> str | None:

@@ -168,8 +168,8 @@ def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[
     for width in rng.shuffled(w for w in domain.widths if w != draft.width):
         yield draft.changed(
             width=width,
-            nodes=[domain.fit(rng, node, width) for node in draft.nodes],
-            embedding=domain.fit(rng, draft.embedding, width),
+            nodes=[domain.fit_part(rng, node, width) for node in draft.nodes],
+            embedding=domain.fit_part(rng, draft.embedding, width),
         )
 
 

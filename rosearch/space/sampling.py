@@ -62,15 +62,15 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
     if limits is None:
         draft = _draw_frame(domain, rng)
         for number in range(1, _draw_count(rng, *domain.nodes) + 1):
-            operator, parameters = domain.draw(rng, domain.operators_at, draft.width)
+            operator, parameters = domain.pick_operator(rng, domain.operators_at, draft.width)
             draft.nodes.append(_draw_node(domain, rng, number, operator, parameters))
     else:
         frame = rng.weighted(limits.frames, limits.cumulative_weights)
         draft = frame.empty.changed(nodes=[])
         count = _draw_count(rng, frame.min_nodes, frame.max_nodes)
         spent = frame.costs
-        for number in range(1, count + 1):
-            node, spent = _draw_limited_node(domain, limits, rng, draft.width, number, count, spent)
+        for _ in range(count):
+            node, spent = _draw_limited_node(domain, limits, rng, draft, count, spent)
             draft.nodes.append(node)
     draft.outputs = {number for number in range(len(draft.nodes)) if rng.chance(0.05)}
     return draft
@@ -82,7 +82,7 @@ def _draw_frame(domain: Domain, rng: RandomChoices) -> Draft:
         for widths in (domain.widths, domain.embedding_widths)
     )
     pooling = rng.pick(domain.poolings)
-    operator, parameters = domain.draw(rng, domain.embeddings_at, width)
+    operator, parameters = domain.pick_operator(rng, domain.embeddings_at, width)
     embedding = unchecked(Embedding, operator=operator, parameters=parameters)
     return Draft(width, embedding_width, pooling, embedding, [], set())
 
@@ -115,20 +115,15 @@ def _draw_node(
 
 
 def _draw_limited_node(
-    domain: Domain,
-    limits: Limits,
-    rng: RandomChoices,
-    width: int,
-    number: int,
-    count: int,
-    spent: Costs,
+    domain: Domain, limits: Limits, rng: RandomChoices, draft: Draft, count: int, spent: Costs
 ) -> tuple[Node, Costs]:
-    """Draw node ``number`` of ``count``, and return it with the costs including it.
+    """Draw the next of ``count`` nodes, and return it with the costs including it.
 
     Its place in the graph is drawn first, then an operator whose costs leave the nodes after it
     able to meet the limits. If there is none, the node reads one input without residual; if that
     does not help, the operator with the nearest costs is taken.
     """
+    width, number = draft.width, len(draft.nodes) + 1
     later = count - number
     options = limits.options[width]
     nothing = (0.0,) * len(limits.quantities)
@@ -137,17 +132,11 @@ def _draw_limited_node(
         if plain:
             node = changed(node, inputs=node.inputs[-1:], residual=False)
         extra = add(nothing, *map(limits.costs, extra_parts(node, width)))
+        ends = zip(limits.low, limits.high, strict=True)
+        nodes = zip(limits.min_costs[width], limits.max_costs[width], strict=True)
         bounds = [
             (low - s - e - later * highest, high - s - e - later * lowest)
-            for low, high, s, e, highest, lowest in zip(
-                limits.low,
-                limits.high,
-                spent,
-                extra,
-                limits.max_costs[width],
-                limits.min_costs[width],
-                strict=True,
-            )
+            for (low, high), (lowest, highest), s, e in zip(ends, nodes, spent, extra, strict=True)
         ]
         fitting: dict[str, list[tuple[Parameters, Costs]]] = {}
         for name, parameters, costs in options:

@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -93,7 +93,7 @@ class LatencyTable:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"length": self.length, "seconds": dict(self.seconds), "device": self.device}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LatencyTable:
