@@ -28,7 +28,7 @@ from tabular import Table, load
 import rosearch as rs
 from rosearch.evolve import TrialRecord
 from rosearch.evolve.strategies.surrogate.prediction import Predictor
-from rosearch.space.features import encoding
+from rosearch.space.features import features
 
 LIMITS = {"accuracy": (0.6, None)}
 FITNESSES = {
@@ -98,7 +98,7 @@ def ranked(
         row = []
         for group in (~searched, searched):
             of = np.flatnonzero(feasible_rest & group)
-            mean = Predictor().predict(known, [encoding(table.genomes[i]) for i in of]).mean
+            mean = Predictor().predict(known, [features(table.genomes[i]) for i in of]).mean
             row.append(correlation(mean[:, 0], of))
         found.append(row)
     first, second = np.mean(found, axis=0)

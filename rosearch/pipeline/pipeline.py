@@ -205,7 +205,7 @@ class Pipeline:
             "flops": float(cost.flops),
         }
         if self.latencies is not None:
-            items = parts(genome, genome.outputs)
+            items = parts(genome)
             known["latency"] = float(sum(self.latencies.of(*item) for item in items))
         return known
 

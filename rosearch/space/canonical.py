@@ -1,59 +1,88 @@
-"""A key and an order that do not depend on how a graph's nodes are numbered.
+"""A key and a node order that do not depend on how a graph's nodes are numbered.
 
-Colour refinement gives every node a colour from what it computes and what surrounds it. Where
-nodes still share a colour, each of them is singled out in turn and the smallest resulting
-description wins (individualisation and refinement, as in McKay's nauty, without its pruning:
-our graphs are small).
+Colour refinement gives every node a colour from its operator and its surroundings. Where nodes
+still share a colour, each of them is singled out in turn and the smallest resulting description
+wins (individualisation and refinement, as in McKay's nauty, without its pruning: these graphs are
+small).
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from rosearch.operators.base import Value
-    from rosearch.space.genome import Genome
+from rosearch.operators.base import Value
+from rosearch.space.nodes import Node
 
 
-def canonical_form(genome: Genome) -> tuple[str, tuple[int, ...]]:
-    """What identifies an architecture, and an order of its nodes that goes with it.
+def canonical_form(
+    head: Sequence[Any], nodes: Sequence[Node], outputs: Sequence[int]
+) -> tuple[str, tuple[int, ...]]:
+    """Return a key of the architecture, and its nodes in canonical order.
+
+    Args:
+        head: The genome's fields besides its nodes, as JSON values.
+        nodes: The nodes of the genome.
+        outputs: Numbers of the nodes that the output reads.
 
     Returns:
-        16 hexadecimal digits, equal exactly for isomorphic genomes (but for hash collisions); and
-        the numbers of embedding and nodes such that isomorphic genomes agree place by place.
+        The key: 16 hexadecimal digits, equal exactly for isomorphic genomes (but for hash
+        collisions). The order: the numbers of the embedding and the nodes, such that isomorphic
+        genomes agree at every position.
     """
-    inputs: list[tuple[int, ...]] = [()]
-    readers: list[list[int]] = [[] for _ in range(len(genome.nodes) + 1)]
-    labels = [f'["embedding", {json.dumps(0 in genome.outputs)}]']
-    for number, node in enumerate(genome.nodes, start=1):
-        inputs.append(node.inputs)
-        for i in node.inputs:
-            readers[i].append(number)
+    inputs = [(), *(node.inputs for node in nodes)]
+    labels = [f'["embedding", {json.dumps(0 in outputs)}]']
+    for number, node in enumerate(nodes, start=1):
         # With one input all merges compute the same, so they are the same candidate.
         merge = node.merge if len(node.inputs) > 1 else "sum"
-        labels.append(
-            _label(node.operator, node.parameters, merge, node.residual, number in genome.outputs)
-        )
+        is_output = number in outputs
+        labels.append(_label(node.operator, node.parameters, merge, node.residual, is_output))
     rank = {label: k for k, label in enumerate(sorted(set(labels)))}
-    body, order = _smallest(_Graph(inputs, readers, labels), [rank[label] for label in labels])
-    source = genome.embedding
-    entry = [source.operator, sorted(source.parameters.items())]
-    head = [genome.width, genome.embedding_width, genome.pooling, entry]
+    graph = _Graph(inputs, _readers(inputs), labels)
+    body, order = _smallest(graph, [rank[label] for label in labels])
     key = hashlib.blake2b((json.dumps(head) + body).encode(), digest_size=8).hexdigest()
     return key, order
 
 
+def topological_order(nodes: Sequence[Node], order: Sequence[int]) -> list[int]:
+    """Return the embedding and the nodes in topological order, ties broken by ``order``.
+
+    The same as ``nx.lexicographical_topological_sort`` in a fraction of its time.
+    """
+    inputs = [(), *(node.inputs for node in nodes)]
+    rank = {v: k for k, v in enumerate(order)}
+    readers = _readers(inputs)
+    waiting = [len(above) for above in inputs]
+    ready = [(rank[0], 0)]
+    sorted_nodes = []
+    while ready:
+        _, v = heapq.heappop(ready)
+        sorted_nodes.append(v)
+        for reader in readers[v]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                heapq.heappush(ready, (rank[reader], reader))
+    return sorted_nodes
+
+
+def _readers(inputs: Sequence[Sequence[int]]) -> list[list[int]]:
+    readers: list[list[int]] = [[] for _ in inputs]
+    for number, above in enumerate(inputs):
+        for i in above:
+            readers[i].append(number)
+    return readers
+
+
 @lru_cache(maxsize=65536)
 def _label(
-    operator: str, parameters: Mapping[str, Value], merge: str, residual: bool, read: bool
+    operator: str, parameters: Mapping[str, Value], merge: str, residual: bool, is_output: bool
 ) -> str:
-    """All that a node says of itself; ``read``: whether the output reads it."""
-    return json.dumps([operator, sorted(parameters.items()), merge, residual, read])
+    return json.dumps([operator, sorted(parameters.items()), merge, residual, is_output])
 
 
 @dataclass(frozen=True)
@@ -89,13 +118,11 @@ def _refine(graph: _Graph, colours: list[int]) -> list[int]:
 
 
 def _tied(colours: Sequence[int]) -> list[int]:
-    """The nodes of the first colour that several share; none where all differ."""
-    if len(set(colours)) == len(colours):
-        return []
+    """Return the nodes of the first colour that several nodes share, if any."""
     members: dict[int, list[int]] = {}
     for v, colour in enumerate(colours):
         members.setdefault(colour, []).append(v)
-    return next(members[c] for c in sorted(members) if len(members[c]) > 1)
+    return next((members[c] for c in sorted(members) if len(members[c]) > 1), [])
 
 
 def _single_out(colours: Sequence[int], v: int) -> list[int]:
@@ -104,27 +131,26 @@ def _single_out(colours: Sequence[int], v: int) -> list[int]:
     return doubled
 
 
-def _descend(graph: _Graph, colours: list[int]) -> tuple[str, tuple[int, ...]]:
-    """A description of the graph in which every tie is broken by its first node."""
+def _descend(graph: _Graph, colours: list[int]) -> str:
+    """Return a description of the graph in which every tie is broken by its first node."""
     colours = _refine(graph, colours)
     while tied := _tied(colours):
         colours = _refine(graph, _single_out(colours, tied[0]))
-    return graph.describe(colours)
+    return graph.describe(colours)[0]
 
 
 def _smallest(graph: _Graph, colours: list[int]) -> tuple[str, tuple[int, ...]]:
-    """The smallest description that any way of breaking the ties leads to."""
+    """Return the smallest description over all ways of breaking ties."""
     colours = _refine(graph, colours)
     tied = _tied(colours)
     if not tied:
         return graph.describe(colours)
     # Nodes with the same inputs and readers are interchangeable, and so are two whose first
-    # descents read the same: that is an automorphism which maps one on the other. One stands for
-    # all, which keeps equal branches from costing a factorial.
+    # descents give the same description: that is an automorphism mapping one to the other. One
+    # stands for all, which keeps equal branches from costing a factorial.
     kinds = {(tuple(graph.inputs[v]), tuple(graph.readers[v])): v for v in reversed(tied)}
     different = list(kinds.values())
     if len(different) > 1:
-        different = list(
-            {_descend(graph, _single_out(colours, v))[0]: v for v in different}.values()
-        )
+        distinct = {_descend(graph, _single_out(colours, v)): v for v in different}
+        different = list(distinct.values())
     return min(_smallest(graph, _single_out(colours, v)) for v in different)

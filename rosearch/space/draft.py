@@ -1,4 +1,4 @@
-"""A genome under change."""
+"""A mutable genome."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node
+from rosearch.space.nodes import Embedding, Node, changed, unchecked
 
 
 @dataclass
 class Draft:
-    """Genes that may change, with every node behind those it reads.
+    """The fields of a genome, with every node after those it reads.
 
-    Node numbers are as in a genome: 0 is the embedding, ``k`` is ``nodes[k - 1]``. What is made of
-    a draft is a valid genome whatever was done to it, as long as each node reads some node before
-    it: the output reads all that nothing else reads.
+    Node numbers are as in a genome: 0 is the embedding, ``k`` is ``nodes[k - 1]``. A draft gives a
+    valid genome as long as each node reads some node before it, since the output also reads every
+    node that no other node reads.
     """
 
     width: int
@@ -27,7 +27,7 @@ class Draft:
 
     @classmethod
     def of(cls, genome: Genome) -> Draft:
-        """The genome in its canonical order, every node called by its identity."""
+        """Return a draft of a genome in canonical order, with the identity of every node."""
         genome = genome.ordered()
         named = zip(genome.nodes, genome.identities, strict=True)
         return cls(
@@ -35,39 +35,27 @@ class Draft:
             genome.embedding_width,
             genome.pooling,
             genome.embedding,
-            [
-                node if node.identity else node.changed(identity=identity)
-                for node, identity in named
-            ],
+            [changed(node, identity=identity) for node, identity in named],
             set(genome.outputs),
         )
 
-    def but(self, **genes: Any) -> Draft:
-        """A copy with other genes."""
-        changed = replace(self, **genes)
-        if changed.nodes is self.nodes:
-            changed.nodes = list(self.nodes)
-        return changed
+    def changed(self, **fields: Any) -> Draft:
+        """Return a copy with other fields."""
+        return replace(self, **fields)
 
     def with_node(self, k: int, node: Node) -> Draft:
-        """A copy in which ``nodes[k]`` is another node."""
-        nodes = list(self.nodes)
-        nodes[k] = node
-        return self.but(nodes=nodes)
+        """Return a copy in which ``nodes[k]`` is another node."""
+        return self.changed(nodes=[*self.nodes[:k], node, *self.nodes[k + 1 :]])
 
-    def read(self) -> tuple[int, ...]:
-        """The nodes that the output reads: those it should, and those that nothing else reads."""
+    def read_by_output(self) -> tuple[int, ...]:
+        """Return the nodes that the output reads: ``outputs``, and those that no node reads."""
         inner = {i for node in self.nodes for i in node.inputs}
         loose = {number for number in range(1, len(self.nodes) + 1) if number not in inner}
         return tuple(sorted(self.outputs | loose)) or (0,)
 
     def genome(self) -> Genome:
-        """The genome, valid by construction."""
-        return Genome.unchecked(
-            self.width,
-            self.embedding_width,
-            self.pooling,
-            tuple(self.nodes),
-            self.read(),
-            self.embedding,
+        """Return the genome, which is valid by construction."""
+        return unchecked(
+            Genome,
+            **{**self.__dict__, "nodes": tuple(self.nodes), "outputs": self.read_by_output()},
         )

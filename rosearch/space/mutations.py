@@ -1,7 +1,7 @@
-"""The kinds of mutation: each lists what it can make of a draft, in random order.
+"""Mutation. Each kind is a generator of changed drafts in random order.
 
 A kind draws what it changes step by step (the node, then the operator, then its parameters), each
-in random order, and yields drafts until it is asked for no more. So the first draft that the caller
+in random order, and yields drafts until no more are requested. So the first draft that the caller
 accepts is drawn step by step among those that have an acceptable outcome, and a kind that ends has
 none.
 """
@@ -9,54 +9,64 @@ none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from itertools import islice
 
+from rosearch.checks import choice
+from rosearch.errors import SpaceError
+from rosearch.space.cost.limits import Limits
+from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
-from rosearch.space.nodes import Embedding, Node
-from rosearch.space.rng import Draws
-from rosearch.space.sampling import fit_embedding, fit_node
+from rosearch.space.genome import Genome
+from rosearch.space.nodes import Embedding, Node, changed, unchecked
+from rosearch.space.rng import RandomChoices
 
-if TYPE_CHECKING:
-    from rosearch.space.search_space import SearchSpace
+Mutation = Callable[[Domain, Draft, RandomChoices], Iterator[Draft]]
 
-Mutation = Callable[["SearchSpace", Draft, Draws], Iterator[Draft]]
+_MAX_NEIGHBOURS = 2000
+"""Neighbours of one kind that are tried."""
 
 
-def _change_operator(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
-    for k in draws.shuffled(range(len(draft.nodes))):
+def _change_operator(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    for k in rng.shuffled(range(len(draft.nodes))):
         node = draft.nodes[k]
-        for name in draws.shuffled(space.operators_at(draft.width)):
+        for name in rng.shuffled(domain.operators_at[draft.width]):
             if name == node.operator:
                 continue
-            for values in draws.shuffled(space.fitting(name, draft.width)):
-                yield draft.with_node(k, node.changed(operator=name, parameters=values))
+            for values in rng.shuffled(domain.fitting(name, draft.width)):
+                yield draft.with_node(k, changed(node, operator=name, parameters=values))
 
 
-def _change_parameter(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
+def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     moves = [
         (k, values)
         for k, node in enumerate(draft.nodes)
-        for values in space.neighbours(node.operator, node.parameters, draft.width)
+        for values in domain.neighbours(node, draft.width)
     ]
-    for k, values in draws.shuffled(moves):
-        yield draft.with_node(k, draft.nodes[k].changed(parameters=values))
+    for k, values in rng.shuffled(moves):
+        yield draft.with_node(k, changed(draft.nodes[k], parameters=values))
 
 
-def _insert(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
+def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     """Split an edge: the new node reads its start, and its end reads the new node.
 
-    It has a residual, so that a student which inherits weights can start it as the identity.
+    The node has a residual, so that a student that inherits weights can start it as the identity.
     """
-    if len(draft.nodes) >= space.nodes[1]:
+    if len(draft.nodes) >= domain.nodes[1]:
         return
     output = len(draft.nodes) + 1
     edges = [(i, k) for k, node in enumerate(draft.nodes, start=1) for i in node.inputs]
-    edges += [(i, output) for i in draft.read()]
-    for name in draws.shuffled(space.operators_at(draft.width)):
-        for values in draws.shuffled(space.fitting(name, draft.width)):
-            for start, end in draws.shuffled(edges):
-                node = Node.unchecked(
-                    name, values, (start,), space.merges[0], True, draws.identity()
+    edges += [(i, output) for i in draft.read_by_output()]
+    for name in rng.shuffled(domain.operators_at[draft.width]):
+        for values in rng.shuffled(domain.fitting(name, draft.width)):
+            for start, end in rng.shuffled(edges):
+                node = unchecked(
+                    Node,
+                    operator=name,
+                    parameters=values,
+                    inputs=(start,),
+                    merge=domain.merges[0],
+                    residual=True,
+                    identity=rng.identity(),
                 )
                 yield _split(draft, start, end, node)
 
@@ -71,118 +81,117 @@ def _split(draft: Draft, start: int, end: int, node: Node) -> Draft:
     for k, old in enumerate(draft.nodes, start=1):
         if old.inputs[-1] >= new or k == end:
             inputs = [new if (i, k) == (start, end) else shift(i) for i in old.inputs]
-            old = old.changed(inputs=tuple(sorted(inputs)))
+            old = changed(old, inputs=tuple(sorted(inputs)))
         nodes.append(old)
     nodes.insert(new - 1, node)
-    outputs = {shift(i) for i in draft.read() if (i, output) != (start, end)}
-    return draft.but(nodes=nodes, outputs=outputs | ({new} if end == output else set()))
+    outputs = {shift(i) for i in draft.read_by_output() if (i, output) != (start, end)}
+    return draft.changed(nodes=nodes, outputs=outputs | ({new} if end == output else set()))
 
 
-def _remove(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
-    """Take a node out; what read it reads its inputs instead, as many as are allowed."""
-    if len(draft.nodes) <= space.nodes[0]:
+def _remove(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    """Take a node out; its readers read its inputs instead, as many as are allowed."""
+    if len(draft.nodes) <= domain.nodes[0]:
         return
-    for k in draws.shuffled(range(len(draft.nodes))):
-        yield without(space, draft, k, draws)
+    for k in rng.shuffled(range(len(draft.nodes))):
+        yield _without(domain, draft, k + 1, rng)
 
 
-def without(space: SearchSpace, draft: Draft, k: int, draws: Draws) -> Draft:
-    """The draft without ``nodes[k]``, whose readers read its inputs instead."""
-    gone = k + 1
-    heirs = draft.nodes[k].inputs
+def _without(domain: Domain, draft: Draft, removed: int, rng: RandomChoices) -> Draft:
+    inherited = draft.nodes[removed - 1].inputs
 
     def shift(i: int) -> int:
-        return i - 1 if i > gone else i
+        return i - 1 if i > removed else i
 
     nodes = []
     for number, old in enumerate(draft.nodes, start=1):
-        if number == gone:
+        if number == removed:
             continue
         inputs = set(old.inputs)
-        if gone in inputs:
-            inputs.discard(gone)
-            new = [i for i in heirs if i not in inputs]
-            inputs.update(draws.shuffled(new)[: space.max_inputs - len(inputs)])
-        nodes.append(_reading(space, draws, old, {shift(i) for i in inputs}))
-    outputs = set(draft.outputs) - {gone}
-    if gone in draft.outputs and not outputs:
-        outputs = set(heirs)
-    return draft.but(nodes=nodes, outputs={shift(i) for i in outputs})
+        if removed in inputs:
+            inputs.discard(removed)
+            new = [i for i in inherited if i not in inputs]
+            inputs.update(rng.shuffled(new)[: domain.max_inputs - len(inputs)])
+        nodes.append(_with_inputs(domain, rng, old, {shift(i) for i in inputs}))
+    outputs = draft.outputs - {removed}
+    if removed in draft.outputs and not outputs:
+        outputs = set(inherited)
+    return draft.changed(nodes=nodes, outputs={shift(i) for i in outputs})
 
 
-def _reading(space: SearchSpace, draws: Draws, node: Node, inputs: set[int]) -> Node:
+def _with_inputs(domain: Domain, rng: RandomChoices, node: Node, inputs: set[int]) -> Node:
     merge = node.merge
-    if len(inputs) > 1 and merge not in space.merges:  # it had one input, where all are the same
-        merge = draws.pick(space.merges)
-    return node.changed(inputs=tuple(sorted(inputs)), merge=merge)
+    if len(inputs) > 1 and merge not in domain.merges:  # with one input, any merge was allowed
+        merge = rng.pick(domain.merges)
+    return changed(node, inputs=tuple(sorted(inputs)), merge=merge)
 
 
-def _rewire(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
+def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     """Let a node, or the output, gain, lose or swap one input."""
-    for target in draws.shuffled(range(len(draft.nodes) + 1)):
+    for target in rng.shuffled(range(len(draft.nodes) + 1)):
         is_output = target == len(draft.nodes)
-        inputs = set(draft.read() if is_output else draft.nodes[target].inputs)
+        inputs = set(draft.read_by_output() if is_output else draft.nodes[target].inputs)
         free = [i for i in range(target + 1) if i not in inputs]
-        room = is_output or len(inputs) < space.max_inputs
+        room = is_output or len(inputs) < domain.max_inputs
         kinds = (
             ["gain"] * bool(free and room) + ["lose"] * (len(inputs) > 1) + ["swap"] * bool(free)
         )
-        for kind in draws.shuffled(kinds):
-            for lost in [None] if kind == "gain" else draws.shuffled(sorted(inputs)):
-                for gained in [None] if kind == "lose" else draws.shuffled(free):
-                    changed = {i for i in (*inputs, gained) if i is not None and i != lost}
+        for kind in rng.shuffled(kinds):
+            for lost in [None] if kind == "gain" else rng.shuffled(sorted(inputs)):
+                for gained in [None] if kind == "lose" else rng.shuffled(free):
+                    new = {i for i in (*inputs, gained) if i is not None and i != lost}
                     if is_output:
-                        yield draft.but(outputs=changed)
+                        yield draft.changed(outputs=new)
                     else:
-                        node = _reading(space, draws, draft.nodes[target], changed)
+                        node = _with_inputs(domain, rng, draft.nodes[target], new)
                         yield draft.with_node(target, node)
 
 
-def _toggle_residual(_: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
-    for k in draws.shuffled(range(len(draft.nodes))):
-        yield draft.with_node(k, draft.nodes[k].changed(residual=not draft.nodes[k].residual))
+def _toggle_residual(_: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    for k in rng.shuffled(range(len(draft.nodes))):
+        node = draft.nodes[k]
+        yield draft.with_node(k, changed(node, residual=not node.residual))
 
 
-def _change_merge(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
+def _change_merge(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     moves = [
         (k, merge)
         for k, node in enumerate(draft.nodes)
-        for merge in space.merges
+        for merge in domain.merges
         if len(node.inputs) > 1 and merge != node.merge
     ]
-    for k, merge in draws.shuffled(moves):
-        yield draft.with_node(k, draft.nodes[k].changed(merge=merge))
+    for k, merge in rng.shuffled(moves):
+        yield draft.with_node(k, changed(draft.nodes[k], merge=merge))
 
 
-def _change_width(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
+def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     """Parts that do not fit the new width get other parameters, or another operator."""
-    for width in draws.shuffled(w for w in space.widths if w != draft.width):
-        yield draft.but(
+    for width in rng.shuffled(w for w in domain.widths if w != draft.width):
+        yield draft.changed(
             width=width,
-            nodes=[fit_node(space, draws, node, width) for node in draft.nodes],
-            embedding=fit_embedding(space, draws, draft.embedding, width),
+            nodes=[domain.fit_part(rng, node, width) for node in draft.nodes],
+            embedding=domain.fit_part(rng, draft.embedding, width),
         )
 
 
-def _change_embedding_width(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
-    for width in draws.shuffled(w for w in space.embedding_widths if w != draft.embedding_width):
-        yield draft.but(embedding_width=width)
+def _change_embedding_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    for width in rng.shuffled(w for w in domain.embedding_widths if w != draft.embedding_width):
+        yield draft.changed(embedding_width=width)
 
 
-def _change_embedding(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
+def _change_embedding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     others = [
-        Embedding.unchecked(name, values)
-        for name in space.embeddings
-        for values in space.fitting(name, draft.width)
+        unchecked(Embedding, operator=name, parameters=values)
+        for name in domain.embeddings
+        for values in domain.fitting(name, draft.width)
     ]
-    for other in draws.shuffled(others):
+    for other in rng.shuffled(others):
         if other != draft.embedding:
-            yield draft.but(embedding=other)
+            yield draft.changed(embedding=other)
 
 
-def _change_pooling(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
-    for pooling in draws.shuffled(p for p in space.poolings if p != draft.pooling):
-        yield draft.but(pooling=pooling)
+def _change_pooling(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    for pooling in rng.shuffled(p for p in domain.poolings if p != draft.pooling):
+        yield draft.changed(pooling=pooling)
 
 
 MUTATIONS: dict[str, Mutation] = {
@@ -198,4 +207,33 @@ MUTATIONS: dict[str, Mutation] = {
     "change_embedding": _change_embedding,
     "change_pooling": _change_pooling,
 }
-"""The kinds of mutation by name; each lists the drafts that it can make of one."""
+"""The kinds of mutation by name; each yields the drafts that it can make of another."""
+
+
+def mutate(
+    domain: Domain, limits: Limits | None, genome: Genome, rng: RandomChoices, kind: str | None
+) -> Genome:
+    """Return a genome that is one change away and has another key.
+
+    Args:
+        domain: The values that a genome's parts may have.
+        limits: The limits on its costs.
+        genome: A genome inside both.
+        rng: Source of randomness.
+        kind: One of :data:`MUTATIONS`; random if ``None``.
+
+    Raises:
+        ArgumentError: No kind of mutation has that name.
+        SpaceError: The genome has no such neighbour.
+    """
+    draft = Draft.of(genome)
+    for name in [choice("kind", kind, MUTATIONS)] if kind else rng.shuffled(MUTATIONS):
+        for mutant in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
+            child = mutant.genome()
+            # The limits first: they exclude more neighbours than the other conditions.
+            if limits and limits.excess(child):
+                continue
+            if child.key != genome.key and domain.disallowed_part(child) is None:
+                return child
+    by = f"by {kind}" if kind else "by any mutation"
+    raise SpaceError(f"Genome {genome.key} has no neighbour {by} in this space; widen the space.")

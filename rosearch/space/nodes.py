@@ -1,19 +1,24 @@
-"""What a genome is made of: nodes, the input, and parameters that cannot change."""
+"""The parts of a genome: nodes, the embedding, and immutable parameters."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from rosearch.errors import GenomeError
 from rosearch.operators import EmbeddingOperator, Operator, complete, require
 from rosearch.operators.base import Searchable, Value
 
+EMBEDDING = "embedding"
+OUTPUT = "output"
+
+T = TypeVar("T")
+
 
 class Parameters(Mapping[str, Value]):
-    """A mapping that cannot change, so that a genome can be hashed."""
+    """An immutable, hashable mapping from parameter name to value."""
 
     __slots__ = ("_items",)
 
@@ -36,15 +41,12 @@ class Parameters(Mapping[str, Value]):
         return hash(self._items)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Parameters):  # the usual case, and much quicker
+        if isinstance(other, Parameters):  # the usual case, and much faster
             return self._items == other._items
         return Mapping.__eq__(self, other)
 
     def __repr__(self) -> str:
         return repr(dict(self._items))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Parameters, (dict(self._items),)
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,14 @@ class Node:
 
     Args:
         operator: Registered name.
-        parameters: Values for the operator's choices; what is not named gets its default.
+        parameters: Values for the operator's choices; omitted ones get their defaults.
         inputs: Numbers of the nodes it reads: 0 is the embedding, ``k`` is ``nodes[k - 1]``.
-            Order carries no meaning; kept sorted.
-        merge: How several inputs are joined, one of :data:`rosearch.operators.MERGES`.
-        residual: Whether the merged input is added to the operator's output.
-        identity: What the node is called through mutations and crossovers, so that a child can
-            take over its parent's weights. It carries no meaning: nodes that differ in it alone are
-            equal. Empty: the genome names it, see :meth:`Genome.identities`.
+            The order has no meaning; they are kept sorted.
+        merge: How several inputs are combined, one of :data:`rosearch.operators.MERGES`.
+        residual: Whether to add the merged input to the operator's output.
+        identity: Name that the node keeps through mutations and crossovers, so that a child can
+            inherit its parent's weights. It is ignored when nodes are compared. If empty, the
+            genome derives one, see :attr:`Genome.identities`.
 
     Raises:
         RegistryError: No operator has that name.
@@ -76,43 +78,12 @@ class Node:
     identity: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        _complete(self, "node", Operator)
-        object.__setattr__(self, "inputs", numbers(self.inputs, f"inputs of {self.operator!r}"))
-
-    @classmethod
-    def unchecked(
-        cls,
-        operator: str,
-        parameters: Parameters,
-        inputs: tuple[int, ...],
-        merge: str,
-        residual: bool,
-        identity: str,
-    ) -> Node:
-        """A node of values that are known to be good: all parameters, and inputs sorted.
-
-        For the random moves, which would spend most of their time on checks otherwise.
-        """
-        node = object.__new__(cls)
-        node.__dict__.update(
-            operator=operator,
-            parameters=parameters,
-            inputs=inputs,
-            merge=merge,
-            residual=residual,
-            identity=identity,
-        )
-        return node
-
-    def changed(self, **genes: Any) -> Node:
-        """The node with other genes, which are known to be good as for :meth:`unchecked`."""
-        node = object.__new__(Node)
-        node.__dict__.update(self.__dict__)
-        node.__dict__.update(genes)
-        return node
+        _complete_parameters(self, "node", Operator)
+        inputs = node_numbers(self.inputs, f"inputs of {self.operator!r}")
+        object.__setattr__(self, "inputs", inputs)
 
     def __str__(self) -> str:
-        return call(self)
+        return _as_call(self)
 
 
 @dataclass(frozen=True)
@@ -121,56 +92,73 @@ class Embedding:
 
     Args:
         operator: Registered name of an :class:`~rosearch.operators.EmbeddingOperator`.
-        parameters: Values for its choices; what is not named gets its default.
+        parameters: Values for its choices; omitted ones get their defaults.
 
     Raises:
         RegistryError: No operator has that name.
-        GenomeError: A parameter or its value is unknown to the operator, or the operator is no
-            embedding.
+        GenomeError: A parameter or its value is unknown to the operator, or the operator is not
+            an embedding.
     """
 
     operator: str = "subword_embedding"
     parameters: Mapping[str, Value] = Parameters({})
 
     def __post_init__(self) -> None:
-        _complete(self, "embedding", EmbeddingOperator)
-
-    @classmethod
-    def unchecked(cls, operator: str, parameters: Parameters) -> Embedding:
-        """An input of values that are known to be good, as for :meth:`Node.unchecked`."""
-        source = object.__new__(cls)
-        source.__dict__.update(operator=operator, parameters=parameters)
-        return source
+        _complete_parameters(self, "embedding", EmbeddingOperator)
 
     def __str__(self) -> str:
-        return call(self)
+        return _as_call(self)
 
 
-def numbers(values: Any, what: str) -> tuple[int, ...]:
-    """Node numbers, sorted.
+def unchecked(kind: type[T], **fields: Any) -> T:
+    """Return an instance of a frozen dataclass without running its checks.
+
+    For sampling, mutation and crossover, which are valid by construction and would spend most of
+    their time on checks.
+
+    Args:
+        kind: :class:`Node`, :class:`Embedding` or :class:`Genome`.
+        fields: All of its fields, in their final form: parameters complete and of the type
+            :class:`Parameters`, node numbers sorted.
+    """
+    made = object.__new__(kind)
+    made.__dict__.update(fields)
+    return made
+
+
+def changed(part: T, **fields: Any) -> T:
+    """Return a copy of a node, embedding or genome with other fields, unchecked as above."""
+    return unchecked(type(part), **{**part.__dict__, **fields})
+
+
+def node_numbers(values: Any, what: str) -> tuple[int, ...]:
+    """Return node numbers, sorted.
+
+    Args:
+        values: The node numbers.
+        what: What they are, for the error message.
 
     Raises:
-        GenomeError: They are no whole numbers; the message calls them ``what``.
+        GenomeError: They are not whole numbers.
     """
     try:
         return tuple(sorted(operator.index(i) for i in values))
     except TypeError:
-        raise GenomeError(f"Expected the {what} as whole numbers, got {values!r:.200}.") from None
+        raise GenomeError(f"{what} must be whole numbers, got {values!r:.200}.") from None
 
 
-def _complete(part: Node | Embedding, what: str, kind: type[Searchable]) -> None:
+def _complete_parameters(part: Node | Embedding, what: str, kind: type[Searchable]) -> None:
     values: Any = (part.operator, part.parameters)  # from JSON they may be anything
     if not isinstance(values[0], str) or not isinstance(values[1], Mapping):
-        article = "an" if what[0] in "aeiou" else "a"
         raise GenomeError(
-            f"Expected {article} {what}'s operator as a str and its parameters as a mapping, got "
+            f"The operator of each {what} must be a str and its parameters a mapping, got "
             f"{part.operator!r} and {part.parameters!r}."
         )
     require(part.operator, kind)
     object.__setattr__(part, "parameters", Parameters(complete(part.operator, part.parameters)))
 
 
-def call(part: Node | Embedding) -> str:
-    """Operator and parameters as they would be written in code."""
+def _as_call(part: Node | Embedding) -> str:
+    """Return operator and parameters as a function call, such as ``attention(heads=4)``."""
     values = ", ".join(f"{k}={v}" for k, v in part.parameters.items())
     return f"{part.operator}({values})" if values else part.operator

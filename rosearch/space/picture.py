@@ -1,21 +1,14 @@
-"""A picture of a genome's graph: the text enters at the top and leaves at the bottom."""
+"""Drawing a genome's graph, with the embedding at the top and the output at the bottom."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 
 from rosearch import operators as ops
-from rosearch.errors import MissingResourceError
-from rosearch.space.validation import EMBEDDING, OUTPUT
-
-if TYPE_CHECKING:
-    import os
-
-    from rosearch.space.genome import Genome
+from rosearch.optional import try_import
+from rosearch.space.nodes import EMBEDDING, OUTPUT
 
 COLOURS = {
     "attention": "#8ecae6",
@@ -30,180 +23,147 @@ COLOURS = {
 }
 """Colour of a node by the family of its operator."""
 
-_WIDE, _HIGH = 2.3, 0.56  # of a box, in inches
-_ACROSS, _DOWN = 2.55, 1.05  # from one box to the next
-_BEND = 0.3  # across, for an edge that passes a layer
-_HEAD, _NARROWEST, _KEYS = 0.5, 5.4, 4  # title, picture, entries in a line of the legend
+_BOX_WIDTH, _BOX_HEIGHT = 2.3, 0.56  # inches, as all lengths here
+_COLUMN, _ROW = 2.55, 1.05  # from one box to the next
+_BEND = 0.3  # width that an edge takes where it passes a layer
+_TITLE, _MIN_WIDTH = 0.5, 5.4
+_KEYS = 4  # entries in a line of the legend
 _LINE = "#666666"
 _LETTERS = 31  # of size 9 that fit in a box
 _SWEEPS = 12
 
+Place = dict[Any, tuple[float, float]]
+"""Centres of boxes and bends. A bend is where an edge passes a layer: it is named ``(start, end,
+layer)`` and has a place of its own in the row, so that edges go around boxes."""
 
-def draw(
-    genome: Genome, path: str | os.PathLike[str] | None = None, *, title: str | None = None
-) -> Any:
-    """A picture of the graph, layer by layer.
 
-    A node stands in the layer behind the last of its inputs. Its box gives its number, as
-    ``print(genome)`` does, its operator and parameters, and how several inputs are merged; its
-    colour is the operator's family; a thick border and ``+ input`` mark a residual.
+def draw_graph(graph: nx.DiGraph, title: str) -> Any:
+    """Draw a genome's graph, see :meth:`rosearch.space.Genome.draw`.
 
     Args:
-        genome: The architecture.
-        path: Where to save it; the suffix says how: ``.svg``, ``.png``, ``.pdf``. Not saved if
-            omitted.
-        title: Above the picture; the genome's key and widths if omitted, nothing if empty.
+        graph: The graph as :meth:`rosearch.space.Genome.graph` returns it.
+        title: Text above the graph.
 
     Returns:
-        The matplotlib ``Figure``, which notebooks show.
+        The matplotlib ``Figure``.
 
     Raises:
         MissingResourceError: matplotlib is not installed.
-        ValueError: matplotlib cannot save files of that suffix.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingResourceError(
-            "Drawing needs matplotlib: pip install 'rosearch[plot]'. print(genome) lists the nodes "
-            "without it."
-        ) from error
-    graph = genome.graph()
-    rows, proper = _rows(graph)
-    x = _across(rows, proper)
-    left = min(x[v] - _room(v) / 2 for v in x)
-    wide = max(max(x[v] + _room(v) / 2 for v in x) - left, _NARROWEST)
-    left -= (wide - (max(x[v] + _room(v) / 2 for v in x) - left)) / 2
-    families = {ops.get(node.operator).family for node in genome.nodes}
-    foot = 0.22 * -(-len(families) // _KEYS) + 0.2
-    high = (len(rows) - 1) * _DOWN + _HIGH + _HEAD + foot
-    figure = Figure(figsize=(wide, high))
+    figures = try_import(
+        "matplotlib.figure", "Drawing", "plot", "print(genome) lists the nodes without it."
+    )
+    rows, layered = _layers(graph)
+    x = _columns(rows, layered)
+    left, right = min(x[v] - _room(v) / 2 for v in x), max(x[v] + _room(v) / 2 for v in x)
+    width = max(right - left, _MIN_WIDTH)
+    left -= (width - (right - left)) / 2
+    families = sorted({_family(operator) for _, operator in _operators(graph)})
+    legend = 0.22 * -(-len(families) // _KEYS)
+    height = (len(rows) - 1) * _ROW + _BOX_HEIGHT + _TITLE + (legend + 0.2)
+    figure = figures.Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, wide)
-    axes.set_ylim(0, high)
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
     axes.axis("off")
     place = {
-        v: (x[v] - left, high - _HEAD - _HIGH / 2 - depth * _DOWN)
+        v: (x[v] - left, height - _TITLE - _BOX_HEIGHT / 2 - depth * _ROW)
         for depth, row in enumerate(rows)
         for v in row
     }
-    _edges(axes, graph, place)
-    _boxes(axes, genome, place)
-    _legend(axes, genome, foot - 0.2)
-    text = title
-    if text is None:
-        text = f"{genome.key}: width {genome.width}, embedding width {genome.embedding_width}"
-    axes.text(wide / 2, high - 0.25, text, ha="center", va="center", fontsize=10)
-    if path is not None:
-        figure.savefig(Path(path), dpi=150)
+    _draw_edges(axes, graph, place)
+    _draw_boxes(axes, graph, place)
+    _draw_legend(axes, families, legend)
+    axes.text(width / 2, height - 0.25, title, ha="center", va="center", fontsize=10)
     return figure
 
 
-def svg(genome: Genome) -> str | None:
-    """The picture as SVG, for notebooks; ``None`` without matplotlib."""
-    try:
-        figure = draw(genome)
-    except MissingResourceError:
-        return None
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    return buffer.getvalue()
+def _operators(graph: nx.DiGraph) -> list[tuple[Any, str]]:
+    """Return each node's number and operator."""
+    return [(v, name) for v, name in graph.nodes(data="operator") if v not in (EMBEDDING, OUTPUT)]
 
 
-# Where an edge passes a layer there is a bend, (start, end, layer), with a place of its own in the
-# row, so that edges go around boxes.
+def _family(operator: str) -> str:
+    return str(ops.get(operator).family)
 
 
-def _rows(graph: nx.DiGraph) -> tuple[list[list[Any]], nx.DiGraph]:
-    """Nodes and bends by layer, ordered so that few edges cross (Sugiyama's method).
+def _layers(graph: nx.DiGraph) -> tuple[list[list[Any]], nx.DiGraph]:
+    """Return nodes and bends by layer, ordered so that few edges cross (Sugiyama's method).
 
-    Also returns the graph of both, in which every edge leads from one layer to the next.
+    Also return the graph of nodes and bends, in which every edge leads from one layer to the next.
     """
-    layer = {}
-    for depth, row in enumerate(nx.topological_generations(graph)):
-        layer.update(dict.fromkeys(row, depth))
-    rows: list[list[Any]] = [[] for _ in range(max(layer.values()) + 1)]
-    for v, depth in layer.items():
-        rows[depth].append(v)
-    proper = nx.DiGraph()
-    proper.add_nodes_from(graph)
+    rows = [list(row) for row in nx.topological_generations(graph)]
+    layer = {v: depth for depth, row in enumerate(rows) for v in row}
+    layered = nx.DiGraph()
+    layered.add_nodes_from(graph)
     for start, end in graph.edges:
-        before = start
-        for depth in range(layer[start] + 1, layer[end]):
-            bend = (start, end, depth)
-            rows[depth].append(bend)
-            proper.add_edge(before, bend)
-            before = bend
-        proper.add_edge(before, end)
-    best, fewest = [list(row) for row in rows], _crossings(rows, proper)
+        bends = [(start, end, depth) for depth in range(layer[start] + 1, layer[end])]
+        for bend in bends:
+            rows[bend[2]].append(bend)
+        nx.add_path(layered, [start, *bends, end])
+    best, fewest = [list(row) for row in rows], _crossings(rows, layered)
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
+        near = layered.pred if down else layered.succ
         for depth in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
-            beside = rows[depth - 1 if down else depth + 1]
-            at = {v: k - (len(beside) - 1) / 2 for k, v in enumerate(beside)}
-            near = proper.pred if down else proper.succ
-            own = {v: k - (len(rows[depth]) - 1) / 2 for k, v in enumerate(rows[depth])}
-
-            def middle(v: Any, near: Any = near, at: Any = at, own: Any = own) -> float:
-                found = [float(at[u]) for u in near[v] if u in at]
-                return sum(found) / len(found) if found else float(own[v])
-
-            rows[depth].sort(key=middle)
-        crossings = _crossings(rows, proper)
+            rows[depth] = _by_neighbours(rows[depth], rows[depth - 1 if down else depth + 1], near)
+        crossings = _crossings(rows, layered)
         if crossings < fewest:
             best, fewest = [list(row) for row in rows], crossings
-    return best, proper
+    return best, layered
 
 
-def _crossings(rows: list[list[Any]], proper: nx.DiGraph) -> int:
+def _by_neighbours(row: list[Any], beside: list[Any], near: Any) -> list[Any]:
+    """Return a row sorted by the mean position of each node's neighbours in the row beside."""
+    at = {v: k - (len(beside) - 1) / 2 for k, v in enumerate(beside)}
+    middle = {}
+    for k, v in enumerate(row):
+        found = [at[u] for u in near[v] if u in at]
+        middle[v] = sum(found) / len(found) if found else k - (len(row) - 1) / 2
+    return sorted(row, key=middle.__getitem__)
+
+
+def _crossings(rows: list[list[Any]], layered: nx.DiGraph) -> int:
     count = 0
     for above, below in zip(rows, rows[1:], strict=False):
         at = {v: k for k, v in enumerate(below)}
-        ends = [sorted(at[u] for u in proper.succ[v]) for v in above]
-        flat = [(k, e) for k, row in enumerate(ends) for e in row]
-        count += sum(a[0] < b[0] and a[1] > b[1] for a in flat for b in flat)
+        edges = [(k, at[u]) for k, v in enumerate(above) for u in layered.succ[v]]
+        count += sum(a[0] < b[0] and a[1] > b[1] for a in edges for b in edges)
     return count
 
 
-def _across(rows: list[list[Any]], proper: nx.DiGraph) -> dict[Any, float]:
-    """Where each node and bend stands in its row: near its neighbours, without overlaps."""
-    x = {}
-    for row in rows:
-        for k, v in enumerate(row):
-            x[v] = (k - (len(row) - 1) / 2) * _ACROSS
+def _columns(rows: list[list[Any]], layered: nx.DiGraph) -> dict[Any, float]:
+    """Return the horizontal position of each node and bend: near its neighbours, no overlaps."""
+    x = {v: (k - (len(row) - 1) / 2) * _COLUMN for row in rows for k, v in enumerate(row)}
     for sweep in range(60):
         for row in rows if sweep % 2 else reversed(rows):
             wanted = []
             for v in row:
-                beside = [*proper.pred[v], *proper.succ[v]]
+                beside = [*layered.pred[v], *layered.succ[v]]
                 wanted.append(sum(x[u] for u in beside) / len(beside))
+            gaps = [(_room(u) + _room(v)) / 2 for u, v in zip(row, row[1:], strict=False)]
             right, left = list(wanted), list(wanted)
             for k in range(1, len(row)):
-                right[k] = max(right[k], right[k - 1] + _gap(row[k - 1], row[k]))
+                right[k] = max(right[k], right[k - 1] + gaps[k - 1])
             for k in range(len(row) - 2, -1, -1):
-                left[k] = min(left[k], left[k + 1] - _gap(row[k], row[k + 1]))
+                left[k] = min(left[k], left[k + 1] - gaps[k])
             x.update({v: (right[k] + left[k]) / 2 for k, v in enumerate(row)})
     return x
 
 
-def _gap(left: Any, right: Any) -> float:
-    return (_room(left) + _room(right)) / 2
-
-
 def _room(v: Any) -> float:
-    return _BEND if isinstance(v, tuple) else _ACROSS
+    return _BEND if isinstance(v, tuple) else _COLUMN
 
 
-def _edges(axes: Any, graph: nx.DiGraph, place: dict[Any, tuple[float, float]]) -> None:
+def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
     from matplotlib.patches import FancyArrowPatch, PathPatch
     from matplotlib.path import Path as Curve
 
-    def route(start: Any, end: Any) -> list[Any]:
+    routes = {}
+    for start, end in graph.edges:
         bends = [v for v in place if isinstance(v, tuple) and v[:2] == (start, end)]
-        return [start, *sorted(bends, key=lambda v: v[2]), end]
-
-    routes = {edge: route(*edge) for edge in graph.edges}
-    # Where edges leave and enter a box: side by side, in the order of where they come from.
+        routes[start, end] = [start, *sorted(bends, key=lambda bend: bend[2]), end]
+    # Edges leave and enter a box side by side, in the order of where they come from.
     ports: dict[tuple[Any, Any, str], float] = {}
     for v in graph:
         for name, edges, beside in (
@@ -211,17 +171,16 @@ def _edges(axes: Any, graph: nx.DiGraph, place: dict[Any, tuple[float, float]]) 
             ("in", list(graph.in_edges(v)), -2),
         ):
             edges.sort(key=lambda edge: place[routes[edge][beside]][0])
-            step = min(0.3, 0.8 * _WIDE / max(len(edges), 1))
+            step = min(0.3, 0.8 * _BOX_WIDTH / max(len(edges), 1))
             for k, edge in enumerate(edges):
                 ports[edge[0], edge[1], name] = (k - (len(edges) - 1) / 2) * step
-    for (start, end), through in routes.items():
+    for (start, end), route in routes.items():
         x, y = place[start]
-        points = [(x + ports[start, end, "out"], y - _HIGH / 2)]
-        for bend in through[1:-1]:
-            x, y = place[bend]
-            points += [(x, y + _HIGH / 2), (x, y - _HIGH / 2)]
+        points = [(x + ports[start, end, "out"], y - _BOX_HEIGHT / 2)]
+        for x, y in (place[bend] for bend in route[1:-1]):
+            points += [(x, y + _BOX_HEIGHT / 2), (x, y - _BOX_HEIGHT / 2)]
         x, y = place[end]
-        tip = (x + ports[start, end, "in"], y + _HIGH / 2)
+        tip = (x + ports[start, end, "in"], y + _BOX_HEIGHT / 2)
         points.append((tip[0], tip[1] + 0.1))
         vertices, codes = [points[0]], [Curve.MOVETO]
         for k in range(1, len(points)):
@@ -233,9 +192,8 @@ def _edges(axes: Any, graph: nx.DiGraph, place: dict[Any, tuple[float, float]]) 
                 half = (y0 - y1) / 2
                 vertices += [(x0, y0 - half), (x1, y1 + half), (x1, y1)]
                 codes += [Curve.CURVE4] * 3
-        axes.add_patch(
-            PathPatch(Curve(vertices, codes), facecolor="none", edgecolor=_LINE, linewidth=1.1)
-        )
+        curve = Curve(vertices, codes)
+        axes.add_patch(PathPatch(curve, facecolor="none", edgecolor=_LINE, linewidth=1.1))
         axes.add_patch(
             FancyArrowPatch(
                 (tip[0], tip[1] + 0.12),
@@ -250,59 +208,57 @@ def _edges(axes: Any, graph: nx.DiGraph, place: dict[Any, tuple[float, float]]) 
         )
 
 
-def _boxes(axes: Any, genome: Genome, place: dict[Any, tuple[float, float]]) -> None:
+def _draw_boxes(axes: Any, graph: nx.DiGraph, place: Place) -> None:
+    embedding = graph.nodes[EMBEDDING]
+    white = COLOURS["embedding"]
+    _draw_box(axes, place[EMBEDDING], embedding["source"], _values(embedding), white)
+    _draw_box(axes, place[OUTPUT], f"{graph.graph['pooling']} pooling", "classifier", white)
+    for number, operator in _operators(graph):
+        node, inputs = graph.nodes[number], graph.in_degree(number)
+        merge = f"{node['merge']} of {inputs}" if inputs > 1 else ""
+        details = [_values(node), merge, "+ input" if node["residual"] else ""]
+        text = " · ".join(filter(None, details))
+        colour = COLOURS.get(_family(operator), COLOURS["other"])
+        _draw_box(axes, place[number], f"{number}  {operator}", text, colour, node["residual"])
+
+
+def _draw_box(
+    axes: Any,
+    centre: tuple[float, float],
+    name: str,
+    details: str,
+    colour: str,
+    thick: bool = False,
+) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    texts: dict[Any, tuple[str, str]] = {
-        EMBEDDING: (genome.embedding.operator, _values(genome.embedding.parameters)),
-        OUTPUT: (f"{genome.pooling} pooling", "classifier"),
-    }
-    colours: dict[Any, str] = dict.fromkeys((EMBEDDING, OUTPUT), COLOURS["embedding"])
-    thick = set()
-    for number, node in enumerate(genome.nodes, start=1):
-        merge = f"{node.merge} of {len(node.inputs)}" if len(node.inputs) > 1 else ""
-        said = [_values(node.parameters), merge, "+ input" if node.residual else ""]
-        texts[number] = (f"{number}  {node.operator}", " · ".join(part for part in said if part))
-        family = ops.get(node.operator).family
-        colours[number] = COLOURS.get(family, COLOURS["other"])
-        if node.residual:
-            thick.add(number)
-    for v, (name, details) in texts.items():
-        x, y = place[v]
-        axes.add_patch(
-            FancyBboxPatch(
-                (x - _WIDE / 2 + 0.06, y - _HIGH / 2 + 0.06),
-                _WIDE - 0.12,
-                _HIGH - 0.12,
-                boxstyle="round,pad=0.06",
-                facecolor=colours[v],
-                edgecolor="#333333" if v in thick else "#999999",
-                linewidth=2.0 if v in thick else 0.8,
-                zorder=3,
-            )
+    x, y = centre
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - _BOX_WIDTH / 2 + 0.06, y - _BOX_HEIGHT / 2 + 0.06),
+            _BOX_WIDTH - 0.12,
+            _BOX_HEIGHT - 0.12,
+            boxstyle="round,pad=0.06",
+            facecolor=colour,
+            edgecolor="#333333" if thick else "#999999",
+            linewidth=2.0 if thick else 0.8,
+            zorder=3,
         )
-        above = 0.11 if details else 0.0
-        for text, shift, size in ((name, above, 9.0), (details, -0.12, 7.5)):
-            axes.text(
-                x,
-                y + shift,
-                text,
-                ha="center",
-                va="center",
-                fontsize=size * min(1.0, _LETTERS / max(len(text) * size / 9.0, 1.0)),
-                zorder=4,
-            )
+    )
+    above = 0.11 if details else 0.0
+    for text, shift, size in ((name, above, 9.0), (details, -0.12, 7.5)):
+        fitted = size * min(1.0, _LETTERS / max(len(text) * size / 9.0, 1.0))
+        axes.text(x, y + shift, text, ha="center", va="center", fontsize=fitted, zorder=4)
 
 
-def _values(parameters: Any) -> str:
-    return ", ".join(f"{key} {value}" for key, value in parameters.items())
+def _values(node: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in node["parameters"].items())
 
 
-def _legend(axes: Any, genome: Genome, bottom: float) -> None:
-    """The families that occur, below the graph."""
+def _draw_legend(axes: Any, families: list[str], bottom: float) -> None:
+    """Draw the colours of the families that occur, below the graph."""
     from matplotlib.patches import Rectangle
 
-    families = sorted({ops.get(node.operator).family for node in genome.nodes})
     for k, family in enumerate(families):
         x, y = 0.25 + (k % _KEYS) * 1.3, bottom - (k // _KEYS) * 0.22
         colour = COLOURS.get(family, COLOURS["other"])

@@ -1,41 +1,52 @@
-"""Bringing a draft into the limits of its space by few and bounded changes."""
+"""Repairing a draft that misses the limits, by a few random changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rosearch.space.cost.limits import Limits
+from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
+from rosearch.space.genome import Genome
 from rosearch.space.mutations import MUTATIONS
-from rosearch.space.rng import Draws
-
-if TYPE_CHECKING:
-    from rosearch.space.search_space import SearchSpace
+from rosearch.space.rng import RandomChoices
 
 _STEPS = 24
-_LOOKS = 300
+_CHANGES = 300
+_KINDS = (
+    "change_operator",
+    "change_parameter",
+    "change_embedding_width",
+    "insert",
+    "remove",
+    "toggle_residual",
+    "change_embedding",
+    "change_pooling",
+    "change_merge",
+    "change_width",
+)
 
 
-def repaired(space: SearchSpace, draft: Draft, draws: Draws) -> tuple[Draft, float]:
-    """The draft inside the limits, or as near as a walk of at most 24 changes came.
+def repaired(
+    domain: Domain, limits: Limits | None, draft: Draft, rng: RandomChoices
+) -> tuple[Genome, float]:
+    """Return a genome inside the limits, or the nearest that at most 24 changes lead to.
 
-    Each step takes the first change that meets the limits, of up to 300 random ones, else the one
+    Each step takes the first of up to 300 random changes that meets the limits, or else the one
     that comes nearest.
 
     Returns:
-        The draft, and by how much it is outside, relative to the limits: 0 inside.
+        The genome, and by how much it is outside the limits, relative to them; 0 inside.
     """
-    limits = space.limits
     if limits is None:
-        return draft, 0.0
-    excess = _excess(limits, draft)
+        return draft.genome(), 0.0
+    excess = limits.excess(draft.genome())
     for _ in range(_STEPS):
         if not excess:
             break
         nearest, least = draft, excess
-        for changed, _ in zip(_changes(space, draft, draws), range(_LOOKS), strict=False):
-            outside = _excess(limits, changed)
+        for changed, _ in zip(_changes(domain, draft, rng), range(_CHANGES), strict=False):
+            outside = limits.excess(changed.genome())
             if outside < least:
                 nearest, least = changed, outside
             if not least:
@@ -43,28 +54,12 @@ def repaired(space: SearchSpace, draft: Draft, draws: Draws) -> tuple[Draft, flo
         if nearest is draft:
             break
         draft, excess = nearest, least
-    return draft, excess
+    return draft.genome(), excess
 
 
-def _excess(limits: Limits, draft: Draft) -> float:
-    return limits.excess(limits.total(draft, draft.read()))
-
-
-def _changes(space: SearchSpace, draft: Draft, draws: Draws) -> Iterator[Draft]:
-    """Changes that move costs, by turns of each kind, so that none crowds out the others."""
-    kinds = (
-        "change_operator",
-        "change_parameter",
-        "change_embedding_width",
-        "insert",
-        "remove",
-        "toggle_residual",
-        "change_embedding",
-        "change_pooling",
-        "change_merge",
-        "change_width",
-    )
-    turns = [MUTATIONS[kind](space, draft, draws) for kind in kinds]
+def _changes(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    """Yield changes of each kind in turn, so that none crowds out the others."""
+    turns = [MUTATIONS[kind](domain, draft, rng) for kind in _KINDS]
     while turns:
         for turn in list(turns):
             changed = next(turn, None)

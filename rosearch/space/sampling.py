@@ -1,176 +1,159 @@
-"""Random genomes: the frame first, then one node after another, within the limits of the space."""
+"""Random genomes: first the frame, then one node after another."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import time
+import warnings
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
-from rosearch.space.cost.additive import extras
-from rosearch.space.cost.limits import Limits, Price, added
+from rosearch.errors import SpaceError
+from rosearch.space.cost.additive import extra_parts
+from rosearch.space.cost.limits import Costs, Limits, add
+from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
-from rosearch.space.nodes import Embedding, Node, Parameters
-from rosearch.space.rng import Draws
+from rosearch.space.genome import Genome
+from rosearch.space.nodes import Embedding, Node, Parameters, changed, unchecked
+from rosearch.space.repair import repaired
+from rosearch.space.rng import RandomChoices
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+_DRAWS = 50
+"""Draws, each with its repair, after which a space counts as empty."""
+_PATIENCE = 5.0
+"""Seconds after which sampling warns that it is slow."""
 
-    from rosearch.space.search_space import SearchSpace
 
+def sample(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Genome:
+    """Return a random genome, see :class:`rosearch.space.SearchSpace` for its distribution.
 
-def compose(space: SearchSpace, draws: Draws) -> Draft:
-    """A random draft: a chain with random detours, so that deep and wide graphs both occur.
-
-    With limits, it is drawn so that what is still to come can meet them wherever the costs of
-    single parts allow it; the last parts may miss them by a little.
+    Raises:
+        SpaceError: No genome within the limits was found.
     """
-    limits = space.limits
+    nearest, least = "", float("inf")
+    begun, silent = time.monotonic(), True
+    for number in range(_DRAWS):
+        if silent and number and time.monotonic() - begun > _PATIENCE:
+            silent = False
+            warnings.warn(
+                f"No genome of this space was found in {number} of {_DRAWS} draws so far. "
+                f"{nearest} A space that is so hard to sample is slow to search.",
+                stacklevel=4,
+            )
+        genome, excess = repaired(domain, limits, _draw(domain, limits, rng), rng)
+        if limits is None or not excess:
+            return genome
+        if excess < least:
+            nearest, least = (
+                f"The nearest has {limits.describe(genome)}.",
+                excess,
+            )
+    raise SpaceError(
+        f"No genome of this space was found within {limits} in {_DRAWS} draws. {nearest} Move a "
+        f"limit or widen the space."
+    )
+
+
+def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
+    """Draw a chain with random detours, so that deep and wide graphs both occur.
+
+    With limits, each node leaves those after it able to meet them wherever the costs of single
+    parts allow it; the last nodes may miss them by a little.
+    """
     if limits is None:
-        draft = _free_frame(space, draws)
-        count = _count(draws, *space.nodes)
-        for number in range(1, count + 1):
-            operator, parameters = random_operator(space, draws, draft.width)
-            draft.nodes.append(_attached(space, draws, number, operator, parameters))
+        draft = _draw_frame(domain, rng)
+        for number in range(1, _draw_count(rng, *domain.nodes) + 1):
+            operator, parameters = domain.pick_operator(rng, domain.operators_at, draft.width)
+            draft.nodes.append(_draw_node(domain, rng, number, operator, parameters))
     else:
-        frame = draws.weighted(limits.frames, limits.cumulative)
-        draft = Draft(frame.width, frame.embedding_width, frame.pooling, frame.embedding, [], set())
-        count = _count(draws, frame.fewest, frame.most)
-        spent = frame.price
-        for number in range(1, count + 1):
-            node, spent = _limited_node(space, limits, draws, draft.width, number, count, spent)
+        frame = rng.weighted(limits.frames, limits.cumulative_weights)
+        draft = frame.empty.changed(nodes=[])
+        count = _draw_count(rng, frame.min_nodes, frame.max_nodes)
+        spent = frame.costs
+        for _ in range(count):
+            node, spent = _draw_limited_node(domain, limits, rng, draft, count, spent)
             draft.nodes.append(node)
-    # What the output reads beside the loose ends.
-    draft.outputs = {number for number in range(count) if draws.chance(0.05)}
+    draft.outputs = {number for number in range(len(draft.nodes)) if rng.chance(0.05)}
     return draft
 
 
-def random_operator(space: SearchSpace, draws: Draws, width: int) -> tuple[str, Parameters]:
-    """A random operator, then random parameters, of those that fit the width."""
-    name = draws.pick(space.operators_at(width))
-    return name, draws.pick(space.fitting(name, width))
-
-
-def random_embedding(space: SearchSpace, draws: Draws, width: int) -> Embedding:
-    """A random input that fits the width."""
-    name = draws.pick(space.embeddings_at(width))
-    return Embedding.unchecked(name, draws.pick(space.fitting(name, width)))
-
-
-def fit_embedding(space: SearchSpace, draws: Draws, source: Embedding, width: int) -> Embedding:
-    """The input, with other parameters or another operator where it does not fit the width."""
-    fitting = space.fitting(source.operator, width)
-    if source.parameters in fitting:
-        return source
-    if fitting:
-        return Embedding.unchecked(source.operator, draws.pick(fitting))
-    return random_embedding(space, draws, width)
-
-
-def fit_node(space: SearchSpace, draws: Draws, node: Node, width: int) -> Node:
-    """The node, with other parameters or another operator where it does not fit the width."""
-    fitting = space.fitting(node.operator, width)
-    if node.parameters in fitting:
-        return node
-    if fitting:
-        return node.changed(parameters=draws.pick(fitting))
-    operator, parameters = random_operator(space, draws, width)
-    return node.changed(operator=operator, parameters=parameters)
-
-
-def _free_frame(space: SearchSpace, draws: Draws) -> Draft:
-    width = draws.weighted(space.widths, space.width_weights)
-    return Draft(
-        width,
-        draws.weighted(space.embedding_widths, space.embedding_width_weights),
-        draws.pick(space.poolings),
-        random_embedding(space, draws, width),
-        [],
-        set(),
+def _draw_frame(domain: Domain, rng: RandomChoices) -> Draft:
+    width, embedding_width = (
+        rng.weighted(widths, list(accumulate(1 / w for w in widths)))
+        for widths in (domain.widths, domain.embedding_widths)
     )
+    pooling = rng.pick(domain.poolings)
+    operator, parameters = domain.pick_operator(rng, domain.embeddings_at, width)
+    embedding = unchecked(Embedding, operator=operator, parameters=parameters)
+    return Draft(width, embedding_width, pooling, embedding, [], set())
 
 
-def _count(draws: Draws, few: int, many: int) -> int:
-    """A number of nodes, half as likely with every four more."""
-    return draws.weighted(range(few, many + 1), _halving(many - few + 1))
+def _draw_count(rng: RandomChoices, few: int, many: int) -> int:
+    """Draw a number of nodes, half as likely with every four more."""
+    numbers = range(few, many + 1)
+    return rng.weighted(numbers, list(accumulate(0.5 ** (k / 4) for k in range(len(numbers)))))
 
 
-@lru_cache(maxsize=1024)
-def _halving(count: int) -> tuple[float, ...]:
-    return tuple(accumulate(0.5 ** (k / 4) for k in range(count)))
-
-
-def _attached(
-    space: SearchSpace, draws: Draws, number: int, operator: str, parameters: Parameters
+def _draw_node(
+    domain: Domain, rng: RandomChoices, number: int, operator: str, parameters: Parameters
 ) -> Node:
-    """Node ``number`` of that operator, reading random nodes before it."""
+    """Draw the inputs, merge and residual of node ``number``."""
     count = 1
-    while count < min(space.max_inputs, number) and draws.chance(0.4):
+    while count < min(domain.max_inputs, number) and rng.chance(0.4):
         count += 1
-    near = number - 1 if draws.chance(0.7) else draws.below(number)
-    inputs = {near}
+    inputs = {number - 1 if rng.chance(0.7) else rng.below(number)}
     while len(inputs) < count:
-        inputs.add(draws.below(number))
-    return Node.unchecked(
-        operator,
-        parameters,
-        tuple(sorted(inputs)),
-        draws.pick(space.merges),
-        draws.chance(0.5),
-        draws.identity(),
+        inputs.add(rng.below(number))
+    return unchecked(
+        Node,
+        operator=operator,
+        parameters=parameters,
+        inputs=tuple(sorted(inputs)),
+        merge=rng.pick(domain.merges),
+        residual=rng.chance(0.5),
+        identity=rng.identity(),
     )
 
 
-def _limited_node(
-    space: SearchSpace,
-    limits: Limits,
-    draws: Draws,
-    width: int,
-    number: int,
-    count: int,
-    spent: Price,
-) -> tuple[Node, Price]:
-    """Node ``number`` of ``count``, and what is spent with it.
+def _draw_limited_node(
+    domain: Domain, limits: Limits, rng: RandomChoices, draft: Draft, count: int, spent: Costs
+) -> tuple[Node, Costs]:
+    """Draw the next of ``count`` nodes, and return it with the costs including it.
 
-    Its place in the graph is drawn first, then an operator of a price that leaves the nodes after
-    it able to meet the limits. Where none does, it reads one input without residual, and where that
-    does not help, its price is the nearest.
+    Its place in the graph is drawn first, then an operator whose costs leave the nodes after it
+    able to meet the limits. If there is none, the node reads one input without residual; if that
+    does not help, the operator with the nearest costs is taken.
     """
+    width, number = draft.width, len(draft.nodes) + 1
     later = count - number
     options = limits.options[width]
-    nothing = (0.0,) * len(limits.kinds)
-    node = _attached(space, draws, number, *options[0][:2])
+    nothing = (0.0,) * len(limits.quantities)
+    node = _draw_node(domain, rng, number, *options[0][:2])
     for plain in (False, True):
         if plain:
-            node = node.changed(inputs=node.inputs[-1:], residual=False)
-        extra = added(nothing, *map(limits.price, extras(node, width)))
+            node = changed(node, inputs=node.inputs[-1:], residual=False)
+        extra = add(nothing, *map(limits.costs, extra_parts(node, width)))
+        ends = zip(limits.low, limits.high, strict=True)
+        nodes = zip(limits.min_costs[width], limits.max_costs[width], strict=True)
         bounds = [
-            (low - s - e - later * dear, high - s - e - later * cheap)
-            for low, high, s, e, dear, cheap in zip(
-                limits.low,
-                limits.high,
-                spent,
-                extra,
-                limits.dearest[width],
-                limits.cheapest[width],
-                strict=True,
-            )
+            (low - s - e - later * highest, high - s - e - later * lowest)
+            for (low, high), (lowest, highest), s, e in zip(ends, nodes, spent, extra, strict=True)
         ]
-        fitting: dict[str, list[tuple[Parameters, Price]]] = {}
-        for name, parameters, price in options:
-            if all(lo <= p <= hi for p, (lo, hi) in zip(price, bounds, strict=True)):
-                fitting.setdefault(name, []).append((parameters, price))
+        fitting: dict[str, list[tuple[Parameters, Costs]]] = {}
+        for name, parameters, costs in options:
+            if all(low <= c <= high for c, (low, high) in zip(costs, bounds, strict=True)):
+                fitting.setdefault(name, []).append((parameters, costs))
         if fitting:
             break
     if fitting:
-        name = draws.pick(list(fitting))
-        parameters, price = draws.pick(fitting[name])
+        name = rng.pick(list(fitting))
+        parameters, costs = rng.pick(fitting[name])
     else:
-        name, parameters, price = min(options, key=lambda option: _distance(option[2], bounds))
-    return node.changed(operator=name, parameters=parameters), added(spent, extra, price)
+        name, parameters, costs = min(options, key=lambda option: _distance(option[2], bounds))
+    return changed(node, operator=name, parameters=parameters), add(spent, extra, costs)
 
 
-def _distance(price: Price, bounds: Sequence[tuple[float, float]]) -> float:
+def _distance(costs: Costs, bounds: Sequence[tuple[float, float]]) -> float:
     return sum(
-        max(lo - p, 0.0, p - hi) / max(abs(p), 1e-12)
-        for p, (lo, hi) in zip(price, bounds, strict=True)
+        max(low - c, 0.0, c - high) / max(abs(c), 1e-12)
+        for c, (low, high) in zip(costs, bounds, strict=True)
     )

@@ -1,52 +1,48 @@
-"""Hand-designed students, to compare with and to start a search from."""
+"""Hand-designed students, as baselines and as initial genomes of a search.
+
+All widths are channels; all embedding widths are the inner width of the factorised embedding.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from rosearch import operators as ops
 from rosearch.errors import GenomeError
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Node
-
-if TYPE_CHECKING:
-    from rosearch.space.search_space import SearchSpace
+from rosearch.space.nodes import Node, changed
+from rosearch.space.search_space import SearchSpace
 
 
 def bag_of_words(*, width: int = 128, embedding_width: int = 128) -> Genome:
-    """The mean of the word embeddings, classified."""
-    return Genome(width=width, embedding_width=embedding_width, pooling="mean")
+    """Return a classifier of the mean of the word embeddings."""
+    return Genome(width, embedding_width, "mean")
 
 
 def text_cnn(*, width: int = 128, embedding_width: int = 128) -> Genome:
-    """Parallel convolutions over 3, 5 and 7 tokens, each max-pooled (TextCNN, Kim 2014).
+    """Return parallel convolutions over 3, 5 and 7 tokens, max-pooled (TextCNN, Kim 2014).
 
     Kim uses windows of 3, 4 and 5 words and concatenates the pooled features; here windows are
     odd and the features are summed.
     """
-    nodes = tuple(
-        Node("convolution", {"kernel_size": size}, inputs=(0,), residual=False)
-        for size in (3, 5, 7)
-    )
-    return Genome(
-        width=width, embedding_width=embedding_width, pooling="max", nodes=nodes, outputs=(1, 2, 3)
-    )
+    nodes = tuple(Node("convolution", {"kernel_size": size}, residual=False) for size in (3, 5, 7))
+    return Genome(width, embedding_width, "max", nodes, outputs=(1, 2, 3))
 
 
 def bigru(*, width: int = 128, embedding_width: int = 128) -> Genome:
-    """One bidirectional GRU, mean-pooled."""
-    return _one("bidirectional_gru", width, embedding_width)
+    """Return one bidirectional GRU, mean-pooled."""
+    return Genome(width, embedding_width, "mean", (Node("bidirectional_gru", residual=False),))
 
 
 def bilstm(*, width: int = 128, embedding_width: int = 128) -> Genome:
-    """One bidirectional LSTM, mean-pooled (the student of Tang et al. 2019).
+    """Return one bidirectional LSTM, mean-pooled (the student of Tang et al. 2019).
 
-    Theirs has one hidden layer between the LSTM and the classes; here there is a linear map.
+    Theirs has a hidden layer between the LSTM and the classes; here there is a linear map.
     """
-    return _one("bidirectional_lstm", width, embedding_width)
+    return Genome(width, embedding_width, "mean", (Node("bidirectional_lstm", residual=False),))
 
 
 def transformer(
@@ -56,64 +52,57 @@ def transformer(
     embedding_width: int = 128,
     heads: int = 4,
     expansion: int = 4,
+    pooling: str = "mean",
 ) -> Genome:
-    """A pre-norm transformer encoder, mean-pooled (Vaswani et al. 2017).
+    """Return a pre-norm transformer encoder (Vaswani et al. 2017).
 
     With the teacher's width and heads, and fewer layers, these are the students of BERT-PKD (Sun et
-    al. 2019): ``transformer(layers=6, width=768, embedding_width=768, heads=12)``, less their
-    post-norm.
+    al. 2019) without their post-norm: ``transformer(layers=6, width=768, embedding_width=768,
+    heads=12)``.
 
     Args:
-        layers: Number of attention and feed-forward pairs.
+        layers: Number of pairs of attention and feed-forward.
         width: Channels.
         embedding_width: Inner width of the factorised embedding.
-        heads: Attention heads a layer.
+        heads: Attention heads per layer.
         expansion: Inner width of the feed-forward part as a multiple of ``width``.
+        pooling: How the output becomes a vector.
     """
-    nodes = []
-    for layer in range(layers):
-        nodes.append(Node("attention", {"heads": heads}, inputs=(2 * layer,)))
-        nodes.append(Node("feed_forward", {"expansion": expansion}, inputs=(2 * layer + 1,)))
-    return Genome(width=width, embedding_width=embedding_width, pooling="mean", nodes=tuple(nodes))
+    layer = [Node("attention", {"heads": heads}), Node("feed_forward", {"expansion": expansion})]
+    return Genome(width, embedding_width, pooling, _chain(layer * layers))
 
 
 def tinybert(*, width: int = 312, embedding_width: int = 312, heads: int = 12) -> Genome:
-    """TinyBERT's four layers of width 312 with 12 heads (Jiao et al. 2020), pooled at ``[CLS]``.
+    """Return TinyBERT's four layers of width 312 with 12 heads (Jiao et al. 2020).
 
-    Its feed-forward parts are 1,200 wide, 3.85 times the width; the nearest here is 4 times, 1,248.
-    It normalises after each part, here before.
+    They are pooled at ``[CLS]``. TinyBERT's feed-forward parts are 1,200 wide, 3.85 times the
+    width; here they are 4 times as wide, 1,248. It normalises after each part, here before.
     """
-    genome = transformer(
-        layers=4, width=width, embedding_width=embedding_width, heads=heads, expansion=4
+    return transformer(
+        layers=4, width=width, embedding_width=embedding_width, heads=heads, pooling="first"
     )
-    return Genome(width=width, embedding_width=embedding_width, pooling="first", nodes=genome.nodes)
 
 
 def mobilebert(
     *, layers: int = 4, width: int = 128, embedding_width: int = 128, heads: int = 4
 ) -> Genome:
-    """Thin layers of one attention and four stacked feed-forwards (MobileBERT, Sun et al. 2020).
+    """Return thin layers of one attention and four feed-forwards (MobileBERT, Sun et al. 2020).
 
-    MobileBERT has 24 layers 128 wide inside, between states 512 wide that linear maps lead into and
-    out of, with an embedding of three neighbouring tokens. Here all is as thin as the inside, and
-    four layers fill 20 nodes. Its feed-forwards are four times as wide inside, as here.
+    MobileBERT has 24 layers of inner width 128, with linear maps from and to hidden states 512
+    wide, and an embedding of three neighbouring tokens. Here everything has the inner width, and
+    four layers make 20 nodes. Its feed-forwards are four times as wide inside, as here.
     """
-    nodes: list[Node] = []
-    for _ in range(layers):
-        nodes.append(Node("attention", {"heads": heads}, inputs=(len(nodes),)))
-        nodes += [
-            Node("feed_forward", {"expansion": 4}, inputs=(len(nodes) + k,)) for k in range(4)
-        ]
-    return Genome(width=width, embedding_width=embedding_width, pooling="first", nodes=tuple(nodes))
+    layer = [Node("attention", {"heads": heads})] + [Node("feed_forward", {"expansion": 4})] * 4
+    return Genome(width, embedding_width, "first", _chain(layer * layers))
 
 
 def adabert(*, cells: int = 3, width: int = 128, embedding_width: int = 128) -> Genome:
-    """Stacked convolution cells such as AdaBERT's search finds (Chen et al. 2020), mean-pooled.
+    """Return stacked convolution cells such as AdaBERT's search finds (Chen et al. 2020).
 
-    Each cell reads the two before it (the first twice the embedding) through four operations, of
-    convolutions with kernels of 3, 5 and 7, poolings and skips, and sums what they give. The
-    cells that were published differ from task to task; this one has the operations that they
-    favour. AdaBERT weighs the layers' pooled states by attention; here the last cell is pooled.
+    Each cell reads the two before it (the first reads the embedding twice) through four operations,
+    from convolutions with kernels of 3, 5 and 7, poolings and skips, and sums the results. The
+    published cells differ from task to task; this one has the most frequent operations. AdaBERT
+    pools the layers with attention; here the last cell is mean-pooled.
 
     Args:
         cells: Number of cells of five nodes.
@@ -123,43 +112,39 @@ def adabert(*, cells: int = 3, width: int = 128, embedding_width: int = 128) -> 
     nodes: list[Node] = []
     before, last = 0, 0
     for _ in range(cells):
-        base = len(nodes)
+        first = len(nodes) + 1
         nodes += [
-            Node("separable_convolution", {"kernel_size": 3}, inputs=(before,), residual=False),
-            Node("separable_convolution", {"kernel_size": 7}, inputs=(last,), residual=False),
-            Node("max_pooling", {"window": 3}, inputs=(last,), residual=False),
-            Node("convolution", {"kernel_size": 3}, inputs=(base + 1, base + 2), residual=False),
-            Node("identity", inputs=(base + 3, base + 4), residual=False),
+            Node("separable_convolution", {"kernel_size": 3}, (before,), residual=False),
+            Node("separable_convolution", {"kernel_size": 7}, (last,), residual=False),
+            Node("max_pooling", {"window": 3}, (last,), residual=False),
+            Node("convolution", {"kernel_size": 3}, (first, first + 1), residual=False),
+            Node("identity", {}, (first + 2, first + 3), residual=False),
         ]
         before, last = last, len(nodes)
-    return Genome(width=width, embedding_width=embedding_width, pooling="mean", nodes=tuple(nodes))
+    return Genome(width, embedding_width, "mean", tuple(nodes))
 
 
 def dpcnn(*, blocks: int = 4, width: int = 128, embedding_width: int = 128) -> Genome:
-    """Pairs of convolutions with a shortcut, max-pooled between (DPCNN, Johnson and Zhang 2017).
+    """Return pairs of residual convolutions, max-pooled between (DPCNN, Johnson and Zhang 2017).
 
     DPCNN halves the length at each block by pooling with a stride of 2; here the length stays and
-    the window slides, so that the deeper blocks see less far.
+    the window slides, so that the deeper blocks see fewer tokens.
 
     Args:
-        blocks: Number of blocks of two convolutions and, but for the first, a pooling.
+        blocks: Number of blocks of two convolutions and, except for the first, a pooling.
         width: Channels.
         embedding_width: Inner width of the factorised embedding.
     """
-    nodes: list[Node] = []
-    for block in range(blocks):
-        if block:
-            nodes.append(Node("max_pooling", {"window": 3}, inputs=(len(nodes),), residual=False))
-        for _ in range(2):
-            nodes.append(Node("convolution", {"kernel_size": 3}, inputs=(len(nodes),)))
-    return Genome(width=width, embedding_width=embedding_width, pooling="max", nodes=tuple(nodes))
+    block = [Node("max_pooling", {"window": 3}, residual=False)]
+    block += [Node("convolution", {"kernel_size": 3})] * 2
+    return Genome(width, embedding_width, "max", _chain((block * blocks)[1:]))
 
 
 def from_transformer(config: Any, *, pooling: str = "first") -> Genome:
-    """The genome of a Hugging Face encoder: as many layers, as wide, with as many heads.
+    """Return a genome with the layers, width and heads of a Hugging Face encoder.
 
-    Knows configurations that name their sizes as BERT, RoBERTa, ELECTRA, ALBERT, DeBERTa or
-    DistilBERT do. What differs: a genome normalises before each part and not after, DeBERTa's
+    Supports configurations that name their sizes as BERT, RoBERTa, ELECTRA, ALBERT, DeBERTa or
+    DistilBERT do. The differences: a genome normalises before each part and not after, DeBERTa's
     relative positions become learned absolute ones, and ALBERT's layers share no weights.
 
     Args:
@@ -167,39 +152,38 @@ def from_transformer(config: Any, *, pooling: str = "first") -> Genome:
         pooling: How the output becomes a vector; these models read the first token.
 
     Raises:
-        GenomeError: It lacks a size, or a size does not fit: the heads are no choice of the
+        GenomeError: A size is missing or does not fit: the heads are not among the choices of the
             operator ``attention`` or do not divide the width, or the inner width of the
-            feed-forward parts is more than a tenth off what the operator ``feed_forward`` has.
+            feed-forward parts is more than 10 % from what the operator ``feed_forward`` offers.
     """
     width = _size(config, "hidden_size", "dim")
     layers = _size(config, "num_hidden_layers", "n_layers")
     heads = _size(config, "num_attention_heads", "n_heads")
     inner = _size(config, "intermediate_size", "hidden_dim")
-    embedding_width = getattr(config, "embedding_size", None) or width
+    name = _model_type(config)
     known = ops.get("attention").choices["heads"].values
-    name = getattr(config, "model_type", type(config).__name__)
     if heads not in known or width % heads:
         raise GenomeError(
-            f"The {name} configuration has {heads} heads at width {width}; a genome's attention "
-            f"has one of {known}, and they divide the width."
+            f"The {name} configuration has {heads} heads at width {width}; the heads of a genome "
+            f"must be one of {known} and divide the width."
         )
     expansions = ops.get("feed_forward").choices["expansion"].values
     expansion = min(expansions, key=lambda e: abs(e * width - inner))
-    # TinyBERT's 1,200 of 312 is near enough to 4; 2.5 or 8 times the width is another model.
+    # The tolerance allows TinyBERT's 1,200 at width 312.
     if abs(expansion * width - inner) > 0.1 * inner:
         raise GenomeError(
-            f"The {name} configuration has feed-forward parts {inner} wide at width {width}; a "
-            f"genome's are {', '.join(map(str, expansions))} times the width, and the nearest is "
-            f"{expansion * width}, more than a tenth off."
+            f"The {name} configuration has feed-forward parts {inner} wide at width {width}; in a "
+            f"genome they must be {', '.join(map(str, expansions))} times the width, and the "
+            f"nearest, {expansion * width}, is more than 10 % off."
         )
-    genome = transformer(
+    return transformer(
         layers=layers,
         width=width,
-        embedding_width=embedding_width,
+        embedding_width=getattr(config, "embedding_size", None) or width,
         heads=heads,
         expansion=expansion,
+        pooling=pooling,
     )
-    return Genome(width=width, embedding_width=embedding_width, pooling=pooling, nodes=genome.nodes)
 
 
 def _size(config: Any, *names: str) -> int:
@@ -207,16 +191,20 @@ def _size(config: Any, *names: str) -> int:
         value = getattr(config, name, None)
         if isinstance(value, int) and value >= 1:
             return value
-    kind = getattr(config, "model_type", type(config).__name__)
     raise GenomeError(
-        f"The {kind} configuration has no {' or '.join(names)} that is a whole number from 1; "
-        f"from_transformer reads encoders such as bert, roberta, electra, albert and distilbert."
+        f"The {_model_type(config)} configuration has no {' or '.join(names)} that is a whole "
+        f"number from 1; from_transformer supports encoders such as bert, roberta, electra, albert "
+        f"and distilbert."
     )
 
 
-def _one(operator: str, width: int, embedding_width: int) -> Genome:
-    nodes = (Node(operator, inputs=(0,), residual=False),)
-    return Genome(width=width, embedding_width=embedding_width, pooling="mean", nodes=nodes)
+def _model_type(config: Any) -> str:
+    return str(getattr(config, "model_type", type(config).__name__))
+
+
+def _chain(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """Return the nodes, each reading the one before it."""
+    return tuple(changed(node, inputs=(k,)) for k, node in enumerate(nodes))
 
 
 SMALL: dict[str, Callable[..., Genome]] = {
@@ -235,32 +223,26 @@ ALL: dict[str, Callable[..., Genome]] = {
     "AdaBERT-like": adabert,
     "DPCNN-like": dpcnn,
 }
-"""Display name to template; all take ``width`` and ``embedding_width``, and are in the default
+"""Display name to template; all accept ``width`` and ``embedding_width``, and are in the default
 space."""
 
 
 def fitting(space: SearchSpace) -> tuple[Genome, ...]:
-    """The templates of :data:`ALL` that a space holds, each as near to its own size as it can be.
+    """Return the templates of :data:`ALL` that are in a search space, near to their own size.
 
-    Each is tried with all widths and embedding widths of the space; of those with which it is in
-    the space and meets its limits, that one is taken which differs least from the template's
-    defaults, by the sum of the ratios' logarithms. Made to start a search from::
+    Each is tried with all widths and embedding widths of the space. Of those inside the space and
+    its limits, the one that differs least from the template's defaults is returned, by the sum of
+    the absolute log ratios. They can start a search::
 
         rs.Evolver(space, evaluate, fitness, initial_genomes=rs.templates.fitting(space))
 
     Args:
-        space: Templates whose operators, pooling or number of nodes it does not have are left out,
-            and those that meet its limits at none of its widths.
+        space: The search space. A template is left out if none of its sizes is in the space.
     """
     found: dict[str, Genome] = {}
     sizes = list(itertools.product(space.widths, space.embedding_widths))
     for make in ALL.values():
-        own = make()
-
-        def away(size: tuple[int, int], own: Genome = own) -> float:
-            return abs(math.log(size[0] / own.width)) + abs(math.log(size[1] / own.embedding_width))
-
-        for width, embedding_width in sorted(sizes, key=away):
+        for width, embedding_width in sorted(sizes, key=_size_difference(make())):
             try:
                 genome = make(width=width, embedding_width=embedding_width)
             except GenomeError:  # heads that do not divide the width
@@ -269,3 +251,13 @@ def fitting(space: SearchSpace) -> tuple[Genome, ...]:
                 found.setdefault(genome.key, genome)
                 break
     return tuple(found.values())
+
+
+def _size_difference(genome: Genome) -> Callable[[tuple[int, int]], float]:
+    def difference(size: tuple[int, int]) -> float:
+        width, embedding_width = size
+        return abs(math.log(width / genome.width)) + abs(
+            math.log(embedding_width / genome.embedding_width)
+        )
+
+    return difference

@@ -12,7 +12,7 @@ from rosearch.evolve.strategies.surrogate.prediction import (
 )
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Fitness
-from rosearch.space.features import encoding
+from rosearch.space.features import features
 
 
 def test_predictions_extrapolate_to_genomes_of_a_search():
@@ -30,6 +30,6 @@ def test_predictions_extrapolate_to_genomes_of_a_search():
             replace(make_trial(k, table.genomes[i], [0.0]), score=scores[i], scores=(scores[i],))
             for k, i in enumerate(chosen)
         ]
-        mean = Predictor().predict(known, [encoding(table.genomes[i]) for i in of]).mean[:, 0]
+        mean = Predictor().predict(known, [features(table.genomes[i]) for i in of]).mean[:, 0]
         found.append(np.corrcoef(np.argsort(np.argsort(mean)), measured)[0, 1])
     assert np.mean(found) > 0.27  # 0.38; 0.20 with a covariance that is smooth alone

@@ -1,4 +1,4 @@
-"""Descriptors by hand, and against networkx."""
+"""Descriptors agree with values computed by hand and with networkx."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rosearch.space import Genome, Node, SearchSpace, Task, genome_cost, templat
 from rosearch.space.descriptors import descriptor_table, descriptors
 
 
-def test_by_hand() -> None:
+def test_values_computed_by_hand() -> None:
     nodes = (
         Node("convolution", {"kernel_size": 5}),
         Node("separable_convolution", {"kernel_size": 3}, inputs=(1,), residual=False),
@@ -35,7 +35,7 @@ def test_by_hand() -> None:
     assert found["embedding_share"] == pytest.approx(table / cost.parameters)
 
 
-def test_paths_as_networkx_counts_them() -> None:
+def test_paths_agree_with_networkx() -> None:
     space = SearchSpace(nodes=(0, 9), widths=(64,))
     for seed in range(25):
         genome = space.sample(seed=seed)
@@ -49,20 +49,20 @@ def test_paths_as_networkx_counts_them() -> None:
         assert all(type(value) is float for value in found.values())
 
 
-def test_the_whole_text_is_the_widest_field() -> None:
+def test_receptive_field() -> None:
     task = Task(length=48)
     assert descriptors(templates.transformer(), teacher=task)["receptive_field"] == 48
     assert descriptors(templates.bag_of_words(), teacher=task)["receptive_field"] == 1
     assert descriptors(templates.text_cnn(), teacher=task)["receptive_field"] == 7
 
 
-def test_no_nodes_give_numbers() -> None:
+def test_genome_without_nodes() -> None:
     found = descriptors(templates.bag_of_words())
     assert (found["depth"], found["mean_path"], found["paths"]) == (0, 0, 1)
     assert found["residuals"] == found["mean_inputs"] == 0
 
 
-def test_table() -> None:
+def test_descriptor_table() -> None:
     pytest.importorskip("pandas")
     genomes = [make() for make in templates.ALL.values()]
     table = descriptor_table(genomes, teacher=Task(vocabulary=100))
@@ -71,7 +71,7 @@ def test_table() -> None:
     assert dict(table.loc[genomes[1].key]) == descriptors(genomes[1], teacher=Task(vocabulary=100))
 
 
-def test_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptor_table_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingResourceError, match=r"pip install 'rosearch\[pandas\]'"):
         descriptor_table([])

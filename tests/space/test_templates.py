@@ -12,7 +12,7 @@ from rosearch.space import SearchSpace, Task, genome_cost, templates
 
 
 @pytest.mark.parametrize("name", templates.ALL)
-def test_all_are_in_the_default_space(name: str) -> None:
+def test_all_templates_are_in_the_default_space(name: str) -> None:
     make = templates.ALL[name]
     assert make() in SearchSpace()
     small = make(width=96, embedding_width=64)
@@ -20,7 +20,7 @@ def test_all_are_in_the_default_space(name: str) -> None:
     assert (small.width, small.embedding_width) == (96, 64)
 
 
-def test_transformers_of_the_papers_are_in_the_default_space() -> None:
+def test_published_transformers_are_in_the_default_space() -> None:
     space = SearchSpace()
     for layers in (3, 6):
         student = templates.transformer(layers=layers, width=768, embedding_width=768, heads=12)
@@ -29,7 +29,7 @@ def test_transformers_of_the_papers_are_in_the_default_space() -> None:
     assert templates.transformer(layers=12, width=768, embedding_width=768, heads=12) in space
 
 
-def test_tinybert_is_about_as_large_as_published() -> None:
+def test_tinybert_has_about_the_published_size() -> None:
     # 14.5 million parameters in Jiao et al. 2020, table 1.
     assert genome_cost(templates.tinybert()).parameters == pytest.approx(14.5e6, rel=0.03)
 
@@ -61,7 +61,7 @@ def test_from_transformer(config: Any, shape: tuple[int, int, int]) -> None:
     assert genome in SearchSpace()
 
 
-def test_a_transformer_is_as_large_as_its_model() -> None:
+def test_from_transformer_has_the_models_parameters() -> None:
     config = transformers.BertConfig(num_hidden_layers=2, hidden_size=96, num_attention_heads=4,
                                      intermediate_size=384)  # fmt: skip
     model = transformers.BertModel(config, add_pooling_layer=False)
@@ -83,17 +83,17 @@ def test_a_transformer_is_as_large_as_its_model() -> None:
         (transformers.ResNetConfig(), "resnet configuration has no hidden_size or dim"),
     ],
 )
-def test_what_does_not_fit(config: Any, message: str) -> None:
+def test_from_transformer_with_unsupported_sizes(config: Any, message: str) -> None:
     with pytest.raises(GenomeError, match=message):
         templates.from_transformer(config)
 
 
-def test_in_the_default_space_all_fit_as_they_are() -> None:
+def test_fitting_returns_all_templates_for_the_default_space() -> None:
     assert list(templates.fitting(SearchSpace())) == [make() for make in templates.ALL.values()]
 
 
 @pytest.mark.parametrize("compression", [(4.6, 6.5), (10.0, 14.0)])
-def test_those_that_fit_meet_the_limits(compression: tuple[float, float]) -> None:
+def test_fitting_templates_meet_the_limits(compression: tuple[float, float]) -> None:
     teacher = Task(reference_parameters=22_700_000)
     space = SearchSpace(
         operators=["attention", "convolution", "feed_forward", "bidirectional_gru", "max_pooling"],
@@ -110,7 +110,7 @@ def test_those_that_fit_meet_the_limits(compression: tuple[float, float]) -> Non
     assert len({genome.key for genome in found}) == len(found)
 
 
-def test_what_fits_is_the_nearest_in_size() -> None:
+def test_fitting_templates_are_nearest_in_size() -> None:
     space = SearchSpace(widths=(64, 96, 256), embedding_widths=(32, 256))
     found = {genome.nodes: genome for genome in templates.fitting(space)}
     cnn = found[templates.text_cnn().nodes]
@@ -119,7 +119,7 @@ def test_what_fits_is_the_nearest_in_size() -> None:
     assert found[templates.tinybert().nodes].width == 96
 
 
-def test_templates_outside_the_space_are_left_out() -> None:
+def test_fitting_leaves_out_templates_outside_the_space() -> None:
     space = SearchSpace(operators=["convolution"], poolings=("max",))
     assert templates.fitting(space) == (templates.text_cnn(),)
     assert templates.fitting(SearchSpace(operators=["identity"], poolings=("attention",))) == ()

@@ -24,7 +24,6 @@ from rosearch.report.html.metrics import duration, metric
 from rosearch.report.html.statistics import section
 from rosearch.report.html.view import View, figures, flattened, operators
 from rosearch.report.stats.records import Statistics
-from rosearch.space import picture as drawing
 from rosearch.version import __version__
 
 _LONGEST = 2000
@@ -128,7 +127,7 @@ def _picture(best: TrialRecord | None) -> str | None:
         return None
     buffer = io.BytesIO()
     try:
-        drawing.draw(best.genome).savefig(buffer, format="svg")
+        best.genome.draw().savefig(buffer, format="svg")
     except MissingResourceError:
         return None
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,105 +1,104 @@
-"""Limits on what a student costs, kept while genomes are drawn."""
+"""Limits on the costs of students, kept while genomes are drawn."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rosearch.checks import positive, refused
 from rosearch.errors import SpaceError
-from rosearch.space.cost import additive as costs
-from rosearch.space.cost.additive import Task
+from rosearch.space.cost import additive
+from rosearch.space.cost.additive import Part, Task
 from rosearch.space.cost.latency import LatencyTable
+from rosearch.space.domain import Domain, pair
 from rosearch.space.draft import Draft
+from rosearch.space.genome import Genome
 from rosearch.space.nodes import Embedding, Parameters
 
-if TYPE_CHECKING:
-    from rosearch.space.genome import Genome
-    from rosearch.space.search_space import SearchSpace
-
 Bounds = tuple[float | None, float | None]
-"""Lowest and highest allowed value, both included; ``None`` leaves that side open."""
+"""Minimum and maximum, both included; ``None`` leaves that side open."""
 
-Price = tuple[float, ...]
-"""What a part adds to each of the limited quantities, in the order of :attr:`Limits.kinds`."""
+Costs = tuple[float, ...]
+"""A value for each of the limited quantities, in the order of :attr:`Limits.quantities`."""
 
-_KINDS = ("parameters", "flops", "latency")
-_UNITS = {"parameters": "parameters", "flops": "FLOPs", "latency": "seconds"}
+_QUANTITIES = ("parameters", "flops", "latency")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What of a genome is drawn first: all but its nodes."""
+    """Everything of a genome but its nodes, with the numbers of nodes that can meet the limits."""
 
-    width: int
-    embedding_width: int
-    embedding: Embedding
-    pooling: str
-    price: Price
-    """Of the embedding, one pool and the classifier."""
-    settings: int
-    """Settings that the embedding's operator has at this width."""
-    fewest: int
-    """Nodes that can meet the lower limits."""
-    most: int
-    """Nodes that can meet the upper limits."""
+    empty: Draft
+    """Without nodes."""
+    costs: Costs
+    """Of the embedding, one pooling and the classifier."""
+    min_nodes: int
+    max_nodes: int
+    weight: float
+    """Relative probability of the frame in a sample."""
 
 
 class Limits:
-    """The limits of a space: what genomes cost, and which frames can meet them.
+    """The limits of a search space.
 
     Args:
-        space: Its options; everything but the limits must be set.
-        bounds: ``(low, high)`` by name: parameters, compression, flops, latency.
-        teacher: What :meth:`rosearch.space.Task.of` takes.
-        latencies: Seconds of the parts, for a limit on latency.
+        domain: The values that a genome's parts may have.
+        bounds: ``(minimum, maximum)`` by name: parameters, compression, flops, latency.
+        teacher: A Teacher or a Task, see :meth:`rosearch.space.Task.of`.
+        latencies: Seconds of the parts; needed for a limit on latency.
 
     Raises:
-        SpaceError: A limit cannot be met by any genome of the space; or something is missing that
-            it needs.
+        ArgumentError: A limit is not a pair of positive numbers or ``None``, or ``teacher`` is
+            neither a Teacher nor a Task.
+        SpaceError: No genome of the domain can meet a limit, or the teacher's parameters or the
+            latencies are missing.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
+        domain: Domain,
         bounds: Mapping[str, Bounds],
         *,
         teacher: Any,
         latencies: LatencyTable | None,
     ) -> None:
-        self.given = {name: _checked(name, values) for name, values in bounds.items()}
-        if teacher is None:
-            (name, values), *_ = self.given.items()
-            raise SpaceError(
-                f"{name}={values} depends on the tokenizer and the classes: pass teacher=TEACHER, "
-                f"or teacher=rosearch.space.Task(vocabulary=..., reference_parameters=...)."
-            )
+        self.bounds = {name: _checked_bounds(name, values) for name, values in bounds.items()}
         self.task = Task.of(teacher)
         self.latencies = latencies
-        self._check_latencies()
-        limits = self._limits()
-        self.kinds = tuple(kind for kind in _KINDS if kind in limits)
-        self.low: Price = tuple(limits[kind][0] for kind in self.kinds)
-        self.high: Price = tuple(limits[kind][1] for kind in self.kinds)
-        self._prices: dict[tuple[Any, ...], Price] = {}
-        self.options: dict[int, list[tuple[str, Parameters, Price]]] = {}
-        self.cheapest: dict[int, Price] = {}
-        self.dearest: dict[int, Price] = {}
-        for width in space.widths:
-            self._price_nodes(space, width)
-        self.frames = self._frames(space)
-        self.cumulative = list(
-            accumulate(1 / (f.width * f.embedding_width * f.settings) for f in self.frames)
-        )
+        self._check_requirements()
+        limits = self._quantity_limits()
+        self.quantities = tuple(name for name in _QUANTITIES if name in limits)
+        self.low: Costs = tuple(limits[name][0] for name in self.quantities)
+        self.high: Costs = tuple(limits[name][1] for name in self.quantities)
+        self._costs: dict[Part, Costs] = {}
+        self.options: dict[int, list[tuple[str, Parameters, Costs]]] = {}
+        """Operators by width, with parameters and costs."""
+        self.min_costs: dict[int, Costs] = {}
+        """Minimum costs of a node, by width."""
+        self.max_costs: dict[int, Costs] = {}
+        """Maximum costs of a node with everything that can belong to it, by width."""
+        for width in domain.widths:
+            self._measure_nodes(domain, width)
+        frames = list(self._all_frames(domain))
+        self.frames = [frame for frame in frames if frame.min_nodes <= frame.max_nodes]
+        if not self.frames:
+            raise SpaceError(self._unreachable(domain.nodes, frames))
+        self.cumulative_weights = list(itertools.accumulate(frame.weight for frame in self.frames))
 
-    def _check_latencies(self) -> None:
-        if "latency" not in self.given:
+    def _check_requirements(self) -> None:
+        if "compression" in self.bounds and self.task.reference_parameters is None:
+            raise SpaceError(
+                f"compression={self.bounds['compression']} refers to a teacher's parameters: pass "
+                f"teacher=TEACHER or Task(reference_parameters=...)."
+            )
+        if "latency" not in self.bounds:
             return
         if self.latencies is None:
             raise SpaceError(
-                f"latency={self.given['latency']} needs the seconds of every part: pass "
+                f"latency={self.bounds['latency']} needs the seconds of every part: pass "
                 f"latencies=LatencyTable.measure(SearchSpace(...)), measured for the same space "
                 f"without limits, or LatencyTable.from_json(...)."
             )
@@ -109,225 +108,167 @@ class Limits:
                 f"{self.task.length}; measure with length={self.task.length}."
             )
 
-    def _limits(self) -> dict[str, tuple[float, float]]:
-        """Bounds as numbers; compression as a bound on parameters."""
+    def _quantity_limits(self) -> dict[str, tuple[float, float]]:
+        """Return the limits by quantity, compression as a limit on parameters."""
         limits: dict[str, tuple[float, float]] = {}
-        for name, (low, high) in self.given.items():
+        for name, (low, high) in self.bounds.items():
             if name == "compression":
-                reference = self.task.reference_parameters
-                if reference is None:
-                    raise SpaceError(
-                        f"compression={(low, high)} refers to a teacher's parameters: pass "
-                        f"teacher=TEACHER or Task(reference_parameters=...)."
-                    )
-                low, high = (reference / high if high else None), (reference / low if low else None)
+                reference = self.task.reference_parameters or 0
+                low, high = high and reference / high, low and reference / low
                 name = "parameters"
-            bounds = (-math.inf if low is None else low, math.inf if high is None else high)
             before = limits.get(name, (-math.inf, math.inf))
-            limits[name] = (max(before[0], bounds[0]), min(before[1], bounds[1]))
-        for name, (low, high) in limits.items():
+            limits[name] = (max(before[0], low or -math.inf), min(before[1], high or math.inf))
+            low, high = limits[name]
             if low > high:
                 raise SpaceError(
-                    f"{self} leave no number of {_UNITS[name]}: at least {low:,.0f} and at most "
-                    f"{high:,.0f}."
+                    f"{self} exclude each other: {name} would have to be at least {low:,.0f} and "
+                    f"at most {high:,.0f}."
                 )
         return limits
 
     def __str__(self) -> str:
-        return " and ".join(f"{name}={values}" for name, values in self.given.items())
+        return " and ".join(f"{name}={values}" for name, values in self.bounds.items())
 
-    # What things cost
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the search space that define the limits, as plain values."""
+        return {
+            **{name: list(values) for name, values in self.bounds.items()},
+            "teacher": asdict(self.task),
+            "latencies": None if self.latencies is None else self.latencies.to_dict(),
+        }
 
-    def total(self, item: Draft | Genome, outputs: Sequence[int]) -> Price:
-        """What the student of a draft or genome costs whose output reads ``outputs``."""
-        return added(*map(self.price, costs.parts(item, outputs)))
+    def costs(self, part: Part) -> Costs:
+        """Return the costs of a part; only what is limited is measured, and only once."""
+        found = self._costs.get(part)
+        if found is None:
+            found = self._costs[part] = tuple(self._measure(q, part) for q in self.quantities)
+        return found
 
-    def excess(self, price: Price) -> float:
-        """By how much, relative to the limits, a price is outside them; 0 inside."""
+    def _measure(self, quantity: str, part: Part) -> float:
+        if quantity == "latency" and self.latencies is not None:
+            return self.latencies.of(*part)
+        if quantity == "parameters":
+            return additive.part_parameters(part, self.task)
+        return additive.part_flops(part, self.task)
+
+    def total(self, genome: Genome) -> Costs:
+        """Return the costs of a genome's student."""
+        return add(*map(self.costs, additive.parts(genome)))
+
+    def excess(self, genome: Genome) -> float:
+        """Return by how much the costs are outside the limits, relative to them; 0 inside."""
+        costs = self.total(genome)
         out = 0.0
-        for value, low, high in zip(price, self.low, self.high, strict=True):
+        for value, low, high in zip(costs, self.low, self.high, strict=True):
             if value > high:
                 out += (value - high) / max(high, 1e-12)
             elif value < low:
                 out += (low - value) / low
         return out
 
-    def complaint(self, genome: Genome) -> str | None:
-        """Which limit the genome does not meet, or ``None``."""
-        price = self.total(genome, genome.outputs)
-        if not self.excess(price):
-            return None
-        for name, value, met in self._judged(price):
-            if not met:
-                return f"its {name} of {_number(value)} is not within {name}={self.given[name]}"
-        return f"it does not meet {self}"
+    def describe(self, genome: Genome) -> str:
+        """Return a genome's limited values, and whether each is within its limit."""
+        texts = []
+        for name, value in self._named_values(self.total(genome)).items():
+            low, high = self.bounds[name]
+            is_met = (low is None or value >= low) and (high is None or value <= high)
+            within = "within" if is_met else "not within"
+            texts.append(f"{name} of {_number(value)}, {within} {self.bounds[name]}")
+        return "; ".join(texts)
 
-    def verdict(self, item: Draft | Genome, outputs: Sequence[int]) -> str:
-        """What is limited of a draft or genome whose output reads ``outputs``, and whether it is
-        inside.
-        """
-        return ", ".join(
-            f"{name} {_number(value)} ({'inside' if met else 'outside'} {self.given[name]})"
-            for name, value, met in self._judged(self.total(item, outputs))
-        )
+    def _named_values(self, costs: Costs) -> dict[str, float]:
+        """Return the values that ``bounds`` limits, by its names."""
+        values = dict(zip(self.quantities, costs, strict=True))
+        if "compression" in self.bounds:
+            values["compression"] = (self.task.reference_parameters or 0) / values["parameters"]
+        return {name: values[name] for name in self.bounds}
 
-    def _judged(self, price: Price) -> Iterator[tuple[str, float, bool]]:
-        """Each limit's name as it was given, the value there, and whether it is met."""
-        for kind, value in zip(self.kinds, price, strict=True):
-            for name, (low, high) in self._given_for(kind):
-                shown = self._as_given(name, value)
-                above, below = low is None or shown >= low, high is None or shown <= high
-                yield name, shown, above and below
-
-    def _given_for(self, kind: str) -> list[tuple[str, Bounds]]:
-        """What was given that limits this quantity; compression limits the parameters."""
-        names = (kind, "compression") if kind == "parameters" else (kind,)
-        return [(name, bounds) for name, bounds in self.given.items() if name in names]
-
-    def _as_given(self, name: str, value: float) -> float:
-        if name == "compression":
-            return (self.task.reference_parameters or 0) / value
-        return value
-
-    def price(self, part: costs.Part) -> Price:
-        """A part's price, remembered; only what is limited is measured."""
-        found = self._prices.get(part)
-        if found is None:
-            found = self._prices[part] = tuple(self._value(kind, part) for kind in self.kinds)
-        return found
-
-    def _value(self, kind: str, part: costs.Part) -> float:
-        if kind == "latency" and self.latencies is not None:
-            return self.latencies.of(*part)
-        measure = costs.part_parameters if kind == "parameters" else costs.part_flops
-        return measure(part, self.task)
-
-    # Which frames can meet the limits
-
-    def _price_nodes(self, space: SearchSpace, width: int) -> None:
+    def _measure_nodes(self, domain: Domain, width: int) -> None:
         options = [
-            (name, parameters, self.price(("node", name, parameters, width)))
-            for name in space.operators
-            for parameters in space.fitting(name, width)
+            (name, parameters, self.costs(("node", name, parameters, width)))
+            for name in domain.operators
+            for parameters in domain.fitting(name, width)
         ]
-        self.options[width] = options
-        if not options:  # a space without nodes
-            return
+        nothing = (0.0,) * len(self.quantities)
+        nodes = [costs for *_, costs in options] or [nothing]
         merges = [
-            self.price(("merge", kind, inputs, width))
-            for kind in space.merges
-            for inputs in range(2, space.max_inputs + 1)
+            self.costs(("merge", kind, inputs, width))
+            for kind in domain.merges
+            for inputs in range(2, domain.max_inputs + 1)
         ]
-        pools = [self.price(("pool", kind, width)) for kind in space.poolings]
-        gain = self.price(("gain", width))
-        prices = [price for *_, price in options]
-        self.cheapest[width] = tuple(map(min, zip(*prices, strict=True)))
-        # With all that a node may have beside its operator.
-        self.dearest[width] = tuple(
-            max(p[k] for p in prices)
-            + max((m[k] for m in merges), default=0)
-            + max(p[k] for p in pools)
-            + gain[k]
-            for k in range(len(self.kinds))
+        pools = [self.costs(("pool", kind, width)) for kind in domain.poolings]
+        gain = self.costs(("gain", width))
+        self.options[width] = options
+        self.min_costs[width] = _extreme(min, nodes)
+        self.max_costs[width] = add(
+            _extreme(max, nodes), _extreme(max, [nothing, *merges]), _extreme(max, pools), gain
         )
 
-    def _frames(self, space: SearchSpace) -> list[Frame]:
-        frames = []
-        least, most = [math.inf] * len(self.kinds), [-math.inf] * len(self.kinds)
-        for width in space.widths:
-            for name in space.embeddings:
-                settings = space.fitting(name, width)
-                for source in (Embedding(name, values) for values in settings):
-                    for inner in space.embedding_widths:
-                        for pooling in space.poolings:
-                            empty = Draft(width, inner, pooling, source, [], set())
-                            price = self.total(empty, empty.read())
-                            for k, (low, high) in enumerate(self._reach(space, width, price)):
-                                least[k], most[k] = min(least[k], low), max(most[k], high)
-                            counts = self._counts(space, width, price)
-                            if counts[0] <= counts[1]:
-                                frames.append(
-                                    Frame(
-                                        width, inner, source, pooling, price, len(settings), *counts
-                                    )
-                                )
-        if not frames:
-            raise SpaceError(self._empty(least, most))
-        return frames
+    def _all_frames(self, domain: Domain) -> Iterator[Frame]:
+        for width, name in itertools.product(domain.widths, domain.embeddings):
+            settings = domain.fitting(name, width)
+            for values, inner, pooling in itertools.product(
+                settings, domain.embedding_widths, domain.poolings
+            ):
+                empty = Draft(width, inner, pooling, Embedding(name, values), [], set())
+                costs = self.total(empty.genome())
+                nodes = self._node_range(domain.nodes, width, costs)
+                yield Frame(empty, costs, *nodes, 1 / (width * inner * len(settings)))
 
-    def _reach(self, space: SearchSpace, width: int, price: Price) -> list[tuple[float, float]]:
-        few, many = space.nodes
-        if not self.options[width]:
-            return [(p, p) for p in price]
-        return [
-            (p + few * low, p + many * high)
-            for p, low, high in zip(price, self.cheapest[width], self.dearest[width], strict=True)
-        ]
+    def _node_range(self, nodes: tuple[int, int], width: int, costs: Costs) -> tuple[int, int]:
+        """Return the minimum and maximum number of nodes with which a frame can meet the limits.
 
-    def _counts(self, space: SearchSpace, width: int, price: Price) -> tuple[int, int]:
-        """Fewest and most nodes with which a frame may meet the limits; crossed if it cannot."""
-        few, many = space.nodes
-        for k, p in enumerate(price):
-            low, high = self.low[k] - p, self.high[k] - p  # what is left for the nodes
-            if high < 0:
+        The minimum is above the maximum if it cannot.
+        """
+        few, many = nodes
+        node_costs = zip(self.min_costs[width], self.max_costs[width], strict=True)
+        for cost, low, high, (least, most) in zip(
+            costs, self.low, self.high, node_costs, strict=True
+        ):
+            missing, left = low - cost, high - cost
+            if left < 0:
                 return 1, 0
-            if not self.options[width]:
-                if low > 0:
-                    return 1, 0
-                continue
-            if self.cheapest[width][k] > 0 and high < math.inf:
-                many = min(many, math.floor(high / self.cheapest[width][k] + 1e-9))
-            if low > 0:
-                dearest = self.dearest[width][k]
-                few = max(few, math.ceil(low / dearest - 1e-9) if dearest else many + 1)
+            if least > 0 and left < math.inf:
+                many = min(many, math.floor(left / least + 1e-9))
+            if missing > 0:
+                few = max(few, math.ceil(missing / most - 1e-9) if most else many + 1)
         return few, many
 
-    def _empty(self, least: Sequence[float], most: Sequence[float]) -> str:
-        for k, kind in enumerate(self.kinds):
-            for name, bounds in self._given_for(kind):
-                ends = sorted(self._as_given(name, value) for value in (least[k], most[k]))
-                low, high = bounds
-                for outside, word, end in (
-                    (high is not None and ends[0] > high, "lowest", ends[0]),
-                    (low is not None and ends[1] < low, "highest", ends[1]),
-                ):
-                    if outside:
-                        return (
-                            f"{name}={bounds} cannot be met: the {word} {name} of this space is "
-                            f"about {_number(end)}. Move the limit or widen the space."
-                        )
+    def _unreachable(self, nodes: tuple[int, int], frames: Sequence[Frame]) -> str:
+        """Return a message with the ranges that the domain has."""
+        low, high = [], []
+        for frame in frames:
+            width = frame.empty.width
+            low.append(add(frame.costs, *[self.min_costs[width]] * nodes[0]))
+            high.append(add(frame.costs, *[self.max_costs[width]] * nodes[1]))
+        ends = [self._named_values(_extreme(min, low)), self._named_values(_extreme(max, high))]
+        ranges = []
+        for name in self.bounds:
+            least, most = sorted(values[name] for values in ends)
+            ranges.append(f"{name} from about {_number(least)} to {_number(most)}")
         return (
-            f"{self} cannot be met by any width, embedding and number of nodes of this space; move "
-            f"a limit or widen the space."
+            f"No genome of this space can meet {self}: it has {', '.join(ranges)}. Move a limit or "
+            f"widen the space."
         )
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """As plain values, under the names of the space's arguments."""
-        return {
-            **{name: list(values) for name, values in self.given.items()},
-            "teacher": asdict(self.task),
-            "latencies": None if self.latencies is None else self.latencies.to_dict(),
-        }
+
+def add(*costs: Costs) -> Costs:
+    """Return the sum of costs."""
+    return tuple(map(sum, zip(*costs, strict=True)))
 
 
-def added(*prices: Price) -> Price:
-    """The sum of prices."""
-    return tuple(map(sum, zip(*prices, strict=True)))
+def _extreme(choose: Callable[..., float], costs: Sequence[Costs]) -> Costs:
+    return tuple(map(choose, zip(*costs, strict=True)))
 
 
-def _checked(name: str, values: Any) -> Bounds:
-    expected = f"{name}={values!r}: expected (lowest, highest), numbers above 0 or None"
-    try:
-        low, high = values
-    except (TypeError, ValueError):
-        raise SpaceError(f"{expected}.") from None
-    for value in (low, high):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not (number and value > 0 and math.isfinite(value)):
-            raise SpaceError(f"{expected}.")
+def _checked_bounds(name: str, values: Any) -> Bounds:
+    low, high = pair(name, values)
+    for end in (low, high):
+        if end is not None:
+            positive(f"each end of {name}", end)
     if low is not None and high is not None and low > high:
-        raise SpaceError(f"{expected}, the lowest first.")
+        raise refused(name, "(minimum, maximum) with the minimum first", values)
     return low, high
 
 

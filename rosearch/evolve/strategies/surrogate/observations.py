@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rosearch.checks import refused
 from rosearch.evolve.strategies.surrogate.gaussian import Array
 from rosearch.evolve.study.trials import TrialRecord
-from rosearch.space.features import Encoding, encoding
+from rosearch.space.features import GenomeFeatures, features
 
 _TOLERANCE = 1e-9
 """Violations up to this are rounding errors."""
@@ -38,7 +38,7 @@ class Observations:
       are not proposed again and again.
 
     Attributes:
-        encodings: Features of the genomes, one for each row.
+        features: Features of the genomes, one for each row.
         values: Objectives, larger is better, shape ``(rows, objectives)``.
         violations: Shape ``(rows,)``: above 0 for infeasible trials; for feasible ones minus the
             median of the infeasible; all 0 if all trials are feasible.
@@ -48,7 +48,7 @@ class Observations:
             objectives)``; if there are none, the expected ones of those below it.
     """
 
-    encodings: list[Encoding]
+    features: list[GenomeFeatures]
     values: Array
     violations: Array
     below: npt.NDArray[np.int64]
@@ -87,8 +87,8 @@ class Observations:
         failed = [trial for trial in trials if trial.state == "failed"]
         worst = np.tile(values.min(axis=0), (len(failed), 1))
         return cls(
-            [encoding(rows[row][0].genome) for row in last]
-            + [encoding(trial.genome) for trial in failed],
+            [features(rows[row][0].genome) for row in last]
+            + [features(trial.genome) for trial in failed],
             np.concatenate([values, worst]),
             np.concatenate([violations, np.full(len(failed), max(0.0, -violations.min()))]),
             np.concatenate([top - rung, np.zeros(len(failed), dtype=np.int64)]),

@@ -19,7 +19,7 @@ from rosearch.evolve.strategies.surrogate.gaussian import (
 )
 from rosearch.evolve.strategies.surrogate.observations import Observations
 from rosearch.evolve.study.trials import TrialRecord, comparable
-from rosearch.space.features import Encoding, encoded
+from rosearch.space.features import GenomeFeatures, feature_matrix
 
 GROUPS = ("size", "input", "output", "operator", "family", "setting", "node", "path")
 """Groups of features, which have equal weights in the prior."""
@@ -78,21 +78,23 @@ class Predictor:
     def __getstate__(self) -> dict[str, Any]:
         return vars(Predictor())  # without the cache
 
-    def predict(self, trials: Sequence[TrialRecord], encodings: Sequence[Encoding]) -> Prediction:
+    def predict(
+        self, trials: Sequence[TrialRecord], features: Sequence[GenomeFeatures]
+    ) -> Prediction:
         """Predict the objectives and the feasibility of genomes.
 
         Args:
             trials: Finished trials in the order of their numbers, at least two with a score.
-            encodings: Features of the genomes.
+            features: Features of the genomes.
 
         Raises:
             ArgumentError: No trial has a score.
         """
         found = Observations.of(_window(trials))
         process, names = fit_process(found, self._hyperparameters(trials))
-        matrix, _ = encoded(encodings, names)
+        matrix, _ = feature_matrix(features, names)
         related = np.power(_RELATION, found.below)
-        mean, deviation = process.predict(matrix, related, _unseen(encodings, names))
+        mean, deviation = process.predict(matrix, related, _unseen(features, names))
         z = -mean[:, -1] / np.maximum(deviation[:, -1], 1e-12)
         return Prediction(
             mean=mean[:, :-1],
@@ -117,7 +119,7 @@ def fit_process(
     found: Observations, values: Hyperparameters | None
 ) -> tuple[GaussianProcess, tuple[str, ...]]:
     """The fitted model, and the names of its features."""
-    matrix, names = encoded(found.encodings)
+    matrix, names = feature_matrix(found.features)
     process = GaussianProcess(
         Features(matrix, np.array([group_of(name) for name in names]), len(GROUPS)),
         np.column_stack([found.values, found.violations]),
@@ -133,17 +135,17 @@ def group_of(name: str) -> int:
     return GROUPS.index(name.partition(":")[0])
 
 
-def _unseen(encodings: Sequence[Encoding], names: Sequence[str]) -> Array:
+def _unseen(features: Sequence[GenomeFeatures], names: Sequence[str]) -> Array:
     """Sums of squares of the features that are not among ``names``, by group.
 
     Without them the model would confuse a genome that has an operator new to it with one that
     lacks it, and would never propose it for its uncertainty.
     """
     known = set(names)
-    squares = np.zeros((len(encodings), len(GROUPS)))
-    for row, features in zip(squares, encodings, strict=True):
-        for name in features.keys() - known:
-            row[group_of(name)] += features[name] ** 2
+    squares = np.zeros((len(features), len(GROUPS)))
+    for row, values in zip(squares, features, strict=True):
+        for name in values.keys() - known:
+            row[group_of(name)] += values[name] ** 2
     return squares
 
 

@@ -14,7 +14,7 @@ from rosearch.evolve.strategies.surrogate.acquisition import promising_order
 from rosearch.evolve.strategies.surrogate.prediction import Predictor
 from rosearch.evolve.study.trials import TrialRecord, comparable
 from rosearch.space import Genome, SearchSpace
-from rosearch.space.features import encoding
+from rosearch.space.features import features
 
 _MIN_TRIALS = 4
 """Trials with a score that a model needs."""
@@ -27,7 +27,7 @@ class SurrogateEvolution(Strategy):
     As in BANANAS (White, Neiswanger and Savani 2021, "BANANAS: Bayesian Optimization with Neural
     Architectures for Neural Architecture Search"), the best candidates so far have many children, a
     model predicts the fitness of all, and one of them is evaluated. The model is a Gaussian process
-    over :func:`rosearch.space.features.encoding` instead of an ensemble of networks; it takes
+    over :func:`rosearch.space.features.features` instead of an ensemble of networks; it takes
     milliseconds, and its posterior replaces the ensemble.
 
     - The first ``initial`` candidates are samples (or the search's initial genomes).
@@ -92,7 +92,7 @@ class SurrogateEvolution(Strategy):
         known = scored(trials)
         if number >= self.initial and len(known) >= _MIN_TRIALS:
             pool = self._pool(space, comparable(known)[: self.parents], rng)
-            prediction = self._predictor.predict(trials, [encoding(genome) for genome in pool])
+            prediction = self._predictor.predict(trials, [features(genome) for genome in pool])
             tried = {trial.key for trial in trials}
             ordered = (pool[place] for place in promising_order(prediction, self.exploration, rng))
             yield from (genome for genome in ordered if genome.key not in tried)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rosearch.evolve.strategies.surrogate.prediction import Predictor
-from rosearch.space.features import encoding
+from rosearch.space.features import features
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 
 GENOMES = [SPACE.sample(seed=k) for k in range(90)]
@@ -21,4 +21,4 @@ def correlation(a, b):
 
 
 def expected(trials, genomes=TEST):
-    return Predictor().predict(trials, [encoding(genome) for genome in genomes])
+    return Predictor().predict(trials, [features(genome) for genome in genomes])

@@ -10,7 +10,7 @@ import pytest
 from rosearch.evolve.strategies.surrogate.observations import Observations
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Score
-from rosearch.space.features import encoding
+from rosearch.space.features import features
 from tests.evolve.evaluations import SPACE
 
 GENOMES = [SPACE.sample(seed=k) for k in range(150)]
@@ -41,7 +41,7 @@ def test_scores_of_lower_rungs_are_adjusted():
             runged(3, (1.2, 0)),
         ]
     )
-    assert found.encodings == [encoding(genome) for genome in GENOMES[:4]]
+    assert found.features == [features(genome) for genome in GENOMES[:4]]
     np.testing.assert_allclose(found.values[:, 0], [1.5, 2.1, 2.0, 1.5])  # by 0.3
     assert found.below.tolist() == [0, 0, 1, 1]
     assert found.reached.tolist() == [[1.5], [2.1]]
@@ -79,7 +79,7 @@ def test_infeasible_trials_are_discounted_by_their_violation():
 
 def test_failed_trials_count_as_the_worst():
     found = Observations.of(trials(1.0, None, 1.4, 2.0, violations=[0, 0, 0, 0.4]))
-    assert found.encodings[-1] == encoding(GENOMES[1])
+    assert found.features[-1] == features(GENOMES[1])
     np.testing.assert_allclose(found.values[:, 0], [1.0, 1.4, 1.0, 1.0])
     np.testing.assert_allclose(found.violations, [-0.4, -0.4, 0.4, 0.4])
     one_good = Observations.of(trials(1.0, 0.8, 0.0, None, violations=[0, 0.1, 0.2, 0]))

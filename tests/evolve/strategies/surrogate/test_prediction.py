@@ -21,7 +21,7 @@ from rosearch.evolve.strategies.surrogate.prediction import (
 )
 from rosearch.evolve.testing import make_trial
 from rosearch.fitness import Score
-from rosearch.space.features import encoded, encoding
+from rosearch.space.features import feature_matrix, features
 from tests.evolve.evaluations import SPACE, synthetic
 from tests.evolve.strategies.surrogate.predictions import (
     GENOMES,
@@ -60,8 +60,8 @@ def test_unseen_operator_increases_the_uncertainty():
     first = Observations.of(trials[: len(trials) // 10 * 10])
     values = fit_process(first, None)[0].values
     gp, names = fit_process(observations, values)
-    columns = tuple(names) + tuple(sorted(set(encoding(unknown)) - set(names)))
-    wide, _ = encoded(observations.encodings, columns)
+    columns = tuple(names) + tuple(sorted(set(features(unknown)) - set(names)))
+    wide, _ = feature_matrix(observations.features, columns)
     groups = np.array([group_of(name) for name in columns])
     whole = GaussianProcess(
         Features(wide, groups, len(GROUPS)),
@@ -69,7 +69,7 @@ def test_unseen_operator_increases_the_uncertainty():
         prior=PRIOR,
         values=gp.values,
     )
-    mean, deviation = whole.predict(encoded([encoding(unknown)], columns)[0])
+    mean, deviation = whole.predict(feature_matrix([features(unknown)], columns)[0])
     np.testing.assert_allclose(found.mean[1], mean[0, :-1], rtol=1e-9)
     np.testing.assert_allclose(found.deviation[1], deviation[0, :-1], rtol=1e-9)
 
@@ -154,7 +154,7 @@ def test_outliers_do_not_spoil_predicted_feasibility(outlier):
     known[worst] = make_trial(worst, MORE[worst], [1.0], violation=0.1 + outlier)
     known += [make_trial(k, MORE[k], None) for k in range(80, 88)]
     rest = MORE[90:]
-    found = Predictor().predict(known, [encoding(genome) for genome in rest]).feasible < 0.5
+    found = Predictor().predict(known, [features(genome) for genome in rest]).feasible < 0.5
     assert (found == np.array([broken(genome) > 0 for genome in rest])).mean() > 0.85
 
 
@@ -164,5 +164,5 @@ def test_unseen_value_of_a_constant_feature_increases_the_uncertainty():
     pooled = [replace(g, pooling="mean") for g in alike]
     other = replace(pooled[0], pooling="max")
     known = [make_trial(k, g, [synthetic(g, seed=0)["accuracy"]]) for k, g in enumerate(pooled)]
-    found = Predictor().predict(known, [encoding(pooled[0]), encoding(other)])
+    found = Predictor().predict(known, [features(pooled[0]), features(other)])
     assert found.deviation[1, 0] > 1.3 * found.deviation[0, 0]

@@ -1,4 +1,4 @@
-"""Pictures: saved as asked, without overlaps, and a clear word without matplotlib."""
+"""Pictures of genomes: no overlaps, file types, and an error without matplotlib."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_no_edge_crosses_a_box() -> None:
                     assert not any(b.x0 < x < b.x1 and b.y0 < y < b.y1 for b in boxes)
 
 
-def test_saved_by_suffix(tmp_path: Path) -> None:
+def test_file_type_follows_the_suffix(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     genome = templates.text_cnn()
     genome.draw(tmp_path / "graph.svg", title="a student")
@@ -67,7 +67,7 @@ def test_saved_by_suffix(tmp_path: Path) -> None:
     assert "</svg>" in (genome._repr_svg_() or "")
 
 
-def test_an_empty_title_is_none() -> None:
+def test_title() -> None:
     pytest.importorskip("matplotlib")
     genome = templates.bag_of_words()
     shown = [text.get_text() for text in genome.draw(title="").axes[0].texts]
@@ -75,14 +75,14 @@ def test_an_empty_title_is_none() -> None:
     assert any(genome.key in text.get_text() for text in genome.draw().axes[0].texts)
 
 
-def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draw_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingResourceError, match=r"pip install 'rosearch\[plot\]'"):
         templates.text_cnn().draw()
     assert templates.text_cnn()._repr_svg_() is None
 
 
-def test_matplotlib_is_not_imported_before_it_is_used() -> None:
+def test_matplotlib_is_imported_lazily() -> None:
     code = (
         "import sys, rosearch; print(rosearch.SearchSpace().sample(seed=0)); "
         "assert 'matplotlib' not in sys.modules"

@@ -1,16 +1,15 @@
-"""Encodings by hand, and what they must not depend on."""
+"""Features agree with values computed by hand, and do not depend on the numbering of nodes."""
 
 from __future__ import annotations
 
 import math
-import pickle
 
 import networkx as nx
 import numpy as np
 import pytest
 
 from rosearch.space import Genome, Node, SearchSpace, templates
-from rosearch.space.features import encoded, encoding
+from rosearch.space.features import feature_matrix, features
 
 NODES = (
     Node("convolution", {"kernel_size": 5}),
@@ -20,8 +19,8 @@ NODES = (
 GENOME = Genome(width=64, embedding_width=32, nodes=NODES, outputs=(2, 3), pooling="max")
 
 
-def test_by_hand() -> None:
-    assert dict(encoding(GENOME)) == pytest.approx(
+def test_values_computed_by_hand() -> None:
+    assert dict(features(GENOME)) == pytest.approx(
         {
             "size:width": 6, "size:embedding_width": 5, "size:nodes": 2, "size:depth": 2,
             "output:max": 1, "output:reads": 2, "input:subword_embedding": 1,
@@ -39,7 +38,7 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-def test_stretches_as_networkx_finds_them(steps: int) -> None:
+def test_paths_agree_with_networkx(steps: int) -> None:
     space = SearchSpace(nodes=(0, 7))
     for seed in range(20):
         genome = space.sample(seed=seed)
@@ -50,44 +49,42 @@ def test_stretches_as_networkx_finds_them(steps: int) -> None:
             for length in range(2, steps + 1):
                 for start in range(len(names) - length + 1):
                     wanted.add("path:" + ">".join(names[start : start + length]))
-        found = {name for name in encoding(genome, steps=steps) if name.startswith("path:")}
+        found = {name for name in features(genome, steps=steps) if name.startswith("path:")}
         if not genome.nodes:  # one path, the same for all that have no nodes
             wanted = set()
         assert found == wanted
 
 
-def test_the_numbering_does_not_matter() -> None:
+def test_numbering_of_nodes_does_not_matter() -> None:
     space = SearchSpace(nodes=(2, 9))
     for seed in range(20):
         genome = space.sample(seed=seed)
         other = Genome.from_graph(nx.relabel_nodes(genome.graph(), {1: "x", 2: "y"}))
-        assert dict(encoding(other)) == pytest.approx(dict(encoding(genome)))
+        assert dict(features(other)) == pytest.approx(dict(features(genome)))
     late = Genome(
         width=64,
         embedding_width=32,
         nodes=(Node("identity", inputs=(2,)), Node("convolution", inputs=(0,))),
         outputs=(1,),
     )
-    assert encoding(late)["size:depth"] == pytest.approx(math.log2(3))
+    assert features(late)["size:depth"] == pytest.approx(math.log2(3))
 
 
-def test_it_is_kept_with_the_genome_and_cannot_change() -> None:
+def test_features_are_cached_and_read_only() -> None:
     genome = templates.text_cnn()
-    first = encoding(genome)
-    assert encoding(genome) is first
+    first = features(genome)
+    assert features(genome) is first
     with pytest.raises(TypeError):
         first["size:width"] = 0.0  # type: ignore[index]
-    again = pickle.loads(pickle.dumps(genome))
-    assert again == genome
-    assert encoding(again) == first
 
 
-def test_as_a_matrix() -> None:
-    first, second = encoding(templates.bag_of_words()), encoding(templates.bigru())
-    matrix, names = encoded([first, second])
+def test_feature_matrix() -> None:
+    first, second = features(templates.bag_of_words()), features(templates.bigru())
+    matrix, names = feature_matrix([first, second])
     assert list(names) == sorted({*first, *second})
-    for row, features in zip(matrix, (first, second), strict=True):
-        np.testing.assert_array_equal(row, [features.get(name, 0.0) for name in names])
-    narrow, same = encoded([second], ("size:width", "unknown"))
+    for row, values in zip(matrix, (first, second), strict=True):
+        np.testing.assert_array_equal(row, [values.get(name, 0.0) for name in names])
+    narrow, same = feature_matrix([second], ("size:width", "unknown"))
     np.testing.assert_array_equal(narrow, [[7.0, 0.0]])
     assert same == ("size:width", "unknown")
+    assert feature_matrix([], ("size:width",))[0].shape == (0, 1)

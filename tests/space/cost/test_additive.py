@@ -1,4 +1,4 @@
-"""The sum over the parts against the measured student."""
+"""The sum over the parts equals the cost of the measured student."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import rosearch.operators as ops
-from rosearch.errors import SpaceError
+from rosearch.errors import ArgumentError
 from rosearch.space import Embedding, Genome, Node, SearchSpace, Task, genome_cost, templates
 from rosearch.student import StudentConfig, student_cost
 
@@ -22,7 +22,7 @@ TASK = Task(vocabulary=700, positions=40, types=3, classes=5, length=19)
 
 
 @pytest.mark.parametrize("name", [*SPACE.operators, *SPACE.embeddings, *templates.ALL, "random"])
-def test_equals_the_students(name: str) -> None:
+def test_genome_cost_equals_the_measured_student(name: str) -> None:
     if name in SPACE.operators:
         genomes = [SearchSpace(operators=[name], widths=(64,), nodes=(2, 3)).sample(seed=0)]
     elif name in SPACE.embeddings:
@@ -75,7 +75,7 @@ def embedding_with(values: int) -> type[ops.EmbeddingOperator]:
     return Plugin
 
 
-def test_a_plugin_that_is_registered_again_counts_as_it_is() -> None:
+def test_plugin_registered_again_is_measured_again() -> None:
     for kind, genes in (
         (operator_with, lambda: {"nodes": (Node("plugin"),)}),
         (embedding_with, lambda: {"embedding": Embedding("plugin")}),
@@ -88,7 +88,7 @@ def test_a_plugin_that_is_registered_again_counts_as_it_is() -> None:
 
 
 class TestTask:
-    def test_of_a_teacher(self) -> None:
+    def test_from_a_teacher(self) -> None:
         class Tokenizer:
             def __call__(self, *_: object, **__: object) -> dict[str, list[list[int]]]:
                 return {"input_ids": [[1, 2]], "token_type_ids": [[0, 2]]}
@@ -106,8 +106,8 @@ class TestTask:
         assert Task.of(task) is task
         assert Task.of(asdict(task)) == task
 
-    def test_refusals(self) -> None:
-        with pytest.raises(SpaceError, match="Expected a Teacher or a Task, got 5"):
+    def test_invalid_sizes(self) -> None:
+        with pytest.raises(ArgumentError, match=r"must be a Teacher or .*Task, got 5"):
             Task.of(5)
-        with pytest.raises(SpaceError, match="vocabulary=0 of a Task"):
+        with pytest.raises(ArgumentError, match="vocabulary must be a whole number from 1, got 0"):
             Task(vocabulary=0)

@@ -1,4 +1,4 @@
-"""Limits hold for whatever a space gives, and say so where they cannot."""
+"""Limits hold for all samples, mutants and children, and limits that cannot be met are refused."""
 
 from __future__ import annotations
 
@@ -7,32 +7,14 @@ import time
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rosearch.errors import SpaceError
-from rosearch.space import (
-    MUTATIONS,
-    Genome,
-    LatencyTable,
-    Node,
-    SearchSpace,
-    Task,
-    genome_cost,
-    templates,
-    variation,
-)
+from rosearch.errors import ArgumentError, SpaceError
+from rosearch.space import MUTATIONS, Genome, Node, SearchSpace, Task, genome_cost, templates
+from tests.space.spaces import NARROW
 
 TASK = Task(vocabulary=2000, positions=64, reference_parameters=4_000_000, length=16)
-NARROW: dict[str, Any] = {
-    "operators": {"attention": {"heads": (2, 4)}, "convolution": {}, "identity": {},
-                  "feed_forward": {}, "separable_convolution": {}},
-    "embeddings": ["subword_embedding"],
-    "nodes": (0, 10),
-    "widths": (32, 64, 96),
-    "embedding_widths": (16, 32, 64),
-}  # fmt: skip
 
 
 def limited(**limits: Any) -> SearchSpace:
@@ -59,7 +41,7 @@ LIMITS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("limits", LIMITS, ids=str)
-def test_every_move_keeps_them(limits: dict[str, Any]) -> None:
+def test_samples_mutants_and_children_meet_the_limits(limits: dict[str, Any]) -> None:
     space = limited(**limits)
     genomes = [space.sample(seed=seed) for seed in range(40)]
     for seed in range(40):
@@ -76,7 +58,7 @@ def test_every_move_keeps_them(limits: dict[str, Any]) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(low=st.integers(40_000, 900_000), width=st.floats(0.02, 0.5), seed=st.integers(0, 10**6))
-def test_any_interval_holds_or_is_refused(low: int, width: float, seed: int) -> None:
+def test_any_range_of_parameters_is_met_or_refused(low: int, width: float, seed: int) -> None:
     bounds = (low, low * (1 + width))
     begun = time.process_time()
     if low > 850_000:
@@ -88,15 +70,15 @@ def test_any_interval_holds_or_is_refused(low: int, width: float, seed: int) -> 
     assert time.process_time() - begun < 20
 
 
-def test_membership_says_which() -> None:
+def test_violation_names_the_limit() -> None:
     space = limited(compression=(10, 12))
     genome = Genome(width=32, embedding_width=16)
-    assert "its compression of 118" in (space.complaint(genome) or "")
-    with pytest.raises(SpaceError, match=r"outside the space: its compression .*=\(10, 12\)"):
+    assert "compression of 118" in (space.violation(genome) or "")
+    with pytest.raises(SpaceError, match=r"outside the space: compression .*not within \(10, 12\)"):
         space.mutate(genome, seed=0)
 
 
-def test_each_kind_of_mutation_keeps_them() -> None:
+def test_each_kind_of_mutation_meets_the_limits() -> None:
     space = limited(parameters=(150_000, 200_000))
     found = set()
     for seed in range(12):
@@ -112,7 +94,7 @@ def test_each_kind_of_mutation_keeps_them() -> None:
     assert found >= {"change_operator", "insert", "remove", "rewire", "change_pooling"}
 
 
-def test_what_can_be_drawn_includes_single_genomes() -> None:
+def test_every_genome_inside_the_limits_can_be_drawn() -> None:
     # Two operators of different size in two places: each of the four is inside, and drawn.
     space = SearchSpace(
         operators={"convolution": {"kernel_size": (3,)}, "identity": {}},
@@ -138,40 +120,33 @@ def test_what_can_be_drawn_includes_single_genomes() -> None:
     assert wanted <= drawn
 
 
-class TestEmpty:
+class TestUnreachableLimits:
     @pytest.mark.parametrize(
         ("limits", "message"),
         [
-            ({"parameters": (None, 1000)}, r"1000\) cannot be met: .*parameters .* about 33,"),
-            ({"parameters": (10**9, None)}, "the highest parameters of this space is about 887,"),
-            ({"compression": (500, None)}, "the highest compression of this space is about 118"),
-            ({"flops": (None, 10)}, "the lowest flops of this space is about 16,"),
-            ({"parameters": (5, 4)}, "the lowest first"),
-            ({"parameters": 5}, r"parameters=5: expected \(lowest, highest\)"),
-            ({"flops": (0, None)}, "numbers above 0"),
-            ({"parameters": (None, 10**5), "compression": (None, 10)}, "leave no number of param"),
+            ({"parameters": (None, 1000)}, r"1000\): it has parameters from about 33,"),
+            ({"parameters": (10**9, None)}, "parameters from about 33,.* to 887,"),
+            ({"compression": (500, None)}, "compression from about 4.* to 118"),
+            ({"flops": (None, 10)}, "flops from about 16,"),
+            ({"parameters": (None, 10**5), "compression": (None, 10)}, "exclude each other: param"),
             ({"latency": (None, 1.0)}, "latencies=LatencyTable.measure"),
         ],
-    )  # fmt: skip
-    def test_is_said_at_once(self, limits: dict[str, Any], message: str) -> None:
+    )
+    def test_message_gives_the_range_of_the_space(
+        self, limits: dict[str, Any], message: str
+    ) -> None:
         with pytest.raises(SpaceError, match=message):
             limited(**limits)
 
-    def test_together(self) -> None:
+    def test_limits_that_only_single_genomes_meet(self) -> None:
         settings = {**NARROW, "nodes": (0, 0), "teacher": TASK}
         assert SearchSpace(**settings, parameters=(None, 40_000))
         assert SearchSpace(**settings, flops=(150_000, None))
-        with pytest.raises(SpaceError, match="cannot be met by any width"):
+        with pytest.raises(SpaceError, match="No genome of this space can meet parameters"):
             SearchSpace(**settings, parameters=(None, 40_000), flops=(150_000, None))
 
-    def test_what_is_missing(self) -> None:
-        with pytest.raises(SpaceError, match=r"parameters=\(1, 2\) depends on .* teacher=TEACHER"):
-            SearchSpace(parameters=(1, 2))
-        with pytest.raises(SpaceError, match=r"Task\(reference_parameters=\.\.\.\)"):
-            SearchSpace(compression=(2, 3), teacher=Task())
-
-    def test_a_gap_between_sizes_ends(self) -> None:
-        # Between an identity and a convolution there is nothing, whatever is drawn.
+    def test_gap_between_sizes(self) -> None:
+        # An identity is smaller than the limits, and every convolution is larger.
         with pytest.raises(SpaceError, match="No genome of this space was found within parameters"):
             SearchSpace(
                 operators={"identity": {}, "convolution": {"kernel_size": (7,)}}, nodes=(1, 1),
@@ -179,13 +154,13 @@ class TestEmpty:
                 parameters=(40_000, 45_000), teacher=TASK,
             )  # fmt: skip
 
-    def test_limits_in_each_other_s_way_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # An identity costs no FLOPs, a convolution more than 45,000 parameters.
-        monkeypatch.setattr(variation, "_PATIENCE", 0.0)
+    def test_conflicting_limits_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # An identity has no FLOPs, and a convolution has more than 45,000 parameters.
+        monkeypatch.setattr("rosearch.space.sampling._PATIENCE", 0.0)
         with (
-            pytest.warns(UserWarning, match="Still looking for a genome of this space"),
+            pytest.warns(UserWarning, match="No genome of this space was found in 1 of 50 draws"),
             pytest.raises(
-                SpaceError, match=r"nearest has .*parameters [\d,]+ \(.*flops [\d,]+ \("
+                SpaceError, match=r"nearest has parameters of [\d,]+, .*flops of [\d,]+, "
             ) as error,
         ):
             SearchSpace(
@@ -193,68 +168,37 @@ class TestEmpty:
                 widths=(64,), embedding_widths=(16,), embeddings=["subword_embedding"],
                 parameters=(None, 45_000), flops=(200_000, None), teacher=TASK,
             )  # fmt: skip
-        assert str(error.value).count("outside") == 1
-        assert str(error.value).count("inside") == 1
+        assert str(error.value).count("not within (") == 1
 
 
-def test_settings_rebuild_a_limited_space() -> None:
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"parameters": (5, 4)}, "with the minimum first"),
+        ({"parameters": 5}, r"parameters must be \(minimum, maximum\), got 5"),
+        ({"flops": (0, None)}, "each end of flops must be a finite number above 0, got 0"),
+    ],
+)
+def test_invalid_limits(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        limited(**limits)
+
+
+def test_limits_without_what_they_need() -> None:
+    with pytest.raises(ArgumentError, match="teacher must be a Teacher or a"):
+        SearchSpace(parameters=(1, 2))
+    with pytest.raises(SpaceError, match=r"Task\(reference_parameters=\.\.\.\)"):
+        SearchSpace(compression=(2, 3), teacher=Task())
+
+
+def test_settings_recreate_a_limited_space() -> None:
     space = limited(compression=(10, 12), flops=(None, 10**7))
     again = SearchSpace(**space.settings)
     assert again.settings == space.settings
     assert again.sample(seed=3) == space.sample(seed=3)
 
 
-class TestLatency:
-    def table(self) -> LatencyTable:
-        return LatencyTable.measure(SearchSpace(**NARROW), length=16, repeats=1)
-
-    def test_a_limit_holds_by_the_table(self) -> None:
-        table = self.table()
-        again = LatencyTable.from_json(table.to_json())
-        assert again == table
-        free = SearchSpace(**NARROW, latency=(None, 1e6), teacher=TASK, latencies=table)
-        assert free.limits is not None
-
-        def seconds(genome: Genome) -> float:
-            assert free.limits is not None
-            return free.limits.total(genome, genome.outputs)[0]
-
-        fast = seconds(Genome(width=32, embedding_width=16))
-        middle = sorted(seconds(free.sample(seed=seed)) for seed in range(40))[20]
-        assert middle > fast
-        space = SearchSpace(
-            **NARROW, latency=(None, middle), teacher=TASK, latencies=again.to_dict()
-        )
-        for seed in range(30):
-            genome = space.sample(seed=seed)
-            assert seconds(genome) <= middle
-            assert seconds(space.mutate(genome, seed=seed)) <= middle
-        assert SearchSpace(**space.settings).sample(seed=1) == space.sample(seed=1)
-
-    def test_refusals(self) -> None:
-        table = LatencyTable(16, {}, "cpu")
-        with pytest.raises(SpaceError, match=r"has no .*node.*attention"):
-            limited(latency=(None, 1.0), latencies=table)
-        with pytest.raises(SpaceError, match="are for 8 tokens and the task for 16"):
-            limited(latency=(None, 1.0), latencies=LatencyTable(8, {}))
-        with pytest.raises(SpaceError, match="Expected latencies as JSON"):
-            LatencyTable.from_json("{")
-        with pytest.raises(SpaceError, match="Expected latencies as LatencyTable"):
-            LatencyTable.from_json('{"length": 3}')
-        for seconds in ("NaN", "-1", "Infinity"):
-            with pytest.raises(SpaceError, match="Expected latencies"):
-                LatencyTable.from_json(f'{{"length": 3, "seconds": {{"a": {seconds}}}}}')
-        for sizes in ({"length": 0}, {"repeats": 0}):
-            with pytest.raises(ValueError, match="1 or more"):
-                LatencyTable.measure(SearchSpace(**NARROW), **sizes)
-
-    def test_measuring_draws_nothing(self) -> None:
-        before = torch.get_rng_state()
-        self.table()
-        assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_templates_are_members_where_they_fit() -> None:
+def test_templates_inside_limits() -> None:
     space = SearchSpace(parameters=(4_100_000, 4_300_000), teacher=Task(), widths=(128,))
     assert templates.text_cnn() in space
     assert templates.bigru() not in space

@@ -1,0 +1,45 @@
+"""Crossover: fields and node identities of both parents."""
+
+from __future__ import annotations
+
+from rosearch.space import Genome, SearchSpace, templates
+from tests.space.spaces import operators_by_identity
+
+SPACE = SearchSpace(nodes=(2, 12))
+PARENTS = [SPACE.sample(seed=seed) for seed in range(30)]
+
+
+def test_children_mix_both_parents() -> None:
+    space = SearchSpace()
+    a = templates.text_cnn(width=64, embedding_width=32)
+    b = templates.transformer(width=160, embedding_width=128)
+    children = [space.crossover(a, b, seed=seed) for seed in range(60)]
+    operators = [{n.operator for n in c.nodes} for c in children]
+    assert any("convolution" in o and "attention" in o for o in operators)
+    assert {c.width for c in children} == {64, 160}
+    assert len({c.key for c in children}) > 20
+
+
+def test_identities_come_from_both_parents() -> None:
+    mixed = 0
+    for seed in range(60):
+        a, b = PARENTS[seed % 30], PARENTS[(seed * 7 + 3) % 30]
+        child = SPACE.crossover(a, b, seed=seed)
+        first, second, after = (
+            operators_by_identity(a),
+            operators_by_identity(b),
+            operators_by_identity(child),
+        )
+        assert len(after) == len(child.nodes)
+        assert set(after) <= set(first) | set(second)
+        mixed += bool(set(after) & set(first)) and bool(set(after) & set(second))
+    assert mixed > 15
+
+
+def test_children_of_relatives_have_distinct_identities() -> None:
+    for seed in range(60):
+        a = PARENTS[seed % 30]
+        b = SPACE.mutate(a, seed=seed)
+        child = SPACE.crossover(a, b, seed=seed)
+        assert len(set(child.identities)) == len(child.nodes)
+        assert Genome.from_json(child.to_json()).identities == child.identities
