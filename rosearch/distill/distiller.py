@@ -35,12 +35,12 @@ from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError
 from rosearch.labels import warn_if_useless
-from rosearch.operators import EmbeddingOperator, Lexicon, Vocabulary
+from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
 from rosearch.student import (
-    EmbeddingLexicon,
-    RememberedLexicon,
+    CachedNearestWords,
+    EmbeddingNearestWords,
     StudentConfig,
     StudentForSequenceClassification,
     inherit,
@@ -111,9 +111,9 @@ class Distiller:
         warmup: Share of the steps during which the learning rate rises.
         weight_decay: AdamW's.
         dropout: Share of values that the student drops while it trains.
-        lexicon: Which words are near each other, for inputs that ask, such as
+        nearest_words: Which words are near each other, for inputs that ask, such as
             ``neighbour_smoothed_embedding``. Default: an
-            :class:`~rosearch.student.EmbeddingLexicon` over the teacher's token vectors. It is
+            :class:`~rosearch.student.EmbeddingNearestWords` over the teacher's token vectors. It is
             asked at most once in a process, and not at all by inputs that need no neighbours.
         device: Where students train; default: the GPU where there is one.
         callbacks: transformers' ``TrainerCallback`` objects, such as ``TensorBoardCallback()`` or
@@ -153,7 +153,7 @@ class Distiller:
         warmup: float = 0.1,
         weight_decay: float = 0.01,
         dropout: float = 0.1,
-        lexicon: Lexicon | None = None,
+        nearest_words: NearestWords | None = None,
         device: torch.device | str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         progress: bool = True,
@@ -200,7 +200,7 @@ class Distiller:
         self.dev = dev
         self.losses = mix
         self.dropout = dropout
-        self.lexicon = lexicon
+        self.nearest_words = nearest_words
         self.optimization = Optimization(
             learning_rate=learning_rate,
             epochs=epochs,
@@ -234,8 +234,8 @@ class Distiller:
         if self.losses.needs - {"logits"}:
             settings["storage"] = self.teacher.storage
         # The default follows from the teacher, which is named above.
-        if self.lexicon is not None:
-            settings["lexicon"] = dict(self.lexicon.settings)
+        if self.nearest_words is not None:
+            settings["nearest_words"] = dict(self.nearest_words.settings)
         for name in ("augmentation", "adversary", "perturbation"):
             part = getattr(self, name)
             if part is not None:
@@ -296,15 +296,17 @@ class Distiller:
     def _prepare(self, embedding: EmbeddingOperator) -> None:
         # Most inputs need to know nothing of the tokens, and then nothing is looked up.
         if type(embedding).prepare is not EmbeddingOperator.prepare:
-            embedding.prepare(self._vocabulary, RememberedLexicon(self.lexicon or self._nearest))
+            embedding.prepare(
+                self._vocabulary, CachedNearestWords(self.nearest_words or self._nearest)
+            )
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary.of(self.teacher.tokenizer, size=len(self.teacher.embedding.tokens))
 
     @cached_property
-    def _nearest(self) -> EmbeddingLexicon:
-        return EmbeddingLexicon(self._vocabulary, self.teacher.embedding.tokens)
+    def _nearest(self) -> EmbeddingNearestWords:
+        return EmbeddingNearestWords(self._vocabulary, self.teacher.embedding.tokens)
 
     def distill(
         self,

@@ -1,4 +1,4 @@
-"""Fused computations that operators share, each with its truth in plain PyTorch."""
+"""Fused functions that operators share: Triton kernels and their definitions in PyTorch."""
 
 from rosearch.operators.kernels.dispatch import (
     BACKENDS,

@@ -1,7 +1,4 @@
-"""Activations and their slopes inside a Triton kernel, in float32.
-
-Imported only where Triton is: by the kernels.
-"""
+"""Activations and their derivatives inside a Triton kernel, in float32."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ def activate(x, ACTIVATION: tl.constexpr):
 
 @triton.jit
 def slope(x, ACTIVATION: tl.constexpr):
-    """The derivative of :func:`activate` at ``x``; there is none for ``none``, which is 1."""
+    """The derivative of :func:`activate` at ``x``; not for ``none``, where it is 1."""
     if ACTIVATION == "relu":
         x = tl.where(x > 0.0, 1.0, 0.0)
     elif ACTIVATION == "sigmoid":

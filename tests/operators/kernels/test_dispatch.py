@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from rosearch.student.measuring import flops
 
 from rosearch.errors import KernelError
 from rosearch.operators import kernels
 from rosearch.operators.kernels import dispatch, reference
 from rosearch.student import StudentConfig, StudentForSequenceClassification
-from rosearch.student.measuring import flops
 
 FUNCTIONS = [kernels.merge_normalize, kernels.depthwise_convolution, kernels.gated_activation]
 
@@ -87,7 +87,7 @@ def test_a_function_can_ask():
 
 def test_unknown_backends_are_refused():
     with (
-        pytest.raises(ValueError, match="'cuda'; choose one of auto, torch, triton"),
+        pytest.raises(ValueError, match="must be one of 'auto', 'torch', 'triton', got 'cuda'"),
         kernels.use("cuda"),
     ):
         pass

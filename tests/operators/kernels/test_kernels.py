@@ -80,7 +80,7 @@ def check_merge(
 @given(
     rows=st.lists(st.integers(1, 9), min_size=0, max_size=3),
     width=st.integers(2, 300),
-    count=st.integers(1, launch.MOST_INPUTS),
+    count=st.integers(1, launch.MAX_INPUTS),
     scale=st.sampled_from([1.0, 0.5, 1 / 3]),
     dtype=st.sampled_from(DTYPES),
 )
@@ -88,7 +88,7 @@ def test_merge_normalize(place, rows, width, count, scale, dtype):
     check_merge((*rows, width), count, scale, dtype, place)
 
 
-@pytest.mark.parametrize("width", [2049, launch.WIDEST])
+@pytest.mark.parametrize("width", [2049, launch.MAX_WIDTH])
 def test_merge_normalize_of_wide_rows(place, width):
     check_merge((3, width), 2, 0.5, torch.float32, place)
 
