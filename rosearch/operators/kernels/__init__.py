@@ -2,7 +2,6 @@
 
 from rosearch.operators.kernels.dispatch import (
     BACKENDS,
-    backend,
     depthwise_convolution,
     gated_activation,
     merge_normalize,
@@ -15,7 +14,6 @@ __all__ = [
     "ACTIVATIONS",
     "BACKENDS",
     "GATES",
-    "backend",
     "depthwise_convolution",
     "gated_activation",
     "merge_normalize",

@@ -61,7 +61,6 @@ def convolve_forward(
     width,
     batch_stride,
     token_stride,
-    dilation,
     SIZE: tl.constexpr,
     UNROLL: tl.constexpr,
     ACTIVATION: tl.constexpr,
@@ -87,7 +86,7 @@ def convolve_forward(
     for first in range(0, SIZE, UNROLL):
         for step in tl.static_range(UNROLL):
             tap = first + step
-            begin = start + (tap - SIZE // 2) * dilation
+            begin = start + tap - SIZE // 2
             source = begin + token
             seen = (source >= 0) & (source < length) & (tap < SIZE)
             if mask is not None:
@@ -118,7 +117,6 @@ def convolve_backward(
     width,
     batch_stride,
     token_stride,
-    dilation,
     SIZE: tl.constexpr,
     UNROLL: tl.constexpr,
     TOKENS: tl.constexpr,
@@ -150,7 +148,7 @@ def convolve_backward(
         for step in tl.static_range(UNROLL):
             tap = first + step
             # Every pair of an input and an output that sees it belongs to the tile of the input.
-            begin = start - (tap - SIZE // 2) * dilation
+            begin = start - tap + SIZE // 2
             target = begin + token
             hit = (target >= 0) & (target < length) & (tap < SIZE)
             at = (text * length + begin) * width
@@ -208,7 +206,6 @@ class _DepthwiseConvolution(torch.autograd.Function):
         mask: torch.Tensor | None,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
-        dilation: int,
         activation: str,
     ) -> torch.Tensor:
         hidden = _strided(hidden)
@@ -217,13 +214,13 @@ class _DepthwiseConvolution(torch.autograd.Function):
         if out.numel():
             token_tiles, channel_tiles, constants = tiles(hidden.shape, weight.shape[1])
             tensors = (hidden, mask, weight, bias, out, slopes)
-            sizes = (*hidden.shape[1:], *hidden.stride()[:2], dilation)
+            sizes = (*hidden.shape[1:], *hidden.stride()[:2])
             with torch.cuda.device_of(hidden):
                 convolve_forward[(token_tiles * channel_tiles,)](
                     *tensors, *sizes, ACTIVATION=activation, **constants
                 )
         ctx.save_for_backward(hidden, mask, weight, slopes)
-        ctx.dilation, ctx.has_bias = dilation, bias is not None
+        ctx.has_bias = bias is not None
         return out
 
     @staticmethod
@@ -236,12 +233,12 @@ class _DepthwiseConvolution(torch.autograd.Function):
         partial = hidden.new_empty(token_tiles, size + 1, width, dtype=torch.float32)
         if hidden.numel():
             tensors = (hidden, mask, weight, slopes, grad_out.contiguous(), grad_hidden, partial)
-            sizes = (*hidden.shape[1:], *hidden.stride()[:2], ctx.dilation)
+            sizes = (*hidden.shape[1:], *hidden.stride()[:2])
             with torch.cuda.device_of(hidden):
                 convolve_backward[(token_tiles * channel_tiles,)](*tensors, *sizes, **constants)
         sums = partial.sum(dim=0).to(weight.dtype)
         grad_bias = sums[size] if ctx.has_bias else None
-        return None, grad_hidden, None, sums[:size].t(), grad_bias, None, None
+        return None, grad_hidden, None, sums[:size].t(), grad_bias, None
 
 
 def depthwise_convolution(
@@ -250,7 +247,6 @@ def depthwise_convolution(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     *,
-    dilation: int = 1,
     activation: str = "none",
 ) -> torch.Tensor:
     """As :func:`rosearch.operators.kernels.depthwise_convolution`, by Triton."""
@@ -260,6 +256,6 @@ def depthwise_convolution(
         mask = mask.contiguous().view(torch.uint8)
     bias = None if bias is None else bias.contiguous()
     out: torch.Tensor = _DepthwiseConvolution.apply(
-        differentiate, hidden, mask, weight.contiguous(), bias, dilation, activation
+        differentiate, hidden, mask, weight.contiguous(), bias, activation
     )
     return out

@@ -52,25 +52,13 @@ def use(name: str) -> Iterator[None]:
         _asked.reset(token)
 
 
-def backend(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> str:
-    """Return which backend would compute ``function(*args, **kwargs)``: ``"torch"`` or
-    ``"triton"``.
+def why_not(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> tuple[str, ...]:
+    """Return all reasons why Triton cannot compute ``function(*args, **kwargs)``; empty if it can.
 
     Args:
         function: ``merge_normalize``, ``depthwise_convolution`` or ``gated_activation``.
         args: Its positional arguments.
         kwargs: Its keyword arguments.
-
-    Raises:
-        KernelError: ``triton`` was selected by :func:`use` and cannot run.
-    """
-    return "triton" if _triton(_obstacles[function], *args, **kwargs) else "torch"
-
-
-def why_not(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> tuple[str, ...]:
-    """Return all reasons why Triton cannot compute ``function(*args, **kwargs)``.
-
-    The arguments are those of :func:`backend`. The result is empty where Triton can run.
     """
     return tuple(_obstacles[function](*args, **kwargs))
 
@@ -172,7 +160,6 @@ def _depthwise_obstacles(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     *,
-    dilation: int = 1,
     activation: str = "none",
 ) -> Iterator[str]:
     yield from _common(hidden, weight, bias)
@@ -182,8 +169,6 @@ def _depthwise_obstacles(
     size = weight.shape[-1]
     if size % 2 == 0 or size > launch.MAX_KERNEL_SIZE:
         yield f"the kernel size is {size}; expected an odd one up to {launch.MAX_KERNEL_SIZE}."
-    if dilation < 1:
-        yield f"dilation={dilation}; expected at least 1."
     if mask is not None:
         expected = tuple(hidden.shape[:2])
         if mask.dtype != torch.bool or mask.shape != expected:

@@ -65,7 +65,6 @@ def gate_backward(
     row_count,
     inner,
     stride,
-    grad_stride,
     GATE: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -74,14 +73,14 @@ def gate_backward(
 
     Tensors:
         hidden: ``(row_count, 2 * inner)``, rows ``stride`` apart.
-        grad_out: ``(row_count, inner)``, rows ``grad_stride`` apart.
+        grad_out: ``(row_count, inner)``, contiguous.
         grad_hidden: ``(row_count, 2 * inner)``, contiguous.
     """
     row, column, inside = _tile(row_count, inner, ROWS, COLUMNS)
     at = hidden + row * stride + column
     value = tl.load(at, mask=inside, other=0.0).to(tl.float32)
     gate = tl.load(at + inner, mask=inside, other=0.0).to(tl.float32)
-    grad = tl.load(grad_out + row * grad_stride + column, mask=inside, other=0.0).to(tl.float32)
+    grad = tl.load(grad_out + row * inner + column, mask=inside, other=0.0).to(tl.float32)
     grad_value = (grad * activate(gate, GATE)).to(grad_hidden.dtype.element_ty)
     grad_gate = (grad * value * slope(gate, GATE)).to(grad_hidden.dtype.element_ty)
     at = grad_hidden + row * (2 * inner) + column
@@ -118,11 +117,11 @@ class _GatedActivation(torch.autograd.Function):
         inner = hidden.shape[-1] // 2
         grad_hidden = hidden.new_empty(hidden.shape)
         if hidden.numel():
-            flat, grad = rows(hidden), rows(grad_out)
-            grid, tile = grid_and_tile(len(flat), inner)
-            sizes = (len(flat), inner, flat.stride(0), grad.stride(0))
+            flat = rows(hidden)
+            tensors, sizes = (flat, grad_out.contiguous(), grad_hidden), (len(flat), inner)
+            grid, tile = grid_and_tile(*sizes)
             with torch.cuda.device_of(hidden):
-                gate_backward[grid](flat, grad, grad_hidden, *sizes, GATE=ctx.gate, **tile)
+                gate_backward[grid](*tensors, *sizes, flat.stride(0), GATE=ctx.gate, **tile)
         return grad_hidden, None
 
 

@@ -119,9 +119,7 @@ def merge_backward(
     partial,
     row_count,
     width,
-    merged_stride,
-    grad_merged_stride,
-    grad_normalized_stride,
+    stride,
     scale,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -129,11 +127,11 @@ def merge_backward(
     """Write the gradient of each input, and partial sums of those of weight and bias.
 
     Tensors:
-        merged: ``(row_count, width)``, rows ``merged_stride`` apart.
+        merged: ``(row_count, width)``, rows ``stride`` apart.
         weight: ``(width,)``.
         moments: float32 ``(2, row_count)`` of the forward pass.
-        grad_merged: ``(row_count, width)``, rows ``grad_merged_stride`` apart, or ``None``.
-        grad_normalized: ``(row_count, width)``, rows ``grad_normalized_stride`` apart.
+        grad_merged: ``(row_count, width)``, contiguous, or ``None``.
+        grad_normalized: ``(row_count, width)``, contiguous.
         grad_input: ``(row_count, width)``, contiguous.
         partial: float32 ``(programs, 2, width)``: weight, then bias.
     """
@@ -149,12 +147,12 @@ def merge_backward(
     for _ in range(program, tl.cdiv(row_count, ROWS), programs):
         valid = row < row_count
         inside = valid[:, None] & real[None, :]
-        row_at = row[:, None]
+        at = row[:, None] * width + column_at
         mean = _load(moments + row, valid)[:, None]
         inverse = _load(moments + row_count + row, valid)[:, None]
-        x = _load(merged + row_at * merged_stride + column_at, inside)
+        x = _load(merged + row[:, None] * stride + column_at, inside)
         norm = tl.where(inside, (x - mean) * inverse, 0.0)
-        grad = _load(grad_normalized + row_at * grad_normalized_stride + column_at, inside)
+        grad = _load(grad_normalized + at, inside)
         grad_weight += grad * norm
         grad_bias += grad
         grad = grad * gain
@@ -162,9 +160,9 @@ def merge_backward(
         along_norm = tl.sum(grad * norm, axis=1)[:, None] / width
         grad = (grad - along_one - norm * along_norm) * inverse
         if grad_merged is not None:
-            grad += _load(grad_merged + row_at * grad_merged_stride + column_at, inside)
+            grad += _load(grad_merged + at, inside)
         out = (grad * scale).to(grad_input.dtype.element_ty)
-        tl.store(grad_input + row_at * width + column_at, out, mask=inside)
+        tl.store(grad_input + at, out, mask=inside)
         row += programs * ROWS
     at = partial + program.to(tl.int64) * 2 * width + column
     tl.store(at, tl.sum(grad_weight, axis=0), mask=real)
@@ -222,19 +220,19 @@ class _MergeNormalize(torch.autograd.Function):
         grad_input = grad_weight = grad_bias = None
         if grad_normalized is not None:
             grad_input = merged.new_empty(merged.shape)
-            flat, grad = rows(merged), rows(grad_normalized)
-            residual = None if grad_merged is None else rows(grad_merged)
+            flat = rows(merged)
+            residual = None if grad_merged is None else grad_merged.contiguous()
+            grad = grad_normalized.contiguous()
             count, width = flat.shape
             tile = row_tile(width)
             tiles = triton.cdiv(count, tile["ROWS"])
             programs = min(tiles, MAX_PARTIAL_SUMS, triton.cdiv(count, MIN_ROWS))
             partial = merged.new_empty(programs, 2, width, dtype=torch.float32)
-            tensors = (flat, weight, moments, residual, grad, grad_input, partial)
-            strides = (flat.stride(0), residual.stride(0) if residual is not None else 0)
             if count:
+                tensors = (flat, weight, moments, residual, grad, grad_input, partial)
                 with torch.cuda.device_of(merged):
                     merge_backward[(programs,)](
-                        *tensors, count, width, *strides, grad.stride(0), ctx.scale, **tile
+                        *tensors, count, width, flat.stride(0), ctx.scale, **tile
                     )
             grad_weight, grad_bias = partial.sum(dim=0).to(weight.dtype)
         elif grad_merged is not None:

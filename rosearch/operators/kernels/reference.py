@@ -13,7 +13,6 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "none": lambda x: x,
     "gelu": functional.gelu,
     "silu": functional.silu,
-    "relu": functional.relu,
 }
 """Activations after a convolution, by name."""
 
@@ -59,7 +58,6 @@ def depthwise_convolution(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     *,
-    dilation: int = 1,
     activation: str = "none",
 ) -> torch.Tensor:
     """Convolve each channel over the tokens with its own kernel, then apply an activation.
@@ -70,7 +68,6 @@ def depthwise_convolution(
             padding.
         weight: ``(width, kernel size)``; the kernel size is odd.
         bias: ``(width,)`` or ``None``.
-        dilation: Distance between the tokens that one output sees.
         activation: One of :data:`ACTIVATIONS`.
 
     Returns:
@@ -89,8 +86,7 @@ def depthwise_convolution(
         hidden.transpose(1, 2).unsqueeze(2),
         weight[:, None, None],
         bias,
-        padding=(0, dilation * (size // 2)),
-        dilation=(1, dilation),
+        padding=(0, size // 2),
         groups=width,
     )
     return ACTIVATIONS[activation](out.squeeze(2).transpose(1, 2))
