@@ -105,12 +105,7 @@ class MultiHead(LinearEnding):
 
 @registry.register("attention")
 class SelfAttention(MultiHead):
-    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, equation 1).
-
-    Args:
-        width: Channels.
-        heads: Number of heads; divides ``width``.
-    """
+    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, equation 1)."""
 
     choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4)}
     source = "Vaswani et al. 2017, equation 1"
@@ -178,10 +173,6 @@ class LinearAttention(MultiHead):
 
     ``phi(Q) (phi(K)^T V) / (phi(Q) sum(phi(K)))`` with ``phi(x) = elu(x) + 1``, each token over
     all real tokens of the text.
-
-    Args:
-        width: Channels.
-        heads: Number of heads; divides ``width``.
     """
 
     choices = {"heads": Choice(1, 2, 4, 8, default=4)}

@@ -259,10 +259,8 @@ def require(name: str, kind: type[Searchable]) -> type[Any]:
     """
     found = registry.get(name, among=lambda: names(kind))
     if not issubclass(found, kind):
-        other = "Operator" if issubclass(found, Operator) else "EmbeddingOperator"
-        raise GenomeError(
-            f"{name!r} is an {other}, expected an {kind.__name__}: one of {', '.join(names(kind))}."
-        )
+        allowed = ", ".join(names(kind))
+        raise GenomeError(f"{name!r} is not an {kind.__name__}; choose one of {allowed}.")
     return found
 
 

@@ -54,28 +54,8 @@ class Neighbourhood(Operator):
         return float(parameters["kernel_size"] // 2 * parameters.get("dilation", 1))
 
 
-@registry.register("convolution")
-class Convolution(Neighbourhood):
-    """Convolution over ``kernel_size`` tokens, then GELU (after TextCNN, Kim 2014, equation 2).
-
-    Args:
-        width: Channels.
-        kernel_size: Tokens in the window of an output, odd.
-    """
-
-    source = "Kim 2014, equation 2"
-
-    def __init__(self, width: int, *, kernel_size: int) -> None:
-        super().__init__(width)
-        self.convolution = nn.Conv1d(width, width, kernel_size)
-
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return functional.gelu(convolve(hidden, self.convolution))
-
-
-@registry.register("dilated_convolution")
-class DilatedConvolution(Neighbourhood):
-    """Convolution over every ``dilation``-th token, then GELU (Yu and Koltun 2016, equation 2).
+class Dense(Neighbourhood):
+    """Base of convolutions over all channels, then GELU.
 
     ``out[t] = gelu(sum_k W[k] x[t + dilation * k])``, with ``k`` from ``-(kernel_size // 2)`` to
     ``kernel_size // 2``.
@@ -86,15 +66,27 @@ class DilatedConvolution(Neighbourhood):
         dilation: Distance between them in tokens.
     """
 
-    choices = {"kernel_size": SIZES, "dilation": Choice(2, 4)}
-    source = "Yu and Koltun 2016, equation 2"
-
-    def __init__(self, width: int, *, kernel_size: int, dilation: int) -> None:
+    def __init__(self, width: int, *, kernel_size: int, dilation: int = 1) -> None:
         super().__init__(width)
         self.convolution = nn.Conv1d(width, width, kernel_size, dilation=dilation)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return functional.gelu(convolve(hidden, self.convolution))
+
+
+@registry.register("convolution")
+class Convolution(Dense):
+    """Convolution over neighbouring tokens, then GELU (after TextCNN, Kim 2014, equation 2)."""
+
+    source = "Kim 2014, equation 2"
+
+
+@registry.register("dilated_convolution")
+class DilatedConvolution(Dense):
+    """Convolution over every ``dilation``-th token, then GELU (Yu and Koltun 2016, equation 2)."""
+
+    choices = {"kernel_size": SIZES, "dilation": Choice(2, 4)}
+    source = "Yu and Koltun 2016, equation 2"
 
 
 class Depthwise(Neighbourhood):

@@ -74,8 +74,7 @@ def export_onnx(
     Raises:
         MissingResourceError: ONNX is not installed.
     """
-    for package in ("onnx", "onnxscript"):
-        try_import(package, "export_onnx()", "onnx")
+    try_import("onnxscript", "export_onnx()", "onnx")
     program: Any = torch.onnx.export(
         export_program(student),
         dynamo=True,

@@ -116,13 +116,13 @@ class StudentForSequenceClassification(PreTrainedModel):
             ops.Pool(genome.pooling, width=genome.width) for _ in genome.outputs
         )
         # Nodes that are only pooled, and not read by others, can be pooled before their last map.
-        read = {i for node in genome.nodes for i in node.inputs}
-        self._early: dict[int, ops.Pool] = {
-            number: cast(ops.Pool, pool)
-            for number, pool in zip(genome.outputs, self.pools, strict=True)
-            if number not in read | {0}
-            and pool.linear
-            and isinstance(self.nodes[number - 1].operator, ops.LinearEnding)
+        read = {0}.union(*(node.inputs for node in genome.nodes))
+        pools = zip(genome.outputs, self.pools, strict=True)
+        early = {k: cast(ops.Pool, pool) for k, pool in pools if k not in read and pool.linear}
+        self._early = {
+            k: pool
+            for k, pool in early.items()
+            if isinstance(self.nodes[k - 1].operator, ops.LinearEnding)
         }
         self.norm = nn.LayerNorm(genome.width)
         self.dropout = nn.Dropout(config.dropout)
@@ -174,9 +174,8 @@ class StudentForSequenceClassification(PreTrainedModel):
         logits = self.classifier(self.dropout(self.norm(self.pool(states, mask))))
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         hidden = tuple(states) if output_hidden_states else None
-        if return_dict is False:
-            return tuple(part for part in (loss, logits, hidden) if part is not None)
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
+        out = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
+        return out.to_tuple() if return_dict is False else out
 
     def pool(self, states: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
         """Pool each text into one vector, before the classifier's norm.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,16 +49,13 @@ class VectorNearestWords:
             raise DataError("Expected finite vectors; some hold NaN or infinity. Leave these out.")
         self._rows = {word: row for row, word in reversed(list(enumerate(words)))}
         self._vectors = vectors
-        self._digest: str | None = None
 
-    @property
+    @cached_property
     def settings(self) -> Mapping[str, object]:
         """Name, and a digest of words and vectors."""
-        if self._digest is None:
-            digest = hashlib.blake2b("\n".join(self._rows).encode(), digest_size=16)
-            digest.update(np.ascontiguousarray(self._vectors, dtype=np.float32).tobytes())
-            self._digest = digest.hexdigest()
-        return {"name": self.name, "digest": self._digest}
+        digest = hashlib.blake2b("\n".join(self._rows).encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(self._vectors, dtype=np.float32).tobytes())
+        return {"name": self.name, "digest": digest.hexdigest()}
 
     def neighbours(self, words: Sequence[str], *, count: int) -> Neighbours:
         """Return the nearest of ``words`` to each.

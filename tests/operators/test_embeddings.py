@@ -12,7 +12,11 @@ from torch.nn.functional import cosine_similarity
 
 import rosearch.operators as ops
 from rosearch.operators.inputs.characters import INSIDE, bucket
-from rosearch.operators.inputs.testing import EmbeddingConformance, SmallLexicon, small_vocabulary
+from rosearch.operators.inputs.testing import (
+    EmbeddingConformance,
+    SmallNearestWords,
+    small_vocabulary,
+)
 
 BUILT_IN = (
     "character_embedding",
@@ -90,7 +94,7 @@ class TestSmoothing:
         texts = small_vocabulary().texts
         good, great = texts.index("good"), texts.index("great")
         before = (made.tokens.table()[good] - made.tokens.table()[great]).norm()
-        made.prepare(small_vocabulary(), SmallLexicon())
+        made.prepare(small_vocabulary(), SmallNearestWords())
         assert (made.tokens.table()[good] - made.tokens.table()[great]).norm() < before / 2
 
     def test_asks_for_as_many_as_it_uses(self) -> None:
@@ -123,7 +127,7 @@ class TestCodes:
 
     def test_synonyms_cannot_be_told_apart_and_others_can(self) -> None:
         made = make("synonym_code_embedding")
-        made.prepare(small_vocabulary(), SmallLexicon())
+        made.prepare(small_vocabulary(), SmallNearestWords())
         place = small_vocabulary().texts.index
         ids = torch.tensor([[place("good")], [place("fine")], [place("bad")]])
         good, fine, bad = made(ids, ids.bool(), None)

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 import rosearch.operators as ops
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
-from rosearch.operators.inputs.testing import SmallLexicon
+from rosearch.operators.inputs.testing import SmallNearestWords
 from rosearch.space import Genome
 from rosearch.student import EmbeddingLexicon, student_cost
 from rosearch.student import lexicon as lexicon_module
@@ -142,7 +142,7 @@ class TestLexiconOfADistiller:
     ) -> None:
         train, dev = dataset.split(60, 20, seed=0)
         plain = Distiller(teacher, train, dev, progress=False)
-        given = Distiller(teacher, train, dev, progress=False, lexicon=SmallLexicon())
+        given = Distiller(teacher, train, dev, progress=False, lexicon=SmallNearestWords())
         assert "lexicon" not in plain.settings
         assert json.loads(json.dumps(given.settings))["lexicon"] == {"name": "small"}
         table = given.student(genome(name)).embedding.tokens.table()

@@ -29,11 +29,6 @@ class Vocabulary:
     special: tuple[bool, ...]
     """Whether the token is a special token such as ``[CLS]``, which has no text, by id."""
 
-    def __post_init__(self) -> None:
-        if not len(self.texts) == len(self.begins) == len(self.special):
-            lengths = len(self.texts), len(self.begins), len(self.special)
-            raise refused("texts, begins and special", "of equal length", lengths)
-
     def __len__(self) -> int:
         return len(self.texts)
 

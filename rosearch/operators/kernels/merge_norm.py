@@ -16,13 +16,8 @@ import triton
 import triton.language as tl
 from torch.autograd.function import once_differentiable
 
-from rosearch.operators.kernels.launch import (
-    MAX_INPUTS,
-    TILE,
-    needs_gradient,
-    rows,
-    warps,
-)
+from rosearch.operators.kernels import launch
+from rosearch.operators.kernels.launch import rows
 
 MAX_PARTIAL_SUMS = 512
 """Partial sums of the gradients of weight and bias. A constant, not a property of the device, so
@@ -172,8 +167,8 @@ def merge_backward(
 def row_tile(width: int) -> dict[str, int]:
     """Return the sizes of a tile for rows of ``width`` channels."""
     columns = triton.next_power_of_2(width)
-    tile_rows = max(1, TILE // columns)
-    return {"ROWS": tile_rows, "WIDTH": columns, "num_warps": warps(tile_rows * columns)}
+    tile_rows = max(1, launch.TILE // columns)
+    return {"ROWS": tile_rows, "WIDTH": columns, "num_warps": launch.warps(tile_rows * columns)}
 
 
 class _MergeNormalize(torch.autograd.Function):
@@ -199,7 +194,7 @@ class _MergeNormalize(torch.autograd.Function):
         moments = first.new_empty(2, count, dtype=torch.float32) if differentiate else None
         if count:
             tile = row_tile(width)
-            missing = [None] * (MAX_INPUTS - len(flat))
+            missing = [None] * (launch.MAX_INPUTS - len(flat))
             tensors = (*flat, *missing, weight, bias, merged, normalized, moments)
             with torch.cuda.device_of(first):
                 merge_forward[(triton.cdiv(count, tile["ROWS"]),)](
@@ -249,7 +244,7 @@ def merge_normalize(
     eps: float = 1e-5,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As :func:`rosearch.operators.kernels.merge_normalize`, by Triton."""
-    differentiate = needs_gradient(weight, bias, *inputs)
+    differentiate = launch.needs_gradient(weight, bias, *inputs)
     out: tuple[torch.Tensor, torch.Tensor] = _MergeNormalize.apply(
         differentiate, scale, eps, weight.contiguous(), bias.contiguous(), *inputs
     )
