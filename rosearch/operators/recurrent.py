@@ -18,7 +18,7 @@ DOUBLINGS = 13
 """In a traced graph, whose length is open, :func:`scan` handles up to ``2**DOUBLINGS`` tokens."""
 
 
-def states(layer: nn.RNNBase, hidden: torch.Tensor) -> torch.Tensor:
+def states(layer: nn.GRU | nn.LSTM, hidden: torch.Tensor) -> torch.Tensor:
     """Return all states of a GRU or LSTM layer, ``(batch, length, hidden_size)``.
 
     When compiled, the layer is recorded as one loop with an open length; torch's own layers are
@@ -34,8 +34,8 @@ def states(layer: nn.RNNBase, hidden: torch.Tensor) -> torch.Tensor:
     # It has no public name yet; tests compile and export with it.
     from torch._higher_order_ops.scan import scan as recorded_scan
 
-    projected = functional.linear(hidden, layer.weight_ih_l0, layer.bias_ih_l0).transpose(0, 1)
-    weight, bias = layer.weight_hh_l0, layer.bias_hh_l0
+    input_weight, weight, input_bias, bias = layer.all_weights[0]
+    projected = functional.linear(hidden, input_weight, input_bias).transpose(0, 1)
 
     def gru(state: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         own, past = token.chunk(3, dim=-1), functional.linear(state, weight, bias).chunk(3, -1)
@@ -65,7 +65,7 @@ class Bidirectional(Operator):
         width: Channels, even.
     """
 
-    layer: ClassVar[type[nn.RNNBase]]
+    layer: ClassVar[type[nn.GRU] | type[nn.LSTM]]
     """``torch.nn.GRU`` or ``torch.nn.LSTM``."""
 
     family = "recurrence"

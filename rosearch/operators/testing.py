@@ -158,7 +158,8 @@ class ModuleConformance(ABC):
             results = []
             for module in (narrow, exact):
                 dtype = torch.bfloat16 if module is narrow else torch.float32
-                given, leaves = tokens, list(module.parameters())
+                given = tokens
+                leaves: list[torch.Tensor] = list(module.parameters())
                 if tokens.is_floating_point():
                     given = tokens.bfloat16().to(dtype, copy=True).requires_grad_()
                     leaves.append(given)

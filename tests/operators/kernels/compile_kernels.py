@@ -1,4 +1,4 @@
-"""Compiles the kernels for GPUs that need not be here; prints the bytes that each spills, as JSON.
+"""Compile the kernels for GPUs, without a GPU, and print the spilled bytes of each as JSON.
 
 Run in a process of its own, without the interpreter:
 
