@@ -18,44 +18,60 @@ DOUBLINGS = 13
 """In a traced graph, whose length is open, :func:`scan` handles up to ``2**DOUBLINGS`` tokens."""
 
 
-def states(layer: nn.GRU | nn.LSTM, hidden: torch.Tensor) -> torch.Tensor:
-    """Return all states of a GRU or LSTM layer, ``(batch, length, hidden_size)``.
+class Recurrence(nn.RNNBase):
+    """One layer of ``nn.GRU`` or ``nn.LSTM`` that can be compiled and exported with an open length.
 
-    When compiled, the layer is recorded as one loop with an open length; torch's own layers are
-    unrolled token by token.
+    Weights and their names are those of torch. Not a subclass of either, which TorchDynamo does not
+    compile.
 
     Args:
-        layer: One layer in one direction, with ``batch_first``.
-        hidden: ``(batch, length, width)``.
+        mode: ``"GRU"`` or ``"LSTM"``.
+        width: Channels of the input.
+        inner: Channels of the states.
     """
-    if not torch.compiler.is_compiling():
-        eager: torch.Tensor = layer(hidden)[0]
-        return eager
-    # It has no public name yet; tests compile and export with it.
-    from torch._higher_order_ops.scan import scan as recorded_scan
 
-    input_weight, weight, input_bias, bias = layer.all_weights[0]
-    projected = functional.linear(hidden, input_weight, input_bias).transpose(0, 1)
+    def __init__(self, mode: str, width: int, inner: int) -> None:
+        super().__init__(mode, width, inner, batch_first=True)
 
-    def gru(state: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        own, past = token.chunk(3, dim=-1), functional.linear(state, weight, bias).chunk(3, -1)
-        reset, keep = torch.sigmoid(own[0] + past[0]), torch.sigmoid(own[1] + past[1])
-        new = torch.tanh(own[2] + reset * past[2])
-        state = new + keep * (state - new)
-        return state, state.clone()
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Turn ``(batch, length, width)`` into all states ``(batch, length, inner)``."""
+        if torch.compiler.is_compiling():
+            return self._recorded(hidden)
+        start = hidden.new_zeros(1, hidden.shape[0], self.hidden_size)
+        # Biases, one layer, no dropout, mode, one direction, batch first.
+        settings = (True, 1, 0.0, self.training, False, True)
+        weights: list[torch.Tensor] = [*self.all_weights[0]]
+        if self.mode == "GRU":
+            return torch.gru(hidden, start, weights, *settings)[0]
+        return torch.lstm(hidden, (start, start), weights, *settings)[0]
 
-    def lstm(both: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        state, cell = both.chunk(2, dim=-1)
-        gates = (token + functional.linear(state, weight, bias)).chunk(4, dim=-1)
-        enter, keep, leave = (torch.sigmoid(gates[i]) for i in (0, 1, 3))
-        cell = keep * cell + enter * torch.tanh(gates[2])
-        state = leave * torch.tanh(cell)
-        return torch.cat((state, cell), dim=-1), state
+    def _recorded(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Record one loop; torch's own layers are unrolled token by token."""
+        # It has no public name yet; tests compile and export with it.
+        from torch._higher_order_ops.scan import scan as recorded_scan
 
-    step, size = (gru, 1) if layer.mode == "GRU" else (lstm, 2)
-    start = projected.new_zeros(hidden.shape[0], size * layer.hidden_size)
-    recorded: torch.Tensor = recorded_scan(step, start, projected)[1].transpose(0, 1)
-    return recorded
+        input_weight, weight, input_bias, bias = self.all_weights[0]
+        projected = functional.linear(hidden, input_weight, input_bias).transpose(0, 1)
+
+        def gru(state: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            own, past = token.chunk(3, dim=-1), functional.linear(state, weight, bias).chunk(3, -1)
+            reset, keep = torch.sigmoid(own[0] + past[0]), torch.sigmoid(own[1] + past[1])
+            new = torch.tanh(own[2] + reset * past[2])
+            state = new + keep * (state - new)
+            return state, state.clone()
+
+        def lstm(both: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            state, cell = both.chunk(2, dim=-1)
+            gates = (token + functional.linear(state, weight, bias)).chunk(4, dim=-1)
+            enter, keep, leave = (torch.sigmoid(gates[i]) for i in (0, 1, 3))
+            cell = keep * cell + enter * torch.tanh(gates[2])
+            state = leave * torch.tanh(cell)
+            return torch.cat((state, cell), dim=-1), state
+
+        step, size = (gru, 1) if self.mode == "GRU" else (lstm, 2)
+        start = projected.new_zeros(hidden.shape[0], size * self.hidden_size)
+        states: torch.Tensor = recorded_scan(step, start, projected)[1].transpose(0, 1)
+        return states
 
 
 class Bidirectional(Operator):
@@ -65,20 +81,19 @@ class Bidirectional(Operator):
         width: Channels, even.
     """
 
-    layer: ClassVar[type[nn.GRU] | type[nn.LSTM]]
-    """``torch.nn.GRU`` or ``torch.nn.LSTM``."""
+    mode: ClassVar[str]
+    """As of :class:`Recurrence`."""
 
     family = "recurrence"
 
     def __init__(self, width: int) -> None:
         super().__init__(width)
-        self.ahead = self.layer(width, width // 2, batch_first=True)
-        self.back = self.layer(width, width // 2, batch_first=True)
+        self.ahead = Recurrence(self.mode, width, width // 2)
+        self.back = Recurrence(self.mode, width, width // 2)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if unpadded(mask):
-            back = states(self.back, hidden.flip(1)).flip(1)
-            return torch.cat((states(self.ahead, hidden), back), dim=-1)
+            return torch.cat((self.ahead(hidden), self.back(hidden.flip(1)).flip(1)), dim=-1)
         # Both layers start at a real token: tokens are reordered so that padding comes last. By
         # indices on the device this never waits for a GPU, unlike packed sequences.
         length = mask.shape[1]
@@ -86,15 +101,15 @@ class Bidirectional(Operator):
         first = mask.long().argmax(dim=1, keepdim=True)
         last = first + mask.sum(dim=1, keepdim=True) - 1
 
-        def reordered(x: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        def reordered(states: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
             # Wrap around; ONNX has no translation of a remainder by an open length.
             place = torch.where(place < 0, place + length, place)
             place = torch.where(place < length, place, place - length)
-            return x.gather(1, place.unsqueeze(-1).expand_as(x))
+            return states.gather(1, place.unsqueeze(-1).expand_as(states))
 
-        ahead = reordered(states(self.ahead, reordered(hidden, first + position)), position - first)
+        ahead = reordered(self.ahead(reordered(hidden, first + position)), position - first)
         # Reversing is its own inverse.
-        back = reordered(states(self.back, reordered(hidden, last - position)), last - position)
+        back = reordered(self.back(reordered(hidden, last - position)), last - position)
         return torch.cat((ahead, back), dim=-1)
 
     @classmethod
@@ -108,7 +123,7 @@ class BidirectionalGRU(Bidirectional):
     equations 5 to 8).
     """
 
-    layer = nn.GRU
+    mode = "GRU"
     source = "Cho et al. 2014, equations 5 to 8"
 
 
@@ -118,7 +133,7 @@ class BidirectionalLSTM(Bidirectional):
     1997, with the forget gate of Gers et al. 2000).
     """
 
-    layer = nn.LSTM
+    mode = "LSTM"
     source = "Hochreiter and Schmidhuber 1997; Gers et al. 2000"
 
 

@@ -22,9 +22,7 @@ class TestComplete:
 
     @pytest.mark.parametrize("value", [5, True, 2.0, "2"])
     def test_wrong_value_raises(self, value: object) -> None:
-        with pytest.raises(
-            GenomeError, match="heads of the operator 'attention' must be one of 1, 2"
-        ):
+        with pytest.raises(GenomeError, match=r"heads of .* must be one of 1, 2, 3"):
             ops.complete("attention", {"heads": value})
 
     def test_unknown_operator_raises(self) -> None:

@@ -60,5 +60,5 @@ def test_attention_pooling_weighs_tokens() -> None:
 
 
 def test_unknown_pooling_raises() -> None:
-    with pytest.raises(ArgumentError, match="kind must be one of 'mean', .*, got 'median'"):
+    with pytest.raises(ArgumentError, match=r"kind must be one of 'mean', .*, got 'median'"):
         ops.Pool("median", width=3)

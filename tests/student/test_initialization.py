@@ -171,9 +171,7 @@ def test_teacher_with_another_vocabulary_raises(distiller: Distiller) -> None:
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_white_box_attacks_see_the_vectors_that_the_model_reads(
-    distiller: Distiller, name: str
-) -> None:
+def test_white_box_attacks_see_the_model_s_vectors(distiller: Distiller, name: str) -> None:
     from rosearch.attack.victim.gradients import token_gradients
 
     student = distiller.student(genome(name)).eval()

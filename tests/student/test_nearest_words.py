@@ -41,9 +41,7 @@ def random_words(count: int, width: int = 8) -> tuple[list[str], np.ndarray]:
 
 class TestVectors:
     @pytest.mark.parametrize("batch", [3, 7, 15, 100])
-    def test_cosines_agree_with_the_definition(
-        self, batch: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_agrees_with_its_definition(self, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(nearest_words_module, "_TILE", batch)
         words, vectors = random_words(30)
         found = VectorNearestWords(words, vectors).neighbours(words, count=4)
