@@ -48,7 +48,9 @@ class Input:
     def label(self) -> str:
         """The operator, what differs from its defaults, and who names neighbours."""
         values = [f"{key}={value}" for key, value in self.parameters]
-        details = ", ".join([*values, *([f"nearest words by {self.nearest_words}"] if self.nearest_words else [])])
+        if self.nearest_words:
+            values.append(f"nearest words by {self.nearest_words}")
+        details = ", ".join(values)
         return f"`{self.operator}`" + (f", {details}" if details else "")
 
 

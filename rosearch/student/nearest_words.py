@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,10 +19,11 @@ from rosearch.wordnet import WordNet
 
 Neighbours = list[list[tuple[str, float]]]
 
-_TILE = 2048
+TILE = 512
+"""Words whose cosines are computed at once; each takes 4 bytes for every word."""
+
 _MIN_COUNT = 16
 _MAX_CACHED = 4
-_cache: dict[str, Neighbours] = {}
 
 
 class VectorNearestWords:
@@ -95,26 +97,12 @@ def _nearest(table: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tenso
     Returns:
         Two tensors ``(rows, count)``, largest first.
     """
-    values = torch.full((len(table), count), -2.0)
-    places = torch.zeros(len(table), count, dtype=torch.long)
-
-    def offer(rows: slice, first: int, products: torch.Tensor) -> None:
-        found, at = products.topk(min(count, products.shape[1]), dim=1)
-        both = torch.cat([values[rows], found], dim=1)
-        values[rows], chosen = both.topk(count, dim=1)
-        places[rows] = torch.cat([places[rows], at + first], dim=1).gather(1, chosen)
-
-    for start in range(0, len(table), _TILE):
-        rows = slice(start, start + _TILE)
-        for other in range(start, len(table), _TILE):
-            columns = slice(other, other + _TILE)
-            products = table[rows] @ table[columns].T
-            if other == start:
-                offer(rows, start, products.fill_diagonal_(-2.0))
-            else:  # products are symmetric, so a tile serves its rows and its columns
-                offer(rows, other, products)
-                offer(columns, start, products.T.contiguous())
-    return values, places
+    found = []
+    for start in range(0, len(table), TILE):
+        products = table[start : start + TILE] @ table.T
+        products.diagonal(start).fill_(-2.0)  # a word is not its own neighbour
+        found.append(products.topk(count, dim=1))
+    return torch.cat([top.values for top in found]), torch.cat([top.indices for top in found])
 
 
 class EmbeddingNearestWords(VectorNearestWords):
@@ -180,6 +168,9 @@ class CachedNearestWords:
         nearest_words: Where to look them up.
     """
 
+    cache: ClassVar[dict[str, Neighbours]] = {}
+    """Latest results."""
+
     def __init__(self, nearest_words: NearestWords) -> None:
         self._nearest_words = nearest_words
         self.settings = nearest_words.settings
@@ -189,8 +180,8 @@ class CachedNearestWords:
         longest = max(count, _MIN_COUNT)
         parts = [dict(self.settings), list(words), longest]
         key = hashlib.blake2b(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        if key not in _cache:
-            while len(_cache) >= _MAX_CACHED:
-                _cache.pop(next(iter(_cache)))
-            _cache[key] = self._nearest_words.neighbours(words, count=longest)
-        return [near[:count] for near in _cache[key]]
+        if key not in self.cache:
+            while len(self.cache) >= _MAX_CACHED:
+                self.cache.pop(next(iter(self.cache)))
+            self.cache[key] = self._nearest_words.neighbours(words, count=longest)
+        return [near[:count] for near in self.cache[key]]

@@ -18,6 +18,7 @@ from rosearch.distill import Distiller, Teacher
 from rosearch.operators.inputs.testing import SmallNearestWords
 from rosearch.space import Genome, SearchSpace, templates
 from rosearch.student import (
+    CachedNearestWords,
     EmbeddingNearestWords,
     StudentConfig,
     StudentForSequenceClassification,
@@ -25,7 +26,6 @@ from rosearch.student import (
     start_from_teacher,
     student_cost,
 )
-from rosearch.student import nearest_words as nearest_words_module
 
 INPUTS = sorted(ops.names(ops.EmbeddingOperator))
 NEIGHBOURLY = ("neighbour_smoothed_embedding", "synonym_code_embedding")
@@ -107,7 +107,7 @@ def test_training_keeps_buffers(distiller: Distiller, name: str) -> None:
 class TestNearestWordsOfADistiller:
     @pytest.fixture(autouse=True)
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        monkeypatch.setattr(nearest_words_module, "_cache", {})
+        monkeypatch.setattr(CachedNearestWords, "cache", {})
         asked: list[int] = []
         real = EmbeddingNearestWords.neighbours
 

@@ -42,7 +42,7 @@ def random_words(count: int, width: int = 8) -> tuple[list[str], np.ndarray]:
 class TestVectors:
     @pytest.mark.parametrize("batch", [3, 7, 15, 100])
     def test_agrees_with_its_definition(self, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(nearest_words_module, "_TILE", batch)
+        monkeypatch.setattr(nearest_words_module, "TILE", batch)
         words, vectors = random_words(30)
         found = VectorNearestWords(words, vectors).neighbours(words, count=4)
         table = torch.from_numpy(vectors)
@@ -156,7 +156,7 @@ class Counting:
 class TestCached:
     @pytest.fixture(autouse=True)
     def _fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(nearest_words_module, "_cache", {})
+        monkeypatch.setattr(CachedNearestWords, "cache", {})
 
     def test_looked_up_once_for_all_objects(self) -> None:
         words, first, second = list("abcdefgh"), Counting(), Counting()
@@ -180,4 +180,4 @@ class TestCached:
     def test_cache_is_bounded(self) -> None:
         for k in range(12):
             CachedNearestWords(Counting(str(k))).neighbours(["a", "b"], count=2)
-        assert len(nearest_words_module._cache) <= 4
+        assert len(CachedNearestWords.cache) <= 4
