@@ -32,7 +32,7 @@ import rosearch as rs
 from rosearch.operators import Vocabulary
 from rosearch.space import Embedding
 from rosearch.space.templates import text_cnn
-from rosearch.student import EmbeddingLexicon, WordNetLexicon
+from rosearch.student import EmbeddingNearestWords, WordNetNearestWords
 from rosearch.tokens import accuracy
 
 
@@ -42,22 +42,24 @@ class Input:
 
     operator: str
     parameters: tuple[tuple[str, Any], ...] = ()
-    lexicon: str = ""
+    nearest_words: str = ""
 
     @property
     def label(self) -> str:
         """The operator, what differs from its defaults, and who names neighbours."""
         values = [f"{key}={value}" for key, value in self.parameters]
-        details = ", ".join([*values, *([f"{self.lexicon} lexicon"] if self.lexicon else [])])
+        if self.nearest_words:
+            values.append(f"nearest words by {self.nearest_words}")
+        details = ", ".join(values)
         return f"`{self.operator}`" + (f", {details}" if details else "")
 
 
 INPUTS = (
     Input("subword_embedding"),
-    Input("neighbour_smoothed_embedding", lexicon="embedding"),
-    Input("neighbour_smoothed_embedding", lexicon="wordnet"),
-    Input("synonym_code_embedding", lexicon="embedding"),
-    Input("synonym_code_embedding", lexicon="wordnet"),
+    Input("neighbour_smoothed_embedding", nearest_words="embedding"),
+    Input("neighbour_smoothed_embedding", nearest_words="wordnet"),
+    Input("synonym_code_embedding", nearest_words="embedding"),
+    Input("synonym_code_embedding", nearest_words="wordnet"),
     Input("character_embedding", (("split", "both"),)),
     Input("character_embedding", (("split", "spelling"),)),
 )
@@ -70,11 +72,11 @@ def main() -> None:
     train, dev, test = materials.movie_reviews().split(0.7, 0.15, 0.15, seed=0)
     train = train.select(range(min(options.train, len(train))))
     distillers = {
-        lexicon: rs.Distiller(
+        source: rs.Distiller(
             teacher, train, dev, epochs=options.epochs, progress=False,
-            lexicon=WordNetLexicon() if lexicon == "wordnet" else None,
+            nearest_words=WordNetNearestWords() if source == "wordnet" else None,
         )
-        for lexicon in ("", "embedding", "wordnet")
+        for source in ("", "embedding", "wordnet")
     }  # fmt: skip
     evaluator = rs.RobustnessEvaluator(
         options.attacks, test, examples=options.examples, progress=False
@@ -84,7 +86,7 @@ def main() -> None:
         for row in INPUTS:
             path = options.out / f"{file_name(row, seed, options)}.json"
             if not path.exists():
-                measured = measure(row, seed, distillers[row.lexicon], evaluator, test)
+                measured = measure(row, seed, distillers[row.nearest_words], evaluator, test)
                 path.write_text(json.dumps(measured), encoding="utf-8")
             found[row].append(json.loads(path.read_text(encoding="utf-8")))
             print(f"seed {seed}, {row.label}: {found[row][-1]}", file=sys.stderr, flush=True)
@@ -107,7 +109,7 @@ def arguments() -> argparse.Namespace:
 
 
 def file_name(row: Input, seed: int, options: argparse.Namespace) -> str:
-    chosen = [str(value) for _, value in row.parameters] + [row.lexicon]
+    chosen = [str(value) for _, value in row.parameters] + [row.nearest_words]
     sizes = [str(n) for n in (options.train, options.epochs, options.examples)]
     parts = [row.operator, *filter(None, chosen), *sizes, *options.attacks, f"seed-{seed}"]
     return "-".join(parts)
@@ -156,7 +158,7 @@ def nearest(teacher: rs.Teacher, word: str) -> str:
     tokens = teacher.embedding.tokens
     vocabulary = Vocabulary.of(teacher.tokenizer, size=len(tokens))
     words = list(vocabulary.words())
-    found = EmbeddingLexicon(vocabulary, tokens).neighbours(words, count=5)[words.index(word)]
+    found = EmbeddingNearestWords(vocabulary, tokens).neighbours(words, count=5)[words.index(word)]
     return ", ".join(f"{other} {cosine:.2f}" for other, cosine in found)
 
 

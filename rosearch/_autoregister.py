@@ -1,16 +1,15 @@
-"""Tells transformers' Auto classes about students, without loading anything for it.
+"""Registration of students with transformers' Auto classes, without importing torch.
 
-``AutoModelForSequenceClassification.from_pretrained(folder)`` has to know students once rosearch
-is imported. Registering takes torch and ``rosearch.student``, which ``import rosearch`` shall
-not load. So it waits until the Auto classes are loaded, by whoever needs them:
+``AutoModelForSequenceClassification.from_pretrained(folder)`` must know students once rosearch is
+imported. Registering them imports torch and ``rosearch.student``, which ``import rosearch`` must
+not. So it waits until the Auto classes are imported:
 
-- They are loaded already: register at once.
-- They are not: a finder on ``sys.meta_path`` waits for them. It finds nothing itself. When the
-  outermost import of a ``transformers`` module ends and the Auto classes are there, it removes
-  itself and registers. Inside a nested import, transformers would be half initialised.
-- ``rosearch.student`` is imported first: it registers itself.
+- If they are already imported, students are registered at once.
+- If not, a finder on ``sys.meta_path`` observes the imports of ``transformers`` modules. When the
+  outermost one ends and the Auto classes are imported, the finder removes itself and registers.
+  Inside a nested import, transformers would be only half initialized.
 
-Nothing in transformers is patched, and each of its modules keeps its own loader.
+Nothing in transformers is patched, and its modules keep their loaders.
 """
 
 from __future__ import annotations
@@ -20,29 +19,33 @@ import threading
 import warnings
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
 
 _AUTO = (
     "transformers.models.auto.configuration_auto",
     "transformers.models.auto.modeling_auto",
 )
 
-
-_ATTEMPTS = 100  # one failure an import, and such a race is over in a few dozen
-_OF_A_LAZY_MODULE = "Could not import module"
+_MAX_ATTEMPTS = 100  # one for each import, and a race of threads is over in a few dozen
+_LAZY_MODULE_ERROR = "Could not import module"
 
 
 def install() -> None:
-    """Register students with the Auto classes now, or when these are loaded."""
-    if any(name in sys.modules for name in _AUTO):
-        _register()
+    """Register students with the Auto classes now, or as soon as these are imported."""
+    if _auto_classes_imported():
+        _register(last=True)
     elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
-def _register(*, last: bool = True) -> bool:
-    """Whether students are registered; the last attempt warns if not."""
+def _auto_classes_imported() -> bool:
+    return any(name in sys.modules for name in _AUTO)
+
+
+def _register(*, last: bool) -> bool:
+    """Return whether no further attempt is needed; the last attempt warns if it fails."""
     if "rosearch.student" in sys.modules:  # it has registered itself, or is about to
         return True
     try:
@@ -50,9 +53,9 @@ def _register(*, last: bool = True) -> bool:
 
         register_auto_classes()
     except ImportError as error:
-        if not last and _OF_A_LAZY_MODULE in str(error):
+        if not last and _LAZY_MODULE_ERROR in str(error):
             return False
-        # Raised here, it would break an import of transformers that need not concern students.
+        # An error would break an import of transformers that may not concern students.
         warnings.warn(
             f"transformers' Auto classes cannot load rosearch's students: {error!r}. "
             f"Repair the installation, then import rosearch.student.",
@@ -63,54 +66,47 @@ def _register(*, last: bool = True) -> bool:
 
 
 class _Finder(MetaPathFinder):
-    """Sees imports of transformers' modules begin and end, and leaves finding to the others."""
+    """Observes the imports of transformers' modules."""
 
-    def __init__(self, attempts: int = _ATTEMPTS) -> None:
+    def __init__(self) -> None:
         self._nesting = threading.local()
-        self._attempts = attempts
+        self._attempts = _MAX_ATTEMPTS
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if not fullname.startswith("transformers."):
             return None
-        for finder in list(sys.meta_path):
-            if finder is self or not hasattr(finder, "find_spec"):
-                continue
-            spec = finder.find_spec(fullname, path, target)
-            if spec is not None:
-                self._watch(spec)
-                return spec
-        return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            self._observe(spec.loader)
+        return spec
 
-    def _watch(self, spec: ModuleSpec) -> None:
-        loader = spec.loader
-        execute = getattr(loader, "exec_module", None)
-        if execute is None:
-            return
+    def _observe(self, loader: Any) -> None:
+        execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
-            del loader.exec_module  # type: ignore[union-attr]  # the loader is as it was
+            del loader.exec_module  # restores the loader's own method
             depth = getattr(self._nesting, "depth", 0)
             self._nesting.depth = depth + 1
             try:
                 execute(module)
             finally:
                 self._nesting.depth = depth
-            if depth == 0 and any(name in sys.modules for name in _AUTO):
+            if depth == 0 and _auto_classes_imported():
                 self._finish()
 
-        loader.exec_module = exec_module  # type: ignore[union-attr,method-assign]
+        loader.exec_module = exec_module
 
     def _finish(self) -> None:
-        # Removed first: registering imports more of transformers. list.remove is atomic, so of
-        # two threads one registers.
+        # Removed first, because registering imports more of transformers. list.remove is atomic,
+        # so of two threads only one registers.
         try:
             sys.meta_path.remove(self)
         except ValueError:
             return
-        # Where several threads import transformers at once, its lazy modules fail now and then. The
+        # If several threads import transformers at once, its lazy modules sometimes fail. Then the
         # end of the next import is another chance.
-        last = self._attempts <= 1
-        if not _register(last=last) and not last:
-            sys.meta_path.insert(0, _Finder(self._attempts - 1))
+        self._attempts -= 1
+        if not _register(last=self._attempts <= 0):
+            sys.meta_path.insert(0, self)

@@ -1,4 +1,4 @@
-"""Tests for plug-ins: subclass a suite in a pytest module and name what it is to test."""
+"""Test suites for plug-ins: subclass one in a pytest module and name the plug-in."""
 
 from rosearch.attack.testing import AttackConformance
 from rosearch.evolve.testing import StrategySuite

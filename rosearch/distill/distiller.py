@@ -35,12 +35,12 @@ from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError
 from rosearch.labels import warn_if_useless
-from rosearch.operators import EmbeddingOperator, Lexicon, Vocabulary
+from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
 from rosearch.student import (
-    EmbeddingLexicon,
-    RememberedLexicon,
+    CachedNearestWords,
+    EmbeddingNearestWords,
     StudentConfig,
     StudentForSequenceClassification,
     inherit,
@@ -108,9 +108,9 @@ class Distiller:
             ``losses={"soft_labels": 1 - label_weight, "hard_labels": label_weight}``.
         learning_rate: Peak learning rate of AdamW.
         dropout: Dropout rate of students, at least 0 and below 1.
-        lexicon: Nearest words, for embedding operators that need them, such as
+        nearest_words: Nearest words for embedding operators that need them, such as
             ``neighbour_smoothed_embedding``. Default: an
-            :class:`~rosearch.student.EmbeddingLexicon` over the teacher's token vectors.
+            :class:`~rosearch.student.EmbeddingNearestWords` over the teacher's token vectors.
         device: Device of students; default: the GPU if available.
         callbacks: transformers' ``TrainerCallback`` objects, such as ``TensorBoardCallback()`` or
             ``WandbCallback()``, called during the training of every student.
@@ -146,7 +146,7 @@ class Distiller:
         label_weight: float = 0.0,
         learning_rate: float = 1e-3,
         dropout: float = 0.1,
-        lexicon: Lexicon | None = None,
+        nearest_words: NearestWords | None = None,
         device: torch.device | str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         progress: bool = True,
@@ -163,7 +163,7 @@ class Distiller:
         )
         self._check_data()
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)
-        self.lexicon = lexicon
+        self.nearest_words = nearest_words
         known = sorted(setting.name for setting in fields(Optimization))
         for name in optimization:
             if name not in known:
@@ -224,8 +224,8 @@ class Distiller:
         }
         if self.losses.needs - {"logits"}:
             settings["storage"] = self.teacher.storage
-        # A default lexicon follows from the teacher.
-        for name in ("lexicon", "augmentation", "adversary", "perturbation"):
+        # Default nearest words follow from the teacher.
+        for name in ("nearest_words", "augmentation", "adversary", "perturbation"):
             part = getattr(self, name)
             if part is not None:
                 settings[name] = dict(part.settings)
@@ -277,8 +277,8 @@ class Distiller:
             embedding = student.embedding
             # Most embedding operators need nothing prepared; then no nearest words are computed.
             if type(embedding).prepare is not EmbeddingOperator.prepare:
-                lexicon = RememberedLexicon(self.lexicon or self._teacher_lexicon)
-                embedding.prepare(self._vocabulary, lexicon)
+                nearest = CachedNearestWords(self.nearest_words or self._nearest)
+                embedding.prepare(self._vocabulary, nearest)
             start_from_teacher(student, self.teacher.embedding)
         if parent is not None:
             inherit(student, parent)
@@ -442,8 +442,8 @@ class Distiller:
         return Vocabulary.of(self.teacher.tokenizer, size=len(self.teacher.embedding.tokens))
 
     @cached_property
-    def _teacher_lexicon(self) -> EmbeddingLexicon:
-        return EmbeddingLexicon(self._vocabulary, self.teacher.embedding.tokens)
+    def _nearest(self) -> EmbeddingNearestWords:
+        return EmbeddingNearestWords(self._vocabulary, self.teacher.embedding.tokens)
 
     def __getstate__(self) -> dict[str, Any]:
         # Making these again in a worker is cheaper than sending them.

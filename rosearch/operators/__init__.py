@@ -1,4 +1,4 @@
-"""What a genome's parts compute: the operators, and the registry that plug-ins join."""
+"""Operators of nodes and inputs, and their registry, which plug-ins join."""
 
 from rosearch.operators import (  # noqa: F401
     attention,
@@ -7,7 +7,6 @@ from rosearch.operators import (  # noqa: F401
     feedforward,
     fourier_mixing,
     lightweight,
-    pooling,
     recurrent,
 )
 from rosearch.operators.base import (
@@ -23,8 +22,9 @@ from rosearch.operators.base import (
 from rosearch.operators.cost import OperatorCost, cost
 from rosearch.operators.inputs import characters, smoothing, synonyms  # noqa: F401
 from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
-from rosearch.operators.inputs.vocabulary import Lexicon, Vocabulary
-from rosearch.operators.merging import MERGES, POOLINGS, Merge, Pool
+from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
+from rosearch.operators.merging import MERGES, Merge
+from rosearch.operators.pooling import POOLINGS, Pool
 
 register = registry.register
 get = registry.get
@@ -35,9 +35,9 @@ __all__ = [
     "Choice",
     "EmbeddingOperator",
     "InputShape",
-    "Lexicon",
     "LinearEnding",
     "Merge",
+    "NearestWords",
     "Operator",
     "OperatorCost",
     "Pool",

@@ -1,4 +1,4 @@
-"""Self-attention: by scaled dot products, with relative positions, and in linear time."""
+"""Self-attention: scaled dot-product, with relative positions, and linear."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch.nn import functional
 from rosearch.operators.base import Choice, LinearEnding, registry, tracing, unpadded
 
 LONG = 128
-"""Tokens above which PyTorch's fused attention trains as fast in float32 on a CPU."""
+"""Length in tokens above which PyTorch's fused attention trains as fast in float32 on a CPU."""
 
 
 def split_heads(projected: torch.Tensor, *, heads: int) -> tuple[torch.Tensor, ...]:
-    """Query, key and value of each head from one fused projection.
+    """Split a fused projection into query, key and value of each head.
 
     Args:
         projected: ``(batch, length, 3 * width)``.
-        heads: Divides the width.
+        heads: Number of heads; divides the width.
 
     Returns:
         Three views ``(batch, heads, length, width / heads)``.
@@ -32,10 +32,10 @@ def split_heads(projected: torch.Tensor, *, heads: int) -> tuple[torch.Tensor, .
 
 
 def join_heads(mixed: torch.Tensor) -> torch.Tensor:
-    """``(batch, heads, length, channels)`` to ``(batch, length, heads * channels)``."""
+    """Turn ``(batch, heads, length, channels)`` into ``(batch, length, heads * channels)``."""
     joined = mixed.transpose(1, 2)
     if tracing():
-        # Exporters take fused attention apart into products, whose result lies otherwise in memory.
+        # Exporters replace fused attention by products, whose result has another memory layout.
         joined = joined.clone(memory_format=torch.contiguous_format)
     return joined.flatten(2)
 
@@ -43,18 +43,17 @@ def join_heads(mixed: torch.Tensor) -> torch.Tensor:
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
-    """``softmax(Q K^T / sqrt(d) + B) V`` by whichever way is quickest (Vaswani et al. 2017,
-    equation 1).
+    """Compute ``softmax(Q K^T / sqrt(d) + B) V`` (Vaswani et al. 2017, equation 1).
 
-    That is PyTorch's fused attention, but for training on a CPU: there two plain matrix products
+    By PyTorch's fused attention, except for training on a CPU: there two plain matrix products
     take about two thirds of its time in float32, and a tenth of it in bfloat16.
 
     Args:
         query: ``(batch, heads, length, channels)``.
-        key: Likewise.
-        value: Likewise.
-        bias: Added to the scores, or a bool tensor that is true where tokens are seen; it
-            broadcasts to ``(batch, heads, length, length)``. ``None``: all are seen.
+        key: ``(batch, heads, length, channels)``.
+        value: ``(batch, heads, length, channels)``.
+        bias: Added to the scores, or a bool tensor that is true at visible tokens; broadcasts to
+            ``(batch, heads, length, length)``. ``None``: every token is visible.
 
     Returns:
         ``(batch, heads, length, channels)``.
@@ -78,12 +77,12 @@ def attend(
 
 
 def heads_complaint(width: int, heads: int) -> str | None:
-    """Why that many heads do not fit the width, or ``None``."""
+    """Return a complaint if the number of heads does not divide the width."""
     return None if width % heads == 0 else f"{heads} heads do not divide the width {width}"
 
 
 class MultiHead(LinearEnding):
-    """Queries, keys and values by one linear map, mixed head by head, and a linear map at the end.
+    """Base of attention operators: one linear map to queries, keys and values, one at the end.
 
     Args:
         width: Channels.
@@ -106,12 +105,7 @@ class MultiHead(LinearEnding):
 
 @registry.register("attention")
 class SelfAttention(MultiHead):
-    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, equation 1).
-
-    Args:
-        width: Channels.
-        heads: Number of heads; divides ``width``.
-    """
+    """Multi-head scaled dot-product self-attention (Vaswani et al. 2017, equation 1)."""
 
     choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4)}
     source = "Vaswani et al. 2017, equation 1"
@@ -119,9 +113,8 @@ class SelfAttention(MultiHead):
     def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
         # A row without any real token would give softmax over nothing; such rows do not occur.
-        return join_heads(
-            attend(query, key, value, None if unpadded(mask) else mask[:, None, None, :])
-        )
+        visible = None if unpadded(mask) else mask[:, None, None, :]
+        return join_heads(attend(query, key, value, visible))
 
 
 @registry.register("relative_attention")
@@ -129,10 +122,9 @@ class RelativeAttention(MultiHead):
     """Self-attention with a learned bias for each head and distance (T5, Raffel et al. 2020,
     section 2.1): ``softmax(Q K^T / sqrt(d) + B) V``, with ``B[i, j]`` chosen by ``j - i``.
 
-    Distances share ``buckets`` biases: half of them for each direction, and of each half again
-    half for single distances, the others for ranges that grow as logarithms up to
-    ``FARTHEST`` tokens and beyond. So a text of any length has its biases. Unlike T5's, products
-    are scaled by the square root of the head's width and linear maps have biases.
+    ``buckets`` biases cover all distances: half of them for each direction; of each half, half for
+    single distances and half for ranges that grow logarithmically up to ``MAX_DISTANCE``. Unlike in
+    T5, products are scaled by the square root of the head's width and linear maps have biases.
 
     Args:
         width: Channels.
@@ -140,8 +132,8 @@ class RelativeAttention(MultiHead):
         buckets: Biases a head, a multiple of 4.
     """
 
-    FARTHEST = 128
-    """Distance in tokens from which on all share a bias."""
+    MAX_DISTANCE = 128
+    """Distance in tokens beyond which all share a bias."""
 
     choices = {"heads": Choice(1, 2, 3, 4, 6, 8, 12, default=4), "buckets": Choice(16, 32)}
     source = "Raffel et al. 2020 (T5), section 2.1"
@@ -152,15 +144,15 @@ class RelativeAttention(MultiHead):
         self.biases = nn.Embedding(buckets, heads)
 
     def bucket(self, distance: torch.Tensor) -> torch.Tensor:
-        """Which bias a distance takes.
+        """Return the number of the bias for each distance.
 
         Args:
-            distance: int64, of any shape; position attended to minus position attending.
+            distance: int64 of any shape, position of the key minus position of the query.
         """
         one_side = self.buckets // 2
         exact = one_side // 2
         far = distance.abs()
-        ranges = torch.log(far.clamp(min=1).float() / exact) / math.log(self.FARTHEST / exact)
+        ranges = torch.log(far.clamp(min=1).float() / exact) / math.log(self.MAX_DISTANCE / exact)
         grown = (exact + (ranges * (one_side - exact)).long()).clamp(max=one_side - 1)
         return torch.where(far < exact, far, grown) + one_side * (distance > 0)
 
@@ -168,13 +160,11 @@ class RelativeAttention(MultiHead):
         query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
         position = torch.arange(hidden.shape[1], device=hidden.device)
         bucket = self.bucket(position - position.unsqueeze(1))
-        # Padding moves all tokens of a row alike, so distances need no mask.
+        # Padding shifts all tokens of a row alike, so distances need no mask.
         bias = self.biases(bucket).permute(2, 0, 1).unsqueeze(0).to(query.dtype)
         if not unpadded(mask):
-            lowest = torch.finfo(bias.dtype).min
-            bias = bias.masked_fill(~mask[:, None, None, :], lowest)
-        mixed = attend(query, key, value, bias)
-        return join_heads(mixed)
+            bias = bias.masked_fill(~mask[:, None, None, :], torch.finfo(bias.dtype).min)
+        return join_heads(attend(query, key, value, bias))
 
 
 @registry.register("linear_attention")
@@ -183,10 +173,6 @@ class LinearAttention(MultiHead):
 
     ``phi(Q) (phi(K)^T V) / (phi(Q) sum(phi(K)))`` with ``phi(x) = elu(x) + 1``, each token over
     all real tokens of the text.
-
-    Args:
-        width: Channels.
-        heads: Number of heads; divides ``width``.
     """
 
     choices = {"heads": Choice(1, 2, 4, 8, default=4)}
@@ -199,6 +185,5 @@ class LinearAttention(MultiHead):
             key = key * mask[:, None, :, None]
         summary = key.transpose(2, 3) @ value
         total = query @ key.sum(dim=2).unsqueeze(-1)
-        # elu + 1 is zero where its argument is very negative; the paper's code adds as much.
-        mixed = (query @ summary) / (total + 1e-6)
-        return join_heads(mixed)
+        # elu + 1 vanishes for very negative arguments; the paper's code adds the same constant.
+        return join_heads((query @ summary) / (total + 1e-6))

@@ -1,4 +1,4 @@
-"""The base classes of what a genome's parts compute, and the registry of their names."""
+"""Base classes of operators, and the registry of their names."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from typing import Any, ClassVar, final
 import torch
 from torch import nn
 
+from rosearch.checks import choice, refused
 from rosearch.errors import GenomeError
 from rosearch.registry import Registry
 
 Value = int | float | bool | str
-"""What a parameter of an operator can be: a plain value that JSON holds."""
+"""Types of an operator's parameters, all of which JSON can represent."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The values that the search may give to one parameter of an operator.
+    """Values that the search may choose for one parameter of an operator.
 
     Args:
-        values: All of them, in a meaningful order where there is one.
-        default: What a node gets that does not name the parameter; the first value if omitted.
+        values: All of them, in increasing order where they have one.
+        default: Value of a node that does not set the parameter; the first value if omitted.
+
+    Raises:
+        ArgumentError: There are no values, or ``default`` is not one of them.
     """
 
     values: tuple[Value, ...]
@@ -32,27 +36,26 @@ class Choice:
 
     def __init__(self, *values: Value, default: Value | None = None) -> None:
         if not values:
-            raise ValueError("A Choice needs at least one value.")
-        default = values[0] if default is None else default
-        if default not in values:
-            raise ValueError(f"The default {default!r} is not among the values {values}.")
+            raise refused("values", "one or more values", values)
         object.__setattr__(self, "values", values)
+        default = values[0] if default is None else choice("default", default, values)
         object.__setattr__(self, "default", default)
 
 
 def tracing() -> bool:
-    """Whether torch records a graph (compiling, exporting or tracing), in which Python decisions
-    about values and lengths would be frozen.
+    """Return whether torch is recording a graph by compiling, exporting or tracing.
+
+    Python branches on values and lengths would be frozen in such a graph.
     """
     traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     return traced or torch.compiler.is_compiling()
 
 
 def unpadded(mask: torch.Tensor) -> bool:
-    """Whether a batch is known to hold no padding, so that masking can be left out.
+    """Return whether a batch is known to contain no padding, so that masking can be skipped.
 
-    Asked on a CPU in eager mode only, where it costs microseconds and saves a tenth of a forward
-    pass. On a GPU the answer would make the host wait, and in a traced graph it would be frozen.
+    Always false on a GPU, where reading the mask would make the host wait, and in a traced graph,
+    where the result would be frozen. On a CPU it saves a tenth of a forward pass.
 
     Args:
         mask: bool ``(batch, length)``, true at real tokens.
@@ -63,10 +66,10 @@ def unpadded(mask: torch.Tensor) -> bool:
 
 
 def blank(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Zero at padding.
+    """Set padded positions to zero.
 
-    By a product, which takes a tenth of ``masked_fill``'s time on a CPU; so what stands at
-    padding has to be finite, as the hidden states of a student are.
+    By a product, which takes a tenth of ``masked_fill``'s time on a CPU; values at padded positions
+    must be finite, as the hidden states of a student are.
 
     Args:
         hidden: ``(batch, length, ...)``.
@@ -76,37 +79,38 @@ def blank(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 class Searchable(nn.Module, ABC):
-    """What operators of both kinds say to the search; subclass :class:`Operator` or
-    :class:`~rosearch.operators.inputs.base.EmbeddingOperator`.
+    """Attributes of all operators that the search reads.
+
+    Subclass :class:`Operator` or :class:`~rosearch.operators.inputs.base.EmbeddingOperator`
+    instead.
     """
 
     choices: ClassVar[Mapping[str, Choice]] = {}
-    """Parameter name to the values that the search may give it; all are keyword arguments of
+    """Values that the search may choose, by parameter; parameters are keyword arguments of
     ``__init__``."""
 
     family: ClassVar[str] = "other"
-    """What kind of computation this is, for statistics: ``"attention"``, ``"convolution"``,
-    ``"recurrence"``, ``"feed-forward"``, ``"mixing"``, ``"pooling"``, ``"embedding"`` or a word of
-    your own."""
+    """Kind of computation, for statistics: ``"attention"``, ``"convolution"``, ``"recurrence"``,
+    ``"feed-forward"``, ``"mixing"``, ``"pooling"``, ``"embedding"`` or a word of your own."""
 
     source: ClassVar[str] = ""
-    """The paper or library that it follows, for tables."""
+    """Paper or library that the operator follows, for tables."""
 
     @classmethod
     def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        """Why these values do not fit together, or ``None``.
+        """Return why width and parameters do not fit together, or ``None`` if they do.
 
-        Override it for conditions between width and parameters, such as heads that must
-        divide the width. Each value is already known to be one of its choices.
+        Override it for conditions such as heads that must divide the width. Each value is already
+        known to be one of its choices.
         """
         return None
 
 
 class Operator(Searchable):
-    """What a node computes, from ``(batch, length, width)`` to the same shape.
+    """The operator of a node, from ``(batch, length, width)`` to the same shape.
 
-    Authors write ``__init__`` (layers) and :meth:`compute`, and name what can be searched in
-    ``choices``::
+    Implement ``__init__`` (layers) and :meth:`compute`, and list the parameters that can be
+    searched in ``choices``::
 
         @rosearch.operators.register("shift")
         class Shift(rosearch.Operator):
@@ -122,41 +126,39 @@ class Operator(Searchable):
                 shifted = torch.nn.functional.pad(hidden, (0, 0, self.distance, 0))
                 return shifted[:, : hidden.shape[1]]
 
-    :class:`rosearch.testing.OperatorConformance` holds the tests that every operator
-    must pass, for authors to run on their own.
+    :class:`rosearch.testing.OperatorConformance` holds the tests that every operator must pass.
 
     Args:
         width: Channels of input and output.
     """
 
     mixes_tokens: ClassVar[bool] = True
-    """False for an operator that treats every token by itself, so that padding needs no care."""
+    """False if each token is computed on its own, so that padding needs no masking."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
 
     def reset_parameters(self) -> None:
-        """Set what the operator's own parameters start from; by default there is nothing.
+        """Initialize the operator's own ``nn.Parameter`` objects; the default does nothing.
 
-        Layers inside start by their own rules: a student initialises those first and calls this
-        afterwards. Override it for plain ``nn.Parameter``, call it at the end of ``__init__``, and
-        write values with ``torch.nn.init`` only, which leaves loaded weights alone.
+        Layers such as ``nn.Linear`` are initialized by the student, which calls this afterwards.
+        An override should be called at the end of ``__init__`` and use ``torch.nn.init`` only,
+        which leaves loaded weights alone.
         """
 
     @abstractmethod
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Transform ``hidden``; no value at a padded position may reach a real one.
+        """Transform ``hidden`` so that outputs at real tokens do not depend on padded positions.
 
         Args:
             hidden: ``(batch, length, width)``; zero wherever ``mask`` is false, unless
                 :attr:`mixes_tokens` is false.
             mask: bool ``(batch, length)``, true at real tokens. The real tokens of a row are
-                one stretch, with padding after it (or before it).
+                contiguous, with padding after (or before) them.
 
         Returns:
-            ``(batch, length, width)``; what it holds at padded positions does not matter, as long
-            as it is finite.
+            ``(batch, length, width)``, finite and otherwise arbitrary at padded positions.
         """
 
     # nn.Module declares forward as an attribute, which mypy lets nothing make final.
@@ -164,8 +166,8 @@ class Operator(Searchable):
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Zero the padding, :meth:`compute`, and zero the padding of the result.
 
-        The second time is for training: a huge value that an operator leaves at a padded position
-        counts in no answer, but gives NaN in the backward pass of the norm that follows.
+        The result is zeroed for training: a huge value at a padded position affects no output, but
+        gives NaN in the backward pass of the norm that follows.
         """
         if not self.mixes_tokens or unpadded(mask):
             return self.compute(hidden, mask)
@@ -173,35 +175,33 @@ class Operator(Searchable):
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
-        """How many tokens to either side an output may depend on; ``math.inf`` for the whole text.
+        """Return how many tokens to either side an output depends on; ``math.inf``: all of them.
 
-        Override it: the default claims the most, and the receptive field of a student follows
-        from it.
+        The receptive field of a student is computed from it. The default is ``math.inf``, or 0 if
+        :attr:`mixes_tokens` is false.
         """
-        return math.inf
+        return math.inf if cls.mixes_tokens else 0.0
 
 
 class LinearEnding(Operator):
     """An operator that ends in a linear map of each token.
 
-    Authors write :meth:`before_last` instead of :meth:`compute`, and name the map in ``last``.
-    A mean over tokens commutes with a linear map, so a student that pools such a node applies the
-    map to one vector a text instead of one a token, see :meth:`pooled`.
+    Implement :meth:`before_last` instead of :meth:`compute`, and name the map in ``last``. The mean
+    over tokens commutes with a linear map, so a student that pools such a node applies the map once
+    a text instead of once a token, see :meth:`pooled`.
 
     Args:
         width: Channels of input and output.
     """
 
     last: ClassVar[str]
-    """Attribute that holds the ``torch.nn.Linear``."""
+    """Name of the attribute with the ``torch.nn.Linear``."""
 
     @abstractmethod
     def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What the last map reads, ``(batch, length, any number of channels)``.
+        """Return the input of the last map, ``(batch, length, any number of channels)``.
 
-        Args:
-            hidden: As for :meth:`compute`.
-            mask: As for :meth:`compute`.
+        The arguments are those of :meth:`compute`.
         """
 
     @final
@@ -215,13 +215,13 @@ class LinearEnding(Operator):
         mask: torch.Tensor,
         pool: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     ) -> torch.Tensor:
-        """``pool(self(hidden, mask), mask)``, pooled before the last map.
+        """Compute ``pool(self(hidden, mask), mask)``, pooling before the last map.
 
         Args:
             hidden: ``(batch, length, width)``.
             mask: bool ``(batch, length)``, true at real tokens.
-            pool: Weighs the tokens of a text with weights that sum to one and do not depend on
-                their values, such as the mean.
+            pool: Weighted mean over the tokens of a text, with weights that do not depend on
+                their values.
 
         Returns:
             ``(batch, width)``.
@@ -233,48 +233,43 @@ class LinearEnding(Operator):
 
 
 def _check(item: object) -> str | None:
-    if not (isinstance(item, type) and issubclass(item, Searchable)):
-        return (
-            "expected a subclass of rosearch.Operator, or of rosearch.operators.EmbeddingOperator."
-        )
-    return None
+    if isinstance(item, type) and issubclass(item, Searchable):
+        return None
+    return "expected a subclass of rosearch.Operator or rosearch.EmbeddingOperator."
 
 
 registry: Registry[type[Any]] = Registry("operator", group="rosearch.operators", check=_check)
 
 
 def names(kind: type[Searchable] = Operator) -> tuple[str, ...]:
-    """Registered names, sorted.
+    """Return the registered names, sorted.
 
     Args:
-        kind: :class:`Operator` for what nodes compute, ``EmbeddingOperator`` for inputs.
+        kind: :class:`Operator` for operators of nodes, ``EmbeddingOperator`` for inputs.
     """
     return tuple(name for name in registry.names() if issubclass(registry.get(name), kind))
 
 
 def require(name: str, kind: type[Searchable]) -> type[Any]:
-    """The registered class of that name and kind.
+    """Return the class registered under ``name``.
 
     Raises:
-        RegistryError: Nothing has that name.
-        GenomeError: What has that name is of the other kind.
+        RegistryError: The name is unknown.
+        GenomeError: The class is not a subclass of ``kind``.
     """
     found = registry.get(name, among=lambda: names(kind))
     if not issubclass(found, kind):
-        other = "Operator" if issubclass(found, Operator) else "EmbeddingOperator"
-        raise GenomeError(
-            f"{name!r} is no {kind.__name__} but an {other}; choose one of "
-            f"{', '.join(names(kind))}."
-        )
+        allowed = ", ".join(names(kind))
+        raise GenomeError(f"{name!r} is not an {kind.__name__}; choose one of {allowed}.")
     return found
 
 
 def complete(name: str, parameters: Mapping[str, Any]) -> dict[str, Value]:
-    """``parameters`` with the operator's defaults filled in.
+    """Return ``parameters`` with the operator's defaults filled in.
 
     Raises:
-        RegistryError: No operator has that name.
-        GenomeError: A parameter is unknown, or its value is no choice of the operator.
+        RegistryError: The operator is unknown.
+        GenomeError: A parameter is unknown, or its value is not among the operator's choices.
     """
     choices = registry.get(name).choices
     for key, value in parameters.items():
@@ -285,7 +280,7 @@ def complete(name: str, parameters: Mapping[str, Any]) -> dict[str, Value]:
         allowed = choices[key].values
         if not any(type(value) is type(v) and value == v for v in allowed):
             raise GenomeError(
-                f"{key}={value!r} is no choice of the operator {name!r}; choose one of "
-                f"{', '.join(map(repr, allowed))}."
+                f"{key} of the operator {name!r} must be one of {', '.join(map(repr, allowed))}, "
+                f"got {value!r}."
             )
     return {key: parameters.get(key, choice.default) for key, choice in choices.items()}

@@ -14,14 +14,14 @@ from rosearch.operators.base import Choice, Operator, registry
 from rosearch.operators.kernels import depthwise_convolution
 
 SIZES = Choice(3, 5, 7)
-"""Tokens that one output sees."""
+"""Kernel sizes in tokens."""
 
 
 def convolve(hidden: torch.Tensor, layer: nn.Conv1d) -> torch.Tensor:
-    """``layer`` applied on ``(batch, length, width)``, keeping the length.
+    """Apply ``layer`` to ``(batch, length, width)``, keeping the length.
 
-    As a convolution over images of height one, whose channels-last layout is the one that hidden
-    states have: nothing is transposed in memory, which halves the time on a CPU.
+    As a convolution over images of height one: hidden states already have its channels-last
+    layout, so nothing is transposed in memory, which halves the time on a CPU.
     """
     image = hidden.transpose(1, 2).unsqueeze(2)
     (size,), (dilation,) = layer.kernel_size, layer.dilation
@@ -32,10 +32,10 @@ def convolve(hidden: torch.Tensor, layer: nn.Conv1d) -> torch.Tensor:
 
 
 def keep_variance(layer: nn.Conv1d) -> None:
-    """Start a depthwise convolution such that its output varies as its input does.
+    """Initialize a depthwise convolution to keep the variance of its input.
 
-    The usual rules count the channels of a grouped convolution as if all were connected, and start
-    it near zero.
+    The usual rules count all channels of a grouped convolution as connected, and so start it near
+    zero.
     """
     bound = math.sqrt(3 / layer.kernel_size[0])
     nn.init.uniform_(layer.weight, -bound, bound)
@@ -44,74 +44,57 @@ def keep_variance(layer: nn.Conv1d) -> None:
 
 
 class Neighbourhood(Operator):
-    """An operator that sees ``kernel_size`` tokens around each.
-
-    Args:
-        width: Channels.
-    """
+    """Base of convolutions over ``kernel_size`` tokens around each, ``dilation`` apart."""
 
     choices = {"kernel_size": SIZES}
     family = "convolution"
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return float(parameters["kernel_size"] // 2)
+        return float(parameters["kernel_size"] // 2 * parameters.get("dilation", 1))
 
 
-@registry.register("convolution")
-class Convolution(Neighbourhood):
-    """Convolution over ``kernel_size`` tokens, then GELU (after TextCNN, Kim 2014, equation 2).
+class Dense(Neighbourhood):
+    """Base of convolutions over all channels, then GELU.
 
-    Args:
-        width: Channels.
-        kernel_size: Tokens that one output sees, odd.
-    """
-
-    source = "Kim 2014, equation 2"
-
-    def __init__(self, width: int, *, kernel_size: int) -> None:
-        super().__init__(width)
-        self.convolution = nn.Conv1d(width, width, kernel_size)
-
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return functional.gelu(convolve(hidden, self.convolution))
-
-
-@registry.register("dilated_convolution")
-class DilatedConvolution(Neighbourhood):
-    """Convolution over every ``dilation``-th token, then GELU (Yu and Koltun 2016, equation 2).
-
-    ``out[t] = gelu(sum_k W[k] x[t + dilation * k])``, with ``k`` from minus to plus half the
-    kernel.
+    ``out[t] = gelu(sum_k W[k] x[t + dilation * k])``, with ``k`` from ``-(kernel_size // 2)`` to
+    ``kernel_size // 2``.
 
     Args:
         width: Channels.
-        kernel_size: Tokens that one output sees, odd.
-        dilation: Distance between them.
+        kernel_size: Tokens in the window of an output, odd.
+        dilation: Distance between them in tokens.
     """
 
-    choices = {"kernel_size": SIZES, "dilation": Choice(2, 4)}
-    source = "Yu and Koltun 2016, equation 2"
-
-    def __init__(self, width: int, *, kernel_size: int, dilation: int) -> None:
+    def __init__(self, width: int, *, kernel_size: int, dilation: int = 1) -> None:
         super().__init__(width)
         self.convolution = nn.Conv1d(width, width, kernel_size, dilation=dilation)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return functional.gelu(convolve(hidden, self.convolution))
 
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return super().reach(parameters) * float(parameters["dilation"])
+
+@registry.register("convolution")
+class Convolution(Dense):
+    """Convolution over neighbouring tokens, then GELU (after TextCNN, Kim 2014, equation 2)."""
+
+    source = "Kim 2014, equation 2"
 
 
-@registry.register("depthwise_convolution")
-class DepthwiseConvolution(Neighbourhood):
-    """Each channel convolved with a kernel of its own, then GELU (Chollet 2017, section 2).
+@registry.register("dilated_convolution")
+class DilatedConvolution(Dense):
+    """Convolution over every ``dilation``-th token, then GELU (Yu and Koltun 2016, equation 2)."""
+
+    choices = {"kernel_size": SIZES, "dilation": Choice(2, 4)}
+    source = "Yu and Koltun 2016, equation 2"
+
+
+class Depthwise(Neighbourhood):
+    """Base of operators with a kernel of its own for each channel.
 
     Args:
         width: Channels.
-        kernel_size: Tokens that one output sees, odd.
+        kernel_size: Tokens in the window of an output, odd.
     """
 
     source = "Chollet 2017, section 2"
@@ -124,28 +107,28 @@ class DepthwiseConvolution(Neighbourhood):
     def reset_parameters(self) -> None:
         keep_variance(self.depthwise)
 
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def convolve(self, hidden: torch.Tensor, activation: str) -> torch.Tensor:
+        """Apply the depthwise convolution and an activation, keeping the shape."""
         layer = self.depthwise
-        return depthwise_convolution(
-            hidden, None, layer.weight.squeeze(1), layer.bias, activation="gelu"
-        )
+        weight = layer.weight.squeeze(1)
+        return depthwise_convolution(hidden, None, weight, layer.bias, activation=activation)
+
+
+@registry.register("depthwise_convolution")
+class DepthwiseConvolution(Depthwise):
+    """A convolution of each channel with its own kernel, then GELU (Chollet 2017, section 2)."""
+
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.convolve(hidden, "gelu")
 
 
 @registry.register("separable_convolution")
-class SeparableConvolution(DepthwiseConvolution):
-    """Depthwise convolution over ``kernel_size`` tokens, a linear map, then GELU (Chollet 2017,
-    section 2).
-
-    Args:
-        width: Channels.
-        kernel_size: Tokens that one output sees, odd.
-    """
+class SeparableConvolution(Depthwise):
+    """Depthwise convolution, a linear map, then GELU (Chollet 2017, section 2)."""
 
     def __init__(self, width: int, *, kernel_size: int) -> None:
         super().__init__(width, kernel_size=kernel_size)
         self.pointwise = nn.Linear(width, width)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        layer = self.depthwise
-        mixed = depthwise_convolution(hidden, None, layer.weight.squeeze(1), layer.bias)
-        return functional.gelu(self.pointwise(mixed))
+        return functional.gelu(self.pointwise(self.convolve(hidden, "none")))

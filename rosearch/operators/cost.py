@@ -1,4 +1,4 @@
-"""What one operator costs."""
+"""Parameters and FLOPs of one operator."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from rosearch.checks import whole_number
 from rosearch.errors import GenomeError
 from rosearch.operators import kernels
 from rosearch.operators.base import Operator, Value, complete, require
@@ -21,33 +22,32 @@ class OperatorCost:
     """Size and work of one operator."""
 
     parameters: int
-    """Trained values."""
+    """Number of trained values."""
 
     flops_per_token: float
     """Floating-point operations of a forward pass over a text, divided by its tokens."""
 
 
 def cost(name: str, width: int, *, length: int = 32, **parameters: Value) -> OperatorCost:
-    """What an operator costs, measured on one text on the CPU; the same on every machine.
+    """Measure parameters and FLOPs of an operator on the CPU; equal on every machine.
 
-    FLOPs are torch's count of matrix products, convolutions and attention, of which a
-    multiplication and an addition are two. Element-wise work does not count, and neither does what
-    an operator sums element by element: the windows of pooling and dynamic convolution, the
-    scan of a minimal recurrence.
+    FLOPs are torch's count of matrix products, convolutions and attention; a multiplication and
+    an addition are two. Element-wise work is not counted, which includes the windows of pooling and
+    dynamic convolution and the scan of a minimal GRU.
 
     Args:
-        name: A registered operator.
+        name: Name of a registered operator.
         width: Channels.
         length: Tokens in the text.
-        parameters: The operator's, with its defaults for those left out.
+        parameters: Parameters of the operator; others have their default values.
 
     Raises:
-        RegistryError: No operator has that name.
-        GenomeError: A parameter is unknown or no choice, or it does not fit the width.
-        ValueError: The length is below 1.
+        RegistryError: The operator is unknown.
+        GenomeError: A parameter is unknown, its value is not among the operator's choices, or it
+            does not fit the width.
+        ArgumentError: ``length`` is below 1.
     """
-    if length < 1:
-        raise ValueError(f"length must be at least 1, not {length}.")
+    whole_number("length", length)
     operator_class: type[Operator] = require(name, Operator)
     values = complete(name, parameters)
     complaint = operator_class.complaint(width, values)
@@ -59,19 +59,18 @@ def cost(name: str, width: int, *, length: int = 32, **parameters: Value) -> Ope
 def _layer_flops(
     hidden: Sequence[int], from_input: Sequence[int], from_state: Sequence[int], *_: Any, **__: Any
 ) -> int:
-    """Of oneDNN's recurrent layer, which torch's counter does not know; arguments are shapes."""
+    """Count oneDNN's recurrent layer, unknown to torch's counter; the arguments are shapes."""
     tokens = hidden[0] * hidden[1]
     return 2 * tokens * (math.prod(from_input) + math.prod(from_state))
 
 
 def counted_flops(run: Callable[[], object]) -> int:
-    """Floating-point operations of a call, by torch's counter.
+    """Count the floating-point operations of ``run()`` by torch's counter.
 
-    Args:
-        run: Called once, without gradients and with attention by its definition: the counter knows
-            no fused kernels.
+    Gradients are off, and attention is computed by its definition, because the counter does not
+    know fused kernels.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # it imports Triton, where that is
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, where it is installed
 
     mapping: dict[Any, Any] = {torch.ops.aten.mkldnn_rnn_layer: _layer_flops}
     with (
@@ -84,12 +83,12 @@ def counted_flops(run: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
-# By class, not by name: a plug-in may be registered again with another class.
+# By class, because a plug-in may be registered again with another class.
 @lru_cache(maxsize=4096)
 def _measure(
     operator_class: type[Operator], width: int, length: int, values: tuple[tuple[str, Value], ...]
 ) -> OperatorCost:
-    # On the CPU: the meta device takes element-wise work apart in Python, many times as slowly.
+    # On the CPU: the meta device decomposes element-wise work in Python, which is much slower.
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         operator = operator_class(width, **dict(values)).eval()
         hidden, mask = torch.zeros(1, length, width), torch.ones(1, length, dtype=torch.bool)

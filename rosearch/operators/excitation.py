@@ -1,4 +1,4 @@
-"""Channels weighed by what the whole text holds."""
+"""Channel gates computed from the whole text."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rosearch.operators.base import Choice, Operator, registry
 
 @registry.register("squeeze_excitation")
 class SqueezeExcitation(Operator):
-    """Each channel times a gate from the mean of the real tokens (Hu et al. 2018, equations 2
-    to 4).
+    """Multiply each channel by a gate computed from the mean of the real tokens (Hu et al. 2018,
+    equations 2 to 4).
 
     ``x * sigmoid(W2 relu(W1 mean(x)))``, with biases.
 
     Args:
         width: Channels.
-        reduction: ``width`` over the inner width, rounded down; at most ``width``.
+        reduction: Ratio of ``width`` to the inner width, at most ``width``.
     """
 
     choices = {"reduction": Choice(2, 4, 8, default=4)}

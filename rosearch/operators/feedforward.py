@@ -1,9 +1,6 @@
-"""Operators that treat every token by itself."""
+"""Operators that compute each token on its own."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,8 +10,27 @@ from rosearch.operators.base import Choice, LinearEnding, Operator, registry
 from rosearch.operators.kernels import gated_activation
 
 
+class TokenWise(LinearEnding):
+    """Base of feed-forward operators: expand, activate, contract.
+
+    Args:
+        width: Channels.
+        expanded: Channels after the first linear map.
+        inner: Channels after the activation.
+    """
+
+    family = "feed-forward"
+    mixes_tokens = False
+    last = "contract"
+
+    def __init__(self, width: int, *, expanded: int, inner: int) -> None:
+        super().__init__(width)
+        self.expand = nn.Linear(width, expanded)
+        self.contract = nn.Linear(inner, width)
+
+
 @registry.register("feed_forward")
-class FeedForward(LinearEnding):
+class FeedForward(TokenWise):
     """Two linear maps with a GELU between them (Vaswani et al. 2017, equation 2).
 
     Args:
@@ -23,94 +39,58 @@ class FeedForward(LinearEnding):
     """
 
     choices = {"expansion": Choice(1, 2, 4, default=2)}
-    family = "feed-forward"
-    mixes_tokens = False
     source = "Vaswani et al. 2017, equation 2"
-    last = "contract"
 
     def __init__(self, width: int, *, expansion: int) -> None:
-        super().__init__(width)
-        self.expand = nn.Linear(width, expansion * width)
-        self.contract = nn.Linear(expansion * width, width)
+        super().__init__(width, expanded=expansion * width, inner=expansion * width)
 
     def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return functional.gelu(self.expand(hidden))
 
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return 0.0
 
-
-@registry.register("gated_linear_unit")
-class GatedLinearUnit(LinearEnding):
-    """A linear map gated by the sigmoid of another (Dauphin et al. 2017, equation 1).
+class Gated(TokenWise):
+    """Two linear maps with a gated unit between them: ``W2 (gate(W x) * V x)``, with biases.
 
     Args:
         width: Channels.
         expansion: Inner width as a multiple of ``width``.
+        gate: Activation of the gate.
     """
 
-    choices = {"expansion": Choice(1, 2)}
-    family = "feed-forward"
-    mixes_tokens = False
-    source = "Dauphin et al. 2017, equation 1"
-    last = "contract"
-
-    def __init__(self, width: int, *, expansion: int) -> None:
-        super().__init__(width)
-        self.expand = nn.Linear(width, 2 * expansion * width)
-        self.contract = nn.Linear(expansion * width, width)
-
-    def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return gated_activation(self.expand(hidden), gate="sigmoid")
-
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return 0.0
-
-
-@registry.register("gated_feed_forward")
-class GatedFeedForward(LinearEnding):
-    """Two linear maps with a gated unit between them: GEGLU or SwiGLU (Shazeer 2020, equation 6).
-
-    ``W2 (gate(W x) * V x)``, with biases, which the paper leaves out.
-
-    Args:
-        width: Channels.
-        expansion: Inner width as a multiple of ``width``.
-        gate: ``"gelu"`` (GEGLU) or ``"silu"`` (SwiGLU).
-    """
-
-    choices = {"expansion": Choice(1, 2, 4, default=2), "gate": Choice("gelu", "silu")}
-    family = "feed-forward"
-    mixes_tokens = False
-    source = "Shazeer 2020, equation 6"
-    last = "contract"
-
-    def __init__(self, width: int, *, expansion: int, gate: str) -> None:
-        super().__init__(width)
+    def __init__(self, width: int, *, expansion: int, gate: str = "sigmoid") -> None:
+        super().__init__(width, expanded=2 * expansion * width, inner=expansion * width)
         self.gate = gate
-        self.expand = nn.Linear(width, 2 * expansion * width)
-        self.contract = nn.Linear(expansion * width, width)
 
     def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return gated_activation(self.expand(hidden), gate=self.gate)
 
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return 0.0
+
+@registry.register("gated_linear_unit")
+class GatedLinearUnit(Gated):
+    """A linear map gated by the sigmoid of another (Dauphin et al. 2017, equation 1), and a linear
+    map back to ``width``.
+    """
+
+    choices = {"expansion": Choice(1, 2)}
+    source = "Dauphin et al. 2017, equation 1"
+
+
+@registry.register("gated_feed_forward")
+class GatedFeedForward(Gated):
+    """GEGLU (``gate="gelu"``) or SwiGLU (``gate="silu"``; Shazeer 2020, equation 6), with biases,
+    which the paper leaves out.
+    """
+
+    choices = {"expansion": Choice(1, 2, 4, default=2), "gate": Choice("gelu", "silu")}
+    source = "Shazeer 2020, equation 6"
 
 
 @registry.register("identity")
 class Identity(Operator):
-    """Passes its input on, so that a graph can skip without computing."""
+    """Return the input, so that a graph can have skip connections."""
 
     family = "identity"
     mixes_tokens = False
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return hidden
-
-    @classmethod
-    def reach(cls, parameters: Mapping[str, Any]) -> float:
-        return 0.0

@@ -12,18 +12,18 @@ from rosearch.operators.base import Operator, registry, unpadded
 def waves(
     count: torch.Tensor, position: torch.Tensor, *, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine matrices of the unitary discrete Fourier transform.
+    """Return cosine and sine matrices of the unitary discrete Fourier transform.
 
     Args:
-        count: int64 ``(..., 1)``, points of the transform.
-        position: int64 ``(..., n)``, the points' numbers, below ``count``.
-        dtype: Of the result; angles are computed in float32.
+        count: int64 ``(..., 1)``, number of points of the transform.
+        position: int64 ``(..., n)``, numbers of the points, from 0 to ``count - 1``.
+        dtype: Dtype of the result; angles are computed in float32.
 
     Returns:
         Two tensors ``(..., n, n)``.
     """
     points = count.unsqueeze(-1)
-    # Whole turns are taken out in integers: float32 has too few digits for them in long texts.
+    # Whole turns are removed in integers: float32 has too few digits for them in long texts.
     turn = (position.unsqueeze(-1) * position.unsqueeze(-2)) % points
     angle = turn.float() * (2 * math.pi / points.float())
     scale = points.float().rsqrt()
@@ -33,14 +33,11 @@ def waves(
 @registry.register("fourier_mixing")
 class FourierMixing(Operator):
     """The real part of a Fourier transform over tokens and channels (FNet, Lee-Thorp et al. 2021,
-    equation 3). It has nothing to learn.
+    equation 3), without parameters.
 
-    FNet transforms a whole padded batch, so that an answer depends on the padding. Here each row's
-    transform runs over its own real tokens, and it is unitary, so that values keep their size. It
-    is written as real matrix products, which every exporter knows.
-
-    Args:
-        width: Channels.
+    FNet transforms a whole padded batch, so that outputs depend on the padding. Here the transform
+    of a row runs over its real tokens, and it is unitary, so that values keep their scale. It is
+    written as real matrix products, which every exporter supports.
     """
 
     family = "mixing"

@@ -1,4 +1,4 @@
-"""Convolutions with normalised kernels that heads of channels share."""
+"""Convolutions with normalized kernels, each shared by the channels of a head."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from rosearch.operators.kernels import depthwise_convolution, gated_activation
 
 
 class SharedKernels(LinearEnding):
-    """A convolution whose kernels heads of channels share, before a linear map.
-
-    Args:
-        width: Channels.
-    """
+    """Base of convolutions with one kernel a head, before a linear map."""
 
     choices = {"kernel_size": Choice(3, 7, 15, default=7), "heads": Choice(4, 8, 16)}
     family = "convolution"
@@ -36,15 +32,15 @@ class SharedKernels(LinearEnding):
 
 @registry.register("lightweight_convolution")
 class LightweightConvolution(SharedKernels):
-    """Depthwise convolution whose kernels are softmax-normalised and shared by the channels of a
-    head (Wu et al. 2019, section 3), between a gated linear map and a linear map.
+    """Depthwise convolution with softmax-normalized kernels, each shared by the channels of a head
+    (Wu et al. 2019, section 3), between a gated linear map and a linear map.
 
-    ``out[t] = W_o sum_k softmax(w_h)[k] glu(W_i x)[t + k]``. Without the paper's dropout of kernel
+    ``out[t] = W_o sum_k softmax(w_h)[k] glu(W_i x)[t + k]``, without the paper's dropout of kernel
     weights.
 
     Args:
         width: Channels.
-        kernel_size: Tokens that one output sees, odd.
+        kernel_size: Tokens in the window of an output, odd.
         heads: Number of kernels; divides ``width``.
     """
 
@@ -69,15 +65,15 @@ class LightweightConvolution(SharedKernels):
 
 @registry.register("dynamic_convolution")
 class DynamicConvolution(SharedKernels):
-    """A lightweight convolution whose kernels each token predicts (Wu et al. 2019, section 4).
+    """A lightweight convolution with kernels predicted from each token (Wu et al. 2019, section 4).
 
-    ``out[t] = W_o sum_k softmax(W_q g[t])_h[k] g[t + k]`` with ``g = glu(W_i x)``. Without the
+    ``out[t] = W_o sum_k softmax(W_q g[t])_h[k] g[t + k]`` with ``g = glu(W_i x)``, without the
     paper's dropout of kernel weights.
 
     Args:
         width: Channels.
-        kernel_size: Tokens that one output sees, odd.
-        heads: Kernels a token; divides ``width``.
+        kernel_size: Tokens in the window of an output, odd.
+        heads: Number of kernels for each token; divides ``width``.
     """
 
     source = "Wu et al. 2019, section 4"
@@ -100,8 +96,8 @@ class DynamicConvolution(SharedKernels):
         half = self.kernel_size // 2
         padded = functional.pad(gated, (0, 0, half, half))
         heads = padded.view(batch, length + 2 * half, self.heads, width // self.heads)
-        # Views of shifted tokens, one after the other: windows side by side would need memory for
-        # every token as often as it is seen.
+        # One shifted view after the other: all windows side by side would take kernel_size times
+        # the memory.
         mixed = heads[:, :length] * kernels[..., 0:1]
         for k in range(1, self.kernel_size):
             mixed = torch.addcmul(mixed, heads[:, k : k + length], kernels[..., k : k + 1])

@@ -1,7 +1,4 @@
-"""Average and maximum over a window of tokens.
-
-As images of height one in the channels-last layout, so that nothing is transposed in memory.
-"""
+"""Pooling over a whole text, and operators that pool over a window of tokens."""
 
 from __future__ import annotations
 
@@ -9,13 +6,77 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry, unpadded
+from rosearch.checks import choice
+from rosearch.operators.base import Choice, Operator, blank, registry, unpadded
+
+POOLINGS = ("mean", "max", "first", "attention")
+"""Ways to pool the hidden states of a text into one vector."""
+
+
+class Pool(nn.Module):
+    """Pool the hidden states of a text into one vector.
+
+    ``mean`` and ``max`` are over the real tokens, ``first`` takes the first of them. ``attention``
+    is a mean weighted by a softmax over one learned linear score of each token (Lin et al. 2017,
+    with one hop and no hidden layer); it starts as the plain mean. A text without tokens gives
+    zeros.
+
+    Args:
+        kind: One of :data:`POOLINGS`.
+        width: Channels.
+
+    Raises:
+        ArgumentError: The kind is unknown.
+    """
+
+    def __init__(self, kind: str, *, width: int) -> None:
+        super().__init__()
+        self.kind = choice("kind", kind, POOLINGS)
+        self.linear = kind in ("mean", "first")
+        """Whether token weights do not depend on values, so that pooling commutes with linear
+        maps."""
+        if kind == "attention":
+            self.scores = nn.Parameter(torch.zeros(width))
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Pool a batch.
+
+        Args:
+            hidden: ``(batch, length, width)``, arbitrary at padded positions.
+            mask: bool ``(batch, length)``, true at real tokens.
+
+        Returns:
+            ``(batch, width)``.
+        """
+        if self.kind == "first":
+            index = mask.long().argmax(dim=1)[:, None, None].expand(-1, 1, hidden.shape[2])
+            first = hidden.gather(1, index).squeeze(1)
+            return first.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
+        lowest = torch.finfo(hidden.dtype).min
+        full = unpadded(mask)
+        if self.kind == "max":
+            if full:
+                return hidden.amax(dim=1)
+            largest = hidden.masked_fill(~mask.unsqueeze(-1), lowest).amax(dim=1)
+            return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
+        if self.kind == "mean" and full:
+            return hidden.mean(dim=1)
+        if not full:
+            hidden = blank(hidden, mask)
+        if self.kind == "mean":
+            return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden.dtype)
+        scores = (hidden @ self.scores).masked_fill(~mask, lowest)
+        return torch.einsum("bl,blw->bw", torch.softmax(scores, dim=1), hidden)
 
 
 class Window(Operator):
-    """A function of the ``window`` tokens around each.
+    """Base of operators that pool over the ``window`` tokens around each.
+
+    Windows slide over images of height one in the channels-last layout, so that nothing is
+    transposed in memory.
 
     Args:
         width: Channels.
@@ -28,6 +89,11 @@ class Window(Operator):
     def __init__(self, width: int, *, window: int) -> None:
         super().__init__(width)
         self.window = window
+        self.shape: dict[str, Any] = {
+            "kernel_size": (1, window),
+            "stride": 1,
+            "padding": (0, window // 2),
+        }
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
@@ -36,43 +102,28 @@ class Window(Operator):
 
 @registry.register("average_pooling")
 class AveragePooling(Window):
-    """Mean of the real tokens among the ``window`` around each token.
+    """Mean of the real tokens among the ``window`` around each token."""
 
-    Args:
-        width: Channels.
-        window: Tokens in the window, odd.
-    """
+    def mean(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sum over each window, divided by ``window``, in the shape of ``x``."""
+        out = functional.avg_pool2d(x.transpose(1, 2).unsqueeze(2), **self.shape)
+        return out.squeeze(2).transpose(1, 2)
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        def mean(x: torch.Tensor) -> torch.Tensor:
-            image = x.transpose(1, 2).unsqueeze(2)
-            out = functional.avg_pool2d(
-                image, (1, self.window), stride=1, padding=(0, self.window // 2)
-            )
-            return out.squeeze(2).transpose(1, 2)
-
-        # Both means divide by the window, so their quotient divides by the real tokens in it; of
-        # a batch without padding one row tells for all.
-        seen = (mask[:1] if unpadded(mask) else mask).unsqueeze(-1).to(hidden.dtype)
-        return mean(hidden) * mean(seen).clamp(min=0.5 / self.window).reciprocal()
+        # Both means divide by the window, so their quotient divides by the number of real tokens.
+        # Without padding it is the same in every row.
+        real = (mask[:1] if unpadded(mask) else mask).unsqueeze(-1).to(hidden.dtype)
+        return self.mean(hidden) * self.mean(real).clamp(min=0.5 / self.window).reciprocal()
 
 
 @registry.register("max_pooling")
 class MaxPooling(Window):
-    """Maximum, by channel, of the real tokens among the ``window`` around each token.
-
-    Args:
-        width: Channels.
-        window: Tokens in the window, odd.
-    """
+    """Maximum of the real tokens among the ``window`` around each token, channel by channel."""
 
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if not unpadded(mask):
-            # Padding is zero, and now becomes the lowest number there is.
+            # Padding is zero, and becomes the lowest number of the dtype.
             lowest = torch.finfo(hidden.dtype).min
             hidden = hidden + (~mask).to(hidden.dtype).unsqueeze(-1) * lowest
-        image = hidden.transpose(1, 2).unsqueeze(2)
-        out = functional.max_pool2d(
-            image, (1, self.window), stride=1, padding=(0, self.window // 2)
-        )
+        out: torch.Tensor = functional.max_pool2d(hidden.transpose(1, 2).unsqueeze(2), **self.shape)
         return out.squeeze(2).transpose(1, 2)

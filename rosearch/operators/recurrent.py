@@ -1,9 +1,9 @@
-"""Recurrence over the tokens in both directions."""
+"""Bidirectional recurrence over the tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -12,15 +12,17 @@ from torch.nn import functional
 from rosearch.operators.base import Operator, registry, tracing, unpadded
 
 CHUNK = 16
-"""Tokens that :func:`scan` goes through one after the other."""
+"""Tokens that :func:`scan` computes one after the other."""
 
 DOUBLINGS = 13
-"""In a traced graph, whose length is open, :func:`scan` serves ``2**DOUBLINGS`` tokens, 8,192."""
+"""In a traced graph, whose length is open, :func:`scan` handles up to ``2**DOUBLINGS`` tokens."""
 
 
 class Recurrence(nn.RNNBase):
-    """One layer of ``nn.GRU`` or ``nn.LSTM`` that reads ``(batch, length, width)``, with the same
-    weights and names, and that can be compiled and exported with an open length.
+    """One layer of ``nn.GRU`` or ``nn.LSTM`` that can be compiled and exported with an open length.
+
+    Weights and their names are those of torch. Not a subclass of either, which TorchDynamo does not
+    compile.
 
     Args:
         mode: ``"GRU"`` or ``"LSTM"``.
@@ -28,33 +30,28 @@ class Recurrence(nn.RNNBase):
         inner: Channels of the states.
     """
 
-    weight_ih_l0: torch.Tensor
-    weight_hh_l0: torch.Tensor
-    bias_ih_l0: torch.Tensor
-    bias_hh_l0: torch.Tensor
-
     def __init__(self, mode: str, width: int, inner: int) -> None:
         super().__init__(mode, width, inner, batch_first=True)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """All states ``(batch, length, inner)``, from zero on."""
+        """Turn ``(batch, length, width)`` into all states ``(batch, length, inner)``."""
         if torch.compiler.is_compiling():
             return self._recorded(hidden)
         start = hidden.new_zeros(1, hidden.shape[0], self.hidden_size)
         # Biases, one layer, no dropout, mode, one direction, batch first.
         settings = (True, 1, 0.0, self.training, False, True)
-        weights = [w for w in self._flat_weights if w is not None]
+        weights: list[torch.Tensor] = [*self.all_weights[0]]
         if self.mode == "GRU":
             return torch.gru(hidden, start, weights, *settings)[0]
         return torch.lstm(hidden, (start, start), weights, *settings)[0]
 
     def _recorded(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The definition as a loop in the graph: torch's own layers are unrolled token by token."""
-        # There is no public name for it yet; tests compile and export with it.
+        """Record one loop; torch's own layers are unrolled token by token."""
+        # It has no public name yet; tests compile and export with it.
         from torch._higher_order_ops.scan import scan as recorded_scan
 
-        projected = functional.linear(hidden, self.weight_ih_l0, self.bias_ih_l0).transpose(0, 1)
-        weight, bias = self.weight_hh_l0, self.bias_hh_l0
+        input_weight, weight, input_bias, bias = self.all_weights[0]
+        projected = functional.linear(hidden, input_weight, input_bias).transpose(0, 1)
 
         def gru(state: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             own, past = token.chunk(3, dim=-1), functional.linear(state, weight, bias).chunk(3, -1)
@@ -73,108 +70,79 @@ class Recurrence(nn.RNNBase):
 
         step, size = (gru, 1) if self.mode == "GRU" else (lstm, 2)
         start = projected.new_zeros(hidden.shape[0], size * self.hidden_size)
-        _, states = recorded_scan(step, start, projected)
-        out: torch.Tensor = states.transpose(0, 1)
-        return out
+        states: torch.Tensor = recorded_scan(step, start, projected)[1].transpose(0, 1)
+        return states
 
 
-def read_both_ways(
-    ahead: Recurrence, back: Recurrence, hidden: torch.Tensor, mask: torch.Tensor
-) -> torch.Tensor:
-    """The states of two recurrent layers, of which one reads from the end.
-
-    Both start at a real token: padding is moved behind the real tokens. With indices on the
-    device, unlike packed sequences, this never waits for a GPU.
+class Bidirectional(Operator):
+    """Base of operators with a recurrent layer in each direction, half the width each.
 
     Args:
-        ahead: Reads from the first real token on.
-        back: Reads from the last real token backwards.
-        hidden: ``(batch, length, width)``.
-        mask: bool ``(batch, length)``; the real tokens of a row are one stretch.
-
-    Returns:
-        ``(batch, length, channels of both layers)``.
+        width: Channels, even.
     """
-    if unpadded(mask):
-        return torch.cat((ahead(hidden), back(hidden.flip(1)).flip(1)), dim=-1)
-    length = mask.shape[1]
-    position = torch.arange(length, device=mask.device)
-    first = mask.long().argmax(dim=1, keepdim=True)
-    last = first + mask.sum(dim=1, keepdim=True) - 1
 
-    def reordered(states: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        # Round the ends; a remainder by an open length is what ONNX has no translation of.
-        place = torch.where(place < 0, place + length, place)
-        place = torch.where(place < length, place, place - length)
-        return states.gather(1, place.unsqueeze(-1).expand_as(states))
+    mode: ClassVar[str]
+    """As of :class:`Recurrence`."""
 
-    forth = reordered(ahead(reordered(hidden, first + position)), position - first)
-    # Reading backwards is its own inverse.
-    return torch.cat(
-        (forth, reordered(back(reordered(hidden, last - position)), last - position)), dim=-1
-    )
+    family = "recurrence"
 
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.ahead = Recurrence(self.mode, width, width // 2)
+        self.back = Recurrence(self.mode, width, width // 2)
 
-def _halves_complaint(width: int) -> str | None:
-    return None if width % 2 == 0 else f"the width {width} is odd, each direction gets half"
+    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if unpadded(mask):
+            return torch.cat((self.ahead(hidden), self.back(hidden.flip(1)).flip(1)), dim=-1)
+        # Both layers start at a real token: tokens are reordered so that padding comes last. By
+        # indices on the device this never waits for a GPU, unlike packed sequences.
+        length = mask.shape[1]
+        position = torch.arange(length, device=mask.device)
+        first = mask.long().argmax(dim=1, keepdim=True)
+        last = first + mask.sum(dim=1, keepdim=True) - 1
+
+        def reordered(states: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+            # Wrap around; ONNX has no translation of a remainder by an open length.
+            place = torch.where(place < 0, place + length, place)
+            place = torch.where(place < length, place, place - length)
+            return states.gather(1, place.unsqueeze(-1).expand_as(states))
+
+        ahead = reordered(self.ahead(reordered(hidden, first + position)), position - first)
+        # Reversing is its own inverse.
+        back = reordered(self.back(reordered(hidden, last - position)), last - position)
+        return torch.cat((ahead, back), dim=-1)
+
+    @classmethod
+    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
+        return None if width % 2 == 0 else f"the width {width} is odd, each direction gets half"
 
 
 @registry.register("bidirectional_gru")
-class BidirectionalGRU(Operator):
+class BidirectionalGRU(Bidirectional):
     """A gated recurrent unit in each direction, half the width each (Cho et al. 2014,
     equations 5 to 8).
-
-    Args:
-        width: Channels, even.
     """
 
-    family = "recurrence"
+    mode = "GRU"
     source = "Cho et al. 2014, equations 5 to 8"
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.ahead = Recurrence("GRU", width, width // 2)
-        self.back = Recurrence("GRU", width, width // 2)
-
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return read_both_ways(self.ahead, self.back, hidden, mask)
-
-    @classmethod
-    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return _halves_complaint(width)
 
 
 @registry.register("bidirectional_lstm")
-class BidirectionalLSTM(Operator):
+class BidirectionalLSTM(Bidirectional):
     """Long short-term memory in each direction, half the width each (Hochreiter and Schmidhuber
     1997, with the forget gate of Gers et al. 2000).
-
-    Args:
-        width: Channels, even.
     """
 
-    family = "recurrence"
+    mode = "LSTM"
     source = "Hochreiter and Schmidhuber 1997; Gers et al. 2000"
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.ahead = Recurrence("LSTM", width, width // 2)
-        self.back = Recurrence("LSTM", width, width // 2)
-
-    def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return read_both_ways(self.ahead, self.back, hidden, mask)
-
-    @classmethod
-    def complaint(cls, width: int, parameters: Mapping[str, Any]) -> str | None:
-        return _halves_complaint(width)
 
 
 def _doubling(keep: torch.Tensor, add: torch.Tensor) -> torch.Tensor:
-    """:func:`scan` in as many steps as the length has binary digits (Hillis and Steele 1986)."""
+    """Compute :func:`scan` in log2(length) steps (Hillis and Steele 1986)."""
     length = keep.shape[1]
-    most = 1 << DOUBLINGS if tracing() else length
+    max_length = 1 << DOUBLINGS if tracing() else length
     step = 1
-    while step < most:
+    while step < max_length:
         # Padded before it is cut, so that steps beyond the length change nothing.
         earlier = functional.pad(add, (0, 0, step, 0))[:, :length]
         add = torch.addcmul(add, keep, earlier)
@@ -184,14 +152,14 @@ def _doubling(keep: torch.Tensor, add: torch.Tensor) -> torch.Tensor:
 
 
 def scan(keep: torch.Tensor, add: torch.Tensor) -> torch.Tensor:
-    """``out[t] = keep[t] * out[t - 1] + add[t]`` from zero on, without going token by token.
+    """Compute ``out[t] = keep[t] * out[t - 1] + add[t]``, starting from zero.
 
-    Chunks are gone through side by side, and then told what came before them. Nothing is divided
-    and no logarithm taken, so with ``keep`` between 0 and 1 every value stays in range.
+    Chunks are computed in parallel, and the state before each is added afterwards. Without
+    divisions and logarithms, every value stays in range for ``keep`` between 0 and 1.
 
     Args:
         keep: ``(batch, length, channels)``.
-        add: Likewise.
+        add: ``(batch, length, channels)``.
 
     Returns:
         ``(batch, length, channels)``.
@@ -215,14 +183,11 @@ def scan(keep: torch.Tensor, add: torch.Tensor) -> torch.Tensor:
 
 @registry.register("minimal_gru")
 class MinimalGRU(Operator):
-    """A gated recurrence whose gate and candidate see the token alone (minGRU, Feng et al. 2024,
-    section 3.1), in each direction, half the width each.
+    """A gated recurrence whose gate and candidate depend on the current token only (minGRU, Feng et
+    al. 2024, section 3.1), in each direction, half the width each.
 
-    ``h[t] = (1 - z[t]) h[t - 1] + z[t] c[t]`` with ``z = sigmoid(W_z x)`` and ``c = W_c x``. The
-    states of all tokens come from a parallel scan, in float32 at least.
-
-    Args:
-        width: Channels.
+    ``h[t] = (1 - z[t]) h[t - 1] + z[t] c[t]`` with ``z = sigmoid(W_z x)`` and ``c = W_c x``, by a
+    parallel scan in float32 or higher precision.
     """
 
     family = "recurrence"
@@ -237,12 +202,13 @@ class MinimalGRU(Operator):
         wide = projected.to(torch.promote_types(projected.dtype, torch.float32))
         logit, candidate = wide.chunk(2, dim=-1)
         if not unpadded(mask):
-            # A gate that is shut keeps the state, so padding is passed over.
+            # A closed gate keeps the state, so padding is skipped.
             logit = logit.masked_fill(~mask.unsqueeze(-1), torch.finfo(wide.dtype).min)
-        # The other direction reads the channels of its half in reverse.
+        logit, candidate = self._turned(logit), self._turned(candidate)
+        states = scan(torch.sigmoid(-logit), torch.sigmoid(logit) * candidate)
+        return self._turned(states.to(projected.dtype))
+
+    def _turned(self, states: torch.Tensor) -> torch.Tensor:
+        """Reverse the tokens in the second half of the channels, which reads from the end."""
         half = self.width // 2
-        logit = torch.cat((logit[..., :half], logit[..., half:].flip(1)), dim=-1)
-        candidate = torch.cat((candidate[..., :half], candidate[..., half:].flip(1)), dim=-1)
-        gate = torch.sigmoid(logit)
-        states = scan(torch.sigmoid(-logit), gate * candidate).to(projected.dtype)
         return torch.cat((states[..., :half], states[..., half:].flip(1)), dim=-1)

@@ -1,29 +1,29 @@
-"""A genome as a Hugging Face model."""
+"""Students: Hugging Face models built from a genome."""
 
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from rosearch.student.configuration import StudentConfig
 from rosearch.student.export import export_onnx, export_program
+from rosearch.student.flops_and_latency import flops, latency, parameters, student_cost
 from rosearch.student.inheritance import Inheritance, inherit
 from rosearch.student.initialization import (
     CompressedEmbedding,
     compress_embedding,
     start_from_teacher,
 )
-from rosearch.student.lexicon import (
-    EmbeddingLexicon,
-    RememberedLexicon,
-    VectorLexicon,
-    WordNetLexicon,
-)
-from rosearch.student.measuring import flops, latency, parameters, student_cost
 from rosearch.student.modeling import StudentForSequenceClassification
+from rosearch.student.nearest_words import (
+    CachedNearestWords,
+    EmbeddingNearestWords,
+    VectorNearestWords,
+    WordNetNearestWords,
+)
 
 
 def register_auto_classes() -> None:
     """Let ``AutoConfig`` and ``AutoModelForSequenceClassification`` load students.
 
-    ``import rosearch`` sees to it; calling it again does nothing.
+    ``import rosearch`` calls it; calling it again does nothing.
     """
     AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
     AutoModelForSequenceClassification.register(
@@ -34,14 +34,14 @@ def register_auto_classes() -> None:
 register_auto_classes()
 
 __all__ = [
+    "CachedNearestWords",
     "CompressedEmbedding",
-    "EmbeddingLexicon",
-    "RememberedLexicon",
+    "EmbeddingNearestWords",
     "Inheritance",
     "StudentConfig",
     "StudentForSequenceClassification",
-    "VectorLexicon",
-    "WordNetLexicon",
+    "VectorNearestWords",
+    "WordNetNearestWords",
     "compress_embedding",
     "export_onnx",
     "export_program",

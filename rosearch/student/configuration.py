@@ -1,4 +1,4 @@
-"""The configuration of a student, as Hugging Face saves it."""
+"""Hugging Face configuration of a student."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from rosearch.space import Genome
 
 
 class StudentConfig(PretrainedConfig):
-    """Everything that defines a student besides its weights.
+    """Architecture and sizes of a student.
 
     Args:
-        genome: The architecture, as a Genome or as its ``to_dict()``. A configuration without one
-            (as Hugging Face makes them for comparison) gets the bag of words.
+        genome: Architecture, as a Genome or its ``to_dict()``. Default: a bag of words, for
+            Hugging Face, which creates default configurations for comparison.
         vocab_size: Tokens of the tokenizer, which students share with their teacher.
-        max_position_embeddings: Longest input in tokens.
+        max_position_embeddings: Maximum number of tokens in a text.
         type_vocab_size: Token types (segments).
-        dropout: Share of values dropped after each operator and before the classifier.
+        dropout: Dropout probability after each operator and before the classifier.
         pad_token_id: Id of the padding token, whose vector stays zero.
-        kwargs: What every Hugging Face configuration takes, such as ``num_labels``.
+        kwargs: Arguments of every Hugging Face configuration, such as ``num_labels``.
 
     Raises:
-        GenomeError: ``genome`` is no valid genome.
+        GenomeError: The genome is invalid.
     """
 
     model_type = "rosearch"
@@ -53,5 +53,5 @@ class StudentConfig(PretrainedConfig):
 
     @property
     def architecture(self) -> Genome:
-        """The genome as an object."""
+        """The genome as a :class:`~rosearch.Genome`."""
         return Genome.from_dict(self.genome)

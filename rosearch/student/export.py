@@ -1,15 +1,15 @@
-"""Students for runtimes without PyTorch."""
+"""Export of students to torch.export and ONNX."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from rosearch.errors import MissingResourceError
+from rosearch.optional import try_import
 from rosearch.student.modeling import StudentForSequenceClassification
 from rosearch.tokens import evaluating
 
@@ -17,7 +17,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class _Logits(nn.Module):
-    """A student as a function of three tensors to one."""
+    """The logits of a student as a function of three tensors."""
 
     def __init__(self, student: StudentForSequenceClassification) -> None:
         super().__init__()
@@ -31,17 +31,17 @@ class _Logits(nn.Module):
 
 
 def export_program(student: StudentForSequenceClassification) -> torch.export.ExportedProgram:
-    """A student as a graph of ``torch.export`` with dynamic batch and length.
+    """Export a student by ``torch.export`` with dynamic batch size and length.
 
     Args:
-        student: Exported in evaluation mode and left in its own.
+        student: Exported in eval mode; its own mode does not change.
 
     Returns:
         A program whose ``module()`` takes input_ids, attention_mask and token_type_ids, each int64
-        ``(batch, length)``, and gives the logits ``(batch, num_labels)``.
+        ``(batch, length)``, and returns logits ``(batch, num_labels)``.
     """
     example = torch.ones(2, 4, dtype=torch.long, device=student.device)
-    # Every row of the example holds a padded position, as those of the graph's users may.
+    # Padding in every row, so that the exported graph handles it.
     mask = example.clone()
     mask[:, -1] = 0
     batch = torch.export.Dim("batch")
@@ -57,15 +57,15 @@ def export_program(student: StudentForSequenceClassification) -> torch.export.Ex
 def export_onnx(
     student: StudentForSequenceClassification, path: str | Path, *, opset: int = 18
 ) -> Path:
-    """Write a student as an ONNX file with dynamic batch and length.
+    """Write a student to an ONNX file with dynamic batch size and length.
 
     The inputs are input_ids, attention_mask and token_type_ids, each int64 ``(batch, length)``; the
-    output is logits ``(batch, num_labels)`` in the student's dtype. Genome and class names are the
-    file's metadata ``genome`` and ``id2label``, as JSON.
+    output is logits ``(batch, num_labels)`` in the student's dtype. The metadata ``genome`` and
+    ``id2label`` hold genome and class names as JSON.
 
     Args:
-        student: Exported in evaluation mode and left in its own.
-        path: The file; overwritten.
+        student: Exported in eval mode; its own mode does not change.
+        path: File to write; an existing one is overwritten.
         opset: Version of the ONNX operators, 18 or later.
 
     Returns:
@@ -74,13 +74,8 @@ def export_onnx(
     Raises:
         MissingResourceError: ONNX is not installed.
     """
-    for package in ("onnx", "onnxscript"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingResourceError(
-                f"The package {package!r} is not installed; an export to ONNX needs it. Install it "
-                f'with: pip install "rosearch[onnx]"'
-            )
-    program = torch.onnx.export(
+    try_import("onnxscript", "export_onnx()", "onnx")
+    program: Any = torch.onnx.export(
         export_program(student),
         dynamo=True,
         input_names=_INPUTS,
@@ -88,8 +83,6 @@ def export_onnx(
         opset_version=opset,
         verbose=False,
     )
-    if program is None:  # torch's signature allows for its older exporter
-        raise RuntimeError("torch.onnx.export gave no program; expected one from dynamo=True.")
     program.model.metadata_props["genome"] = json.dumps(student.config.genome)
     program.model.metadata_props["id2label"] = json.dumps(student.config.id2label)
     program.save(path, external_data=False)

@@ -1,45 +1,44 @@
-"""Weights that a child student takes over from its parent."""
+"""Weights that a child student inherits from its parent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 
 from rosearch.space import Genome
-from rosearch.student.modeling import GraphNode, StudentForSequenceClassification
+from rosearch.student.modeling import StudentForSequenceClassification
 
 _TABLES = ("tokens", "positions", "types", "projection", "norm")
-"""What every embedding operator has, whatever it makes of it."""
+"""Modules that every input has."""
 
 
 @dataclass(frozen=True)
 class Inheritance:
-    """What a child took over from its parent. Tensors go by their names in the state dict."""
+    """What a child inherited from its parent. Tensors are named as in the state dict."""
 
     taken: tuple[str, ...]
-    """Tensors taken over in full."""
+    """Tensors inherited in full."""
 
     partly: tuple[str, ...]
-    """Tensors of which some columns or rows were taken over."""
+    """Tensors of which some columns or rows were inherited."""
 
     new: tuple[str, ...]
-    """Tensors that keep the child's fresh start."""
+    """Tensors that keep the child's own initial values."""
 
     inserted: tuple[str, ...]
-    """Identities of the inserted nodes, which start with gain zero."""
+    """Identities of the inserted nodes, whose gain starts at zero."""
 
     taken_parameters: int
-    """Number of the child's parameters that come from the parent."""
+    """Number of the child's parameters that were inherited."""
 
     new_parameters: int
-    """Number of all others."""
+    """Number of the child's other parameters."""
 
     @property
     def share(self) -> float:
-        """Share of the child's parameters that come from the parent, 0 to 1."""
+        """Share of the child's parameters that were inherited, 0 to 1."""
         return self.taken_parameters / (self.taken_parameters + self.new_parameters)
 
 
@@ -47,205 +46,158 @@ class Inheritance:
 def inherit(
     child: StudentForSequenceClassification, parent: StudentForSequenceClassification
 ) -> Inheritance:
-    """Give a child every tensor of the nodes that it shares with its parent.
+    """Copy the weights of the nodes that a child shares with its parent.
 
-    Nodes are shared where they have the same identity and the same operator; of those, tensors of
-    equal shape are taken over, and buffers where the operator's parameters are equal too. A gated
-    merge takes the scores of the inputs, and a pool the score of the output, that it shares.
-    Embedding tables, norms and classifier follow their shapes; what else an input has is taken
-    over where its operator and parameters are equal. Where only the embedding width
-    differs, the tables share their first columns: students start from their teacher's principal
-    directions, so the first columns hold most. The columns that a wider table adds do not count at
-    first, because the projection starts with zero there.
+    Nodes are shared if they have the same identity and operator. Of these, tensors of equal shape
+    are copied, and buffers if the operator's parameters are equal too. A gated merge inherits the
+    scores of shared inputs, and a pool the score of a shared output. Embedding tables, norms and
+    classifier are copied if their shapes agree; other tensors of an input if its operator and
+    parameters are equal. If only the embedding width differs, the tables share their first columns,
+    which hold most of the information because students start from their teacher's principal
+    directions. The additional columns of a wider table have no effect at first, because the
+    projection starts with zeros there.
 
     An inserted node (new, residual, on an edge of the parent) starts with gain zero and stands for
-    the input that it replaced. So a child that differs from its parent by insertions computes at
-    first exactly what the parent does. Other mutations cannot promise that: they take away what was
-    computed (remove, change_operator, change_width), or feed trained nodes with what they never saw
+    the input that it replaced. So a child that differs from its parent by insertions only initially
+    computes the same function. Other mutations do not have this property: they remove parts of the
+    computation (remove, change_operator, change_width), or feed trained nodes with new inputs
     (rewire, toggle_residual, change_merge).
 
     Args:
-        child: Changed in place; its own weights are its fresh start.
-        parent: Any student with the same tokenizer, on any device and of any dtype.
+        child: Newly initialized student, changed in place.
+        parent: Student with the same tokenizer, on any device and of any dtype.
+    """
+    # The modules of a student are in this order.
+    genome, origin_genome = (
+        child.config.architecture.ordered(),
+        parent.config.architecture.ordered(),
+    )
+    same, inserted, origin = _correspondence(genome, origin_genome)
+    transfer = _Transfer(child, parent)
+    transfer.embedding(equal=genome.embedding == origin_genome.embedding)
+    for number, source in same.items():
+        own, given = genome.nodes[number - 1], origin_genome.nodes[source - 1]
+        if own.operator == given.operator:
+            prefixes = f"nodes.{number - 1}.", f"nodes.{source - 1}."
+            transfer.module(*prefixes, buffers=own.parameters == given.parameters)
+            inputs = [origin.get(i, -1) for i in own.inputs]
+            transfer.scores(*prefixes, inputs, given.inputs)
+    for number in inserted:
+        transfer.own[f"nodes.{number - 1}.gain"].zero_()
+    pools = {output: place for place, output in enumerate(origin_genome.outputs)}
+    for place, output in enumerate(genome.outputs):
+        source_place = pools.get(origin.get(output, -1))
+        if source_place is not None:
+            transfer.module(f"pools.{place}.", f"pools.{source_place}.")
+    transfer.module("norm.", "norm.")
+    transfer.module("classifier.", "classifier.")
+    return transfer.record(tuple(genome.identities[number - 1] for number in inserted))
+
+
+def _correspondence(
+    child: Genome, parent: Genome
+) -> tuple[dict[int, int], list[int], dict[int, int]]:
+    """Find the parent's node for each node of the child.
 
     Returns:
-        What was taken over.
+        The parent's node of the same identity; the nodes inserted on an edge of the parent; and the
+        parent's node of which a node computes, or stands for, the states. Nodes are numbered from
+        1, and 0 is the embedding.
     """
-    kin = _Kinship.of(child, parent)
-    plan = _Plan()
-    _embedding(plan, child, parent)
-    for number, origin in kin.shared.items():
-        _node(plan, kin, number, origin)
-    for number in kin.inserted:
-        kin.child_nodes[number - 1].gain.zero_()
-    origins = dict(zip(parent.outputs, parent.pools, strict=True))
-    for place, (output, pool) in enumerate(zip(child.outputs, child.pools, strict=True)):
-        given = origins.get(kin.origin.get(output, -1))
-        if given is not None:
-            plan.state(f"pools.{place}.", pool, given)
-    plan.state("norm.", child.norm, parent.norm)
-    plan.state("classifier.", child.classifier, parent.classifier)
-    identities = kin.child.identities
-    return plan.record(child, tuple(identities[number - 1] for number in kin.inserted))
+    known = {identity: k for k, identity in enumerate(parent.identities, start=1)}
+    numbered = enumerate(child.identities, start=1)
+    same = {k: known[identity] for k, identity in numbered if identity in known}
+    origin = {0: 0, **same}
+    candidates = []
+    for number, node in enumerate(child.nodes, start=1):
+        before = origin.get(node.inputs[0])
+        if number not in same and node.residual and len(node.inputs) == 1 and before is not None:
+            candidates.append(number)
+            origin[number] = before
+    inserted: list[int] = []
+    for number in reversed(candidates):
+        # Without the node, one of its readers must read what it reads in the parent.
+        start = origin[number]
+        if (number in child.outputs and start in parent.outputs) or any(
+            k in inserted or (k in same and start in parent.nodes[same[k] - 1].inputs)
+            for k, node in enumerate(child.nodes, start=1)
+            if number in node.inputs
+        ):
+            inserted.append(number)
+        else:
+            del origin[number]
+    return same, sorted(inserted), origin
 
 
-@dataclass(frozen=True)
-class _Kinship:
-    """How the nodes of two students correspond, by their numbers."""
+class _Transfer:
+    """Copies tensors from parent to child and counts the copied values by name."""
 
-    child: Genome
-    parent: Genome
-    child_nodes: list[GraphNode]
-    parent_nodes: list[GraphNode]
-    shared: Mapping[int, int]
-    """Child's node to the parent's node of that identity and operator."""
-
-    inserted: tuple[int, ...]
-    """Child's nodes that were put on an edge of the parent."""
-
-    origin: Mapping[int, int]
-    """Child's node to the parent's whose states it holds or stands for; the embedding is 0."""
-
-    @classmethod
-    def of(
-        cls, child: StudentForSequenceClassification, parent: StudentForSequenceClassification
-    ) -> _Kinship:
-        # The modules of a student stand in this order.
-        a, b = child.config.architecture.ordered(), parent.config.architecture.ordered()
-        known = {identity: k for k, identity in enumerate(b.identities, start=1)}
-        same = {
-            k: known[identity]
-            for k, identity in enumerate(a.identities, start=1)
-            if identity in known
-        }
-        origin = {0: 0, **same}
-        candidates = []
-        for number, node in enumerate(a.nodes, start=1):
-            entry = origin.get(node.inputs[0])
-            if number not in same and node.residual and len(node.inputs) == 1 and entry is not None:
-                candidates.append(number)
-                origin[number] = entry
-        inserted: set[int] = set()
-        for number in reversed(candidates):
-            if _bridges(number, a, b, same, origin[number], inserted):
-                inserted.add(number)
-            else:
-                del origin[number]
-        return cls(
-            child=a,
-            parent=b,
-            child_nodes=cast(list[GraphNode], list(child.nodes)),
-            parent_nodes=cast(list[GraphNode], list(parent.nodes)),
-            shared={
-                k: p for k, p in same.items() if a.nodes[k - 1].operator == b.nodes[p - 1].operator
-            },
-            inserted=tuple(sorted(inserted)),
-            origin=origin,
-        )
-
-
-def _bridges(
-    number: int,
-    child: Genome,
-    parent: Genome,
-    same: Mapping[int, int],
-    start: int,
-    inserted: set[int],
-) -> bool:
-    """Whether without node ``number`` one of its readers would read what it reads in the parent."""
-    if number in child.outputs and start in parent.outputs:
-        return True
-    readers = [k for k, node in enumerate(child.nodes, start=1) if number in node.inputs]
-    return any(
-        k in inserted or (k in same and start in parent.nodes[same[k] - 1].inputs) for k in readers
-    )
-
-
-class _Plan:
-    """Copies tensors and keeps the books."""
-
-    def __init__(self) -> None:
+    def __init__(
+        self, child: StudentForSequenceClassification, parent: StudentForSequenceClassification
+    ) -> None:
+        self.own, self.given = child.state_dict(), parent.state_dict()
+        self.parameters = dict(child.named_parameters(remove_duplicate=False))
+        self.sizes = {name: parameter.numel() for name, parameter in child.named_parameters()}
+        self.widths = (child.embedding.shape.inner, parent.embedding.shape.inner)
         self.counts: dict[str, int] = {}
 
     def tensor(self, name: str, target: torch.Tensor, source: torch.Tensor) -> None:
-        """Fill a tensor, or a part of one that is called ``name``."""
+        """Copy a tensor, or a part of the tensor ``name``."""
         target.copy_(source)
         self.counts[name] = self.counts.get(name, 0) + target.numel()
 
-    def state(
-        self,
-        prefix: str,
-        target: torch.nn.Module,
-        source: torch.nn.Module,
-        *,
-        buffers: bool = True,
-        leave: tuple[str, ...] = (),
-    ) -> None:
-        """Fill the tensors of equal name and shape."""
-        given = source.state_dict()
-        own = dict(target.named_parameters(remove_duplicate=False))
-        for name, tensor in target.state_dict().items():
-            if name in leave or name not in given or given[name].shape != tensor.shape:
+    def module(self, own_prefix: str, given_prefix: str, *, buffers: bool = True) -> None:
+        """Copy tensors of equal name and shape, except the scores of merges."""
+        for name, tensor in self.own.items():
+            source = self.given.get(given_prefix + name.removeprefix(own_prefix))
+            if not name.startswith(own_prefix) or name == f"{own_prefix}merge.scores":
                 continue
-            if buffers or name in own:
-                self.tensor(prefix + name, tensor, given[name])
+            if source is None or source.shape != tensor.shape:
+                continue
+            if buffers or name in self.parameters:
+                self.tensor(name, tensor, source)
 
-    def record(
-        self, child: StudentForSequenceClassification, inserted: tuple[str, ...]
-    ) -> Inheritance:
-        sizes = {name: tensor.numel() for name, tensor in child.state_dict().items()}
-        trained = {name: tensor.numel() for name, tensor in child.named_parameters()}
-        taken = sum(self.counts.get(name, 0) for name in trained)
+    def scores(
+        self, own_prefix: str, given_prefix: str, own: list[int], given: Sequence[int]
+    ) -> None:
+        """Copy the scores of equal inputs between gated merges."""
+        name, source_name = f"{own_prefix}merge.scores", f"{given_prefix}merge.scores"
+        if name in self.own and source_name in self.given:
+            rows = dict(zip(given, self.given[source_name], strict=True))
+            for number, row in zip(own, self.own[name], strict=True):
+                if number in rows and rows[number].shape == row.shape:
+                    self.tensor(name, row, rows[number])
+
+    def embedding(self, *, equal: bool) -> None:
+        """Copy the input; ``equal`` says whether operator and parameters are equal."""
+        columns = min(self.widths)
+        for name, tensor in self.own.items():
+            source = self.given.get(name)
+            scope, _, rest = name.partition(".")
+            # The meaning of other tensors may depend on the parameters, such as hashes of n-grams.
+            common = rest.partition(".")[0] in _TABLES and name in self.parameters
+            if scope != "embedding" or source is None or not (equal or common):
+                continue
+            if source.shape == tensor.shape:
+                self.tensor(name, tensor, source)
+            elif (
+                name in self.parameters
+                and (tensor.shape[-1], source.shape[-1]) == self.widths
+                and tensor.shape[:-1] == source.shape[:-1]
+            ):
+                if rest == "projection.weight":
+                    tensor.zero_()
+                self.tensor(name, tensor[..., :columns], source[..., :columns])
+
+    def record(self, inserted: tuple[str, ...]) -> Inheritance:
+        """Return what was copied."""
+        full = {name: self.counts.get(name) == tensor.numel() for name, tensor in self.own.items()}
+        taken = sum(self.counts.get(name, 0) for name in self.sizes)
         return Inheritance(
-            taken=tuple(n for n, size in sizes.items() if self.counts.get(n) == size),
-            partly=tuple(n for n, size in sizes.items() if 0 < self.counts.get(n, 0) < size),
-            new=tuple(n for n in sizes if n not in self.counts),
+            taken=tuple(name for name, whole in full.items() if whole),
+            partly=tuple(n for n, whole in full.items() if n in self.counts and not whole),
+            new=tuple(name for name in full if name not in self.counts),
             inserted=inserted,
             taken_parameters=taken,
-            new_parameters=sum(trained.values()) - taken,
+            new_parameters=sum(self.sizes.values()) - taken,
         )
-
-
-def _embedding(
-    plan: _Plan, child: StudentForSequenceClassification, parent: StudentForSequenceClassification
-) -> None:
-    mine, theirs = child.config.architecture.embedding, parent.config.architecture.embedding
-    own, given = child.embedding, parent.embedding
-    if mine == theirs:
-        plan.state("embedding.", own, given)
-    else:
-        # What else it has may depend on its parameters: a row stands for other n-grams.
-        for name in _TABLES:
-            plan.state(
-                f"embedding.{name}.", getattr(own, name), getattr(given, name), buffers=False
-            )
-    columns = min(own.shape.inner, given.shape.inner)
-    if own.shape.inner == given.shape.inner:
-        return
-    others = dict(given.named_parameters())
-    for name, tensor in own.named_parameters():
-        if mine != theirs and name.partition(".")[0] not in _TABLES:
-            continue
-        source = others.get(name)
-        # Tables of vectors: the last dimension is the embedding width, the others agree.
-        widths = (tensor.shape[-1], None if source is None else source.shape[-1])
-        if source is None or widths != (own.shape.inner, given.shape.inner):
-            continue
-        if tensor.shape[:-1] == source.shape[:-1]:
-            if name == "projection.weight":
-                tensor.zero_()
-            plan.tensor(f"embedding.{name}", tensor[..., :columns], source[..., :columns])
-
-
-def _node(plan: _Plan, kin: _Kinship, number: int, origin: int) -> None:
-    own, given = kin.child_nodes[number - 1], kin.parent_nodes[origin - 1]
-    prefix = f"nodes.{number - 1}."
-    equal = kin.child.nodes[number - 1].parameters == kin.parent.nodes[origin - 1].parameters
-    plan.state(prefix, own, given, buffers=equal, leave=("merge.scores",))
-    if own.merge.kind != "gated" or given.merge.kind != "gated":
-        return
-    scores = dict(zip(given.inputs, given.merge.scores, strict=True))
-    for i, score in zip(own.inputs, own.merge.scores, strict=True):
-        source = scores.get(kin.origin.get(i, -1))
-        if source is not None and source.shape == score.shape:
-            plan.tensor(f"{prefix}merge.scores", score, source)

@@ -1,4 +1,4 @@
-"""Where a student starts: with its teacher's embedding, compressed."""
+"""Initialization of a student's embedding from its teacher's."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from rosearch.errors import ArgumentError
 from rosearch.student.modeling import StudentForSequenceClassification
 from rosearch.tokens import first_position
 
 
 @dataclass(frozen=True)
 class CompressedEmbedding:
-    """A teacher's embedding tables in the basis of their principal directions.
+    """Embedding tables of a teacher in the basis of their principal directions.
 
     With the teacher's word embeddings ``E = U S V^T`` (vocabulary x teacher width), ``tokens``
     is ``E V = U S``. Its first ``k`` columns are the coordinates of the best rank-``k``
@@ -34,16 +35,16 @@ class CompressedEmbedding:
 
 
 def compress_embedding(teacher: nn.Module) -> CompressedEmbedding:
-    """The embedding tables of a Hugging Face encoder, by singular value decomposition.
+    """Rotate the embedding tables of a Hugging Face encoder by singular value decomposition.
 
     Args:
-        teacher: A model with ``get_input_embeddings()``. Position and type tables are found by the
+        teacher: Model with ``get_input_embeddings()``. Position and type tables are found by the
             names that Hugging Face encoders give them.
     """
     words: Any = teacher.get_input_embeddings()  # type: ignore[operator]
     table = words.weight.detach().double().cpu()
-    # The eigenvectors of E^T E are the right singular vectors of E; the matrix has only the
-    # teacher's width for a side, where E has a row for every token.
+    # The eigenvectors of E^T E are the right singular vectors of E; E has a row for every token,
+    # this matrix only teacher width rows.
     _, vectors = torch.linalg.eigh(table.T @ table)
     directions = vectors.flip(dims=(1,))
     tokens = table @ directions
@@ -72,36 +73,31 @@ def compress_embedding(teacher: nn.Module) -> CompressedEmbedding:
 def start_from_teacher(
     student: StudentForSequenceClassification, embedding: CompressedEmbedding
 ) -> None:
-    """Fill the student's factorised embedding from its teacher's by truncated SVD.
+    """Initialize the student's embedding from its teacher's by truncated SVD.
 
-    Inputs with tables of their own fill these from the teacher's too, and an input that must be
-    prepared has to be before. The tables take the first ``embedding_width`` columns. The projection
-    to the student's width starts with orthonormal rows or columns, which keeps the distances
-    between words.
+    The tables take the first ``embedding_width`` columns of the teacher's. The projection to the
+    student's width gets orthonormal rows or columns, which preserves the distances between words.
+    Further parameters of the input are initialized too; an input with buffers has to be prepared
+    before.
 
     Args:
-        student: Changed in place. Columns and rows beyond the teacher's stay as they are.
-        embedding: From :func:`compress_embedding`.
+        student: Changed in place. Columns and rows beyond the teacher's keep their values.
+        embedding: Result of :func:`compress_embedding`.
 
     Raises:
-        ValueError: The vocabularies differ.
+        ArgumentError: The vocabularies differ in size.
     """
     own = student.embedding
-    if own.tokens.weight.shape[0] != embedding.tokens.shape[0]:
-        raise ValueError(
-            f"The student has {own.tokens.weight.shape[0]} tokens, the teacher "
-            f"{embedding.tokens.shape[0]}; students share their teacher's tokenizer."
+    if len(own.tokens.weight) != len(embedding.tokens):
+        raise ArgumentError(
+            f"The student has {len(own.tokens.weight)} tokens, the teacher "
+            f"{len(embedding.tokens)}; students share their teacher's tokenizer."
         )
-    tables = (
-        (own.positions, embedding.positions),
-        (own.types, embedding.types),
-    )
-    # A copy, because the arrays may be read-only maps of a file.
+    # Copies, because the arrays may be read-only maps of a file.
     own.adopt(torch.from_numpy(np.array(embedding.tokens[:, : own.shape.inner])))
     with torch.no_grad():
-        for module, values in tables:
-            rows = min(len(values), module.weight.shape[0])
-            columns = min(values.shape[1], module.weight.shape[1])
+        for module, values in ((own.positions, embedding.positions), (own.types, embedding.types)):
+            rows, columns = np.minimum(values.shape, module.weight.shape)
             part = torch.from_numpy(np.array(values[:rows, :columns]))
             module.weight[:rows, :columns] = part.to(module.weight)
         nn.init.orthogonal_(own.projection.weight)

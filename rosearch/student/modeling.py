@@ -1,4 +1,4 @@
-"""A genome as a Hugging Face sequence classifier."""
+"""Students as Hugging Face sequence classifiers."""
 
 from __future__ import annotations
 
@@ -19,25 +19,19 @@ from rosearch.operators import kernels
 from rosearch.space import Node
 from rosearch.student.configuration import StudentConfig
 
-# What saving and loading pass on to the tokenizer.
+# Arguments of saving and loading that the tokenizer needs too.
 _UPLOAD = ("push_to_hub", "repo_id", "private", "token", "revision", "commit_message", "create_pr")
-_DOWNLOAD = (
-    "cache_dir",
-    "force_download",
-    "local_files_only",
-    "proxies",
-    "revision",
-    "subfolder",
-    "token",
+_DOWNLOAD = tuple(
+    "cache_dir force_download local_files_only proxies revision subfolder token".split()
 )
 
 
 class GraphNode(nn.Module):
-    """Merge the inputs, normalise, apply the operator, add the merged input if residual.
+    """Merge the inputs, normalize, apply the operator, add the merged input if residual.
 
-    With a residual the operator's output is multiplied by a learned gain a channel (LayerScale,
-    Touvron et al. 2021, section 2). It starts at 1; where a node is inserted into a trained student
-    it starts at 0, so that the node at first changes nothing.
+    With a residual, the operator's output is multiplied by a learned gain for each channel
+    (LayerScale, Touvron et al. 2021, section 2). It starts at 1, or at 0 if the node is inserted
+    into a trained student, so that it initially changes nothing.
     """
 
     def __init__(self, node: Node, *, width: int, dropout: float) -> None:
@@ -52,7 +46,7 @@ class GraphNode(nn.Module):
             self.gain = nn.Parameter(torch.ones(width))
 
     def read(self, states: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The merged inputs and their norm, each ``(batch, length, width)``.
+        """Return the merged inputs and their layer norm, each ``(batch, length, width)``.
 
         Args:
             states: Hidden states of the embedding and of the nodes before this one.
@@ -72,9 +66,9 @@ class GraphNode(nn.Module):
     def pooled(
         self, states: Sequence[torch.Tensor], mask: torch.Tensor, pool: ops.Pool
     ) -> torch.Tensor:
-        """``pool(self(states, mask), mask)`` without dropout, in fewer operations.
+        """Compute ``pool(self(states, mask), mask)`` without dropout, in fewer operations.
 
-        For an operator that is a :class:`~rosearch.operators.LinearEnding` and a linear pool.
+        The operator must be a :class:`~rosearch.operators.LinearEnding` and the pool linear.
         """
         merged, normalized = self.read(states)
         out: torch.Tensor = self.operator.pooled(normalized, mask, pool)
@@ -82,14 +76,13 @@ class GraphNode(nn.Module):
 
 
 class StudentForSequenceClassification(PreTrainedModel):
-    """A student: the genome's input, its graph, pooling, a linear classifier.
+    """A student: the genome's input and graph, pooling, and a linear classifier.
 
-    Saves and loads like any Hugging Face model, also through
-    ``AutoModelForSequenceClassification``. Where :attr:`tokenizer` is set (as the Distiller does),
-    it is saved and loaded with the model.
+    Saves and loads like any Hugging Face model, also by ``AutoModelForSequenceClassification``. If
+    :attr:`tokenizer` is set, as by the Distiller, it is saved and loaded with the model.
 
     Args:
-        config: The student's configuration.
+        config: Architecture and sizes.
     """
 
     config_class = StudentConfig
@@ -122,14 +115,14 @@ class StudentForSequenceClassification(PreTrainedModel):
         self.pools = nn.ModuleList(
             ops.Pool(genome.pooling, width=genome.width) for _ in genome.outputs
         )
-        # Nodes that are pooled and read by no other can be pooled before their last linear map.
-        read = {i for node in genome.nodes for i in node.inputs}
-        self._early: dict[int, ops.Pool] = {
-            number: cast(ops.Pool, pool)
-            for number, pool in zip(genome.outputs, self.pools, strict=True)
-            if number not in read | {0}
-            and pool.linear
-            and isinstance(self.nodes[number - 1].operator, ops.LinearEnding)
+        # Nodes that are only pooled, and not read by others, can be pooled before their last map.
+        read = {0}.union(*(node.inputs for node in genome.nodes))
+        pools = zip(genome.outputs, self.pools, strict=True)
+        early = {k: cast(ops.Pool, pool) for k, pool in pools if k not in read and pool.linear}
+        self._early = {
+            k: pool
+            for k, pool in early.items()
+            if isinstance(self.nodes[k - 1].operator, ops.LinearEnding)
         }
         self.norm = nn.LayerNorm(genome.width)
         self.dropout = nn.Dropout(config.dropout)
@@ -150,19 +143,19 @@ class StudentForSequenceClassification(PreTrainedModel):
 
         Args:
             input_ids: int64 ``(batch, length)``.
-            attention_mask: ``(batch, length)``, nonzero at real tokens; default: all of them that
-                are not the padding token.
+            attention_mask: ``(batch, length)``, nonzero at real tokens; default: tokens other than
+                the padding token.
             token_type_ids: int64 ``(batch, length)``; default: zeros.
-            labels: int64 ``(batch,)``; gives the cross-entropy loss.
-            return_dict: False gives a tuple.
-            output_hidden_states: True gives the hidden states too; default: as the configuration
-                says.
-            kwargs: Ignored, so that callers made for other models need not change.
+            labels: int64 ``(batch,)``, for the cross-entropy loss.
+            return_dict: Return a tuple if false.
+            output_hidden_states: Whether to return the hidden states; default: as in the
+                configuration.
+            kwargs: Ignored, for callers made for other models.
 
         Returns:
-            ``logits`` of shape ``(batch, num_labels)``, ``loss`` where labels are given, and where
-            asked for ``hidden_states``: the embedding's, then one a node in the order of
-            :attr:`nodes`, each ``(batch, length, width)``.
+            ``logits`` of shape ``(batch, num_labels)``; ``loss`` if there are labels; on request
+            ``hidden_states`` of the embedding, then of each of :attr:`nodes`, each
+            ``(batch, length, width)``.
         """
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
@@ -181,29 +174,25 @@ class StudentForSequenceClassification(PreTrainedModel):
         logits = self.classifier(self.dropout(self.norm(self.pool(states, mask))))
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         hidden = tuple(states) if output_hidden_states else None
-        if return_dict is False:
-            return tuple(part for part in (loss, logits, hidden) if part is not None)
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
+        out = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
+        return out.to_tuple() if return_dict is False else out
 
     def pool(self, states: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
-        """One vector a text, before the classifier's norm.
+        """Pool each text into one vector, before the classifier's norm.
 
         Args:
-            states: The hidden states that :meth:`forward` gives; those with one vector a text are
-                pooled already.
+            states: Hidden states as of :meth:`forward`, or already pooled, ``(batch, width)``.
             mask: bool ``(batch, length)``, true at real tokens.
 
         Returns:
             ``(batch, width)``.
         """
-        pairs = zip(self.outputs, self.pools, strict=True)
-        return reduce(
-            torch.add,
-            (pool(states[i], mask) if states[i].dim() == 3 else states[i] for i, pool in pairs),
-        )
+        pairs = [(states[i], pool) for i, pool in zip(self.outputs, self.pools, strict=True)]
+        vectors = [pool(state, mask) if state.dim() == 3 else state for state, pool in pairs]
+        return reduce(torch.add, vectors)
 
     def get_input_embeddings(self) -> nn.Module:
-        """The token embedding, of the inner width."""
+        """Return the token embedding, ``(vocab_size, embedding width)``."""
         return self.embedding.tokens
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
@@ -212,10 +201,10 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         if module is self.classifier:
-            # All classes start about equally likely.
+            # Initially, all classes are about equally likely.
             nn.init.normal_(self.classifier.weight, std=0.02)
             nn.init.zeros_(self.classifier.bias)
-        # Scaled so that every operator keeps the variance of its (normalised) input.
+        # Scaled so that every operator keeps the variance of its (normalized) input.
         elif isinstance(module, (nn.Linear, nn.Conv1d)):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
@@ -236,7 +225,7 @@ class StudentForSequenceClassification(PreTrainedModel):
             nn.init.ones_(module.gain)
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """Save configuration, weights (safetensors) and, where set, the tokenizer."""
+        """Save configuration, weights (safetensors) and the tokenizer, if set."""
         super().save_pretrained(save_directory, **kwargs)
         if self.tokenizer is not None:
             upload = {key: value for key, value in kwargs.items() if key in _UPLOAD}
@@ -244,9 +233,9 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, name_or_folder: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a saved student, with its tokenizer where one was saved."""
+        """Load a student, and its tokenizer if one was saved."""
         loaded = super().from_pretrained(name_or_folder, *args, **kwargs)
-        # With output_loading_info the result is a pair.
+        # A pair with output_loading_info.
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         place = {key: value for key, value in kwargs.items() if key in _DOWNLOAD}
         found = cached_file(

@@ -1,4 +1,4 @@
-"""What a child takes over from its parent, and what it computes at first."""
+"""Weights that a child inherits, and its function before training."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [(ids, torch.ones_like(ids)), (ids, behind.long()), (ids, behind.flip(1).long())]
 
 
-def assert_equal_answers(
+def assert_equal_logits(
     a: StudentForSequenceClassification, b: StudentForSequenceClassification
 ) -> None:
     with torch.no_grad():
@@ -71,7 +71,7 @@ def differ(a: StudentForSequenceClassification, b: StudentForSequenceClassificat
 
 class TestInsertions:
     @pytest.mark.parametrize("name", ops.names())
-    def test_one_of_every_operator(self, name: str) -> None:
+    def test_inserting_each_operator(self, name: str) -> None:
         operators = {name, *(node.operator for node in PARENT.nodes)}
         space = SearchSpace(operators=sorted(operators), widths=(24,), embedding_widths=(8,))
         parent = trained(PARENT)
@@ -80,7 +80,7 @@ class TestInsertions:
         child = make(genome)
         assert differ(child, parent)
         found = inherit(child, parent)
-        assert_equal_answers(child, parent)
+        assert_equal_logits(child, parent)
         assert len(found.inserted) == 1
         # All but the inserted node, its operator included, comes from the parent.
         (number,) = [
@@ -106,15 +106,15 @@ class TestInsertions:
             genome = space.mutate(genome, seed=100 * seed + step, kind="insert")
             child = make(genome, seed=step)
             inherit(child, before)
-            assert_equal_answers(child, parent)
+            assert_equal_logits(child, parent)
             before = child
         # Three at once are as good as one by one.
         grandchild = make(genome)
         assert len(inherit(grandchild, parent).inserted) == 3
-        assert_equal_answers(grandchild, parent)
+        assert_equal_logits(grandchild, parent)
 
     @pytest.mark.parametrize("name", templates.ALL)
-    def test_parents_whose_nodes_have_no_names(self, name: str) -> None:
+    def test_parents_without_explicit_identities(self, name: str) -> None:
         """As saved and loaded: a configuration keeps given identities alone."""
         genome = templates.ALL[name]()
         parent = trained(genome)
@@ -123,9 +123,9 @@ class TestInsertions:
         )
         child = make(space.mutate(genome, seed=0, kind="insert"))
         inherit(child, parent)
-        assert_equal_answers(child, parent)
+        assert_equal_logits(child, parent)
 
-    def test_two_equal_branches_find_their_own_weights(self) -> None:
+    def test_equal_branches_inherit_their_own_weights(self) -> None:
         branch = Node("convolution", inputs=(0,), residual=False)
         genome = Genome(
             width=24,
@@ -145,7 +145,7 @@ class TestInsertions:
         for relative in (genome, twin):
             child = make(space.mutate(relative, seed=3, kind="insert"))
             inherit(child, parent)
-            assert_equal_answers(child, parent)
+            assert_equal_logits(child, parent)
 
     def test_an_inserted_node_learns(self) -> None:
         space = SearchSpace(operators=["feed_forward"], widths=(24,), embedding_widths=(8,))
@@ -170,7 +170,7 @@ class TestOtherMutations:
     SPACE = SearchSpace(widths=(24, 32), embedding_widths=(4, 8, 16))
 
     @pytest.mark.parametrize(
-        ("kind", "least"),
+        ("kind", "min_share"),
         [
             ("remove", 0.99),
             ("rewire", 0.95),
@@ -181,12 +181,12 @@ class TestOtherMutations:
             ("change_parameter", 0.3),
         ],
     )
-    def test_inherit_what_they_share(self, kind: str, least: float) -> None:
+    def test_shared_weights_are_inherited(self, kind: str, min_share: float) -> None:
         parent = trained(PARENT)
         for seed in range(4):
             child = make(self.SPACE.mutate(PARENT, seed=seed, kind=kind))
             found = inherit(child, parent)
-            assert found.share >= least, found
+            assert found.share >= min_share, found
             assert not found.inserted
             own = child.state_dict()
             given = parent.state_dict()
@@ -229,7 +229,7 @@ class TestOtherMutations:
         parent = trained(PARENT)
         child = make(_with(PARENT, embedding_width=16))
         found = inherit(child, parent)
-        assert_equal_answers(child, parent)
+        assert_equal_logits(child, parent)
         assert found.partly == (
             "embedding.tokens.weight",
             "embedding.positions.weight",
@@ -256,7 +256,7 @@ class TestOtherMutations:
         }
         assert torch.equal(child.embedding.tokens.weight, parent.embedding.tokens.weight)
 
-    def test_another_operator_of_that_identity_starts_fresh(self) -> None:
+    def test_node_with_another_operator_keeps_its_initial_weights(self) -> None:
         child_genome = Genome.from_dict(
             {
                 **PARENT.to_dict(),
@@ -280,7 +280,7 @@ class TestOtherMutations:
             f"{names[0]}{key}" for key in ("gain", "norm.weight", "norm.bias")
         }
 
-    def test_crossover_leaves_strange_nodes_as_they_start(self) -> None:
+    def test_crossover_keeps_initial_weights_of_unrelated_nodes(self) -> None:
         space = SearchSpace(widths=(24,), embedding_widths=(8,), nodes=(4, 8))
         a, b = space.sample(seed=1), space.sample(seed=2)
         parent = trained(a)
@@ -321,7 +321,7 @@ class TestOtherMutations:
         assert found.new_parameters == 8 * (60 + 32 + 2 + 24)
 
 
-def test_distiller_hands_weights_on(
+def test_distiller_inherits_weights(
     trained_bert: Any, tokenizer: Any, dataset: TextDataset, tmp_path: Path
 ) -> None:
     teacher = Teacher(trained_bert, tokenizer, cache_dir=tmp_path)

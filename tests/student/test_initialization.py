@@ -1,4 +1,4 @@
-"""Students of every input start from their teacher, and keep it through saving."""
+"""Initialization of students from their teacher, with every input."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -14,10 +15,17 @@ from transformers import AutoModelForSequenceClassification
 import rosearch.operators as ops
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
-from rosearch.operators.inputs.testing import SmallLexicon
-from rosearch.space import Genome
-from rosearch.student import EmbeddingLexicon, student_cost
-from rosearch.student import lexicon as lexicon_module
+from rosearch.operators.inputs.testing import SmallNearestWords
+from rosearch.space import Genome, SearchSpace, templates
+from rosearch.student import (
+    CachedNearestWords,
+    EmbeddingNearestWords,
+    StudentConfig,
+    StudentForSequenceClassification,
+    compress_embedding,
+    start_from_teacher,
+    student_cost,
+)
 
 INPUTS = sorted(ops.names(ops.EmbeddingOperator))
 NEIGHBOURLY = ("neighbour_smoothed_embedding", "synonym_code_embedding")
@@ -40,7 +48,7 @@ def distiller(teacher: Teacher, dataset: TextDataset) -> Distiller:
 
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("width", [8, 40])
-def test_tables_and_projection_are_the_teacher_s(
+def test_tables_and_projection_start_from_the_teacher(
     distiller: Distiller, name: str, width: int
 ) -> None:
     student = distiller.student(genome(name, embedding_width=width))
@@ -62,7 +70,7 @@ def test_tables_and_projection_are_the_teacher_s(
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_what_is_prepared_is_saved(distiller: Distiller, name: str, tmp_path: Path) -> None:
+def test_buffers_are_saved(distiller: Distiller, name: str, tmp_path: Path) -> None:
     student = distiller.student(genome(name)).eval()
     student.save_pretrained(tmp_path)
     loaded: Any = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
@@ -76,7 +84,7 @@ def test_what_is_prepared_is_saved(distiller: Distiller, name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_the_cost_is_counted_without_memory(distiller: Distiller, name: str) -> None:
+def test_cost_equals_that_of_the_student(distiller: Distiller, name: str) -> None:
     student = distiller.student(genome(name))
     counted = sum(p.numel() for p in student.parameters())
     cost = student_cost(student.config)
@@ -88,7 +96,7 @@ def test_the_cost_is_counted_without_memory(distiller: Distiller, name: str) -> 
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_trains(distiller: Distiller, name: str) -> None:
+def test_training_keeps_buffers(distiller: Distiller, name: str) -> None:
     result = distiller.distill(genome(name))
     assert result.accuracy > 0.4
     buffers = dict(distiller.student(genome(name)).named_buffers())
@@ -96,21 +104,21 @@ def test_trains(distiller: Distiller, name: str) -> None:
         assert torch.equal(buffer, buffers[label]), label
 
 
-class TestLexiconOfADistiller:
+class TestNearestWordsOfADistiller:
     @pytest.fixture(autouse=True)
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        monkeypatch.setattr(lexicon_module, "_known", {})
+        monkeypatch.setattr(CachedNearestWords, "cache", {})
         asked: list[int] = []
-        real = EmbeddingLexicon.neighbours
+        real = EmbeddingNearestWords.neighbours
 
         def counted(self: Any, words: Any, *, count: int) -> Any:
             asked.append(count)
             return real(self, words, count=count)
 
-        monkeypatch.setattr(EmbeddingLexicon, "neighbours", counted)
+        monkeypatch.setattr(EmbeddingNearestWords, "neighbours", counted)
         return asked
 
-    def test_plain_students_look_nothing_up(
+    def test_plain_students_look_up_nothing(
         self, distiller: Distiller, asked: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(ops.Vocabulary, "of", None)
@@ -127,24 +135,24 @@ class TestLexiconOfADistiller:
                 sent.student(genome(name), seed=seed)
         assert len(asked) == 1
 
-    def test_the_default_is_the_teacher_s_embedding(self, distiller: Distiller) -> None:
+    def test_default_is_the_embedding_of_the_teacher(self, distiller: Distiller) -> None:
         student = distiller.student(genome("synonym_code_embedding"))
         vocabulary = ops.Vocabulary.of(distiller.teacher.tokenizer)
         again = distiller.student(genome("synonym_code_embedding"))
         again.embedding.prepare(
-            vocabulary, EmbeddingLexicon(vocabulary, distiller.teacher.embedding.tokens)
+            vocabulary, EmbeddingNearestWords(vocabulary, distiller.teacher.embedding.tokens)
         )
         assert torch.equal(student.embedding.tokens.codes, again.embedding.tokens.codes)
 
     @pytest.mark.parametrize("name", NEIGHBOURLY)
-    def test_another_one_is_used_and_named(
+    def test_given_nearest_words_are_used_and_in_the_settings(
         self, teacher: Teacher, dataset: TextDataset, asked: list[int], name: str
     ) -> None:
         train, dev = dataset.split(60, 20, seed=0)
         plain = Distiller(teacher, train, dev, progress=False)
-        given = Distiller(teacher, train, dev, progress=False, lexicon=SmallLexicon())
-        assert "lexicon" not in plain.settings
-        assert json.loads(json.dumps(given.settings))["lexicon"] == {"name": "small"}
+        given = Distiller(teacher, train, dev, progress=False, nearest_words=SmallNearestWords())
+        assert "nearest_words" not in plain.settings
+        assert json.loads(json.dumps(given.settings))["nearest_words"] == {"name": "small"}
         table = given.student(genome(name)).embedding.tokens.table()
         good, great = teacher.tokenizer.convert_tokens_to_ids(["good", "great"])
         plainly = plain.student(genome("subword_embedding")).embedding.tokens.weight
@@ -153,7 +161,7 @@ class TestLexiconOfADistiller:
         assert asked == []
 
 
-def test_the_wrong_teacher_is_refused(distiller: Distiller) -> None:
+def test_teacher_with_another_vocabulary_raises(distiller: Distiller) -> None:
     from rosearch.student import StudentForSequenceClassification, start_from_teacher
 
     config = distiller.config(genome("subword_embedding"))
@@ -163,7 +171,7 @@ def test_the_wrong_teacher_is_refused(distiller: Distiller) -> None:
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_white_box_attacks_see_what_the_model_reads(distiller: Distiller, name: str) -> None:
+def test_white_box_attacks_see_the_model_s_vectors(distiller: Distiller, name: str) -> None:
     from rosearch.attack import ModelVictim
 
     student = distiller.student(genome(name)).eval()
@@ -174,3 +182,61 @@ def test_white_box_attacks_see_what_the_model_reads(distiller: Distiller, name: 
     ids = torch.from_numpy(first.ids).unsqueeze(0)
     table = first.first_order.table
     torch.testing.assert_close(table[ids[0]], student.embedding.tokens(ids)[0])
+
+
+SPACE = SearchSpace(nodes=(0, 5), widths=(16, 32), embedding_widths=(8, 16))
+
+
+def make(genome: Genome, **config: Any) -> StudentForSequenceClassification:
+    torch.manual_seed(0)
+    settings = {"vocab_size": 60, "max_position_embeddings": 32, **config}
+    return StudentForSequenceClassification(StudentConfig(genome, **settings)).eval()
+
+
+class TestStartFromTeacher:
+    def test_is_the_truncated_svd(self, tiny_bert: Any) -> None:
+        teacher = tiny_bert()
+        compressed = compress_embedding(teacher)
+        table = teacher.get_input_embeddings().weight.detach().double().numpy()
+        u, s, _ = np.linalg.svd(table, full_matrices=False)
+        ours = compressed.tokens.astype(np.float64)
+        scale = np.linalg.norm(table) / np.linalg.norm(ours)
+        for k in (1, 8, 16):
+            # Distances between words are those of the best rank-k approximation.
+            best = (u[:, :k] * s[:k]) @ (u[:, :k] * s[:k]).T
+            np.testing.assert_allclose(
+                scale**2 * ours[:, :k] @ ours[:, :k].T, best, atol=1e-6 * np.abs(best).max() + 1e-9
+            )
+        assert compressed.tokens.std() == pytest.approx(1.0, abs=1e-3)
+
+    def test_fills_all_tables(self, tiny_bert: Any, tokenizer: Any) -> None:
+        teacher = tiny_bert()
+        compressed = compress_embedding(teacher)
+        student = make(
+            templates.bag_of_words(width=24, embedding_width=16), vocab_size=len(tokenizer)
+        )
+        start_from_teacher(student, compressed)
+        tokens = student.embedding.tokens.weight.detach().numpy()
+        np.testing.assert_allclose(tokens[1:], compressed.tokens[1:, :16], rtol=1e-6)
+        assert (tokens[0] == 0).all()
+        rows = min(32, len(compressed.positions))
+        positions = student.embedding.positions.weight.detach().numpy()
+        np.testing.assert_allclose(positions[:rows], compressed.positions[:rows, :16], rtol=1e-6)
+        projection = student.embedding.projection.weight
+        torch.testing.assert_close(projection.T @ projection, torch.eye(16), atol=1e-5, rtol=0)
+
+    def test_embedding_wider_than_the_teacher(self, tiny_bert: Any, tokenizer: Any) -> None:
+        student = make(
+            templates.bag_of_words(width=24, embedding_width=48), vocab_size=len(tokenizer)
+        )
+        before = student.embedding.tokens.weight.detach().clone()
+        start_from_teacher(student, compress_embedding(tiny_bert()))
+        after = student.embedding.tokens.weight.detach()
+        assert not torch.equal(after[1:, :32], before[1:, :32])
+        assert torch.equal(after[1:, 32:], before[1:, 32:])
+
+    def test_other_vocabulary_raises(self, tiny_bert: Any) -> None:
+        with pytest.raises(ValueError, match="The student has 60 tokens, the teacher"):
+            start_from_teacher(
+                make(templates.bag_of_words(), vocab_size=60), compress_embedding(tiny_bert())
+            )

@@ -1,34 +1,32 @@
-"""How tokens become hidden states: the base class of inputs, and the factorised embedding."""
+"""Base class of inputs, and the factorized embedding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from rosearch.operators.base import Searchable, registry
-
-if TYPE_CHECKING:
-    from rosearch.operators.inputs.vocabulary import Lexicon, Vocabulary
+from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
 
 
 @dataclass(frozen=True)
 class InputShape:
-    """The sizes that an input has to fit."""
+    """Sizes of an input."""
 
     vocabulary: int
     """Tokens of the tokenizer."""
 
     positions: int
-    """Longest text in tokens."""
+    """Maximum length of a text in tokens."""
 
     types: int
     """Token types (segments)."""
 
     inner: int
-    """The genome's embedding width."""
+    """Embedding width of the genome."""
 
     width: int
     """Channels of the hidden states."""
@@ -38,34 +36,32 @@ class InputShape:
 
 
 class IndirectTable(nn.Embedding):
-    """A table of vectors that tokens read in another way than each its own row.
+    """An embedding table in which tokens do not simply read their own row.
 
     Subclasses override ``forward``.
     """
 
     def table(self) -> torch.Tensor:
-        """What each token reads, ``(tokens, width)``; for attacks that see the model's weights."""
+        """Return the vector of each token, ``(tokens, width)``, for white-box attacks."""
         out: torch.Tensor = self(torch.arange(self.num_embeddings, device=self.weight.device))
         return out
 
 
 class EmbeddingOperator(Searchable):
-    """What a genome's input computes, from ``(batch, length)`` to ``(batch, length, width)``.
+    """The input of a student, from token ids ``(batch, length)`` to ``(batch, length, width)``.
 
-    This is where an attack enters: a replaced word changes its token's vector and nothing else.
     Token, position and type vectors of a small width are summed, projected to the student's
-    width and normalised. The factorisation is ALBERT's (Lan et al. 2020): vocabulary times
+    width and normalized. The factorization is ALBERT's (Lan et al. 2020): vocabulary times
     embedding width plus embedding width times width, instead of vocabulary times width.
 
-    Authors override :meth:`vectors`, :meth:`prepare` where the input needs to know what the
-    tokens are, and :meth:`adopt` where more than the token table can start from the teacher.
+    Override :meth:`vectors`; :meth:`prepare`, if the input depends on the tokens' texts; and
+    :meth:`fit`, if more than the token table can be initialized from the teacher.
     :class:`rosearch.testing.EmbeddingConformance` holds the tests that every input must pass. An
-    input that reads its table in another way does best to replace ``self.tokens`` by an
-    :class:`IndirectTable`, whose method ``table()`` is what each token reads: attacks that see the
-    model's weights then see what the model computes.
+    input in which tokens do not read their own row should replace ``self.tokens`` by an
+    :class:`IndirectTable`, so that white-box attacks see the vectors that the model computes with.
 
     Args:
-        shape: The sizes.
+        shape: Sizes of the tables.
     """
 
     family: ClassVar[str] = "embedding"
@@ -80,9 +76,9 @@ class EmbeddingOperator(Searchable):
         self.norm = nn.LayerNorm(shape.width)
 
     def vectors(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What stands for each token before its position and type are added.
+        """Return the vector of each token, before its position and type are added.
 
-        What it computes must not depend on the width.
+        The result must not depend on the student's width.
 
         Args:
             input_ids: int64 ``(batch, length)``.
@@ -94,22 +90,28 @@ class EmbeddingOperator(Searchable):
         out: torch.Tensor = self.tokens(input_ids)
         return out
 
-    def prepare(self, vocabulary: Vocabulary, lexicon: Lexicon) -> None:
-        """Fill what is fixed and follows from the tokens themselves; by default there is nothing.
+    def prepare(self, vocabulary: Vocabulary, nearest_words: NearestWords) -> None:
+        """Fill buffers that depend on the tokens' texts; the default does nothing.
 
-        Called once for a new student. Keep what is filled here in buffers, so that it is saved
-        with the student; their shapes must follow from :attr:`shape` and the parameters alone.
+        Called once for a new student. The shapes of the buffers must depend on :attr:`shape` and
+        the parameters only.
 
         Args:
             vocabulary: The tokens as text.
-            lexicon: Which words are near each other.
+            nearest_words: Nearest words of each word.
+        """
+
+    def fit(self, tokens: torch.Tensor) -> None:
+        """Initialize further parameters from the teacher; the default does nothing.
+
+        Called by :meth:`adopt`, whose argument it gets.
         """
 
     def adopt(self, tokens: torch.Tensor) -> None:
-        """Start from a teacher's token vectors.
+        """Initialize the token table from the teacher's.
 
-        Called once for a new student, after :meth:`prepare`. What the teacher's table has no
-        column for stays as it is.
+        Called once for a new student, after :meth:`prepare`. Columns beyond the teacher's keep
+        their values.
 
         Args:
             tokens: ``(vocabulary, teacher width)``, columns by falling importance.
@@ -119,11 +121,12 @@ class EmbeddingOperator(Searchable):
             self.tokens.weight[:, :columns] = tokens[:, :columns].to(self.tokens.weight)
             if self.shape.padding is not None:
                 self.tokens.weight[self.shape.padding].zero_()
+            self.fit(tokens)
 
     def forward(
         self, input_ids: torch.Tensor, mask: torch.Tensor, token_type_ids: torch.Tensor | None
     ) -> torch.Tensor:
-        """Hidden states of a batch.
+        """Return the hidden states of a batch.
 
         Args:
             input_ids: int64 ``(batch, length)``.
@@ -133,7 +136,7 @@ class EmbeddingOperator(Searchable):
         Returns:
             ``(batch, length, width)``.
         """
-        # Counting real tokens keeps positions right whichever side the padding is on.
+        # Counting real tokens keeps positions right on whichever side the padding is.
         position = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
         summed = self.vectors(input_ids, mask) + self.positions(position)
         if token_type_ids is None:
@@ -146,10 +149,6 @@ class EmbeddingOperator(Searchable):
 
 @registry.register("subword_embedding")
 class SubwordEmbedding(EmbeddingOperator):
-    """A learned vector for every token of the tokenizer.
-
-    Args:
-        shape: The sizes.
-    """
+    """A learned vector for each token of the tokenizer."""
 
     source = "Lan et al. 2020 (ALBERT), section 3.1"

@@ -1,34 +1,30 @@
-"""An input that averages each word's vector with those of its neighbours."""
+"""Input that averages the vector of each word with those of its nearest words."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
 from rosearch.operators.base import Choice, registry
 from rosearch.operators.inputs.base import EmbeddingOperator, IndirectTable, InputShape
-
-if TYPE_CHECKING:
-    from rosearch.operators.inputs.vocabulary import Lexicon, Vocabulary
+from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
 
 
 class SmoothedTable(IndirectTable):
-    """A table of vectors that is read through a fixed sparse matrix.
+    """An embedding table multiplied by a fixed sparse matrix.
 
     Args:
         tokens: Rows.
         width: Columns.
-        neighbours: Other rows that a row is averaged with.
+        neighbours: Maximum number of other rows that a row is averaged with.
         padding: Row that stays zero.
     """
 
     neighbours: torch.Tensor
-    """int32 buffer ``(tokens, neighbours + 1)``: the rows that stand for a token, itself first."""
+    """int32 buffer ``(tokens, neighbours + 1)``: rows averaged for a token, its own first."""
 
     weights: torch.Tensor
-    """float buffer ``(tokens, neighbours + 1)``, rows sum to 1."""
+    """float buffer ``(tokens, neighbours + 1)``: their weights, which sum to 1."""
 
     def __init__(self, tokens: int, width: int, *, neighbours: int, padding: int | None) -> None:
         super().__init__(tokens, width, padding_idx=padding)
@@ -46,28 +42,28 @@ class SmoothedTable(IndirectTable):
 
 @registry.register("neighbour_smoothed_embedding")
 class NeighbourSmoothedEmbedding(EmbeddingOperator):
-    """Each word's vector averaged with those of its nearest words, by a fixed sparse matrix.
+    """The vector of each word averaged with those of its nearest words, by a fixed sparse matrix.
 
     Token ``i`` reads ``(1 - s) E[i] + s * sum_j w_ij E[j]`` over its neighbours ``j``, with
-    ``w_ij`` in proportion to their nearness and a sum of 1, ``s`` the strength. A word and the
-    synonym that an attack puts in its place then read overlapping sums, so the replacement moves
-    the input less. Which words are neighbours is the
-    :class:`~rosearch.operators.inputs.vocabulary.Lexicon`'s to say: vectors call antonyms near, and
-    WordNet is the very list that WordNet attacks draw from, so that a gain under PWWS by a WordNet
-    lexicon is in part one of knowing the attack.
+    ``w_ij`` proportional to their nearness and summing to 1, and the strength ``s``. A word and the
+    synonym that an attack substitutes for it then read overlapping sums, so the substitution
+    changes the input less. The neighbours come from
+    :class:`~rosearch.operators.NearestWords`: by vectors, antonyms are near; by WordNet, they are
+    the substitutions of WordNet attacks, so that a gain under PWWS is partly knowledge of the
+    attack.
 
-    Costs no parameters more than the plain input, ``neighbours + 1`` look-ups a token, and two
-    buffers of ``vocabulary * (neighbours + 1)`` numbers, which are saved and are no parameters.
-    Before :meth:`prepare` it is the plain input. Special tokens, pieces within words and tokens
-    that are no letters read their own vector alone.
+    There are no more parameters than in the plain input, ``neighbours + 1`` look-ups a token, and
+    two buffers of ``vocabulary * (neighbours + 1)`` numbers, saved with the student. Before
+    :meth:`prepare` it is the plain input. Special tokens, pieces inside words and tokens other than
+    letters read their own vector.
 
-    A simplification of two published ideas: Dirichlet neighbourhood ensembles (Zhou et al. 2021,
-    equation 1) mix a word's vector with its synonyms' by random weights; SAFER (Ye et al. 2020)
-    smooths over synonyms by random draws. Here the weights are fixed, so nothing is drawn.
+    This simplifies two published methods: Dirichlet neighbourhood ensembles (Zhou et al. 2021,
+    equation 1) mix the vectors of a word and its synonyms by random weights; SAFER (Ye et al. 2020)
+    smooths over random synonyms. Here the weights are fixed.
 
     Args:
-        shape: The sizes.
-        neighbours: Nearest words that a word is averaged with.
+        shape: Sizes of the tables.
+        neighbours: Maximum number of nearest words that a word is averaged with.
         strength: Their share of the average, 0 to 1.
     """
 
@@ -84,17 +80,17 @@ class NeighbourSmoothedEmbedding(EmbeddingOperator):
             shape.vocabulary, shape.inner, neighbours=neighbours, padding=shape.padding
         )
 
-    def prepare(self, vocabulary: Vocabulary, lexicon: Lexicon) -> None:
-        """Fill the sparse matrix with each word's nearest words.
+    def prepare(self, vocabulary: Vocabulary, nearest_words: NearestWords) -> None:
+        """Fill the sparse matrix with the nearest words of each word.
 
         Raises:
-            ValueError: The vocabulary is not that of the table.
+            ArgumentError: The vocabulary and the table differ in size.
         """
         vocabulary.check(self.shape.vocabulary)
         rows = torch.arange(self.shape.vocabulary).unsqueeze(1).repeat(1, self.count + 1)
         weights = torch.zeros(rows.shape)
         weights[:, 0] = 1.0
-        for own, near in vocabulary.near(lexicon, count=self.count):
+        for own, near in vocabulary.near(nearest_words, count=self.count):
             total = sum(nearness for _, nearness in near)
             if not total:
                 continue

@@ -1,21 +1,17 @@
-"""An input where all words of a group of synonyms read one vector."""
+"""Input in which all words of a group of synonyms share one vector."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
 from rosearch.operators.base import Choice, registry
 from rosearch.operators.inputs.base import EmbeddingOperator, IndirectTable, InputShape
-
-if TYPE_CHECKING:
-    from rosearch.operators.inputs.vocabulary import Lexicon, Vocabulary
+from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
 
 
 class CodedTable(IndirectTable):
-    """A table of vectors in which several tokens may share a row.
+    """An embedding table in which several tokens may share a row.
 
     Args:
         tokens: Rows.
@@ -24,7 +20,7 @@ class CodedTable(IndirectTable):
     """
 
     codes: torch.Tensor
-    """int32 buffer ``(tokens,)``: the row that a token reads, at first its own."""
+    """int32 buffer ``(tokens,)``: the row that a token reads, initially its own."""
 
     def __init__(self, tokens: int, width: int, *, padding: int | None) -> None:
         super().__init__(tokens, width, padding_idx=padding)
@@ -36,32 +32,30 @@ class CodedTable(IndirectTable):
 
 @registry.register("synonym_code_embedding")
 class SynonymCodeEmbedding(EmbeddingOperator):
-    """All words of a group of synonyms read one shared vector.
+    """All words of a group of synonyms share one vector.
 
     The Synonym Encoding Method (Wang et al. 2021, algorithm 1): words are visited from the most
-    frequent to the rarest. One that has no code yet takes over that of its nearest synonym that
-    has one, else it becomes a code itself; its synonyms without a code then get the same. A
-    student cannot tell the words of a group apart, so replacing one by another changes nothing.
-    It cannot tell them apart on clean text either: where a group holds words of opposite meaning,
-    as groups by vectors may, accuracy falls.
+    frequent to the rarest. A word without a code gets that of its nearest synonym with a code, or
+    becomes a code itself; its synonyms without a code then get the same. A student cannot tell the
+    words of a group apart, so substituting one for another changes nothing. Neither can it on
+    clean text: where a group contains words of opposite meaning, as groups by vectors may, accuracy
+    falls.
 
     Token frequencies are unknown here. The order of ids stands for them: WordPiece and BPE
-    vocabularies are listed about from frequent to rare. The paper's synonyms are the nearest words
-    among counter-fitted GloVe vectors within a distance; here they are what the
-    :class:`~rosearch.operators.inputs.vocabulary.Lexicon` says. With the WordNet lexicon this
-    input knows the list that PWWS and other WordNet attacks draw from: what it wins there says
-    little of attacks that draw their words elsewhere.
+    vocabularies are listed roughly by falling frequency. The paper's synonyms are the nearest words
+    among counter-fitted GloVe vectors within a distance; here they come from
+    :class:`~rosearch.operators.NearestWords`. With WordNet the groups are the substitutions of PWWS
+    and other WordNet attacks: a gain under these says little about attacks with other words.
 
-    Costs no parameters more than the plain input, and some of the table's rows are read by no one;
-    the buffer of ``vocabulary`` codes is saved and is no parameter. Before :meth:`prepare` it is
-    the plain input. Special tokens, pieces within words and tokens that are no letters keep
-    their own vector.
+    There are no more parameters than in the plain input; some rows of the table are unused, and the
+    buffer of ``vocabulary`` codes is saved with the student. Before :meth:`prepare` it is the plain
+    input. Special tokens, pieces inside words and tokens other than letters keep their own vector.
 
     Args:
-        shape: The sizes.
-        neighbours: Synonyms of a word at most (the paper's ``k``).
-        threshold: Nearness from which a neighbour counts as a synonym; the paper's distance
-            ``delta`` the other way round.
+        shape: Sizes of the tables.
+        neighbours: Maximum number of synonyms of a word (``k`` in the paper).
+        threshold: Minimum nearness of a synonym, 0 to 1; the paper has a maximum distance
+            ``delta``.
     """
 
     choices = {
@@ -78,15 +72,15 @@ class SynonymCodeEmbedding(EmbeddingOperator):
         self.threshold = threshold
         self.tokens = CodedTable(shape.vocabulary, shape.inner, padding=shape.padding)
 
-    def prepare(self, vocabulary: Vocabulary, lexicon: Lexicon) -> None:
-        """Give each word its code.
+    def prepare(self, vocabulary: Vocabulary, nearest_words: NearestWords) -> None:
+        """Compute the code of each word.
 
         Raises:
-            ValueError: The vocabulary is not that of the table.
+            ArgumentError: The vocabulary and the table differ in size.
         """
         vocabulary.check(self.shape.vocabulary)
         codes: dict[int, int] = {}
-        for own, near in vocabulary.near(lexicon, count=self.count):
+        for own, near in vocabulary.near(nearest_words, count=self.count):
             synonyms = [other for other, nearness in near if nearness >= self.threshold]
             if own not in codes:
                 # Nearest first, so the first that has a code is the nearest that has one.

@@ -1,15 +1,19 @@
-"""What inputs may know of the tokens: their text, and which words are near each other."""
+"""The tokens as text, and the interface to nearest words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 
-_CONTINUES = "##"
-"""WordPiece's mark in front of pieces that go on with a word."""
+from rosearch.checks import refused
+
+_INSIDE = "##"
+"""WordPiece's mark of pieces inside a word."""
+
 _BEGINS = ("Ġ", "▁")
-"""Marks of byte-level BPE and SentencePiece in front of pieces that a space precedes."""
+"""Marks of pieces after a space, of byte-level BPE and SentencePiece."""
 
 
 @dataclass(frozen=True)
@@ -17,132 +21,104 @@ class Vocabulary:
     """The tokens of a tokenizer as text."""
 
     texts: tuple[str, ...]
-    """By id; what the token stands for, without marks such as ``##`` or ``Ġ``."""
+    """Text of each token, by id, without marks such as ``##`` or ``Ġ``."""
 
     begins: tuple[bool, ...]
-    """By id; whether the token begins a word, where it is no special token."""
+    """Whether the token begins a word, by id; arbitrary for special tokens."""
 
     special: tuple[bool, ...]
-    """By id; whether it is a special token such as ``[CLS]``, which stands for no text."""
-
-    def __post_init__(self) -> None:
-        if not len(self.texts) == len(self.begins) == len(self.special):
-            raise ValueError(
-                f"Expected as many texts as marks, got {len(self.texts)}, {len(self.begins)} and "
-                f"{len(self.special)}."
-            )
+    """Whether the token is a special token such as ``[CLS]``, which has no text, by id."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @classmethod
     def of(cls, tokenizer: Any, *, size: int | None = None) -> Vocabulary:
-        """The vocabulary of a Hugging Face tokenizer.
+        """Read the vocabulary of a Hugging Face tokenizer.
 
-        How words begin is read off the tokens: WordPiece marks pieces that go on (``##``),
-        byte-level BPE (``Ġ``) and SentencePiece (``▁``) those that begin. Where no token has such
-        a mark, each begins a word; so it is for tokenizers that mark a word's last piece
-        (``</w>``), because a piece by itself then does not tell where its word began.
+        The beginnings of words follow from marks: WordPiece marks pieces inside a word (``##``),
+        byte-level BPE (``Ġ``) and SentencePiece (``▁``) those that begin one. If no token has such
+        a mark, every token counts as the beginning of a word. That includes tokenizers that mark
+        the last piece of a word (``</w>``), where a piece does not tell whether it begins one.
 
         Args:
-            tokenizer: Anything with ``convert_ids_to_tokens``, ``convert_tokens_to_string``,
+            tokenizer: Object with ``convert_ids_to_tokens``, ``convert_tokens_to_string``,
                 ``all_special_ids`` and a length.
-            size: Rows of the table of vectors, where it has more than the tokenizer has tokens;
-                what no token belongs to counts as special. Default: the tokenizer's length.
+            size: Rows of the embedding table, if it has more than the tokenizer has tokens; rows
+                without a token count as special. Default: the tokenizer's length.
         """
         count = len(tokenizer)
         size = count if size is None else size
-        tokens = list(tokenizer.convert_ids_to_tokens(list(range(min(count, size)))))
-        tokens += [None] * (size - len(tokens))
+        tokens = tokenizer.convert_ids_to_tokens(list(range(min(count, size))))
         never = set(tokenizer.all_special_ids)
-        special = [
-            token is None or k in never or not isinstance(token, str)
+        # The empty string stands for special tokens and for rows without a token.
+        plain = [
+            token if isinstance(token, str) and k not in never else ""
             for k, token in enumerate(tokens)
-        ]
-        plain = ["" if skip else token for token, skip in zip(tokens, special, strict=True)]
-        marks = {
-            mark: sum(token.startswith(mark) for token in plain) for mark in (_CONTINUES, *_BEGINS)
-        }
-        mark = max(marks, key=marks.__getitem__)
-        if not marks[mark]:
-            texts, begins = plain, [True] * size
-        elif mark == _CONTINUES:
-            begins = [not (token.startswith(mark) and len(token) > len(mark)) for token in plain]
-            texts = [
-                token if begin else token.removeprefix(mark)
-                for token, begin in zip(plain, begins, strict=True)
-            ]
-        else:
+        ] + [""] * (size - len(tokens))
+        special = [not token for token in plain]
+        marks = [(sum(t.startswith(mark) for t in plain), mark) for mark in (_INSIDE, *_BEGINS)]
+        marked, mark = max(marks, key=itemgetter(0))
+        texts, begins = plain, [True] * size
+        if marked and mark == _INSIDE:
+            begins = [not token.startswith(mark) or token == mark for token in plain]
+            texts = [token if token == mark else token.removeprefix(mark) for token in plain]
+        elif marked:
             begins = [token.startswith(mark) for token in plain]
-            # Byte-level tokens spell bytes; the tokenizer knows how to turn them into text.
-            texts = [
-                tokenizer.convert_tokens_to_string([token]).strip() if token else ""
-                for token in plain
-            ]
-        # "[unused7]" in BERT's vocabulary is a place that is kept free.
-        special = [
-            skip or (text.startswith("[unused") and text.endswith("]"))
-            for skip, text in zip(special, texts, strict=True)
-        ]
+            # Byte-level tokens spell bytes, which the tokenizer can turn into text.
+            texts = [tokenizer.convert_tokens_to_string([t]).strip() if t else "" for t in plain]
+        # "[unused7]" in BERT's vocabulary is a free place.
+        unused = [text.startswith("[unused") and text.endswith("]") for text in texts]
+        special = [a or b for a, b in zip(special, unused, strict=True)]
         return cls(tuple(texts), tuple(begins), tuple(special))
 
     def words(self) -> dict[str, int]:
-        """Ids of the tokens that can be a whole word, by text.
+        """Return the ids of tokens that can be a whole word, by text.
 
-        They begin a word and are two or more letters: vectors of single letters and foreign
+        They begin a word and have two or more letters: vectors of single letters and foreign
         characters lie near each other without being synonyms. Such a token may also begin a
         longer word that is split into pieces. Of several tokens with one text the first counts.
         """
         found: dict[str, int] = {}
-        for number, text in enumerate(self.texts):
-            if (
-                self.begins[number]
-                and not self.special[number]
-                and len(text) > 1
-                and text.isalpha()
-            ):
+        parts = zip(self.texts, self.begins, self.special, strict=True)
+        for number, (text, begins, special) in enumerate(parts):
+            if begins and not special and len(text) > 1 and text.isalpha():
                 found.setdefault(text, number)
         return found
 
     def near(
-        self, lexicon: Lexicon, *, count: int
+        self, nearest_words: NearestWords, *, count: int
     ) -> Iterator[tuple[int, list[tuple[int, float]]]]:
-        """Each word's nearest words, by ids.
+        """Find the nearest words of each word, by ids.
 
         Args:
-            lexicon: Which words are near each other.
-            count: Most neighbours of a word.
+            nearest_words: Nearest words of each word.
+            count: Maximum number of neighbours of a word.
 
         Yields:
             For each of :meth:`words` its id, and the ids and nearness of its neighbours, nearest
             first.
         """
         words = self.words()
-        found = lexicon.neighbours(list(words), count=count)
+        found = nearest_words.neighbours(list(words), count=count)
         for own, near in zip(words.values(), found, strict=True):
             yield own, [(words[word], nearness) for word, nearness in near]
 
     def check(self, size: int) -> None:
-        """Refuse to describe a table of another size.
-
-        Raises:
-            ValueError: There are not ``size`` tokens.
-        """
+        """Raise an ArgumentError unless there are ``size`` tokens."""
         if len(self) != size:
-            raise ValueError(
-                f"The vocabulary has {len(self)} tokens, the input {size}. Make it with "
-                f"Vocabulary.of(tokenizer, size={size})."
-            )
+            expected = f"made with Vocabulary.of(tokenizer, size={size})"
+            raise refused("vocabulary", expected, f"{len(self)} tokens")
 
 
-class Lexicon(Protocol):
-    """Which words are near each other."""
+class NearestWords(Protocol):
+    """Nearest words of each word."""
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """What decides its answers, as plain values."""
+        """Settings that determine the results, as plain values."""
 
     def neighbours(self, words: Sequence[str], *, count: int) -> list[list[tuple[str, float]]]:
-        """For each word, up to ``count`` others with a nearness above 0 and at most 1, nearest
-        first. Both are among ``words``.
+        """Return up to ``count`` other words from ``words`` for each, nearest first, with their
+        nearness, above 0 and at most 1.
         """

@@ -1,8 +1,7 @@
-"""Fused computations that operators share, each with its truth in plain PyTorch."""
+"""Fused functions that operators share: Triton kernels and their definitions in PyTorch."""
 
 from rosearch.operators.kernels.dispatch import (
     BACKENDS,
-    backend,
     depthwise_convolution,
     gated_activation,
     merge_normalize,
@@ -15,7 +14,6 @@ __all__ = [
     "ACTIVATIONS",
     "BACKENDS",
     "GATES",
-    "backend",
     "depthwise_convolution",
     "gated_activation",
     "merge_normalize",

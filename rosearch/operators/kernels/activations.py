@@ -1,7 +1,4 @@
-"""Activations and their slopes inside a Triton kernel, in float32.
-
-Imported only where Triton is: by the kernels.
-"""
+"""Activations and their derivatives inside a Triton kernel, in float32."""
 
 from __future__ import annotations
 
@@ -11,11 +8,8 @@ import triton.language as tl
 
 @triton.jit
 def activate(x, ACTIVATION: tl.constexpr):
-    """``none``, ``relu``, ``sigmoid``, ``silu`` or the exact ``gelu`` (Hendrycks, Gimpel 2016)."""
-    if ACTIVATION == "relu":
-        # Not a maximum, which would turn NaN into zero.
-        x = tl.where(x < 0.0, 0.0, x)
-    elif ACTIVATION == "sigmoid":
+    """``none``, ``sigmoid``, ``silu`` or the exact ``gelu`` (Hendrycks, Gimpel 2016)."""
+    if ACTIVATION == "sigmoid":
         x = tl.sigmoid(x)
     elif ACTIVATION == "silu":
         x = x * tl.sigmoid(x)
@@ -26,10 +20,8 @@ def activate(x, ACTIVATION: tl.constexpr):
 
 @triton.jit
 def slope(x, ACTIVATION: tl.constexpr):
-    """The derivative of :func:`activate` at ``x``; there is none for ``none``, which is 1."""
-    if ACTIVATION == "relu":
-        x = tl.where(x > 0.0, 1.0, 0.0)
-    elif ACTIVATION == "sigmoid":
+    """The derivative of :func:`activate` at ``x``; not for ``none``, where it is 1."""
+    if ACTIVATION == "sigmoid":
         gate = tl.sigmoid(x)
         x = gate * (1.0 - gate)
     elif ACTIVATION == "silu":

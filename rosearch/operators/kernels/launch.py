@@ -1,47 +1,41 @@
-"""What all kernels need before they start: limits, layouts, block sizes, the right device."""
+"""Limits, memory layouts and block sizes that the Triton kernels share."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 
-WIDEST = 8192
-"""Most channels of merge-and-normalise: a row stays in registers, 16 float32 values a thread of
+MAX_WIDTH = 8192
+"""Channels of merge-and-normalize: a row stays in registers, 16 float32 values a thread of
 16 warps in each of its copies."""
 
-MOST_INPUTS = 8
-"""Most tensors that merge-and-normalise sums; each is an argument of its kernel."""
+MAX_INPUTS = 8
+"""Tensors that merge-and-normalize sums; each is an argument of its kernel."""
 
-LARGEST_KERNEL = 31
-"""Most tokens under a depthwise kernel: its backward pass writes a row of sums a tile for each."""
+TILE = 2048
+"""Elements of a tile: 16 a thread in 4 warps."""
+
+MAX_KERNEL_SIZE = 31
+"""Tokens under a depthwise kernel: its backward pass writes a row of sums a tile for each."""
 
 
 def rows(tensor: torch.Tensor) -> torch.Tensor:
-    """``tensor`` as ``(rows, channels)`` with neighbouring channels side by side in memory.
+    """Return ``tensor`` as ``(rows, channels)`` with a channel stride of 1.
 
-    A view where there is one. What has another layout is copied: one copy costs less than a kernel
-    whose threads each read a memory line of their own.
+    A view where possible. Other layouts are copied: one copy costs less than a kernel whose
+    threads each read a memory line of their own.
     """
     flat = tensor.reshape(-1, tensor.shape[-1])
     return flat if flat.stride(-1) == 1 or flat.shape[-1] == 1 else flat.contiguous()
 
 
-def power_of_two(number: int) -> int:
-    """The least power of two that is no less than ``number``; Triton's blocks are such."""
-    return 1 << max(0, number - 1).bit_length()
-
-
 def warps(elements: int) -> int:
-    """How many warps a block of that many elements gets: 16 elements a thread, 4 to 16 warps.
+    """Return the number of warps for a block: 16 elements a thread, 4 to 16 warps.
 
     Then a float32 copy of a block is 16 registers a thread, and a handful of copies fit.
     """
     return min(16, max(4, elements // 512))
 
 
-def on_device_of(tensor: torch.Tensor) -> AbstractContextManager[object]:
-    """Triton starts kernels on the current device, which may be another one than the tensor's."""
-    if tensor.is_cuda and tensor.device.index != torch.cuda.current_device():
-        return torch.cuda.device(tensor.device)
-    return nullcontext()
+def needs_gradient(*tensors: torch.Tensor | None) -> bool:
+    """Return whether autograd will differentiate a call with these tensors."""
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)

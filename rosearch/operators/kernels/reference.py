@@ -1,4 +1,4 @@
-"""What the kernels compute, in plain PyTorch: the truth that they are tested against."""
+"""Plain PyTorch definitions of what the kernels compute, against which they are tested."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional
 
+from rosearch.checks import refused
+
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "none": lambda x: x,
     "gelu": functional.gelu,
     "silu": functional.silu,
-    "relu": functional.relu,
 }
-"""What may follow a convolution, by name."""
+"""Activations after a convolution, by name."""
 
 GATES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sigmoid": torch.sigmoid,
     "gelu": functional.gelu,
     "silu": functional.silu,
 }
-"""What may gate a unit: GLU (Dauphin et al. 2017), GEGLU and SwiGLU (Shazeer 2020)."""
+"""Gates by name: GLU (Dauphin et al. 2017), GEGLU and SwiGLU (Shazeer 2020)."""
 
 
 def merge_normalize(
@@ -31,17 +32,17 @@ def merge_normalize(
     scale: float = 1.0,
     eps: float = 1e-5,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The scaled sum of the inputs, and its layer norm (Ba et al. 2016).
+    """Return the scaled sum of the inputs, and its layer norm (Ba et al. 2016).
 
     Args:
         inputs: One or more tensors ``(..., width)`` of one shape and dtype.
-        weight: ``(width,)``, multiplies the norm.
-        bias: ``(width,)``, is added to it.
-        scale: Multiplies the sum; one over the number of inputs gives their mean.
+        weight: Factor of the norm, ``(width,)``.
+        bias: Added to the norm, ``(width,)``.
+        scale: Factor of the sum; one over the number of inputs gives their mean.
         eps: Added to the variance.
 
     Returns:
-        Merged and normalised tensor, each ``(..., width)``.
+        Merged and normalized tensor, each ``(..., width)``.
     """
     merged = inputs[0]
     for other in inputs[1:]:
@@ -57,29 +58,26 @@ def depthwise_convolution(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     *,
-    dilation: int = 1,
     activation: str = "none",
 ) -> torch.Tensor:
-    """Each channel convolved with a kernel of its own over the tokens, then an activation.
+    """Convolve each channel over the tokens with its own kernel, then apply an activation.
 
     Args:
         hidden: ``(batch, length, width)``.
-        mask: bool ``(batch, length)``, true at real tokens; others count as zero. ``None``: all.
+        mask: bool ``(batch, length)``, true at real tokens; others count as zero. ``None``: no
+            padding.
         weight: ``(width, kernel size)``; the kernel size is odd.
         bias: ``(width,)`` or ``None``.
-        dilation: Distance between the tokens that one output sees.
         activation: One of :data:`ACTIVATIONS`.
 
     Returns:
-        ``(batch, length, width)``; of no meaning at padded positions.
+        ``(batch, length, width)``; undefined at padded positions.
 
     Raises:
-        ValueError: There is no such activation.
+        ArgumentError: The activation is unknown.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"Unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}."
-        )
+        raise refused("activation", f"one of {', '.join(ACTIVATIONS)}", activation)
     if mask is not None:
         hidden = hidden.masked_fill(~mask.unsqueeze(-1), 0.0)
     width, size = weight.shape
@@ -88,15 +86,14 @@ def depthwise_convolution(
         hidden.transpose(1, 2).unsqueeze(2),
         weight[:, None, None],
         bias,
-        padding=(0, dilation * (size // 2)),
-        dilation=(1, dilation),
+        padding=(0, size // 2),
         groups=width,
     )
     return ACTIVATIONS[activation](out.squeeze(2).transpose(1, 2))
 
 
 def gated_activation(hidden: torch.Tensor, *, gate: str = "sigmoid") -> torch.Tensor:
-    """The first half of the channels times the gated second half.
+    """Multiply the first half of the channels by the gated second half.
 
     Args:
         hidden: ``(..., 2 * inner)``.
@@ -106,13 +103,11 @@ def gated_activation(hidden: torch.Tensor, *, gate: str = "sigmoid") -> torch.Te
         ``(..., inner)``.
 
     Raises:
-        ValueError: There is no such gate, or the channels have no two halves.
+        ArgumentError: The gate is unknown, or the number of channels is odd.
     """
     if gate not in GATES:
-        raise ValueError(f"Unknown gate {gate!r}; choose one of {', '.join(GATES)}.")
+        raise refused("gate", f"one of {', '.join(GATES)}", gate)
     if hidden.shape[-1] % 2:
-        raise ValueError(
-            f"The last dimension of {tuple(hidden.shape)} is odd; expected two halves."
-        )
+        raise refused("the last dimension of hidden", "even", hidden.shape[-1])
     value, gating = hidden.chunk(2, dim=-1)
     return value * GATES[gate](gating)

@@ -1,4 +1,4 @@
-"""Compiles the kernels for GPUs that need not be here; prints the bytes that each spills, as JSON.
+"""Compile the kernels for GPUs, without a GPU, and print the spilled bytes of each as JSON.
 
 Run in a process of its own, without the interpreter:
 
@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -57,48 +58,43 @@ def spilled(kernel: Any, capability: int, warps: int, dtype: str, **values: Any)
 
 
 def merge(capability: int, dtype: str, count: int, width: int) -> dict[str, Any]:
-    rows, columns = merge_norm._tile(width)
-    tile = {"ROWS": rows, "WIDTH": columns}
-    warps = launch.warps(rows * columns)
-    missing = {f"x{k}": None for k in range(count, launch.MOST_INPUTS)}
-    written = {"WRITE_MERGED": True, "WRITE_MOMENTS": True}
-    there, back = merge_norm._merge_forward, merge_norm._merge_backward
+    tile = merge_norm.row_tile(width)
+    warps = tile.pop("num_warps")
+    missing = {f"x{k}": None for k in range(count, launch.MAX_INPUTS)}
+    there, back = merge_norm.merge_forward, merge_norm.merge_backward
     return {
         f"merge {dtype} {count} {width}": spilled(
-            there, capability, warps, dtype, COUNT=count, **missing, **written, **tile
+            there, capability, warps, dtype, **missing, **tile
         ),
-        f"merge {dtype} {width} back": spilled(
-            back, capability, warps, dtype, HAS_MERGED=True, **tile
-        ),
+        f"merge {dtype} {width} back": spilled(back, capability, warps, dtype, **tile),
     }
 
 
 def convolution(capability: int, dtype: str, size: int, activation: str) -> dict[str, Any]:
-    tokens, channels, unroll = depthwise._tile(128, 256, size)
-    tile = {"SIZE": size, "UNROLL": unroll, "TOKENS": tokens, "CHANNELS": channels}
-    flags = {"HAS_MASK": True, "HAS_BIAS": True, "WRITE_SLOPES": True, "ACTIVATION": activation}
-    warps = launch.warps(tokens * channels)
-    there, back = depthwise._convolve_forward, depthwise._convolve_backward
+    _, _, tile = depthwise.tiles(torch.Size((1, 128, 256)), size)
+    warps = tile.pop("num_warps")
+    there, back = depthwise.convolve_forward, depthwise.convolve_backward
     return {
-        f"depthwise {dtype} {size}": spilled(there, capability, warps, dtype, **flags, **tile),
-        f"depthwise {dtype} {size} back": spilled(
-            back, capability, warps, dtype, HAS_MASK=True, HAS_SLOPES=True, **tile
+        f"depthwise {dtype} {size}": spilled(
+            there, capability, warps, dtype, ACTIVATION=activation, **tile
         ),
+        f"depthwise {dtype} {size} back": spilled(back, capability, warps, dtype, **tile),
     }
 
 
 def gate(capability: int, dtype: str, name: str) -> dict[str, Any]:
-    _, _, rows, columns = gated._grid(4096, 512)
-    tile = {"GATE": name, "ROWS": rows, "COLUMNS": columns}
+    _, tile = gated.grid_and_tile(4096, 512)
+    warps = tile.pop("num_warps")
+    there, back = gated.gate_forward, gated.gate_backward
     return {
-        f"gated {dtype} {name}": spilled(gated._gate_forward, capability, 4, dtype, **tile),
-        f"gated {dtype} {name} back": spilled(gated._gate_backward, capability, 4, dtype, **tile),
+        f"gated {dtype} {name}": spilled(there, capability, warps, dtype, GATE=name, **tile),
+        f"gated {dtype} {name} back": spilled(back, capability, warps, dtype, GATE=name, **tile),
     }
 
 
 if __name__ == "__main__":
     chip = int(sys.argv[1])
-    found = merge(chip, "bf16", 2, 128) | merge(chip, "fp32", launch.MOST_INPUTS, launch.WIDEST)
+    found = merge(chip, "bf16", 2, 128) | merge(chip, "fp32", launch.MAX_INPUTS, launch.MAX_WIDTH)
     found |= convolution(chip, "bf16", 7, "gelu") | convolution(chip, "fp32", 31, "silu")
     found |= gate(chip, "fp16", "gelu") | gate(chip, "fp32", "silu")
     print(json.dumps(found))

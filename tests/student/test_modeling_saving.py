@@ -1,4 +1,4 @@
-"""Students save, load and travel like any Hugging Face model; fp32 and bf16."""
+"""Saving, loading and uploading of students, in float32 and bfloat16."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class TestHub:
 
 class TestPlugins:
     @pytest.mark.parametrize("gene", ["nodes", "embedding"])
-    def test_missing_operator_says_what_to_do(self, gene: str, tmp_path: Path) -> None:
+    def test_missing_operator_raises(self, gene: str, tmp_path: Path) -> None:
         make(templates.text_cnn(width=16, embedding_width=8)).save_pretrained(tmp_path)
         config = json.loads((tmp_path / "config.json").read_text())
         part = config["genome"][gene]

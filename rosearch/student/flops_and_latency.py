@@ -1,4 +1,4 @@
-"""What a student costs: parameters, floating-point operations, time."""
+"""Parameters, FLOPs and latency of a student."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from rosearch.tokens import evaluating
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of parameters, shared ones counted once."""
+    """Return the number of parameters, counting shared ones once."""
     return sum(p.numel() for p in model.parameters())
 
 
 def flops(model: nn.Module, *, length: int = 32) -> int:
-    """Floating-point operations of one forward pass over one text, by torch's flop counter.
+    """Count the floating-point operations of a forward pass over one text by torch's counter.
 
-    A multiplication and an addition are two. Matrix products, convolutions and attention
-    count; cheap element-wise work does not. The counter does not know cuDNN's recurrent kernels, so
-    ask for a student's by :func:`student_cost`, which needs no device.
+    A multiplication and an addition are two. Matrix products, convolutions and attention are
+    counted, element-wise work is not. The counter does not know cuDNN's recurrent kernels; use
+    :func:`student_cost` for a student on a GPU.
 
     Args:
-        model: A Hugging Face sequence classifier.
+        model: Hugging Face sequence classifier.
         length: Tokens in the text.
     """
     device = next(model.parameters()).device
     ids = torch.ones(1, length, dtype=torch.long, device=device)
     with evaluating(model):
-        # Who asks for hidden states gets all of them: no pooling before a last linear map.
+        # With hidden states, so that nothing is pooled before a last linear map.
         return counted_flops(
             lambda: model(
                 input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
@@ -42,11 +42,11 @@ def flops(model: nn.Module, *, length: int = 32) -> int:
 
 
 def student_cost(config: StudentConfig, *, length: int = 32) -> dict[str, int]:
-    """Parameters and FLOPs of a student, without giving it memory; the same on every device.
+    """Return ``parameters`` and ``flops`` of a student, computed without allocating its weights.
 
     Args:
         config: The student's configuration.
-        length: Tokens in the text that the FLOPs are for.
+        length: Tokens in the text of which the FLOPs are counted.
     """
     with torch.device("meta"):
         student = StudentForSequenceClassification(config)
@@ -54,12 +54,12 @@ def student_cost(config: StudentConfig, *, length: int = 32) -> dict[str, int]:
 
 
 def latency(model: nn.Module, *, length: int = 32, repeats: int = 20) -> float:
-    """Seconds of one forward pass over one text: the median of ``repeats`` after a warm-up.
+    """Return the median time in seconds of a forward pass over one text.
 
     Args:
-        model: A Hugging Face sequence classifier, measured on the device that it is on.
+        model: Hugging Face sequence classifier, on any device.
         length: Tokens in the text.
-        repeats: Measured passes.
+        repeats: Number of measured passes, after three for warming up.
     """
     device = next(model.parameters()).device
     ids = torch.ones(1, length, dtype=torch.long, device=device)

@@ -1,4 +1,4 @@
-"""Without gradients a mean is taken before a last linear map; that changes no answer."""
+"""Pooling before the last linear map without gradients, which does not change logits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def shapes_of_last_maps(student: StudentForSequenceClassification) -> list[int]:
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("pooling", ops.POOLINGS)
 @pytest.mark.parametrize("name", LINEAR)
-def test_same_answers(name: str, pooling: str, residual: bool) -> None:
+def test_logits_are_equal(name: str, pooling: str, residual: bool) -> None:
     student = make(genome(name, pooling, residual=residual))
     seen = shapes_of_last_maps(student)
     for ids, mask in batches():
@@ -63,7 +63,7 @@ def test_same_answers(name: str, pooling: str, residual: bool) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_whoever_asks_for_hidden_states_gets_them() -> None:
+def test_hidden_states_are_complete() -> None:
     student = make(genome("feed_forward", "mean"))
     ids, mask = batches()[1]
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_whoever_asks_for_hidden_states_gets_them() -> None:
     torch.testing.assert_close(out.logits, plain.logits, rtol=1e-5, atol=1e-5)
 
 
-def test_training_is_as_it_was() -> None:
+def test_training_pools_after_the_last_map() -> None:
     student = make(genome("feed_forward", "mean")).train()
     seen = shapes_of_last_maps(student)
     ids, mask = batches()[1]
@@ -82,7 +82,7 @@ def test_training_is_as_it_was() -> None:
     assert seen == [3, 3, 3]
 
 
-def test_flops_are_those_of_the_genome() -> None:
+def test_flops_do_not_depend_on_pooling() -> None:
     width, length = 16, 10
     linear = genome("feed_forward", "mean")
     other = genome("feed_forward", "max")

@@ -1,4 +1,4 @@
-"""Every kernel compiles for GPUs, and keeps its tile in registers, on a machine that has none."""
+"""Kernels compile for GPUs and keep their tiles in registers, tested without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command for a GPU machine runs to its end on any machine, in small."""
+"""The GPU benchmark runs with small sizes on any machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*has learnt nothing that counts")
-def test_the_small_run_measures_every_part(capsys):
+def test_small_run_measures_every_part(capsys):
     gpu = importlib.import_module("gpu")
     rows = gpu.main(["--small"])
     names = " ".join(what for what, _, _ in rows)
@@ -33,7 +33,7 @@ def test_the_small_run_measures_every_part(capsys):
     assert [line.split("  ")[0] for line in printed[-len(rows) :]] == [row[0] for row in rows]
 
 
-def test_parts_that_would_begin_too_late_are_named(capsys):
+def test_parts_after_the_time_limit_are_listed(capsys):
     gpu = importlib.import_module("gpu")
     rows = gpu.main(["--small", "--minutes", "-1", "--parts", "kernels", "student"])
     assert [row[:2] for row in rows] == [("kernels", "left out"), ("student", "left out")]
