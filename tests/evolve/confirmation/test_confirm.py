@@ -98,7 +98,7 @@ def test_wrong_arguments_are_refused(search):
     with pytest.raises(ValueError, match="top must be"):
         quiet(search, synthetic, top=-1)
     for seeds in (0, -1, [], [1, 1], "12", True, None):
-        with pytest.raises(ValueError, match="^seeds must be a number of seeds"):
+        with pytest.raises(ValueError, match=r"^seeds must be a number of seeds"):
             quiet(search, synthetic, seeds=seeds)
     for seeds in ([1.5], [-1], [True]):
         with pytest.raises(ValueError, match="each of seeds must be a whole number from 0"):
