@@ -26,7 +26,7 @@ import torch
 
 import rosearch as rs
 from rosearch.attack import ModelVictim
-from rosearch.tokens import Encoding, predict
+from rosearch.tokens import TokenizedText, predict
 
 _SUBJECTS = "film movie plot cast story script actor music ending director camera scene".split()
 _WORDS = (
@@ -108,7 +108,7 @@ def classifier(folder: Path | None, tokenizer: Any, classes: int) -> torch.nn.Mo
 class Recorder(ModelVictim):
     """Keeps the rows it computes."""
 
-    rows: list[Encoding]
+    rows: list[TokenizedText]
 
     def compute(self, keys: Any) -> np.ndarray:
         """As the base does it."""
@@ -135,7 +135,7 @@ def clock() -> np.ndarray:
 
 def bare_forward(
     model: torch.nn.Module,
-    rows: list[Encoding],
+    rows: list[TokenizedText],
     pad_id: int,
     budgets: list[int],
     repeats: int,

@@ -38,7 +38,7 @@ from material import cached_teacher, materials
 import rosearch as rs
 from rosearch.distill import soft_label_loss
 from rosearch.distill.training.loop import isolated_rng
-from rosearch.tokens import Encoding, accuracy, encode, model_inputs
+from rosearch.tokens import TokenizedText, accuracy, model_inputs, tokenize
 
 RATE, TEMPERATURE = 1e-3, 2.0
 SIDES = ("trainer", "textbrewer", "first", "rosearch", "bfloat16", "limit")
@@ -83,9 +83,9 @@ class Task:
     def student(self) -> Any:
         return self.distiller().student(self.genome, seed=self.seed)
 
-    def rows(self) -> list[Encoding]:
+    def rows(self) -> list[TokenizedText]:
         teacher = self.teacher
-        return encode(teacher.tokenizer, self.train.texts, max_length=teacher.max_length)
+        return tokenize(teacher.tokenizer, self.train.texts, max_length=teacher.max_length)
 
     @property
     def steps(self) -> int:

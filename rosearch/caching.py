@@ -65,7 +65,7 @@ def new_folder(target: Path) -> Iterator[Path]:
                 raise
 
 
-def share(path: Path) -> None:
+def apply_umask(path: Path) -> None:
     """Give a file, or a folder and all in it, the permissions that the umask leaves to new files.
 
     ``tempfile`` and safetensors create files that only their owner can read, and several users may

@@ -10,14 +10,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset
+from rosearch.data import Text, TextDataset, check_class_order
 from rosearch.errors import DataError
-from rosearch.labels import check_class_order
 
 T = TypeVar("T")
 
@@ -26,13 +26,37 @@ _LEAST_TOKENS = 256
 """Tokens of a batch below which another thread costs more than it saves."""
 
 
-class Encoding(NamedTuple):
+class TokenizedText(NamedTuple):
     """One tokenised text with its special tokens, not padded."""
 
     ids: tuple[int, ...]
     types: tuple[int, ...] | None = None
     """Token type (segment) ids where the tokenizer gives them; of single texts only those that are
     not all 0, which is what models take for granted."""
+
+
+@dataclass(frozen=True)
+class WordChoices:
+    """What may stand in place of words, as tokens, for all texts of a data set.
+
+    Flat arrays, because there are millions of them. Slot ``s`` is ``tokens[starts[s]:ends[s]]`` of
+    its text's row; a text's slots lie in order and do not overlap. A slot's choices are
+    ``first_choices[s]`` to ``first_choices[s + 1]``, and the first is what the text has there.
+    Choice ``c`` has the tokens ``ids[first_ids[c]:first_ids[c + 1]]``, at least one.
+    """
+
+    first_slots: np.ndarray
+    """int64 ``(texts + 1,)``, the first slot of each text."""
+    starts: np.ndarray
+    """int64 ``(slots,)``, first token in the row."""
+    ends: np.ndarray
+    """int64 ``(slots,)``, the token after the last."""
+    first_choices: np.ndarray
+    """int64 ``(slots + 1,)``."""
+    first_ids: np.ndarray
+    """int64 ``(choices + 1,)``."""
+    ids: np.ndarray
+    """int32, the tokens of all choices."""
 
 
 def require_padding(tokenizer: Any) -> int:
@@ -90,7 +114,7 @@ def first_position(model: Any) -> int:
     return 0
 
 
-def encode(tokenizer: Any, texts: Sequence[Text], *, max_length: int) -> list[Encoding]:
+def tokenize(tokenizer: Any, texts: Sequence[Text], *, max_length: int) -> list[TokenizedText]:
     """Tokenise texts or pairs, special tokens added, truncated to ``max_length`` tokens."""
     if not texts:
         return []
@@ -99,16 +123,16 @@ def encode(tokenizer: Any, texts: Sequence[Text], *, max_length: int) -> list[En
         out = tokenizer(first, second, truncation=True, max_length=max_length)
     else:
         out = tokenizer(list(texts), truncation=True, max_length=max_length)
-    return encodings(out, pairs=isinstance(texts[0], tuple))
+    return tokenized_rows(out, pairs=isinstance(texts[0], tuple))
 
 
-def encodings(out: Mapping[str, Any], *, pairs: bool) -> list[Encoding]:
+def tokenized_rows(out: Mapping[str, Any], *, pairs: bool) -> list[TokenizedText]:
     """The rows of a tokenizer's answer to texts, or to pairs."""
     types = out.get("token_type_ids")
     if types is None:
-        return [Encoding(tuple(ids)) for ids in out["input_ids"]]
+        return [TokenizedText(tuple(ids)) for ids in out["input_ids"]]
     return [
-        Encoding(tuple(ids), tuple(kinds) if pairs or any(kinds) else None)
+        TokenizedText(tuple(ids), tuple(kinds) if pairs or any(kinds) else None)
         for ids, kinds in zip(out["input_ids"], types, strict=True)
     ]
 
@@ -156,7 +180,7 @@ def token_batches(
 
 
 def collate(
-    rows: Sequence[Encoding],
+    rows: Sequence[TokenizedText],
     *,
     pad_id: int,
     pad_left: bool = False,
@@ -192,7 +216,7 @@ def collate(
 
 
 def model_inputs(
-    model: torch.nn.Module, rows: Sequence[Encoding], *, pad_id: int, pad_left: bool = False
+    model: torch.nn.Module, rows: Sequence[TokenizedText], *, pad_id: int, pad_left: bool = False
 ) -> dict[str, torch.Tensor]:
     """What a model is called with: :func:`collate` on its device.
 
@@ -221,7 +245,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 def predict(
     model: torch.nn.Module,
-    rows: Sequence[Encoding],
+    rows: Sequence[TokenizedText],
     *,
     pad_id: int,
     pad_left: bool = False,
@@ -265,7 +289,7 @@ def predict(
 
 def answers(
     model: torch.nn.Module,
-    rows: Sequence[Encoding],
+    rows: Sequence[TokenizedText],
     compute: Callable[[dict[str, torch.Tensor]], T],
     *,
     pad_id: int,
@@ -355,6 +379,6 @@ def accuracy(
     pad_id = require_padding(tokenizer)
     limits = [length_limit(tokenizer, max_length), position_limit(model)]
     longest = min(limit for limit in limits if limit is not None)
-    rows = encode(tokenizer, dataset.texts, max_length=longest)
+    rows = tokenize(tokenizer, dataset.texts, max_length=longest)
     logits = predict(model, rows, pad_id=pad_id, pad_left=pads_left(tokenizer))
     return float((logits.argmax(axis=1) == dataset.labels).mean())

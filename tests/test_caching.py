@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rosearch.caching import TemporaryFolder, cache_folder, new_folder, replace_text, share
+from rosearch.caching import TemporaryFolder, apply_umask, cache_folder, new_folder, replace_text
 
 
 def test_cache_folder_follows_argument_then_environment(
@@ -35,7 +35,7 @@ def test_shared_files_have_the_rights_of_new_ones(tmp_path: Path, umask: int) ->
         folder.chmod(0o2700)  # what is made in it belongs to its group
         new.mkdir()
         (new / "file").touch()
-        share(folder)
+        apply_umask(folder)
         assert os.umask(umask) == umask
         assert file.stat().st_mode == (new / "file").stat().st_mode
         assert (folder / "inner").stat().st_mode & 0o777 == new.stat().st_mode & 0o777

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from rosearch.data import TextDataset
 from rosearch.errors import DataError
 from rosearch.tokens import (
-    Encoding,
+    TokenizedText,
     accuracy,
     collate,
     default_device,
-    encode,
     evaluating,
     length_limit,
     pads_left,
@@ -25,21 +24,22 @@ from rosearch.tokens import (
     predict,
     require_padding,
     token_batches,
+    tokenize,
 )
 
 
 def test_encode_is_what_the_tokenizer_says(tokenizer, dataset):
-    rows = encode(tokenizer, dataset.texts, max_length=8)
+    rows = tokenize(tokenizer, dataset.texts, max_length=8)
     for row, text in zip(rows, dataset.texts, strict=True):
         expected = tokenizer(text, truncation=True, max_length=8)["input_ids"]
         assert list(row.ids) == expected
         assert row.types is None
     assert max(len(row.ids) for row in rows) == 8
-    assert encode(tokenizer, [], max_length=8) == []
+    assert tokenize(tokenizer, [], max_length=8) == []
 
 
 def test_encode_pairs_keeps_token_types(tokenizer):
-    (row,) = encode(tokenizer, [("good film", "bad")], max_length=16)
+    (row,) = tokenize(tokenizer, [("good film", "bad")], max_length=16)
     assert tokenizer.convert_ids_to_tokens(list(row.ids)) == [
         "[CLS]", "good", "film", "[SEP]", "bad", "[SEP]",
     ]  # fmt: skip
@@ -91,7 +91,7 @@ def test_even_batches_mostly_hold_one_length():
 
 
 def test_collate_pads_and_masks():
-    out = collate([Encoding((5, 6, 7)), Encoding((8,))], pad_id=9)
+    out = collate([TokenizedText((5, 6, 7)), TokenizedText((8,))], pad_id=9)
     assert out["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
     assert out["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert set(out) == {"input_ids", "attention_mask"}
@@ -99,12 +99,12 @@ def test_collate_pads_and_masks():
 
 
 def test_collate_pads_token_types_with_zero():
-    out = collate([Encoding((5, 6), (0, 1)), Encoding((8,), (1,))], pad_id=9)
+    out = collate([TokenizedText((5, 6), (0, 1)), TokenizedText((8,), (1,))], pad_id=9)
     assert out["token_type_ids"].tolist() == [[0, 1], [1, 0]]
 
 
 def test_collate_pads_on_the_left_where_asked():
-    rows = [Encoding((5, 6, 7), (0, 1, 2)), Encoding((8,))]
+    rows = [TokenizedText((5, 6, 7), (0, 1, 2)), TokenizedText((8,))]
     out = collate(rows, pad_id=9, pad_left=True)
     assert out["input_ids"].tolist() == [[5, 6, 7], [9, 9, 8]]
     assert out["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
@@ -116,7 +116,7 @@ def test_collate_pads_on_the_left_where_asked():
     st.booleans(),
 )
 def test_collate_and_mask_give_the_rows_back(rows, pad_left):
-    out = collate([Encoding(tuple(row)) for row in rows], pad_id=0, pad_left=pad_left)
+    out = collate([TokenizedText(tuple(row)) for row in rows], pad_id=0, pad_left=pad_left)
     masks = out["attention_mask"].bool()
     again = [ids[mask].tolist() for ids, mask in zip(out["input_ids"], masks, strict=True)]
     assert again == rows
@@ -125,7 +125,7 @@ def test_collate_and_mask_give_the_rows_back(rows, pad_left):
 @pytest.mark.parametrize("budget", [1, 50, 4096])
 def test_predict_equals_one_row_at_a_time(device, budget, tokenizer, dataset, trained_bert):
     model = trained_bert.to(device)
-    rows = encode(tokenizer, dataset.texts[:40], max_length=64)
+    rows = tokenize(tokenizer, dataset.texts[:40], max_length=64)
     done: list[int] = []
     logits = predict(
         model, rows, pad_id=tokenizer.pad_token_id, token_budget=budget, on_batch=done.append
@@ -140,13 +140,13 @@ def test_predict_equals_one_row_at_a_time(device, budget, tokenizer, dataset, tr
 
 
 def test_token_types_of_single_texts_are_kept_where_they_say_something(xlnet_tokenizer):
-    (row,) = encode(xlnet_tokenizer, ["a good film"], max_length=16)
+    (row,) = tokenize(xlnet_tokenizer, ["a good film"], max_length=16)
     assert row.types == (0, 0, 0, 0, 2)
 
 
 def test_predict_equals_transformers_on_an_xlnet(xlnet_tokenizer, tiny_xlnet, dataset):
     texts = [*dataset.texts[:20], " ".join(dataset.texts[:3])]
-    rows = encode(xlnet_tokenizer, texts, max_length=64)
+    rows = tokenize(xlnet_tokenizer, texts, max_length=64)
     assert pads_left(xlnet_tokenizer)
     logits = predict(tiny_xlnet, rows, pad_id=0, pad_left=True, token_budget=4096)
     inputs = xlnet_tokenizer(texts, padding=True, return_tensors="pt")
@@ -168,7 +168,7 @@ def test_left_padding_moves_no_position(tokenizer, dataset):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = GPT2ForSequenceClassification(config).eval()
-    rows = encode(tokenizer, [*dataset.texts[:9], " ".join(dataset.texts[:3])], max_length=64)
+    rows = tokenize(tokenizer, [*dataset.texts[:9], " ".join(dataset.texts[:3])], max_length=64)
     together = predict(model, rows, pad_id=0, pad_left=True)
     alone = np.concatenate([predict(model, [row], pad_id=0) for row in rows])
     np.testing.assert_allclose(together, alone, atol=1e-4)
@@ -190,7 +190,7 @@ def test_every_module_gets_its_own_mode_back(trained_bert):
     with evaluating(trained_bert):
         assert not any(module.training for module in trained_bert.modules())
     assert [module.training for module in trained_bert.modules()] == modes
-    predict(trained_bert, [Encoding((5, 6))], pad_id=0)
+    predict(trained_bert, [TokenizedText((5, 6))], pad_id=0)
     assert [module.training for module in trained_bert.modules()] == modes
 
 
@@ -200,7 +200,7 @@ def test_predict_runs_in_eval_mode_and_puts_the_mode_back(
 ):
     trained_bert.config.hidden_dropout_prob = 0.5
     trained_bert.train(training)
-    rows = encode(tokenizer, dataset.texts[:4], max_length=64)
+    rows = tokenize(tokenizer, dataset.texts[:4], max_length=64)
     first, second = (predict(trained_bert, rows, pad_id=0) for _ in range(2))
     assert (first == second).all()
     assert trained_bert.training is training
@@ -215,7 +215,7 @@ def two_threads():
 
 
 def test_threads_compute_batches_of_their_own(two_threads, tokenizer, dataset, trained_bert):
-    rows = encode(tokenizer, dataset.texts, max_length=64)
+    rows = tokenize(tokenizer, dataset.texts, max_length=64)
     seen, done = set(), []
     hook = trained_bert.register_forward_hook(
         lambda *_: seen.add((threading.get_ident(), torch.get_num_threads()))
@@ -236,9 +236,9 @@ def test_threads_compute_batches_of_their_own(two_threads, tokenizer, dataset, t
 def test_an_error_in_a_thread_is_raised_and_the_threads_come_back(
     two_threads, tokenizer, dataset, trained_bert
 ):
-    rows = encode(tokenizer, dataset.texts, max_length=64)
+    rows = tokenize(tokenizer, dataset.texts, max_length=64)
     with pytest.raises(IndexError):
-        predict(trained_bert, [*rows, Encoding((10**6,))], pad_id=0, token_budget=256)
+        predict(trained_bert, [*rows, TokenizedText((10**6,))], pad_id=0, token_budget=256)
     assert torch.get_num_threads() == 2
     new: list[int] = []
     thread = threading.Thread(target=lambda: new.append(torch.get_num_threads()))
@@ -250,7 +250,7 @@ def test_an_error_in_a_thread_is_raised_and_the_threads_come_back(
 def test_predict_puts_the_mode_back_after_an_error(trained_bert):
     trained_bert.train()
     with pytest.raises(IndexError):
-        predict(trained_bert, [Encoding((10**6,))], pad_id=0)
+        predict(trained_bert, [TokenizedText((10**6,))], pad_id=0)
     assert trained_bert.training
 
 
@@ -260,7 +260,7 @@ def test_default_device_is_the_gpu_where_there_is_one():
 
 def test_accuracy_heeds_what_the_model_can_read(tokenizer, tiny_bert, dataset):
     model = tiny_bert()
-    rows = encode(tokenizer, dataset.texts, max_length=64)
+    rows = tokenize(tokenizer, dataset.texts, max_length=64)
     predicted = predict(model, rows, pad_id=tokenizer.pad_token_id).argmax(axis=1)
     expected = float((predicted == dataset.labels).mean())
     assert accuracy(model, dataset, tokenizer) == expected

@@ -20,9 +20,8 @@ from rosearch.attack.text import AttackedInput, check_side
 from rosearch.attack.victim.make import Precision, describe_victim, make_victim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import choice, instance, whole_number
-from rosearch.data import TextDataset
+from rosearch.data import TextDataset, check_class_order
 from rosearch.errors import ArgumentError, EvaluationError
-from rosearch.labels import check_class_order
 from rosearch.seeding import generator
 
 

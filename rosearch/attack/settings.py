@@ -3,54 +3,13 @@
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from rosearch.errors import DataError
-
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-
-
-def check_whole(name: str, value: Any, *, least: int | None = 1) -> int:
-    """``value`` as an int.
-
-    Args:
-        name: What the value is called, for the message.
-        value: Any whole number; one of NumPy's is welcome, a bool is not.
-        least: Smallest value allowed; ``None``: any.
-
-    Raises:
-        DataError: It is no whole number, or smaller than ``least``.
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or (least is not None and number < least):
-        bound = "" if least is None else f", at least {least}"
-        raise DataError(f"{name} is a whole number{bound}; got {value!r:.80}.")
-    return number
-
-
-def check_number(
-    name: str, value: Any, *, least: float = -float("inf"), most: float = float("inf")
-) -> float:
-    """``value`` as a float.
-
-    Raises:
-        DataError: It is no number, not a number (NaN), or outside ``[least, most]``.
-    """
-    try:
-        number = float("nan") if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not least <= number <= most:
-        raise DataError(f"{name} is a number from {least:g} to {most:g}; got {value!r:.80}.")
-    return number
 
 
 def name_of(function: Any) -> str:

@@ -1,6 +1,5 @@
 """Distillation: teacher outputs, losses, the training loop, and robust training."""
 
-from rosearch.choices import Choices
 from rosearch.distill.distiller import DistillationResult, Distiller
 from rosearch.distill.losses import (
     DistillationLoss,
@@ -19,11 +18,12 @@ from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.checkpoints import Epoch
 from rosearch.distill.training.loop import fit
 from rosearch.distill.training.settings import Optimization
+from rosearch.tokens import WordChoices
 
 __all__ = [
     "Adversary",
     "Augmentation",
-    "Choices",
+    "WordChoices",
     "DistillationLoss",
     "DistillationResult",
     "Distiller",

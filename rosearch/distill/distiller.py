@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rosearch.checks import number, refused
-from rosearch.data import TextDataset
+from rosearch.data import TextDataset, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.robust.compatibility import check_robust_training
@@ -34,7 +34,6 @@ from rosearch.distill.training.hooks import TrainingHook
 from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError
-from rosearch.labels import warn_if_useless
 from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
@@ -46,7 +45,7 @@ from rosearch.student import (
     inherit,
     start_from_teacher,
 )
-from rosearch.tokens import Encoding, default_device, encode
+from rosearch.tokens import TokenizedText, default_device, tokenize
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -242,7 +241,7 @@ class Distiller:
     def config(self, genome: Genome) -> StudentConfig:
         """Return the configuration of the genome's student."""
         teacher = self.teacher
-        (row,) = encode(teacher.tokenizer, self.train.texts[:1], max_length=teacher.max_length)
+        (row,) = tokenize(teacher.tokenizer, self.train.texts[:1], max_length=teacher.max_length)
         return StudentConfig(
             genome,
             vocab_size=len(teacher.embedding.tokens),
@@ -430,12 +429,15 @@ class Distiller:
         return self.teacher.accuracy(self.dev, progress=self.progress)
 
     @cached_property
-    def _train_rows(self) -> list[Encoding]:
-        return encode(self.teacher.tokenizer, self.train.texts, max_length=self.teacher.max_length)
+    def _train_rows(self) -> list[TokenizedText]:
+        return tokenize(
+            self.teacher.tokenizer, self.train.texts, max_length=self.teacher.max_length
+        )
 
     @cached_property
-    def _dev_rows(self) -> list[Encoding]:
-        return encode(self.teacher.tokenizer, self.dev.texts, max_length=self.teacher.max_length)
+    def _dev_rows(self) -> list[TokenizedText]:
+        teacher = self.teacher
+        return tokenize(teacher.tokenizer, self.dev.texts, max_length=teacher.max_length)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rosearch.caching import share
+from rosearch.caching import apply_umask
 
 
 def write_tensors(
@@ -35,7 +35,7 @@ def write_tensors(
     scratch = Path(name)
     try:
         save_file(copies, scratch, metadata=metadata)
-        share(scratch)
+        apply_umask(scratch)
         # On the disk before it has its name, so that a crash of the machine leaves no empty file.
         with scratch.open("r+b") as file:
             os.fsync(file.fileno())

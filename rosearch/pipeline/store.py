@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rosearch.attack import RobustnessReport
-from rosearch.caching import TemporaryFolder, remove_old, replace_text, share
+from rosearch.caching import TemporaryFolder, apply_umask, remove_old, replace_text
 from rosearch.distill.training.checkpoints import weights_digest
 from rosearch.quiet import quiet_transformers
 from rosearch.space import Genome
@@ -88,7 +88,7 @@ class StudentStore:
         try:
             with quiet_transformers():
                 student.save_pretrained(saving / "new")
-            share(saving / "new")
+            apply_umask(saving / "new")
             if replace:
                 with contextlib.suppress(OSError):  # usually there is none
                     folder.rename(saving / "old")

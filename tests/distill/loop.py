@@ -11,7 +11,7 @@ from rosearch.distill import Epoch, Optimization, fit
 from rosearch.distill.losses import HardLabels
 from rosearch.space import templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
-from rosearch.tokens import encode
+from rosearch.tokens import tokenize
 
 VOCABULARY = 1200
 
@@ -40,7 +40,7 @@ def train(
     **settings: Any,
 ) -> tuple[Epoch, ...]:
     """Train on the first 120 sentences, with the last 40 as dev."""
-    rows = encode(tokenizer, dataset.texts, max_length=64)
+    rows = tokenize(tokenizer, dataset.texts, max_length=64)
     return fit(
         model,
         rows[:120],

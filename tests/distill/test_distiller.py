@@ -12,7 +12,7 @@ from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
 from rosearch.errors import DataError, EvaluationError
 from rosearch.space import Genome, Node, templates
-from rosearch.tokens import encode, predict
+from rosearch.tokens import predict, tokenize
 
 SMALL = {"width": 16, "embedding_width": 16}
 
@@ -39,7 +39,7 @@ class TestDistiller:
         distiller = Distiller(teacher, *parts, epochs=4, learning_rate=2e-2, progress=False)
         for seed in range(3):
             result = distiller.distill(templates.text_cnn(**SMALL), seed=seed)
-            rows = encode(teacher.tokenizer, parts[1].texts, max_length=teacher.max_length)
+            rows = tokenize(teacher.tokenizer, parts[1].texts, max_length=teacher.max_length)
             predicted = predict(result.student, rows, pad_id=teacher.pad_id).argmax(axis=1)
             assert float((predicted == parts[1].labels).mean()) == result.accuracy
 

@@ -20,7 +20,7 @@ from rosearch.distill.objective import DistillationObjective, student_shape
 from rosearch.errors import DataError, EvaluationError
 from rosearch.space import Genome, Node, templates
 from rosearch.student import StudentForSequenceClassification
-from rosearch.tokens import encode, model_inputs
+from rosearch.tokens import model_inputs, tokenize
 
 SMALL: dict[str, Any] = {"width": 16, "embedding_width": 16}
 ALL = {
@@ -56,7 +56,7 @@ def prepared(
         outputs=teacher.outputs(data, mix.wanted, progress=False) if mix.needs else None,
         labels=data.labels if mix.needs_labels else None,
     )
-    rows = encode(teacher.tokenizer, data.texts, max_length=teacher.max_length)
+    rows = tokenize(teacher.tokenizer, data.texts, max_length=teacher.max_length)
     return objective, student, rows
 
 

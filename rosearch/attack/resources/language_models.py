@@ -14,7 +14,7 @@ from rosearch.attack.settings import name_of
 from rosearch.checks import refused
 from rosearch.errors import DataError, EvaluationError, MissingResourceError
 from rosearch.quiet import quiet_transformers
-from rosearch.tokens import Encoding, collate, default_device, evaluating
+from rosearch.tokens import TokenizedText, collate, default_device, evaluating
 
 Likelihoods = Callable[[list[str]], Sequence[float]]
 """A language model as a plain function: maps texts to their log-likelihoods."""
@@ -83,7 +83,7 @@ class LanguageModel(Oracle):
         found = [0.0] * len(texts)
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
-            rows = [Encoding(self._ids(texts[i])) for i in batch]
+            rows = [TokenizedText(self._ids(texts[i])) for i in batch]
             inputs = collate(rows, pad_id=pad_id, device=device)
             ids, mask = inputs["input_ids"], inputs["attention_mask"]
             with evaluating(network):

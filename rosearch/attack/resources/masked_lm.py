@@ -22,10 +22,10 @@ from rosearch.quiet import quiet_transformers
 from rosearch.tokens import (
     answers,
     default_device,
-    encode,
     length_limit,
     position_limit,
     require_padding,
+    tokenize,
 )
 
 DEFAULT_MASKED_LM = "bert-base-uncased"
@@ -173,7 +173,7 @@ class MaskedLM(Oracle):
         return found
 
     def _predict(self, questions: Sequence[Any], token_budget: int) -> list[Any]:
-        rows = encode(self.tokenizer, [text for _, text in questions], max_length=self.max_length)
+        rows = tokenize(self.tokenizer, [text for _, text in questions], max_length=self.max_length)
         found: list[Any] = [[] for _ in questions]
         batches = answers(
             self._model,

@@ -13,10 +13,9 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.training.sources import TEXTS_AT_ONCE, Source, WordSources, answered, text_key
 from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.checks import choice, whole_number
-from rosearch.choices import Choices
 from rosearch.data import TextDataset
 from rosearch.seeding import generator
-from rosearch.tokens import Encoding
+from rosearch.tokens import TokenizedText, WordChoices
 
 _Ids = tuple[int, ...]
 _Slot = tuple[int, int, list[_Ids]]
@@ -56,7 +55,7 @@ class WordReplacements(Part):
         self.attacked_side = choice("attacked_side", attacked_side, (0, 1))
         self.seed = whole_number("seed", seed, None)
 
-    def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> Choices:
+    def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> WordChoices:
         """Return the replacements of all words.
 
         Truncated words have none, and neither have texts of ``max_length`` tokens.
@@ -102,7 +101,7 @@ def _slots(
     row, *variants = tokens.encode(wholes)
     if len(row.ids) >= tokens.max_length:
         return []
-    spans: list[tuple[int, int, list[Encoding]]] = []
+    spans: list[tuple[int, int, list[TokenizedText]]] = []
     remaining = iter(variants)
     for texts in found:
         part = [next(remaining) for _ in texts]
@@ -137,10 +136,10 @@ def _differing(old: _Ids, new: _Ids) -> tuple[int, int]:
     return start, len(old) - end
 
 
-def _flattened(texts: Sequence[Sequence[_Slot]]) -> Choices:
+def _flattened(texts: Sequence[Sequence[_Slot]]) -> WordChoices:
     slots = [slot for text in texts for slot in text]
     options = [ids for _, _, ids_of_slot in slots for ids in ids_of_slot]
-    return Choices(
+    return WordChoices(
         first_slots=_starts(map(len, texts)),
         starts=np.array([start for start, _, _ in slots], dtype=np.int64),
         ends=np.array([end for _, end, _ in slots], dtype=np.int64),

@@ -15,7 +15,7 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
-from rosearch.tokens import Encoding, encodings, evaluating, model_inputs, token_batches
+from rosearch.tokens import TokenizedText, evaluating, model_inputs, token_batches, tokenized_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,13 +27,13 @@ class FirstOrder:
     one if their number is the same, else each old token by the mean of the new embeddings.
     """
 
-    row: Encoding
+    row: TokenizedText
     """The input's tokens, special tokens included."""
     gradients: np.ndarray
     """float32, shape ``(tokens, width)``, special tokens included."""
     table: torch.Tensor
     """The model's token embeddings, shape ``(vocabulary, width)``."""
-    rows_of: Callable[[Sequence[str]], Sequence[Encoding]]
+    rows_of: Callable[[Sequence[str]], Sequence[TokenizedText]]
     """Tokenizes variants of the attacked text."""
 
     def gains(self, texts: Sequence[str]) -> np.ndarray:
@@ -126,7 +126,7 @@ def token_gradients(
     out = tokenizer(
         *columns, truncation=True, max_length=tokens.max_length, return_offsets_mapping=True
     )
-    rows = encodings(out, pairs=pairs)
+    rows = tokenized_rows(out, pairs=pairs)
     found = _row_gradients(model, tokens, rows, labels, token_budget)
     table = _embedding_table(model)
     results = []
@@ -144,10 +144,10 @@ def token_gradients(
 
 def _variants(
     tokens: IncrementalTokenizer, text: Text, side: int
-) -> Callable[[Sequence[str]], Sequence[Encoding]]:
+) -> Callable[[Sequence[str]], Sequence[TokenizedText]]:
     attacked = AttackedInput(text, side)
 
-    def rows_of(variants: Sequence[str]) -> Sequence[Encoding]:
+    def rows_of(variants: Sequence[str]) -> Sequence[TokenizedText]:
         return tokens.encode([attacked.whole(variant) for variant in variants])
 
     return rows_of
@@ -156,7 +156,7 @@ def _variants(
 def _row_gradients(
     model: torch.nn.Module,
     tokens: IncrementalTokenizer,
-    rows: Sequence[Encoding],
+    rows: Sequence[TokenizedText],
     labels: Sequence[int],
     token_budget: int,
 ) -> list[np.ndarray]:
@@ -177,7 +177,7 @@ def _row_gradients(
 def _batch_gradients(
     model: torch.nn.Module,
     tokens: IncrementalTokenizer,
-    rows: Sequence[Encoding],
+    rows: Sequence[TokenizedText],
     labels: Sequence[int],
 ) -> np.ndarray:
     # The caller may be in inference mode, whose tensors have no gradients. cuDNN's recurrent layers

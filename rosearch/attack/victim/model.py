@@ -15,7 +15,7 @@ from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.attack.victim.victim import Victim, softmax
 from rosearch.checks import whole_number
 from rosearch.data import Text
-from rosearch.tokens import Encoding, position_limit, predict
+from rosearch.tokens import TokenizedText, position_limit, predict
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class ModelVictim(Victim):
         """Return token ids, so that texts with the same tokens get exactly the same scores."""
         return self.tokens.encode(texts)
 
-    def compute(self, keys: Sequence[Encoding]) -> np.ndarray:
+    def compute(self, keys: Sequence[TokenizedText]) -> np.ndarray:
         tokens = self.tokens
         run = partial(predict, self.model, keys, pad_id=tokens.pad_id, pad_left=tokens.pad_left)
         return softmax(self._in_memory(run))

@@ -15,7 +15,7 @@ from rosearch.attack.victim.model import ModelVictim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import share
 from rosearch.data import Text
-from rosearch.tokens import Encoding
+from rosearch.tokens import TokenizedText
 
 
 class Bfloat16Victim(Victim):
@@ -60,7 +60,7 @@ class Bfloat16Victim(Victim):
         """Return token ids."""
         return self.full.keys(texts)
 
-    def compute(self, keys: Sequence[Encoding]) -> np.ndarray:
+    def compute(self, keys: Sequence[TokenizedText]) -> np.ndarray:
         probabilities = self.rough.compute(keys)
         highest = np.partition(probabilities, -2, axis=1)[:, -2:]
         # The comparison is negated so that NaN in bfloat16 is computed in float32 too.

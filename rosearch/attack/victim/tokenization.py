@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any
 
 from rosearch.data import Text
-from rosearch.tokens import Encoding, encode, length_limit, pads_left, require_padding
+from rosearch.tokens import TokenizedText, length_limit, pads_left, require_padding, tokenize
 
 # Not before other white space: "\n  b" is one run for byte-level pre-tokenizers. Python's \s
 # contains all characters that tokenizers treat as white space, so no such run is split.
@@ -53,7 +53,7 @@ class IncrementalTokenizer:
         self._chunks: dict[str, tuple[int, ...]] = {}
         self._templates: dict[bool, _Template] = {}
 
-    def encode(self, texts: Sequence[Text]) -> list[Encoding]:
+    def encode(self, texts: Sequence[Text]) -> list[TokenizedText]:
         """Tokenize texts or pairs, with special tokens and truncation."""
         if not texts:
             return []
@@ -62,12 +62,14 @@ class IncrementalTokenizer:
             rows = self._encode_chunks(texts, template)
             checked = texts[: self._unchecked]
             self._unchecked -= len(checked)
-            if rows[: len(checked)] == encode(self.tokenizer, checked, max_length=self.max_length):
+            if rows[: len(checked)] == tokenize(
+                self.tokenizer, checked, max_length=self.max_length
+            ):
                 return rows
             self.reason = "the tokens of its chunks differed from those of a whole text"
-        return encode(self.tokenizer, texts, max_length=self.max_length)
+        return tokenize(self.tokenizer, texts, max_length=self.max_length)
 
-    def _encode_chunks(self, texts: Sequence[Text], template: _Template) -> list[Encoding]:
+    def _encode_chunks(self, texts: Sequence[Text], template: _Template) -> list[TokenizedText]:
         if len(self._chunks) > _MAX_CHUNKS:
             self._chunks.clear()
         room = self.max_length - template.special
@@ -78,7 +80,7 @@ class IncrementalTokenizer:
         rows = [template.row(*pair) for pair in zip(*sides, strict=True)]
         long = [i for i, row in enumerate(rows) if len(row.ids) > self.max_length]
         # How much each text of a pair loses depends on the tokenizer.
-        whole = encode(self.tokenizer, [texts[i] for i in long], max_length=self.max_length)
+        whole = tokenize(self.tokenizer, [texts[i] for i in long], max_length=self.max_length)
         for i, row in zip(long, whole, strict=True):
             rows[i] = row
         return rows
@@ -152,16 +154,16 @@ class _Template:
         self.types = types
         self.text_types = text_types
 
-    def row(self, *texts: tuple[int, ...]) -> Encoding:
+    def row(self, *texts: tuple[int, ...]) -> TokenizedText:
         ids = self.parts[0]
         for text, after in zip(texts, self.parts[1:], strict=True):
             ids += text + after
         if self.types is None:
-            return Encoding(ids)
+            return TokenizedText(ids)
         types = self.types[0]
         for text, kind, after in zip(texts, self.text_types, self.types[1:], strict=True):
             types += (kind,) * len(text) + after
-        return Encoding(ids, types if len(texts) > 1 or any(types) else None)
+        return TokenizedText(ids, types if len(texts) > 1 or any(types) else None)
 
 
 def obstacle(tokenizer: Any) -> str | None:

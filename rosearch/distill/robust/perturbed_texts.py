@@ -20,7 +20,7 @@ from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.seeding import child_seed
 from rosearch.student import StudentForSequenceClassification
-from rosearch.tokens import Encoding, encode
+from rosearch.tokens import TokenizedText, tokenize
 
 Answers = Literal["perturbed", "original"]
 """Which teacher outputs a perturbed text is trained to: those for it, or for its original."""
@@ -89,7 +89,7 @@ class Group:
     examples: np.ndarray
     """int64 ``(texts,)``, the position of each text's original."""
 
-    rows: Sequence[Encoding]
+    rows: Sequence[TokenizedText]
     outputs: TeacherOutputs | None
     """The teacher outputs that the texts are trained to; ``None`` if no loss reads any."""
 
@@ -166,7 +166,7 @@ class TextSource:
                 cached=cached,
             )
         seconds = time.perf_counter() - start
-        rows = encode(self.teacher.tokenizer, texts, max_length=self.teacher.max_length)
+        rows = tokenize(self.teacher.tokenizer, texts, max_length=self.teacher.max_length)
         return Group(examples, rows, outputs, seconds)
 
 

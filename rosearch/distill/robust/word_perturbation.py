@@ -11,11 +11,10 @@ import torch
 from torch.nn import functional
 
 from rosearch.checks import number, share, whole_number
-from rosearch.choices import Choices
 from rosearch.data import TextDataset
 from rosearch.distill.robust.freelb import shifted
 from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
-from rosearch.tokens import Encoding, model_inputs
+from rosearch.tokens import TokenizedText, WordChoices, model_inputs
 
 
 class Replacements(Protocol):
@@ -25,7 +24,7 @@ class Replacements(Protocol):
     def settings(self) -> Mapping[str, Any]:
         """Everything that decides the replacements, as plain values."""
 
-    def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> Choices:
+    def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> WordChoices:
         """Return the replacements of all words.
 
         Args:
@@ -104,7 +103,7 @@ class WordPerturbationHook(TrainingHook):
     """Applies a :class:`WordPerturbation` to one set of training texts."""
 
     perturbation: WordPerturbation
-    choices: Choices
+    choices: WordChoices
     """The replacements in the training texts."""
 
     pad_id: int
@@ -150,7 +149,7 @@ class WordPerturbationHook(TrainingHook):
                 batch = self._with_rows(model, batch, texts.rows)
         return total
 
-    def _with_rows(self, model: Any, batch: Batch, rows: list[Encoding]) -> Batch:
+    def _with_rows(self, model: Any, batch: Batch, rows: list[TokenizedText]) -> Batch:
         inputs = model_inputs(model, rows, pad_id=self.pad_id)
         return replace(batch, inputs=inputs, rows=rows)
 
@@ -176,7 +175,7 @@ class _Substitution:
         max_length: Maximum tokens of a text.
     """
 
-    def __init__(self, choices: Choices, batch: Batch, max_length: int) -> None:
+    def __init__(self, choices: WordChoices, batch: Batch, max_length: int) -> None:
         self.choices = choices
         self.plain = batch.rows
         self.max_length = max_length
@@ -291,7 +290,7 @@ class _Substitution:
             done = end
         ids += row.ids[done:]
         rest = None if row.types is None else (*types, *row.types[done:])
-        self.rows[place] = Encoding(tuple(ids), rest)
+        self.rows[place] = TokenizedText(tuple(ids), rest)
 
 
 def _ranges(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from rosearch.distill.training.checkpoints import weights_digest
-from rosearch.tokens import encode, pads_left
+from rosearch.tokens import pads_left, tokenize
 
 _PROVENANCE = {
     "_attn_implementation", "_commit_hash", "_name_or_path", "architectures", "dtype",
@@ -23,7 +23,7 @@ def fingerprint(
     model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int, precision: str
 ) -> str:
     """Return a hash of weights, configuration, tokenizer, maximum length and precision."""
-    (row,) = encode(tokenizer, ["a"], max_length=max_length)
+    (row,) = tokenize(tokenizer, ["a"], max_length=max_length)
     parts = [
         type(model).__qualname__,
         {k: v for k, v in model.config.to_dict().items() if k not in _PROVENANCE},

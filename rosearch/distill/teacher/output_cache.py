@@ -15,7 +15,7 @@ from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.output_reader import OutputReader
 from rosearch.distill.teacher.outputs import OutputPart, TeacherOutputs, is_per_text
 from rosearch.distill.tensor_files import read_tensors, write_tensors
-from rosearch.tokens import Encoding
+from rosearch.tokens import TokenizedText
 
 TEXTS_PER_FILE = 1024
 """An interrupted computation resumes after the last whole file; until a file is written, its
@@ -44,7 +44,7 @@ class OutputCache:
         folder: Path,
         *,
         texts: Sequence[Text],
-        encoded: Callable[[Sequence[Text]], list[Encoding]],
+        encoded: Callable[[Sequence[Text]], list[TokenizedText]],
         shape: TeacherShape,
         classes: int,
         storage: str,
@@ -58,7 +58,7 @@ class OutputCache:
         self._classes = classes
         self._storage = storage
         self._encoded = encoded
-        self._rows: list[Encoding] | None = None
+        self._rows: list[TokenizedText] | None = None
 
     def size(self, wanted: Wanted) -> int:
         """Return the bytes that missing outputs would take on disk."""
@@ -147,7 +147,7 @@ class OutputCache:
     def _stored_as(self, name: str) -> str:
         return "float32" if name == "logits" else self._storage
 
-    def _tokenised(self) -> list[Encoding]:
+    def _tokenised(self) -> list[TokenizedText]:
         if self._rows is None:
             self._rows = self._encoded(self._texts)
         return self._rows

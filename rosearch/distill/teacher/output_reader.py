@@ -14,7 +14,7 @@ import transformers
 from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.attention_values import AttentionValues
 from rosearch.errors import DataError
-from rosearch.tokens import Encoding, answers, pads_left
+from rosearch.tokens import TokenizedText, answers, pads_left
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class OutputReader:
 
     def read(
         self,
-        rows: Sequence[Encoding],
+        rows: Sequence[TokenizedText],
         wanted: Wanted,
         *,
         on_batch: Callable[[int], object] | None = None,

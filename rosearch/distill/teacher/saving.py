@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rosearch.caching import share
+from rosearch.caching import apply_umask
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
 
@@ -37,7 +37,7 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
         with quiet_transformers():
             model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        share(scratch)
+        apply_umask(scratch)
         if not target.exists():
             scratch.rename(target)
             return

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.data import TextDataset
+from rosearch.data import TextDataset, check_class_order, warn_if_useless
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
@@ -25,17 +25,16 @@ from rosearch.distill.tensor_files import read_tensors, write_tensors
 from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError
-from rosearch.labels import check_class_order, warn_if_useless
 from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
 from rosearch.tokens import (
     default_device,
-    encode,
     length_limit,
     pads_left,
     position_limit,
     require_padding,
+    tokenize,
 )
 
 _PRECISIONS = ("float32", "bfloat16")
@@ -172,9 +171,9 @@ class Teacher:
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         history = fit(
             model,
-            encode(teacher.tokenizer, train.texts, max_length=teacher.max_length),
+            tokenize(teacher.tokenizer, train.texts, max_length=teacher.max_length),
             HardLabels(train.labels),
-            encode(teacher.tokenizer, dev.texts, max_length=teacher.max_length),
+            tokenize(teacher.tokenizer, dev.texts, max_length=teacher.max_length),
             dev.labels,
             optimization=Optimization(
                 learning_rate=learning_rate, epochs=epochs, batch_size=batch_size
@@ -299,7 +298,7 @@ class Teacher:
         return OutputCache(
             self._folder,
             texts=dataset.texts,
-            encoded=lambda texts: encode(self.tokenizer, texts, max_length=self.max_length),
+            encoded=lambda texts: tokenize(self.tokenizer, texts, max_length=self.max_length),
             shape=self.shape,
             classes=self.num_labels,
             storage=self.storage,

@@ -16,7 +16,7 @@ from torch.nn import functional
 from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import EvaluationError
-from rosearch.tokens import Encoding, model_inputs
+from rosearch.tokens import TokenizedText, model_inputs
 
 _LENGTH_MULTIPLE = 16
 """With CUDA graphs, texts are padded to a multiple of so many tokens, so that shapes repeat."""
@@ -52,7 +52,7 @@ class Gradients:
         self,
         model: nn.Module,
         objective: nn.Module,
-        rows: Sequence[Encoding],
+        rows: Sequence[TokenizedText],
         optimization: Optimization,
         *,
         clear: Callable[[], None],
@@ -133,7 +133,7 @@ class Gradients:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _inputs(self, rows: Sequence[Encoding]) -> dict[str, torch.Tensor]:
+    def _inputs(self, rows: Sequence[TokenizedText]) -> dict[str, torch.Tensor]:
         inputs = model_inputs(self._model, rows, pad_id=self._pad_id, pad_left=self._pad_left)
         more = -inputs["input_ids"].shape[1] % _LENGTH_MULTIPLE
         if not self._graphs or not more:

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from rosearch.tokens import Encoding
+from rosearch.tokens import TokenizedText
 
 
 @dataclass(frozen=True)
 class Extra:
     """Texts that are trained on beside the training texts in one epoch, and what they cost."""
 
-    rows: Sequence[Encoding] = ()
+    rows: Sequence[TokenizedText] = ()
     """The tokenised texts. The objective numbers them from the end of the training texts on."""
 
     augmentation_seconds: float = 0.0
@@ -36,7 +36,7 @@ class Batch:
     inputs: dict[str, torch.Tensor]
     """Keyword arguments of the model."""
 
-    rows: Sequence[Encoding]
+    rows: Sequence[TokenizedText]
     """The same texts, tokenised."""
 
     numbers: np.ndarray

@@ -23,7 +23,7 @@ from rosearch.distill.training.optimizer import Updates
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError, EvaluationError
 from rosearch.seeding import child_seed, generator
-from rosearch.tokens import Encoding, predict
+from rosearch.tokens import TokenizedText, predict
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -34,9 +34,9 @@ _CHECK_EVERY = 50
 
 def fit(
     model: nn.Module,
-    rows: Sequence[Encoding],
+    rows: Sequence[TokenizedText],
     objective: nn.Module,
-    dev_rows: Sequence[Encoding],
+    dev_rows: Sequence[TokenizedText],
     dev_labels: np.ndarray,
     *,
     optimization: Optimization,
@@ -109,9 +109,9 @@ class _Training:
     """The state of one call of :func:`fit`."""
 
     model: nn.Module
-    rows: Sequence[Encoding]
+    rows: Sequence[TokenizedText]
     objective: nn.Module
-    dev_rows: Sequence[Encoding]
+    dev_rows: Sequence[TokenizedText]
     dev_labels: np.ndarray
     optimization: Optimization
     padding: dict[str, Any]

@@ -22,7 +22,7 @@ from rosearch.operators.cost import cost as operator_cost
 from rosearch.operators.cost import counted_flops
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Node, Parameters
-from rosearch.tokens import encode
+from rosearch.tokens import tokenize
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Task:
         try:
             if isinstance(teacher, Mapping):
                 return cls(**teacher)
-            (row,) = encode(teacher.tokenizer, ["a"], max_length=teacher.max_length)
+            (row,) = tokenize(teacher.tokenizer, ["a"], max_length=teacher.max_length)
             return cls(
                 vocabulary=len(teacher.embedding.tokens),
                 positions=teacher.max_length,

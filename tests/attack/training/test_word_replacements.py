@@ -22,14 +22,14 @@ from rosearch.data import Text, TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
 from rosearch.errors import ArgumentError
 from rosearch.space import templates
-from rosearch.tokens import Encoding, encode
+from rosearch.tokens import TokenizedText, tokenize
 from tests.attack.synonyms import Misspelt, Synonyms
 from tests.distill.loop import same
 
 SMALL: dict[str, Any] = {"width": 16, "embedding_width": 16}
 
 
-def changed_rows(made: Any, number: int, row: Encoding) -> list[list[tuple[int, ...]]]:
+def changed_rows(made: Any, number: int, row: TokenizedText) -> list[list[tuple[int, ...]]]:
     """For each slot of a text, the rows with each of its choices."""
     slots = []
     for slot in range(made.first_slots[number], made.first_slots[number + 1]):
@@ -67,10 +67,10 @@ def test_a_row_with_a_replacement_is_the_row_of_the_perturbed_text(
     made = source.choices(given, tokenizer, max_length=64)
     assert len(made.first_slots) == 31
     for number, (text, row) in enumerate(
-        zip(texts, encode(tokenizer, texts, max_length=64), strict=True)
+        zip(texts, tokenize(tokenizer, texts, max_length=64), strict=True)
     ):
         wanted = [
-            {r.ids for r in encode(tokenizer, list(group), max_length=64)} - {row.ids}
+            {r.ids for r in tokenize(tokenizer, list(group), max_length=64)} - {row.ids}
             for group in expected(text, side)
         ]
         found = changed_rows(made, number, row)

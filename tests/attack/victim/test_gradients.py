@@ -16,7 +16,7 @@ from rosearch.attack.victim.gradients import FirstOrder
 from rosearch.errors import EvaluationError
 from rosearch.space import Genome, Node
 from rosearch.student import StudentConfig, StudentForSequenceClassification
-from rosearch.tokens import Encoding
+from rosearch.tokens import TokenizedText
 
 TEXT = "The film's plot, really Good!"
 
@@ -198,7 +198,7 @@ def test_gains_compare_rows_between_common_prefix_and_suffix(
 ) -> None:
     slopes = 10 * np.arange(1, len(old) + 1, dtype=np.float32)[:, None]
     table = torch.arange(7.0)[:, None]  # the embedding of token i is i
-    found = FirstOrder(Encoding(old), slopes, table, lambda texts: [Encoding(new)])
+    found = FirstOrder(TokenizedText(old), slopes, table, lambda texts: [TokenizedText(new)])
     assert found.gains(["variant"]).tolist() == [pytest.approx(gain)]
 
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from rosearch.attack.victim.tokenization import IncrementalTokenizer, obstacle
-from rosearch.tokens import encode
+from rosearch.tokens import tokenize
 
 SENTENCES = [
     "The Rock is destined to be the 21st Century's new ''Conan''.",
@@ -98,8 +98,8 @@ def test_single_texts_get_the_same_tokens(any_tokenizer: Any) -> None:
 
     @given(st.lists(text, max_size=4))
     def check(texts: list[str]) -> None:
-        assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)
-        assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)  # from memory
+        assert fast.encode(texts) == tokenize(any_tokenizer, texts, max_length=20)
+        assert fast.encode(texts) == tokenize(any_tokenizer, texts, max_length=20)  # from memory
 
     check()
     assert fast.reason is None
@@ -110,7 +110,7 @@ def test_pairs_get_the_same_tokens(any_tokenizer: Any) -> None:
 
     @given(st.lists(st.tuples(text, text), min_size=1, max_size=3))
     def check(texts: list[tuple[str, str]]) -> None:
-        assert fast.encode(texts) == encode(any_tokenizer, texts, max_length=20)
+        assert fast.encode(texts) == tokenize(any_tokenizer, texts, max_length=20)
 
     check()
     assert fast.reason is None
@@ -128,9 +128,9 @@ def test_token_types_of_single_texts_with_left_padding(xlnet_tokenizer: Any) -> 
     assert fast.pad_left
     texts = ["", "a film", "a very good film was really very good indeed"]
     assert [row.types for row in fast.encode(texts)] == [(0, 2), (0, 0, 0, 2), (0,) * 7 + (2,)]
-    assert fast.encode(texts) == encode(xlnet_tokenizer, texts, max_length=8)
+    assert fast.encode(texts) == tokenize(xlnet_tokenizer, texts, max_length=8)
     pairs = [("", "a"), ("a film", "a plot"), ("a very good film", "a very good plot")]
-    assert fast.encode(pairs) == encode(xlnet_tokenizer, pairs, max_length=8)
+    assert fast.encode(pairs) == tokenize(xlnet_tokenizer, pairs, max_length=8)
     assert fast.reason is None
 
 
@@ -171,7 +171,7 @@ def test_other_tokenizers_tokenize_whole_texts_and_give_the_reason(make: Any, wh
     fast = IncrementalTokenizer(tokenizer, max_length=20)
     assert fast.reason is not None
     assert why in fast.reason
-    assert fast.encode(SENTENCES) == encode(tokenizer, SENTENCES, max_length=20)
+    assert fast.encode(SENTENCES) == tokenize(tokenizer, SENTENCES, max_length=20)
 
 
 def test_difference_found_during_a_run_turns_chunks_off(tokenizer: Any) -> None:
@@ -193,7 +193,7 @@ def test_difference_found_during_a_run_turns_chunks_off(tokenizer: Any) -> None:
     fast.encode(["a good plot", "a bad film"])
     assert fast.reason is None
     for _ in range(2):
-        assert fast.encode(["a good film"]) == encode(tokenizer, ["a goodfilm"], max_length=64)
+        assert fast.encode(["a good film"]) == tokenize(tokenizer, ["a goodfilm"], max_length=64)
         assert fast.reason is not None
         assert "differed" in fast.reason
 
@@ -209,7 +209,7 @@ def test_chunks_are_cleared_at_the_limit(tokenizer: Any, monkeypatch: pytest.Mon
     fast = IncrementalTokenizer(tokenizer)
     for k in range(50):
         (row,) = fast.encode([f"a film {k}"])
-        assert row == encode(tokenizer, [f"a film {k}"], max_length=64)[0]
+        assert row == tokenize(tokenizer, [f"a film {k}"], max_length=64)[0]
 
 
 def test_visible_span_with_truncation_on_the_right(tokenizer: Any) -> None:

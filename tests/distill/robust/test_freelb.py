@@ -18,7 +18,7 @@ from rosearch.distill import Distiller, EmbeddingPerturbation, Optimization, Tea
 from rosearch.distill.losses import HardLabels
 from rosearch.distill.training.gradients import Gradients
 from rosearch.space import Embedding, templates
-from rosearch.tokens import collate, encode
+from rosearch.tokens import collate, tokenize
 from tests.distill.loop import same, student
 
 SMALL: dict[str, Any] = {"width": 16, "embedding_width": 16}
@@ -33,7 +33,7 @@ def gradients(
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of a step of 12 texts, as the loop computes them."""
     model.train()
-    rows = encode(tokenizer, dataset.texts[:12], max_length=64)
+    rows = tokenize(tokenizer, dataset.texts[:12], max_length=64)
     made = Gradients(
         model,
         HardLabels(dataset.labels[:12]),
@@ -56,7 +56,7 @@ def written_out(
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Algorithm 1 of Zhu et al. 2020, text by text, with the shift added by a hook."""
     model.train()
-    rows = encode(tokenizer, dataset.texts[:12], max_length=64)
+    rows = tokenize(tokenizer, dataset.texts[:12], max_length=64)
     inputs = collate(rows, pad_id=0)
     lengths = [len(row.ids) for row in rows]
     labels = torch.tensor(dataset.labels[:12])

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from rosearch.distill import Choices, WordPerturbation
+from rosearch.distill import WordChoices, WordPerturbation
 from rosearch.distill.robust.word_perturbation import WordPerturbationHook
 from rosearch.distill.training.hooks import Batch
-from rosearch.tokens import Encoding, collate
+from rosearch.tokens import TokenizedText, collate
 
 Slots = Sequence[tuple[int, int, Sequence[tuple[int, ...]]]]
 
 
-def flat(rows: Sequence[tuple[int, ...]], texts: Sequence[Slots]) -> Choices:
+def flat(rows: Sequence[tuple[int, ...]], texts: Sequence[Slots]) -> WordChoices:
     starts, ends, ids = [], [], []
     first_slots, first_choices, first_ids = [0], [0], [0]
     for row, slots in zip(rows, texts, strict=True):
@@ -31,13 +31,13 @@ def flat(rows: Sequence[tuple[int, ...]], texts: Sequence[Slots]) -> Choices:
                 first_ids.append(len(ids))
             first_choices.append(len(first_ids) - 1)
         first_slots.append(len(starts))
-    return Choices(*map(np.array, (first_slots, starts, ends, first_choices, first_ids, ids)))
+    return WordChoices(*map(np.array, (first_slots, starts, ends, first_choices, first_ids, ids)))
 
 
 class Source:
     settings = {"name": "by hand"}
 
-    def choices(self, dataset: Any, tokenizer: Any, *, max_length: int) -> Choices:
+    def choices(self, dataset: Any, tokenizer: Any, *, max_length: int) -> WordChoices:
         raise AssertionError("these tests give the choices by hand")
 
 
@@ -88,7 +88,7 @@ def at_work(
     model = model or Linear()
     passes: list[dict[str, Any]] = []
     kinds = [tuple(range(len(row))) if types else None for row in rows]
-    encoded = [Encoding(row, kind) for row, kind in zip(rows, kinds, strict=True)]
+    encoded = [TokenizedText(row, kind) for row, kind in zip(rows, kinds, strict=True)]
     places = np.array(numbers or range(len(rows)))
     batch = Batch(collate(encoded, pad_id=0), encoded, places)
 

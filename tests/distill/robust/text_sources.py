@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rosearch.data import Text, TextDataset
-from rosearch.tokens import encode, predict
+from rosearch.tokens import predict, tokenize
 
 OPPOSITES = dict(
     zip(
@@ -71,7 +71,7 @@ class Doubters:
         return {"count": self.count, "first": self.first, "every": self.every}
 
     def texts(self, student: Any, dataset: TextDataset, *, seed: int) -> list[tuple[int, Text]]:
-        rows = encode(student.tokenizer, dataset.texts, max_length=64)
+        rows = tokenize(student.tokenizer, dataset.texts, max_length=64)
         logits = predict(student, rows, pad_id=0)
         unsure = abs(logits[:, 0] - logits[:, 1]).argsort(kind="stable")[: self.count]
         found = [(int(i), turned(dataset.texts[i])) for i in unsure]

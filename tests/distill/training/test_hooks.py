@@ -12,13 +12,13 @@ from rosearch.data import TextDataset
 from rosearch.distill import Optimization, fit
 from rosearch.distill.losses import HardLabels
 from rosearch.distill.training.hooks import Backward, Batch, Extra, TrainingHook
-from rosearch.tokens import encode
+from rosearch.tokens import tokenize
 from tests.distill.loop import same, student
 
 
 def run(dataset: TextDataset, tokenizer: Any, hooks: list[TrainingHook]) -> tuple[Any, Any]:
     model = student()
-    rows = encode(tokenizer, dataset.texts, max_length=64)
+    rows = tokenize(tokenizer, dataset.texts, max_length=64)
     labels = np.concatenate([dataset.labels[:64], dataset.labels[:8]])
     history = fit(
         model, rows[:64], HardLabels(labels), rows[160:], dataset.labels[160:],
@@ -55,7 +55,7 @@ def test_the_first_hook_is_the_outermost(dataset: TextDataset, tokenizer: Any) -
 def test_extra_texts_and_epochs_that_do_not_count(dataset: TextDataset, tokenizer: Any) -> None:
     class More(TrainingHook):
         def start_epoch(self, number: int, describe: Callable[[str], object]) -> Extra:
-            rows = encode(tokenizer, dataset.texts[:8], max_length=64)
+            rows = tokenize(tokenizer, dataset.texts[:8], max_length=64)
             return Extra(rows if number == 2 else [], attack_seconds=1.0)
 
         def counts(self, number: int, progress: float) -> bool:

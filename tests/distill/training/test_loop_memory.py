@@ -14,12 +14,12 @@ import torch
 torch.set_num_threads(1)
 from rosearch.distill import Optimization, fit
 from rosearch.distill.losses import HardLabels
-from rosearch.tokens import Encoding
+from rosearch.tokens import TokenizedText
 from rosearch.space import templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
 
 rng = np.random.default_rng(0)
-rows = [Encoding(tuple(rng.integers(1, 20000, size=k % 20 + 4).tolist())) for k in range(64)]
+rows = [TokenizedText(tuple(rng.integers(1, 20000, size=k % 20 + 4).tolist())) for k in range(64)]
 labels = np.arange(64) % 2
 makers = [templates.transformer, templates.text_cnn]
 for number in range(int(sys.argv[1])):

@@ -27,7 +27,7 @@ from rosearch.attack.testing import AttackConformance
 from rosearch.attack.victim.gradients import FirstOrder
 from rosearch.data import Text, TextDataset
 from rosearch.errors import EvaluationError, RegistryError
-from rosearch.tokens import Encoding
+from rosearch.tokens import TokenizedText
 from tests.attack.resources import masked_models
 from tests.attack.word_swaps.recipes.attacking import TEXTS
 
@@ -77,7 +77,10 @@ def white_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             row = _row(words.text)
             slopes = np.random.default_rng(list(row)).normal(size=(len(row), 4)).astype(np.float32)
             first = FirstOrder(
-                Encoding(row), slopes, table, lambda variants: [Encoding(_row(v)) for v in variants]
+                TokenizedText(row),
+                slopes,
+                table,
+                lambda variants: [TokenizedText(_row(v)) for v in variants],
             )
             spans = np.array(words.spans, dtype=np.int64).reshape(-1, 2)
             found.append(TokenGradients(np.array(row, dtype=np.int64), spans, slopes, first))

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rosearch.data import TextDataset
+from rosearch.data import TextDataset, check_class_order, warn_if_useless
 from rosearch.errors import DataError
-from rosearch.labels import check_class_order, warn_if_useless
 
 MNLI = ["entailment", "neutral", "contradiction"]
 
