@@ -38,7 +38,7 @@ from material import cached_teacher, materials
 import rosearch as rs
 from rosearch.distill import soft_label_loss
 from rosearch.distill.training.loop import isolated_rng
-from rosearch.tokens import TokenizedText, accuracy, model_inputs, tokenize
+from rosearch.tokens import TokenizedText, accuracy, default_device, model_inputs, tokenize
 
 RATE, TEMPERATURE = 1e-3, 2.0
 SIDES = ("trainer", "textbrewer", "first", "rosearch", "bfloat16", "limit")
@@ -101,7 +101,7 @@ class Task:
 def main(line: list[str] | None = None) -> None:
     options = arguments(line)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
-          f"{torch.get_num_threads()} threads, device {rs.encoding.default_device()}, "
+          f"{torch.get_num_threads()} threads, device {default_device()}, "
           f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
     with material(options) as (teacher, train, dev):
         for kind in options.students:

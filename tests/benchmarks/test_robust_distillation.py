@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rosearch.data import TextDataset
-from rosearch.distill import Teacher
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "robust_distillation.py"
 
 
 @pytest.mark.slow
 def test_small(
-    teacher: Teacher,
+    fine_tuned: Callable[[int], Any],
     dataset: TextDataset,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -27,6 +27,7 @@ def test_small(
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    teacher, *_ = fine_tuned(12)
     parts = dataset.split(80, 40, 40, seed=0)
     monkeypatch.setattr(module, "material", lambda _: (teacher, *parts))
     variants = ["plain", "adversary, deepwordbug", "perturbation"]

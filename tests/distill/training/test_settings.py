@@ -30,7 +30,7 @@ from rosearch.distill import Optimization
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
-        Optimization(learning_rate=1e-3, **settings)
+        Optimization(**{"learning_rate": 1e-3, **settings})
 
 
 def test_learning_rates_of_the_schedules() -> None:
