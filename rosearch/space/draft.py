@@ -35,7 +35,10 @@ class Draft:
             genome.embedding_width,
             genome.pooling,
             genome.embedding,
-            [changed(node, identity=identity) for node, identity in named],
+            [
+                node if node.identity else changed(node, identity=identity)
+                for node, identity in named
+            ],
             set(genome.outputs),
         )
 

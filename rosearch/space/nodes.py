@@ -128,7 +128,10 @@ def unchecked(kind: type[T], **fields: Any) -> T:
 
 def changed(part: T, **fields: Any) -> T:
     """Return a copy of a node, embedding or genome with other fields, unchecked as above."""
-    return unchecked(type(part), **{**part.__dict__, **fields})
+    made = object.__new__(type(part))
+    made.__dict__.update(part.__dict__)
+    made.__dict__.update(fields)
+    return made
 
 
 def node_numbers(values: Any, what: str) -> tuple[int, ...]:

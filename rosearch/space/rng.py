@@ -50,7 +50,7 @@ class RandomChoices:
         """Return all options in random order (Fisher and Yates)."""
         items = list(options)
         for k in range(len(items) - 1, 0, -1):
-            other = self.below(k + 1)
+            other = int(self.unit() * (k + 1))
             items[k], items[other] = items[other], items[k]
         return items
 

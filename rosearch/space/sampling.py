@@ -66,7 +66,7 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
             draft.nodes.append(_draw_node(domain, rng, number, operator, parameters))
     else:
         frame = rng.weighted(limits.frames, limits.cumulative_weights)
-        draft = frame.empty.changed(nodes=[])
+        draft = Draft(frame.width, frame.embedding_width, frame.pooling, frame.embedding, [], set())
         count = _draw_count(rng, frame.min_nodes, frame.max_nodes)
         spent = frame.costs
         for _ in range(count):

@@ -31,8 +31,10 @@ _QUANTITIES = ("parameters", "flops", "latency")
 class Frame:
     """Everything of a genome but its nodes, with the numbers of nodes that can meet the limits."""
 
-    empty: Draft
-    """Without nodes."""
+    width: int
+    embedding_width: int
+    pooling: str
+    embedding: Embedding
     costs: Costs
     """Of the embedding, one pooling and the classifier."""
     min_nodes: int
@@ -207,14 +209,14 @@ class Limits:
 
     def _all_frames(self, domain: Domain) -> Iterator[Frame]:
         for width, name in itertools.product(domain.widths, domain.embeddings):
-            settings = domain.fitting(name, width)
-            for values, inner, pooling in itertools.product(
-                settings, domain.embedding_widths, domain.poolings
+            embeddings = [Embedding(name, values) for values in domain.fitting(name, width)]
+            for embedding, inner, pooling in itertools.product(
+                embeddings, domain.embedding_widths, domain.poolings
             ):
-                empty = Draft(width, inner, pooling, Embedding(name, values), [], set())
-                costs = self.total(empty.genome())
+                frame = (width, inner, pooling, embedding)
+                costs = self.total(Draft(*frame, [], set()).genome())
                 nodes = self._node_range(domain.nodes, width, costs)
-                yield Frame(empty, costs, *nodes, 1 / (width * inner * len(settings)))
+                yield Frame(*frame, costs, *nodes, 1 / (width * inner * len(embeddings)))
 
     def _node_range(self, nodes: tuple[int, int], width: int, costs: Costs) -> tuple[int, int]:
         """Return the minimum and maximum number of nodes with which a frame can meet the limits.
@@ -239,7 +241,7 @@ class Limits:
         """Return a message with the ranges that the domain has."""
         low, high = [], []
         for frame in frames:
-            width = frame.empty.width
+            width = frame.width
             low.append(add(frame.costs, *[self.min_costs[width]] * nodes[0]))
             high.append(add(frame.costs, *[self.max_costs[width]] * nodes[1]))
         ends = [self._named_values(_extreme(min, low)), self._named_values(_extreme(max, high))]
