@@ -12,7 +12,7 @@ from rosearch.evolve import SearchResult
 from rosearch.report.html.charts import Range, RangeChart, range_chart
 from rosearch.report.html.metrics import metric
 from rosearch.report.stats.analysis import statistics as compute
-from rosearch.report.stats.records import Enrichment, Importance, Relation, Statistics, is_shown
+from rosearch.report.stats.records import Enrichment, Importance, Relation, Statistics
 
 _SHOWN = 10
 """Maximum rows of a chart; the table below it has all."""
@@ -92,7 +92,7 @@ def _relations(what: str, relations: Sequence[Relation], confidence: float) -> l
         )
         held = f", given {' and '.join(measure(g) for g in key[1])}" if key[1] else ""
         title = f"{what} {measure(key[0])}{held}"
-        ranges = [_range(r, is_shown(r, confidence)) for r in rows[:_SHOWN]]
+        ranges = [_range(r, r.is_finding(confidence)) for r in rows[:_SHOWN]]
         chart = range_chart(title, "Correlation of the ranks (-1 to 1)", ranges, reference=0.0)
         tables.append(Table(title, chart, _HEAD, [_cells(r) for r in rows]))
     return tables
@@ -105,7 +105,7 @@ def _importances(found: Statistics) -> list[Table]:
             (i for i in found.importances if i.measure == name), key=lambda i: -i.estimate
         )
         title = f"Importance in a forest that predicts {measure(name)}"
-        ranges = [_range(i, is_shown(i, found.confidence)) for i in rows[:_SHOWN]]
+        ranges = [_range(i, i.is_finding(found.confidence)) for i in rows[:_SHOWN]]
         chart = range_chart(title, "Decrease of R² when permuted", ranges, reference=0.0)
         tables.append(Table(title, chart, _HEAD, [_cells(i) for i in rows]))
     return tables
@@ -120,7 +120,7 @@ def _enrichment(rows: Sequence[Enrichment], confidence: float) -> list[Table]:
             e.name, _log(e.estimate), _log(e.low), _log(e.high),
             f"{e.name}\nOdds ratio {_number(e.estimate)} ({_number(e.low)} to {_number(e.high)})\n"
             f"On the front: {e.front_with} of {e.front}; others: {e.others_with} of {e.others}",
-            is_shown(e, confidence),
+            e.is_finding(confidence),
         )
         for e in ordered[:_SHOWN]
     ]  # fmt: skip

@@ -33,7 +33,7 @@ def found(relations, measure):
     return {
         r.name
         for r in relations
-        if r.measure == measure and r.p_corrected < 0.05 and r.excludes_zero
+        if r.measure == measure and r.p_corrected < 0.05 and r.excludes_null
     }
 
 
@@ -83,7 +83,7 @@ def test_the_forest_finds_a_planted_relation(report):
     needs = [i for i in report.importances if i.measure == RELATIVE_ROBUSTNESS]
     best = max(needs, key=lambda i: i.estimate)
     assert best.name == "width"
-    assert best.excludes_zero
+    assert best.excludes_null
     assert best.p_corrected < 0.01
     assert any("width is important for predicting robustness" in s for s in report.findings)
     unrelated = {"family_recurrence", "pooling_max", "residuals"}

@@ -56,7 +56,7 @@ def test_the_test_is_fishers_by_its_definition():
     assert stats.nchypergeom_fisher(34, 16, 15, e.estimate).mean() == pytest.approx(12)
     assert stats.nchypergeom_fisher(34, 16, 15, e.low).sf(11) == pytest.approx(0.025)
     assert stats.nchypergeom_fisher(34, 16, 15, e.high).cdf(12) == pytest.approx(0.025)
-    assert e.excludes_one
+    assert e.excludes_null
 
 
 def test_edges_are_tested_as_operators_are():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from rosearch.report.stats.importances import _scores, importances
+from rosearch.report.stats.importances import importances, row_scores
 
 
 def data(seed, n=100):
@@ -28,7 +28,7 @@ def test_what_matters_is_found_and_the_score_is_that_of_unseen_rows():
     assert forest.low < forest.r2 < forest.high
     by_name = {i.name: i for i in found}
     for name in ("a", "b"):
-        assert by_name[name].excludes_zero
+        assert by_name[name].excludes_null
         assert by_name[name].p < 0.01
         assert by_name[name].low < by_name[name].estimate < by_name[name].high
     for name in ("c", "d"):
@@ -55,7 +55,7 @@ def test_the_score_is_that_of_the_forests_own_predictions():
     matrix = np.stack(list(descriptors.values()), axis=1)
     values = descriptors["a"] + noise
     forest = RandomForestRegressor(20, random_state=0).fit(matrix, values)
-    scores = _scores(forest, matrix, values)
+    scores = row_scores(forest, matrix, values)
     expected = -((values - forest.predict(matrix)) ** 2)
     assert list(scores.values()) == pytest.approx(list(expected))
 
@@ -68,6 +68,6 @@ def test_unrelated_descriptors_are_rarely_called_important():
     for seed in range(40):
         descriptors, noise = data(seed)
         _, found = asked(descriptors, descriptors["a"] + 0.5 * noise, trees=20)
-        assert found[0].excludes_zero
+        assert found[0].excludes_null
         false += sum(i.p < 0.05 for i in found[1:])
     assert false <= 14
