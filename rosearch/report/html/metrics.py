@@ -13,6 +13,15 @@ FITNESS = "fitness"
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % interval, if there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Metric:
     """How one metric is shown.
 
@@ -37,25 +46,31 @@ class Metric:
         """Label and unit, for axes and column headings."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
-    def shown(self, value: float | None) -> float | None:
-        """``value`` in the shown unit; ``None`` if it is missing or not finite."""
-        if value is None or not math.isfinite(value):
-            return None
+    def shown(self, value: float) -> float:
+        """``value`` in the shown unit."""
         return float(f"{value * self.factor:.6g}")
 
+    def scaled(self, estimate: Estimate) -> Estimate:
+        """``estimate`` in the shown unit."""
+        ends = (estimate.low, estimate.high)
+        low, high = (None if end is None else self.shown(end) for end in ends)
+        return Estimate(self.shown(estimate.value), low, high)
+
     def text(self, value: float | None) -> str:
-        """``value`` for a table cell; a dash if it is missing."""
-        number = self.shown(value)
-        if number is None:
+        """``value`` for a table cell; a dash if it is missing or not finite."""
+        if value is None or not math.isfinite(value):
             return MISSING
+        number = self.shown(value)
         if self.digits is not None:
             return f"{number:,.{self.digits}f}"
         return f"{number:.3g}" if abs(number) < 1000 else f"{number:,.0f}"
 
-    def spoken(self, value: float | None) -> str:
-        """``value`` with its unit, for sentences."""
-        text = self.text(value)
-        return text if text == MISSING or not self.unit else f"{text} {self.unit}"
+    def interval_text(self, estimate: Estimate | None) -> str:
+        """``estimate`` with its interval in brackets; a dash if it is missing."""
+        if estimate is None or estimate.low is None:
+            return self.text(estimate and estimate.value)
+        low, high = self.text(estimate.low), self.text(estimate.high)
+        return f"{self.text(estimate.value)} ({low} to {high})"
 
 
 _KNOWN = {
