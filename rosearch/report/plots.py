@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def front(
         bar = figure.colorbar(points, ax=axes, shrink=0.9)
         bar.set_label(words(str(color)), size=_FONT + 1)
         bar.ax.tick_params(labelsize=_FONT)
-    dot = {"linestyle": "", "marker": "o", "markersize": 5, "markeredgewidth": 1.2}
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5, "markeredgewidth": 1.2}
     axes.plot([], [], **dot, color=BLACK if told else BLUE, mec="none", label="candidate")
     if chosen:
         axes.plot([], [], **dot, color="white", mec=BLACK, label="on the front")
@@ -188,8 +188,9 @@ def importances(statistics: Statistics, *, max_rows: int = 15) -> Figure:
             rows = [i for i in statistics.importances if i.measure == forest.measure]
             _draw_rows(axes, rows, names, statistics.confidence)
         else:
-            place = {"ha": "center", "transform": axes.transAxes}
-            axes.text(0.5, 0.5, "does not predict", fontsize=_FONT, **place)
+            axes.annotate(
+                "does not predict", (0.5, 0.5), xycoords="axes fraction", ha="center", size=_FONT
+            )
             axes.set_xticks([])
     figure.supxlabel(_told("fall of R2 when shuffled", statistics), fontsize=_FONT)
     return figure
@@ -303,13 +304,11 @@ def _measured(search: SearchResult, names: Sequence[str]) -> list[TrialRecord]:
     ]
     if not trials:
         what = f" with finite {' and '.join(names)}" if names else ""
-        raise StatisticsError(
-            f"The study {search.study!r} has no complete candidate{what}, so there is nothing to "
-            f"plot."
-        )
+        message = f"The study {search.study!r} has no complete candidate{what}: nothing to plot."
+        raise StatisticsError(message)
     return trials
 
 
 def _told(what: str, statistics: Statistics) -> str:
-    level = f"{100 * statistics.confidence:.0f} %"
-    return f"{what}, {level} intervals, n = {statistics.n}; filled: shown after correction"
+    intervals = f"{100 * statistics.confidence:.0f} % intervals"
+    return f"{what}, {intervals}, n = {statistics.n}; filled: shown after correction"

@@ -6,7 +6,7 @@ Coordinates are those of the chart's view box, in which text is 12 units high.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rosearch.report.html.metrics import Estimate
@@ -63,25 +63,38 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
-    """One mark of a chart.
+class Mark:
+    """What a point stands for.
 
     Attributes:
-        x: Value on the horizontal axis; ``None`` if missing.
-        y: Value on the vertical axis and its interval; ``None`` if missing.
         kind: Shape and colour: ``"candidate"``, ``"front"``, ``"best"``, ``"infeasible"``,
             ``"stopped"`` or ``"other"``.
         text: The tooltip.
+        figures: Estimates by metric.
         number: The trial's number, or ``"c"`` and an index for other models.
         label: Text beside the mark.
     """
 
-    x: float | None
-    y: Estimate | None
     kind: str
     text: str
+    figures: Mapping[str, Estimate]
     number: str = ""
     label: str = ""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A mark at a place of a chart.
+
+    Attributes:
+        mark: The mark.
+        x: Value on the horizontal axis; ``None`` if missing.
+        y: Value on the vertical axis and its interval; ``None`` if missing.
+    """
+
+    mark: Mark
+    x: float | None
+    y: Estimate | None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from rosearch.attack import RobustnessReport
 from rosearch.attack.report.results import wilson
 from rosearch.evolve import TrialRecord
 from rosearch.report.html.charts import Range, RangeChart, range_chart
-from rosearch.report.html.metrics import Estimate, Metric, metric
+from rosearch.report.html.metrics import Estimate, metric
 
 Compared: TypeAlias = "TrialRecord | RobustnessReport | Mapping[str, float]"
 """A model to compare with: a trial, a robustness report, or metrics by name."""
@@ -79,17 +79,18 @@ def charts(found: Sequence[Row]) -> list[RangeChart]:
     """A chart for each accuracy that at least two rows have."""
     made = []
     for shown in (metric("accuracy_under_attack"), metric("accuracy")):
-        ranges = [_range(row, shown) for row in found if shown.name in row.figures]
+        ranges = []
+        for row in found:
+            figure = row.figures.get(shown.name)
+            if figure is not None:
+                text = f"{shown.title}: {shown.interval_text(figure)}\nMeasured: {row.source}"
+                strong = row.name.startswith("Best found")
+                estimate = shown.scaled(figure)
+                ranges.append(Range(row.name, estimate, f"{row.name}\n{text}", strong))
         if len(ranges) > 1:
             title = f"{shown.label} of the best student and of other models"
             made.append(range_chart(title, shown.title, ranges))
     return made
-
-
-def _range(row: Row, shown: Metric) -> Range:
-    figure = row.figures[shown.name]
-    text = f"{row.name}\n{shown.title}: {shown.interval_text(figure)}\nMeasured: {row.source}"
-    return Range(row.name, shown.scaled(figure), text, row.name.startswith("Best found"))
 
 
 def _row(name: str, given: Compared | None, report: RobustnessReport | None, n: int | None) -> Row:

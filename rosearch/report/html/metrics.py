@@ -31,7 +31,6 @@ class Metric:
         unit: Unit of the shown number; empty for none.
         factor: Shown number divided by stored number.
         digits: Decimal places; ``None`` for three significant digits.
-        better: ``"higher"``, ``"lower"``, or empty for neither.
     """
 
     name: str
@@ -39,7 +38,6 @@ class Metric:
     unit: str = ""
     factor: float = 1.0
     digits: int | None = None
-    better: str = ""
 
     @property
     def title(self) -> str:
@@ -67,26 +65,28 @@ class Metric:
 
     def interval_text(self, estimate: Estimate | None) -> str:
         """``estimate`` with its interval in brackets; a dash if it is missing."""
-        if estimate is None or estimate.low is None:
-            return self.text(estimate and estimate.value)
-        low, high = self.text(estimate.low), self.text(estimate.high)
-        return f"{self.text(estimate.value)} ({low} to {high})"
+        if estimate is None:
+            return MISSING
+        text = self.text(estimate.value)
+        if estimate.low is None:
+            return text
+        return f"{text} ({self.text(estimate.low)} to {self.text(estimate.high)})"
 
 
 _KNOWN = {
     m.name: m
     for m in (
-        Metric(FITNESS, "Fitness", better="higher"),
-        Metric("accuracy_under_attack", "Accuracy under attack", "%", 100, 1, "higher"),
-        Metric("accuracy", "Clean accuracy", "%", 100, 1, "higher"),
-        Metric("worst_class_under_attack", "Worst class under attack", "%", 100, 1, "higher"),
-        Metric("attack_success_rate", "Attack success rate", "%", 100, 1, "lower"),
-        Metric("compression", "Compression", "times", 1, 2, "higher"),
-        Metric("parameters", "Parameters", "millions", 1e-6, 2, "lower"),
-        Metric("flops", "FLOPs of one text", "millions", 1e-6, 1, "lower"),
-        Metric("latency", "Latency of one text", "ms", 1e3, 2, "lower"),
-        Metric("mean_queries", "Queries to attack an example", "", 1, 1, "higher"),
-        Metric("seconds", "Time to train and attack", "s", 1, 1, "lower"),
+        Metric(FITNESS, "Fitness"),
+        Metric("accuracy_under_attack", "Accuracy under attack", "%", 100, 1),
+        Metric("accuracy", "Clean accuracy", "%", 100, 1),
+        Metric("worst_class_under_attack", "Worst class under attack", "%", 100, 1),
+        Metric("attack_success_rate", "Attack success rate", "%", 100, 1),
+        Metric("compression", "Compression", "times", 1, 2),
+        Metric("parameters", "Parameters", "millions", 1e-6, 2),
+        Metric("flops", "FLOPs of one text", "millions", 1e-6, 1),
+        Metric("latency", "Latency of one text", "ms", 1e3, 2),
+        Metric("mean_queries", "Queries to attack an example", "", 1, 1),
+        Metric("seconds", "Time to train and attack", "s", 1, 1),
     )
 }
 

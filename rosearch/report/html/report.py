@@ -87,15 +87,11 @@ def write_report(
     view = View(search, compared or {})
     compared_rows = rows(view.best, view.compared, named, view.n)
     templates = environment("rosearch.report.html")
-    templates.filters |= {"duration": duration, "repr": repr}
+    templates.filters |= {"digest": _digest, "duration": duration, "repr": repr}
     templates.globals |= {"figures": figures, "operators": operators}
-    css, css_digest = _inline("style.css", "rosearch.pages")
-    js, js_digest = _inline("report.js", "rosearch.report.html")
     page = templates.get_template("report.html").render(
-        css=css,
-        css_digest=css_digest,
-        js=js,
-        js_digest=js_digest,
+        css=template_file("style.css"),
+        js=template_file("report.js", "rosearch.report.html"),
         title=title or search.study,
         view=view,
         search=search,
@@ -104,30 +100,25 @@ def write_report(
         rows=compared_rows,
         columns=in_order({name for row in compared_rows for name in row.figures}),
         row_charts=charts(compared_rows),
-        picture=_picture(view.best),
+        picture=_picture(view.best) if view.best else None,
         statistics=statistics,
         reason=reason,
         tables=tables(statistics) if statistics else [],
         attacked=[(name, *part) for name, r in named.items() for part in _parts(r, examples)],
         settings=flattened(search.settings),
-        seconds=[t.seconds for t in search.trials if t.seconds is not None],
         student=None if student is None else os.fspath(student),
     )
     replace_text(Path(path), page)
     return Path(path)
 
 
-def _inline(name: str, package: str) -> tuple[Markup, str]:
-    """A style or script, and its digest: the page allows these two and no others."""
-    text = template_file(name, package)
-    digest = hashlib.sha256(text.encode()).digest()
-    return text, f"sha256-{base64.b64encode(digest).decode()}"
+def _digest(text: str) -> str:
+    """The digest by which the page's security policy allows a style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _picture(best: TrialRecord | None) -> str | None:
+def _picture(best: TrialRecord) -> str | None:
     """The best student's graph as a data URL; ``None`` without matplotlib."""
-    if best is None:
-        return None
     buffer = io.BytesIO()
     try:
         drawing.draw(best.genome).savefig(buffer, format="svg")

@@ -49,15 +49,14 @@ def tables(found: Statistics) -> list[Table]:
         cells = [_cells(row) for row in rows]
         made.append(Table(title, chart, list(cells[0]), [list(c.values()) for c in cells]))
 
-    for what, relations in (
-        ("Rank correlation", found.correlations),
-        ("Partial rank correlation", found.partial),
-    ):
+    named = {"Rank correlation": found.correlations, "Partial rank correlation": found.partial}
+    for what, relations in named.items():
         for (name, given), some in by_measure(relations).items():
             held = f", given {' and '.join(map(_measure, given))}" if given else ""
             title = f"{what} with {_measure(name)}{held}"
             add(title, "Correlation of the ranks (-1 to 1)", by_p_value(some))
-    for (name, _), own in by_measure(found.importances).items():
+    for name in dict.fromkeys(i.measure for i in found.importances):
+        own = [i for i in found.importances if i.measure == name]
         title = f"Importance in a forest that predicts {_measure(name)}"
         add(title, "Decrease of R² when permuted", sorted(own, key=lambda i: -i.estimate))
     if found.enrichment:

@@ -6,11 +6,10 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rosearch.evolve import SearchResult, TrialRecord
-from rosearch.report.html.charts import Point, PointChart, point_chart
+from rosearch.report.html.charts import Mark, Point, PointChart, point_chart
 from rosearch.report.html.compare import Compared, attacked_examples, estimates
 from rosearch.report.html.metrics import FITNESS, Estimate, Metric, in_order, metric
 
@@ -23,27 +22,9 @@ _SHAPES = {
 }
 """Legend of the marks, topmost first."""
 
+_ORDER = "Candidate (order of proposal)"
 _MAX_LINES = 6
 """Maximum number of metrics in a tooltip."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One mark of the front.
-
-    Attributes:
-        number: The trial's number, or ``"c"`` and an index for other models.
-        label: Text beside the mark.
-        kind: Shape and colour, as in :class:`~rosearch.report.html.charts.Point`.
-        text: The tooltip.
-        figures: Estimates by metric.
-    """
-
-    number: str
-    label: str
-    kind: str
-    text: str
-    figures: Mapping[str, Estimate]
 
 
 def figures(trial: TrialRecord) -> dict[str, float]:
@@ -58,7 +39,7 @@ def operators(trial: TrialRecord) -> str:
     """The operators of a genome with their counts."""
     counted = Counter(node.operator for node in trial.genome.nodes)
     named = [
-        f"{name} \N{MULTIPLICATION SIGN} {n}" if n > 1 else name for name, n in counted.items()
+        name if n == 1 else f"{name} \N{MULTIPLICATION SIGN} {n}" for name, n in counted.items()
     ]
     return ", ".join(named) or "bag of words"
 
@@ -118,16 +99,8 @@ class View:
         points = []
         for mark in self.marks:
             across, height = mark.figures.get(x.name), mark.figures.get(y.name)
-            points.append(
-                Point(
-                    None if across is None else x.shown(across.value),
-                    None if height is None else y.scaled(height),
-                    mark.kind,
-                    mark.text,
-                    mark.number,
-                    mark.label,
-                )
-            )
+            at = None if across is None else x.shown(across.value)
+            points.append(Point(mark, at, None if height is None else y.scaled(height)))
         return point_chart(f"{y.title} of the candidates over {x.title}", x.title, y.title, points)
 
     def data(self) -> dict[str, Any]:
@@ -159,8 +132,7 @@ class View:
             if steps:
                 steps.append((float(self.scored[-1][0].number), steps[-1][1]))
             title = f"{shown.label} of each candidate, and the best so far as a line"
-            x_label = "Candidate (order of proposal)"
-            charts.append(point_chart(title, x_label, shown.title, points, steps=steps))
+            charts.append(point_chart(title, _ORDER, shown.title, points, steps=steps))
         return charts
 
     def seconds_chart(self) -> PointChart | None:
@@ -168,46 +140,40 @@ class View:
         points = [self._point(t, t.seconds) for t in self.search.trials if t.seconds is not None]
         if len(points) < 2:
             return None
-        x_label = "Candidate (order of proposal)"
-        return point_chart("Seconds of each candidate", x_label, "Time (s)", points)
+        return point_chart("Seconds of each candidate", _ORDER, "Time (s)", points)
 
     def _point(self, trial: TrialRecord, value: float) -> Point:
-        number, text = trial.number, self._text(trial)
-        return Point(number, Estimate(value), self.kind(trial), text, str(number))
+        return Point(self._mark(trial), trial.number, Estimate(value))
 
     def _objective(self, k: int) -> Metric:
         fitness = self.search.settings.get("fitness", {})
-        names = fitness.get("objectives") if fitness.get("kind") == "pareto" else [FITNESS]
-        if not names or k >= len(names):
-            return metric(FITNESS if k == 0 else f"objective {k + 1}")
-        read = fitness.get("terms", {}).get(names[k], {}).get("metric", names[k])
-        return metric(read)
+        names = fitness["objectives"] if fitness.get("kind") == "pareto" else [FITNESS]
+        name = names[k] if k < len(names) else f"objective {k + 1}"
+        return metric(fitness.get("terms", {}).get(name, {}).get("metric", name))
+
+    def _mark(self, trial: TrialRecord) -> Mark:
+        kind = self.kind(trial)
+        state = trial.state if trial.score is None else _SHAPES[kind]
+        found = estimates(figures(trial), self.n if trial.state == "complete" else None)
+        text = f"Candidate {trial.number}, {state}\n{operators(trial)}\n{_lines(found)}".rstrip()
+        return Mark(kind, text, found, str(trial.number))
 
     def _marks(self) -> list[Mark]:
         """The marks of the front, the topmost last."""
         order = list(reversed(_SHAPES))
-        trials = sorted((t for t, _ in self.scored), key=lambda t: order.index(self.kind(t)))
-        marks = [
-            Mark(str(t.number), "", self.kind(t), self._text(t), self._estimates(t)) for t in trials
-        ]
+        marks = [self._mark(trial) for trial, _ in self.scored]
+        marks.sort(key=lambda mark: order.index(mark.kind))
         for k, (name, given) in enumerate(self.compared.items()):
             if isinstance(given, TrialRecord):
-                found, text = self._estimates(given), self._text(given)
+                mark = self._mark(given)
+                text, found = mark.text, mark.figures
             elif isinstance(given, Mapping):
                 found = estimates(given, None)
                 text = _lines(found)
             else:
                 continue
-            marks.append(Mark(f"c{k}", name, "other", f"{name}\n{text}", found))
+            marks.append(Mark("other", f"{name}\n{text}", found, f"c{k}", name))
         return marks
-
-    def _estimates(self, trial: TrialRecord) -> dict[str, Estimate]:
-        return estimates(figures(trial), self.n if trial.state == "complete" else None)
-
-    def _text(self, trial: TrialRecord) -> str:
-        state = trial.state if trial.score is None else _SHAPES[self.kind(trial)]
-        head = f"Candidate {trial.number}, {state}\n{operators(trial)}"
-        return f"{head}\n{_lines(self._estimates(trial))}".rstrip()
 
 
 def _lines(found: Mapping[str, Estimate]) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rosearch import checks
-from rosearch.errors import StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.fitness.pareto import pareto_front
 from rosearch.report.stats import findings
@@ -96,8 +95,8 @@ def statistics(
         seed: Seed of bootstrap and forests.
 
     Raises:
-        StatisticsError: Too few architectures, or an unknown metric.
-        ArgumentError: An argument is out of range.
+        StatisticsError: Too few architectures.
+        ArgumentError: An argument is out of range, or a metric of ``front`` is unknown.
         MissingResourceError: scipy, scikit-learn or pandas is not installed.
     """
     if majority is not None:
@@ -110,21 +109,15 @@ def statistics(
     checks.whole_number("resamples", resamples, 100)
     checks.whole_number("trees", trees, 0)
     chance = Chance(majority, examples, confidence)
-    table = tabulate(
-        search,
-        (accuracy, robustness),
-        rung=rung,
-        chance=chance,
-        describe=describe,
-        teacher=teacher,
-    )
+    measures = (accuracy, robustness)
+    table = tabulate(search, measures, chance, rung=rung, describe=describe, teacher=teacher)
     names, unused = usable(table.descriptors)
     groups = collinear(names, table.descriptors)
     chosen = {group[0]: table.descriptors[group[0]] for group in groups}
-    plain, held = _plans(table, robustness, accuracy)
+    plain, held = _plans(table, accuracy, robustness)
     related = relate(
         chosen,
-        {**table.metrics, "parameters": table.parameters},
+        table.metrics,
         [*plain, *held],
         resamples=resamples,
         confidence=confidence,
@@ -134,7 +127,7 @@ def statistics(
     partial = corrected(list(chain(*related[len(plain) :])), correction)
     fitted = _forests(table, chosen, plain, trees, confidence, seed) if trees and chosen else []
     important = corrected([i for _, found in fitted for i in found], correction)
-    objectives, mask = _front(search, table, front, (accuracy, robustness, "compression"))
+    objectives, mask = _front(search, table, front, (*measures, "compression"))
     tests = enrichment(table.genomes, mask, confidence=confidence)
     operators = corrected([e for e in tests if e.kind == "operator"], correction)
     edges = corrected([e for e in tests if e.kind == "edge"], correction)
@@ -142,9 +135,7 @@ def statistics(
     together = {group[0]: group for group in groups}
     for family in (correlations, partial):
         for relations in by_measure(family).values():
-            sentences += findings.of_relations(
-                relations, together, tests=len(family), confidence=confidence
-            )
+            sentences += findings.of_relations(relations, together, len(family), confidence)
     for forest, _ in fitted:
         own = [i for i in important if i.measure == forest.measure]
         sentences += findings.of_forest(forest, own, confidence)
@@ -170,14 +161,14 @@ def statistics(
         groups=tuple(group for group in groups if len(group) > 1),
         unused=unused,
         findings=tuple(sentences),
-        notes=(str(chance), *_notes(table, groups, unused, (robustness, accuracy))),
+        notes=(str(chance), *_notes(table, groups, unused, measures)),
     )
 
 
-def _plans(table: Table, robustness: str, accuracy: str) -> tuple[list[Plan], list[Plan]]:
+def _plans(table: Table, accuracy: str, robustness: str) -> tuple[list[Plan], list[Plan]]:
     """The measures that vary, as they are and with others held fixed."""
     varying = [name for name in (robustness, accuracy) if np.ptp(table.metrics[name]) > 0]
-    size = ("parameters",) if np.ptp(table.parameters) > 0 else ()
+    size = ("parameters",) if np.ptp(table.metrics["parameters"]) > 0 else ()
     plain = [Plan(name, name) for name in varying]
     held = [Plan(name, name, size) for name in varying if size]
     if len(varying) == 2:
@@ -203,8 +194,8 @@ def _forests(
             if np.ptp(values) < 1e-12:
                 continue
         stream = child_seed(seed, "statistics", "forest") % 2**32
-        settings = {"trees": trees, "confidence": confidence, "seed": stream}
-        fitted.append(importances(chosen, plan.measure, values, **settings))
+        measured = chosen, plan.measure, values
+        fitted.append(importances(*measured, trees=trees, confidence=confidence, seed=stream))
     return fitted
 
 
@@ -224,12 +215,9 @@ def _front(
         objectives = tuple(name for name in usual if name in full)
     else:
         objectives = tuple(front)
-    unknown = [name for name in objectives if name not in table.metrics]
-    if unknown or not objectives:
-        raise StatisticsError(
-            f"front must be 'search' or metrics of the study ({', '.join(table.metrics)}), got "
-            f"{front!r}."
-        )
+    if not objectives or not table.metrics.keys() >= set(objectives):
+        known = ", ".join(table.metrics)
+        raise checks.refused("front", f"'search' or metrics of the study ({known})", front)
     signs = np.array([-1.0 if name in _MINIMISED else 1.0 for name in objectives])
     points = np.stack([table.metrics[name] for name in objectives], axis=1)
     return objectives, pareto_front(points * signs)

@@ -67,10 +67,9 @@ def collinear(names: Sequence[str], columns: Mapping[str, Floats]) -> list[tuple
     labels = hierarchy.fcluster(
         hierarchy.linkage(condensed, "complete"), 1 - COLLINEAR, criterion="distance"
     )
-    groups: dict[int, list[str]] = {}
-    for name, label in zip(ordered, labels, strict=True):
-        groups.setdefault(int(label), []).append(name)
-    return sorted(map(tuple, groups.values()), key=lambda g: min(map(list(names).index, g)))
+    members = np.array(ordered)
+    groups = [tuple(members[labels == label].tolist()) for label in np.unique(labels)]
+    return sorted(groups, key=lambda group: min(map(list(names).index, group)))
 
 
 def relate(
@@ -181,8 +180,8 @@ def _matrix(values: Floats) -> Floats:
     ranks = load("scipy.stats").rankdata(values, axis=0)
     centred = ranks - ranks.mean(axis=0)
     norm = np.sqrt((centred**2).sum(axis=0))
-    unit: Floats = centred / np.where(norm > 0, norm, 1.0)
-    return unit.T @ unit
+    unit = centred / np.where(norm > 0, norm, 1.0)
+    return np.asarray(unit.T @ unit)
 
 
 def _residual(matrix: Floats, given: Sequence[int]) -> Floats:
@@ -190,7 +189,7 @@ def _residual(matrix: Floats, given: Sequence[int]) -> Floats:
     fixed = list(given)
     cross = matrix[:, fixed]
     inverse = np.linalg.pinv(matrix[np.ix_(fixed, fixed)], hermitian=True)
-    return matrix - cross @ inverse @ cross.T
+    return np.asarray(matrix - cross @ inverse @ cross.T)
 
 
 def _intervals(
@@ -223,5 +222,4 @@ def _p_values(correlations: Floats, freedom: int) -> Floats:
     rest = np.maximum(1 - correlations**2, 0)
     with np.errstate(divide="ignore"):  # infinite for a perfect correlation
         t = np.abs(correlations) * np.sqrt(freedom / rest)
-    p: Floats = 2 * load("scipy.stats").t.sf(t, freedom)
-    return p
+    return np.asarray(2 * load("scipy.stats").t.sf(t, freedom))

@@ -28,7 +28,6 @@ _SMALL = 0.3
 def of_relations(
     relations: Sequence[Relation],
     groups: Mapping[str, tuple[str, ...]],
-    *,
     tests: int,
     confidence: float,
 ) -> list[str]:
@@ -66,13 +65,11 @@ def of_relations(
             f"{target}: {kind} {r.estimate:.2f} ({_interval(r, confidence)}, n = {r.n}, "
             f"corrected p = {r.p_corrected:.2g})."
         )
-    if shown[_MAX_SENTENCES:]:
-        listed = "; ".join(
-            f"{r.name} {r.estimate:.2f} ({r.low:.2f} to {r.high:.2f})"
-            for r in shown[_MAX_SENTENCES:]
-        )
+    rest = shown[_MAX_SENTENCES:]
+    if rest:
+        each = [f"{r.name} {r.estimate:.2f} ({r.low:.2f} to {r.high:.2f})" for r in rest]
         sentences.append(
-            f"{held}{target} also goes with, less strongly: {listed}; n = {first.n}, "
+            f"{held}{target} also goes with, less strongly: {'; '.join(each)}; n = {first.n}, "
             f"{100 * confidence:.0f} % intervals."
         )
     return [s[0].upper() + s[1:] for s in sentences]

@@ -88,10 +88,8 @@ def row_scores(forest: Any, data: Floats, values: Floats) -> dict[str, float]:
     after the other gives the same numbers in a tenth of the time.
     """
     rows = np.ascontiguousarray(data, dtype=np.float32)
-    total = np.zeros(len(rows))
-    for tree in forest.estimators_:
-        total += tree.tree_.predict(rows).reshape(-1)
-    errors = (values - total / len(forest.estimators_)) ** 2
+    predicted = np.mean([tree.tree_.predict(rows).ravel() for tree in forest.estimators_], axis=0)
+    errors = (values - predicted) ** 2
     return {str(row): -float(error) for row, error in enumerate(errors)}
 
 

@@ -17,7 +17,6 @@ _MAX_ROWS = 12
 """Maximum rows of each table in ``str(statistics)``."""
 
 E = TypeVar("E", bound="Effect")
-M = TypeVar("M", "Relation", "Importance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +145,11 @@ def by_p_value(records: Iterable[E]) -> list[E]:
     return sorted(records, key=lambda record: (record.p_corrected, record.p))
 
 
-def by_measure(records: Iterable[M]) -> dict[tuple[str, tuple[str, ...]], list[M]]:
-    """The records by their measure and the columns held fixed."""
-    groups: dict[tuple[str, tuple[str, ...]], list[M]] = {}
+def by_measure(records: Iterable[Relation]) -> dict[tuple[str, tuple[str, ...]], list[Relation]]:
+    """The relations by their measure and the columns held fixed."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Relation]] = {}
     for record in records:
-        given = record.given if isinstance(record, Relation) else ()
-        groups.setdefault((record.measure, given), []).append(record)
+        groups.setdefault((record.measure, record.given), []).append(record)
     return groups
 
 
@@ -210,8 +208,7 @@ class Statistics:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; infinite odds ratios are ``None``."""
-        data: dict[str, Any] = _plain(asdict(self))
-        return data
+        return dict(_plain(asdict(self)))
 
     def to_json(self, *, indent: int | None = None) -> str:
         """:meth:`to_dict` as JSON.

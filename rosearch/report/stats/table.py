@@ -43,8 +43,8 @@ class Table:
         genomes: The genome of each row.
         numbers: The numbers of the trials of each row.
         descriptors: Values of shape (rows,) by descriptor.
-        metrics: Values of shape (rows,) by metric, NaN where a trial lacks it.
-        parameters: Parameters of each student, shape (rows,).
+        metrics: Values of shape (rows,) by metric, NaN where a trial lacks it; ``parameters`` is
+            always among them.
         left_out: Number of trials without a row, by reason.
     """
 
@@ -52,7 +52,6 @@ class Table:
     numbers: tuple[tuple[int, ...], ...]
     descriptors: Mapping[str, Floats]
     metrics: Mapping[str, Floats]
-    parameters: Floats
     left_out: Mapping[str, int]
 
 
@@ -105,9 +104,9 @@ def load(module: str) -> Any:
 def tabulate(
     search: SearchResult,
     measures: tuple[str, str],
+    chance: Chance,
     *,
     rung: int | None,
-    chance: Chance,
     describe: Describe | None,
     teacher: Any,
 ) -> Table:
@@ -116,10 +115,10 @@ def tabulate(
     Args:
         search: The study.
         measures: The metrics that are clean accuracy and accuracy under attack.
-        rung: As in :func:`rosearch.report.statistics`, and so are the following.
         chance: Leaves out students near chance.
-        describe: Descriptors of a genome.
-        teacher: Teacher or task.
+        rung: As in :func:`rosearch.report.statistics`.
+        describe: As in :func:`rosearch.report.statistics`.
+        teacher: As in :func:`rosearch.report.statistics`.
 
     Raises:
         StatisticsError: Fewer than :data:`MINIMUM` architectures are left.
@@ -153,8 +152,7 @@ def tabulate(
         genomes=chosen,
         numbers=tuple(by_key["number"].agg(tuple)),
         descriptors=_columns(described),
-        metrics=_columns(means),
-        parameters=parameters,
+        metrics=_columns(means.assign(parameters=parameters)),
         left_out={reason: left_out[reason] for reason in _REASONS if left_out[reason]},
     )
 
@@ -207,9 +205,8 @@ def _too_few(search: SearchResult, found: int, left_out: Mapping[str, int], chan
         text += f" Of its {len(search.trials)} trials these were left out: {in_words(left_out)}."
     if "near_chance" in left_out:
         text += (
-            f" Students near chance were left out for majority={chance.majority:g} and "
-            f"examples={chance.examples}; pass the values of your data, or majority=None to keep "
-            f"all."
+            f" Students near chance were left out for majority={chance.majority:g} and examples="
+            f"{chance.examples}; pass the values of your data, or majority=None to keep all."
         )
     if "stopped" in left_out:
         text += " rung=0 compares all candidates by their first measurement."

@@ -15,7 +15,7 @@ import pytest
 import rosearch as rs
 from rosearch.errors import ArgumentError
 from rosearch.evolve import SearchResult
-from rosearch.report.html.charts import Axis, Point, Range, point_chart, range_chart
+from rosearch.report.html.charts import Axis, Mark, Point, Range, point_chart, range_chart
 from rosearch.report.html.compare import attacked_examples, estimates
 from rosearch.report.html.metrics import MISSING, Estimate, Metric, duration, metric
 from rosearch.report.html.statistics import tables
@@ -255,7 +255,8 @@ def test_ticks_are_round_and_inside(low, high):
 
 
 def test_charts_have_room_for_intervals():
-    points = [Point(1, Estimate(2, -5, 9), "best", ""), Point(None, None, "other", "")]
+    mark = Mark("best", "", {})
+    points = [Point(mark, 1, Estimate(2, -5, 9)), Point(mark, None, None)]
     chart = point_chart("t", "x", "y", points)
     assert chart.y.low < -5 < 9 < chart.y.high
     ranges = range_chart("t", "x", [Range("a" * 99, Estimate(0.5), "")], reference=0.0)

@@ -318,7 +318,7 @@ def test_the_front_is_that_of_the_chosen_metrics():
     own = quick(search, front="search")
     assert own.objectives == ("search.front",)
     assert own.front == tuple(t.number for t in search.front)
-    with pytest.raises(StatisticsError, match="must be 'search' or metrics of the study"):
+    with pytest.raises(ArgumentError, match="must be 'search' or metrics of the study"):
         quick(search, front=("speed",))
 
 
