@@ -1,4 +1,4 @@
-"""The report as a file: what is in it, and that nothing in it can act."""
+"""The HTML report: its content, escaping and content security policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 class Page(HTMLParser):
-    """What a browser would make of the file: elements, and the text of each script."""
+    """The parsed file: its elements, and the text of each script."""
 
     def __init__(self, text):
         super().__init__()
@@ -65,7 +65,7 @@ def test_names_and_failures_are_escaped(tmp_path):
     assert json.loads(page.scripts[0])["marks"]  # not cut short by the end of a script in a name
 
 
-def test_the_policy_allows_our_style_and_script_only(tmp_path):
+def test_security_policy_allows_only_the_style_and_the_script(tmp_path):
     page = Page(text := write(tmp_path))
     policy = next(a["content"] for _, a in page.elements if a.get("http-equiv"))
     assert policy.startswith("default-src 'none'; img-src data:;")
@@ -92,7 +92,7 @@ def test_two_hundred_candidates_fit_in_a_megabyte(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
 
 
-def test_sections_say_what_is_missing(tmp_path):
+def test_empty_sections_give_the_reason(tmp_path):
     few = write(tmp_path)
     assert "There are no statistics:" in few
     assert "No robustness report was given" in few
@@ -183,7 +183,7 @@ def test_several_objectives_have_a_history_each(tmp_path):
     assert [f'id="history-{k}"' in text for k in (1, 2, 3, 4)] == [True, True, True, False]
 
 
-def test_without_matplotlib_the_graph_is_in_words(tmp_path, monkeypatch):
+def test_without_matplotlib_the_graph_is_shown_as_text(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     text = write(tmp_path)
     assert "<img" not in text
@@ -234,7 +234,7 @@ def test_errors_count_as_broken_beside_candidates():
     assert row.source == "separately, n = 10, 2 errors counted as broken"
 
 
-def test_other_objects_are_refused(tmp_path):
+def test_wrong_argument_types_are_refused(tmp_path):
     with pytest.raises(ArgumentError, match="search must be a SearchResult"):
         rs.write_report([], tmp_path / "r.html")
     with pytest.raises(ArgumentError, match="reports\\['best'\\] must be a RobustnessReport"):
@@ -264,7 +264,7 @@ def test_charts_have_room_for_intervals():
     assert ranges.x.start <= ranges.wide / 2 + 2  # a long name leaves half of the width
 
 
-def test_metrics_in_words():
+def test_metrics_as_text():
     assert metric("accuracy").interval_text(Estimate(0.8766)) == "87.7"
     assert metric("accuracy").interval_text(Estimate(0.8766, 0.8, 0.9)) == "87.7 (80.0 to 90.0)"
     assert metric("accuracy").interval_text(None) == MISSING

@@ -1,4 +1,4 @@
-"""Forests and what they need."""
+"""Forests and permutation importances."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def asked(descriptors, values, **settings):
     )
 
 
-def test_what_matters_is_found_and_the_score_is_that_of_unseen_rows():
+def test_relevant_descriptors_are_found_and_r2_is_on_held_out_rows():
     descriptors, noise = data(0)
     values = np.sin(2 * descriptors["a"]) + descriptors["b"] ** 2 + 0.3 * noise
     forest, found = asked(descriptors, values)
@@ -50,7 +50,7 @@ def test_equal_seeds_give_equal_forests():
     assert asked(descriptors, values) != asked(descriptors, values, seed=1)
 
 
-def test_the_score_is_that_of_the_forests_own_predictions():
+def test_row_scores_equal_those_of_forest_predict():
     descriptors, noise = data(0)
     matrix = np.stack(list(descriptors.values()), axis=1)
     values = descriptors["a"] + noise
@@ -61,7 +61,7 @@ def test_the_score_is_that_of_the_forests_own_predictions():
 
 
 @pytest.mark.slow
-def test_unrelated_descriptors_are_rarely_called_important():
+def test_false_positive_rate_of_importances():
     # Four descriptors, one of which matters; each other is called important at 5 % too often at
     # most. 3 * 40 tests at that rate give more than 14 once in a thousand times.
     false = 0
