@@ -175,7 +175,7 @@ def test_report_passes_on_majority_and_examples(study, tmp_path, monkeypatch, ar
         asked.append((majority, examples))
         return made_up.statistics()
 
-    monkeypatch.setattr("rosearch.report.html.statistics.compute", compute)
+    monkeypatch.setattr("rosearch.report.html.report.compute", compute)
     out = tmp_path / "report.html"
     assert cli.main(["report", str(study), "--out", str(out), *arguments]) == 0
     assert asked == [expected]

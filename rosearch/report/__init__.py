@@ -3,9 +3,17 @@
 from rosearch.report import plots
 from rosearch.report.html.report import write_report
 from rosearch.report.stats.analysis import statistics
-from rosearch.report.stats.records import Enrichment, Forest, Importance, Relation, Statistics
+from rosearch.report.stats.records import (
+    Effect,
+    Enrichment,
+    Forest,
+    Importance,
+    Relation,
+    Statistics,
+)
 
 __all__ = [
+    "Effect",
     "Enrichment",
     "Forest",
     "Importance",

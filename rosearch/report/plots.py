@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rosearch.errors import StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.optional import try_import
-from rosearch.report.stats.records import Forest, Statistics, is_shown
+from rosearch.report.stats.records import Effect, Statistics, by_measure, by_p_value, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,51 +59,45 @@ def front(
         StatisticsError: No candidate has both metrics.
         MissingResourceError: matplotlib is not installed.
     """
-    trials = _measured(search, (accuracy, robustness))
-    figure, axes = _figure(4.8, 3.6)
     chosen = {trial.number for trial in search.front}
-    # The front last, so that it is drawn on top.
-    trials = sorted(trials, key=lambda trial: trial.number in chosen)
-    shades = [trial.metrics.get(color, math.nan) if color else math.nan for trial in trials]
-    told = color is not None and all(math.isfinite(shade) for shade in shades)
-    low, high = (min(shades), max(shades)) if told else (0.0, 0.0)
-    span = high - low
+    trials = _measured(search, (accuracy, robustness))
+    trials.sort(key=lambda trial: trial.number in chosen)  # draws the front on top
+    figure, (axes,) = _figure(4.8, 3.6)
+    shades = np.array([trial.metrics.get(color or "", math.nan) for trial in trials])
+    told = bool(np.isfinite(shades).all())
     points = axes.scatter(
         [trial.metrics[accuracy] for trial in trials],
         [trial.metrics[robustness] for trial in trials],
         c=shades if told else BLUE,
-        s=[14 + (46 * (s - low) / span if told and span else 10) for s in shades],
+        s=14 + 46 * (shades - shades.min()) / np.ptp(shades) if told and np.ptp(shades) else 24,
         cmap="cividis" if told else None,
-        edgecolors=[BLACK if trial.number in chosen else "none" for trial in trials],
+        edgecolors=BLACK,
         linewidths=[1.2 if trial.number in chosen else 0 for trial in trials],
         alpha=0.9,
     )
     if told:
         bar = figure.colorbar(points, ax=axes, shrink=0.9)
-        bar.set_label(_words(str(color)), size=_FONT + 1)
+        bar.set_label(words(str(color)), size=_FONT + 1)
         bar.ax.tick_params(labelsize=_FONT)
-    handles = [_dot("candidate", BLACK if told else BLUE, rim=False)]
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5, "markeredgewidth": 1.2}
+    axes.plot([], [], **dot, color=BLACK if told else BLUE, mec="none", label="candidate")
     if chosen:
-        handles.append(_dot("on the front", "white", rim=True))
+        axes.plot([], [], **dot, color="white", mec=BLACK, label="on the front")
     for number, (label, metrics) in enumerate((marks or {}).items()):
-        handles.append(
-            axes.scatter(
-                [metrics[accuracy]],
-                [metrics[robustness]],
-                marker=_MARKERS[number % len(_MARKERS)],
-                color=(ORANGE, GREEN, GREY)[number % 3],
-                edgecolors=BLACK,
-                linewidths=0.6,
-                s=48,
-                zorder=4,
-                label=label,
-            )
+        axes.scatter(
+            [metrics[accuracy]],
+            [metrics[robustness]],
+            marker=_MARKERS[number % len(_MARKERS)],
+            color=(ORANGE, GREEN, GREY)[number % 3],
+            edgecolors=BLACK,
+            linewidths=0.6,
+            s=48,
+            zorder=4,
+            label=label,
         )
-    axes.set_xlabel(_words(accuracy))
-    axes.set_ylabel(_words(robustness))
-    figure.legend(
-        handles=handles, fontsize=_FONT, loc="outside lower center", ncols=4, frameon=False
-    )
+    axes.set_xlabel(words(accuracy))
+    axes.set_ylabel(words(robustness))
+    figure.legend(fontsize=_FONT, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -118,29 +115,24 @@ def history(search: SearchResult, *, metric: str | None = None) -> Figure:
         StatisticsError: No candidate has been evaluated, or none has the metric.
         MissingResourceError: matplotlib is not installed.
     """
-    trials = _measured(search, (metric,) if metric else ())
-    falling = metric is None and trials[0].score is not None and (
-        trials[0].score.directions[0] == "minimize"
-    )  # fmt: skip
-    figure, axes = _figure(4.8, 3.0)
-    xs, ys, best = [], [], []
-    record = math.inf if falling else -math.inf
-    for trial in trials:
-        score = trial.score
-        value = trial.metrics[metric] if metric else score.values[0] if score else math.nan
-        if score is None or score.feasible:
-            record = min(record, value) if falling else max(record, value)
-        xs.append(trial.number)
-        ys.append(value)
-        best.append(record if math.isfinite(record) else math.nan)
-    axes.scatter(xs, ys, s=12, color=GREY, label="candidate")
-    axes.step(xs, best, where="post", color=BLUE, linewidth=1.8, label="best so far")
+    measured = _measured(search, (metric,) if metric else ())
+    trials = [(trial, trial.score) for trial in measured if trial.score is not None]
+    falling = metric is None and trials[0][1].directions[0] == "minimize"
+    numbers = [trial.number for trial, _ in trials]
+    values = [t.metrics[metric] if metric else score.values[0] for t, score in trials]
+    feasible = [score.feasible for _, score in trials]
+    running = np.where(feasible, values, np.inf if falling else -np.inf)
+    best = (np.minimum if falling else np.maximum).accumulate(running)
+    figure, (axes,) = _figure(4.8, 3.0)
+    axes.scatter(numbers, values, s=12, color=GREY, label="candidate")
+    shown = np.where(np.isinf(best), np.nan, best)
+    axes.step(numbers, shown, where="post", color=BLUE, linewidth=1.8, label="best so far")
     failed = [trial.number for trial in search.trials if trial.state == "failed"]
     if failed:
         across = axes.get_xaxis_transform()
         axes.plot(failed, [0.02] * len(failed), "|", color=ORANGE, transform=across, label="failed")
     axes.set_xlabel("candidate")
-    axes.set_ylabel(_words(metric) if metric else "fitness")
+    axes.set_ylabel(words(metric) if metric else "fitness")
     axes.legend(fontsize=_FONT, frameon=False)
     return figure
 
@@ -161,20 +153,13 @@ def correlations(statistics: Statistics, *, partial: bool = False, max_rows: int
         MissingResourceError: matplotlib is not installed.
     """
     records = statistics.partial if partial else statistics.correlations
-    strength: dict[str, float] = {}
-    for r in records:
-        strength[r.name] = max(strength.get(r.name, 0.0), abs(r.estimate))
-    names = sorted(strength, key=lambda name: -strength[name])[:max_rows]
-    panels = list(dict.fromkeys((r.measure, r.given) for r in records))
+    names = _first_names(sorted(records, key=lambda r: -abs(r.estimate)), max_rows)
+    panels = by_measure(records)
     figure, grid = _panels(len(panels), names, "correlations")
-    for axes, (measure, given) in zip(grid, panels, strict=True):
-        for r in records:
-            if (r.measure, r.given) == (measure, given) and r.name in names:
-                shown = is_shown(r, statistics.confidence)
-                _row(axes, names.index(r.name), r.estimate, r.low, r.high, filled=shown)
-        axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-        held = f"\ngiven {', '.join(_words(g) for g in given)}" if given else ""
-        axes.set_title(f"{_words(measure)}{held}", fontsize=_FONT + 1)
+    for axes, ((measure, given), rows) in zip(grid, panels.items(), strict=True):
+        _draw_rows(axes, rows, names, statistics.confidence)
+        held = f"\ngiven {', '.join(map(words, given))}" if given else ""
+        axes.set_title(f"{words(measure)}{held}", fontsize=_FONT + 1)
         axes.set_xlim(-1, 1)
     figure.supxlabel(_told("rank correlation", statistics), fontsize=_FONT)
     return figure
@@ -194,24 +179,19 @@ def importances(statistics: Statistics, *, max_rows: int = 15) -> Figure:
         StatisticsError: There are no forests.
         MissingResourceError: matplotlib is not installed.
     """
-    strength: dict[str, float] = {}
-    for i in statistics.importances:
-        strength[i.name] = max(strength.get(i.name, i.estimate), i.estimate)
-    names = sorted(strength, key=lambda name: -strength[name])[:max_rows]
-    figure, grid = _panels(len(statistics.forests), names, "forests", empty=True)
+    names = _first_names(sorted(statistics.importances, key=lambda i: -i.estimate), max_rows)
+    figure, grid = _panels(len(statistics.forests), names, "forests")
     for axes, forest in zip(grid, statistics.forests, strict=True):
-        axes.set_title(f"{_words(forest.measure)}\n{_r2(forest)}", fontsize=_FONT + 1)
-        if not forest.predicts:
-            axes.text(
-                0.5, 0.5, "does not predict", ha="center", transform=axes.transAxes, fontsize=_FONT
+        r2 = f"R2 {forest.r2:.2f} ({forest.low:.2f} to {forest.high:.2f})"
+        axes.set_title(f"{words(forest.measure)}\n{r2}", fontsize=_FONT + 1)
+        if forest.predicts:
+            rows = [i for i in statistics.importances if i.measure == forest.measure]
+            _draw_rows(axes, rows, names, statistics.confidence)
+        else:
+            axes.annotate(
+                "does not predict", (0.5, 0.5), xycoords="axes fraction", ha="center", size=_FONT
             )
             axes.set_xticks([])
-            continue
-        for i in statistics.importances:
-            if i.measure == forest.measure and i.name in names:
-                shown = is_shown(i, statistics.confidence)
-                _row(axes, names.index(i.name), i.estimate, i.low, i.high, filled=shown)
-        axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     figure.supxlabel(_told("fall of R2 when shuffled", statistics), fontsize=_FONT)
     return figure
 
@@ -227,16 +207,22 @@ def enrichment(statistics: Statistics, *, max_rows: int = 20) -> Figure:
         StatisticsError: Nothing was tested.
         MissingResourceError: matplotlib is not installed.
     """
-    records = sorted(statistics.enrichment, key=lambda e: (e.p_corrected, e.p))[:max_rows]
-    names = [f"{e.name} ({e.front_with}/{e.front}, {e.others_with}/{e.others})" for e in records]
-    figure, (axes,) = _panels(1, names, "tests of operators and edges", width=3.8)
+    records = by_p_value(statistics.enrichment)[:max_rows]
     finite = [v for e in records for v in (e.low, e.high) if 0 < v < math.inf]
     low, high = min([*finite, 0.1]) / 2, max([*finite, 10.0]) * 2
-    for place, e in enumerate(records):
-        ends = [min(max(value, low), high) for value in (e.estimate, e.low, e.high)]
-        shown = is_shown(e, statistics.confidence)
-        _row(axes, place, *ends, filled=shown)
-    axes.axvline(1, color=GREY, linewidth=0.8, zorder=0)
+    rows = [
+        replace(
+            e,
+            name=f"{e.name} ({e.front_with}/{e.front}, {e.others_with}/{e.others})",
+            estimate=min(max(e.estimate, low), high),
+            low=max(e.low, low),
+            high=min(e.high, high),
+        )
+        for e in records
+    ]
+    names = [row.name for row in rows]
+    figure, (axes,) = _panels(len(rows) and 1, names, "tests of operators and edges", width=3.8)
+    _draw_rows(axes, rows, names, statistics.confidence)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.set_title("(with it in the front, elsewhere)", fontsize=_FONT + 1)
@@ -263,86 +249,66 @@ def save(figure: Figure, path: str | PathLike[str]) -> None:
         figure.savefig(path, dpi=300, metadata={dated: None} if dated else None)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = _new(width, height)
-    axes = figure.subplots()
-    _plain(axes)
-    return figure, axes
-
-
-def _new(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure with panels side by side that share the vertical axis; sizes are in inches."""
     matplotlib = try_import("matplotlib.figure", "A plot", "report")
-    figure: Figure = matplotlib.Figure(figsize=(width, height), dpi=150, layout="constrained")
-    return figure
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=_FONT)
-    axes.xaxis.label.set_fontsize(_FONT + 1)
-    axes.yaxis.label.set_fontsize(_FONT + 1)
+    figure = matplotlib.Figure(figsize=(width, height), dpi=150, layout="constrained")
+    grid = list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=_FONT)
+        axes.xaxis.label.set_fontsize(_FONT + 1)
+        axes.yaxis.label.set_fontsize(_FONT + 1)
+    return figure, grid
 
 
 def _panels(
-    count: int, names: Sequence[str], what: str, *, empty: bool = False, width: float = 2.0
+    count: int, names: Sequence[str], what: str, *, width: float = 2.0
 ) -> tuple[Figure, list[Axes]]:
     """Panels side by side that share rows labelled ``names``, from top to bottom."""
-    if not count or not (names or empty):
+    if not count:
         raise StatisticsError(f"These statistics have no {what} to draw.")
     margin = 0.3 + 0.07 * max(map(len, names), default=0)
-    figure = _new(margin + width * count, 1.2 + _ROW * max(len(names), 4))
-    grid = list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
+    figure, grid = _figure(margin + width * count, 1.2 + _ROW * max(len(names), 4), count)
     for axes in grid:
-        _plain(axes)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
     return figure, grid
 
 
-def _row(axes: Axes, place: int, estimate: float, low: float, high: float, *, filled: bool) -> None:
-    colour = BLUE if filled else GREY
-    axes.plot([low, high], [place, place], color=colour, linewidth=1.4, solid_capstyle="butt")
-    axes.plot(
-        [estimate], [place], "o", markersize=5, color=colour, markerfacecolor=colour if filled else
-        "white",
-    )  # fmt: skip
+def _first_names(records: Sequence[Effect], maximum: int) -> list[str]:
+    return list(dict.fromkeys(record.name for record in records))[:maximum]
 
 
-def _dot(label: str, face: str, *, rim: bool) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D(
-        [], [], linestyle="", marker="o", markersize=5, label=label, markerfacecolor=face,
-        markeredgecolor=BLACK if rim else "none", markeredgewidth=1.2,
-    )  # fmt: skip
+def _draw_rows(
+    axes: Axes, records: Sequence[Effect], names: Sequence[str], confidence: float
+) -> None:
+    """Each record with its interval in the row of its name; findings are filled."""
+    for r in records:
+        if r.name not in names:
+            continue
+        row = names.index(r.name)
+        colour, face = (BLUE, BLUE) if r.is_finding(confidence) else (GREY, "white")
+        axes.plot([r.low, r.high], [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
+        axes.plot([r.estimate], [row], "o", markersize=5, color=colour, markerfacecolor=face)
+    axes.axvline(records[0].null, color=GREY, linewidth=0.8, zorder=0)
 
 
 def _measured(search: SearchResult, names: Sequence[str]) -> list[TrialRecord]:
     """The complete trials for which all of these metrics are finite, by number."""
     trials = [
-        trial
-        for trial in search.trials
-        if trial.state == "complete"
-        and all(math.isfinite(trial.metrics.get(name, math.nan)) for name in names)
+        t
+        for t in search.trials
+        if t.state == "complete" and all(math.isfinite(t.metrics.get(m, math.nan)) for m in names)
     ]
     if not trials:
         what = f" with finite {' and '.join(names)}" if names else ""
-        raise StatisticsError(
-            f"The study {search.study!r} has no complete candidate{what}, so there is nothing to "
-            f"plot."
-        )
+        message = f"The study {search.study!r} has no complete candidate{what}: nothing to plot."
+        raise StatisticsError(message)
     return trials
 
 
-def _r2(forest: Forest) -> str:
-    return f"R2 {forest.r2:.2f} ({forest.low:.2f} to {forest.high:.2f})"
-
-
 def _told(what: str, statistics: Statistics) -> str:
-    level = f"{statistics.confidence:.0%}".replace("%", " %")
-    return f"{what}, {level} intervals, n = {statistics.n}; filled: shown after correction"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+    intervals = f"{100 * statistics.confidence:.0f} % intervals"
+    return f"{what}, {intervals}, n = {statistics.n}; filled: shown after correction"

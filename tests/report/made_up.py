@@ -94,18 +94,27 @@ def report(texts=("a fine film", "a <b>dull</b> film", "fine & dandy"), attack="
 
 def statistics():
     """Statistics with a row in every table, one of them without an end."""
-    relation = Relation("family_convolution", "accuracy_under_attack", (), 0.6, 0.4, 0.8, 0, 0, 58)
+    relation = Relation(
+        name="family_convolution", measure="accuracy_under_attack", given=(), estimate=0.6,
+        low=0.4, high=0.8, p=0, p_corrected=0, n=58,
+    )  # fmt: skip
     partial = replace(relation, name="depth", given=("parameters", "accuracy"), low=-0.2)
+    importance = Importance(
+        name="depth", measure="accuracy_under_attack", estimate=0.2, low=0.1, high=0.3, p=0,
+        p_corrected=0, n=58,
+    )  # fmt: skip
+    attention = Enrichment(
+        name="attention", kind="operator", estimate=math.inf, low=1.5, high=math.inf, p=0.01,
+        p_corrected=0.04, front_with=5, front=9, others_with=0, others=49, n=58,
+    )  # fmt: skip
     return Statistics(
         study="movie reviews", n=58, left_out={"failed": 1}, measures=("accuracy_under_attack",),
         objectives=("accuracy",), front=(1, 2), confidence=0.95, correction="holm", majority=0.5,
         examples=200, seed=0,
         correlations=(relation,), partial=(partial,),
         forests=(Forest("accuracy_under_attack", 0.5, 0.3, 0.7, 58),),
-        importances=(Importance("depth", "accuracy_under_attack", 0.2, 0.1, 0.3, 0, 0, 58),),
-        enrichment=(
-            Enrichment("attention", "operator", math.inf, 1.5, math.inf, 0.01, 0.04, 5, 9, 0, 49),
-        ),
+        importances=(importance,),
+        enrichment=(attention,),
         groups=(), unused={}, findings=tuple(f"Finding {k}." for k in range(8)),
         notes=("A note.",),
     )  # fmt: skip

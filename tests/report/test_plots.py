@@ -62,7 +62,7 @@ def test_the_front_shows_every_candidate_and_the_marks(search):
     assert len(plain.axes) == 1
 
 
-def test_the_history_is_the_running_best_of_the_feasible(search):
+def test_history_shows_the_running_best_of_feasible_candidates(search):
     figure = plots.history(search)
     (line, failed) = figure.axes[0].lines
     values = [t.score.values[0] for t in search.trials if t.score]
@@ -74,7 +74,7 @@ def test_the_history_is_the_running_best_of_the_feasible(search):
     assert best == max(t.metrics["accuracy"] for t in search.trials if t.metrics)
 
 
-def test_the_history_of_what_is_minimised_falls_and_leaves_out_the_infeasible(search):
+def test_history_of_a_minimised_objective_ignores_infeasible_candidates(search):
     small = Fitness.pareto(["parameters"], constraints={"accuracy": (0.8, None)})
     trials = [
         dataclasses.replace(t, score=small.score(t.metrics)) for t in search.trials if t.score
@@ -88,7 +88,7 @@ def test_the_history_of_what_is_minimised_falls_and_leaves_out_the_infeasible(se
     assert drawn[-1] == expected[-1]
 
 
-def test_correlations_have_a_panel_for_each_measure_and_fill_what_is_shown(report):
+def test_correlations_have_a_panel_for_each_measure_and_findings_are_filled(report):
     figure = plots.correlations(report, max_rows=8)
     assert len(figure.axes) == 3
     axes = figure.axes[0]
@@ -108,7 +108,7 @@ def test_correlations_have_a_panel_for_each_measure_and_fill_what_is_shown(repor
     )
 
 
-def test_importances_say_which_forest_does_not_predict(report):
+def test_importances_mark_forests_that_do_not_predict(report):
     words = texts(plots.importances(report))
     predicts = [forest.predicts for forest in report.forests]
     assert True in predicts
@@ -162,7 +162,7 @@ def test_pyplot_is_not_needed(search, report, monkeypatch):
     plots.enrichment(report)
 
 
-def test_matplotlib_is_named_where_it_is_missing(search, monkeypatch):
+def test_missing_matplotlib_is_reported(search, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingResourceError, match=r"rosearch\[report\]"):
         plots.history(search)

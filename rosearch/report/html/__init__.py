@@ -1,5 +1,1 @@
 """The HTML report."""
-
-from rosearch.report.html.report import write_report
-
-__all__ = ["write_report"]

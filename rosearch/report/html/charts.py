@@ -6,21 +6,14 @@ Coordinates are those of the chart's view box, in which text is 12 units high.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from rosearch.report.html.metrics import Estimate
 
 WIDE, HIGH = 420.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 12.0, 46.0
 _ROW = 24.0
-_MOST_LETTERS = 32
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A tick of an axis: its coordinate and its label."""
-
-    at: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Axis:
     @classmethod
     def of(cls, label: str, values: Iterable[float], start: float, end: float) -> Axis:
         """An axis that spans all ``values`` with a margin."""
-        found = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
+        found = list(values) or [0.0, 1.0]
         low, high = min(found), max(found)
         room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
         return cls(label, low - room, high + room, start, end)
@@ -55,8 +48,8 @@ class Axis:
         return round(self.start + share * (self.end - self.start), 1)
 
     @property
-    def ticks(self) -> list[Tick]:
-        """Three to nine ticks at round values."""
+    def ticks(self) -> list[tuple[float, str]]:
+        """Coordinates and labels of three to nine ticks at round values."""
         raw = (self.high - self.low) / 8
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(k * power for k in (1, 2, 5, 10) if k * power >= raw * 0.999)
@@ -65,51 +58,54 @@ class Axis:
         last = math.floor(self.high / step + 1e-9)
         # Adding 0 turns -0 into 0.
         return [
-            Tick(self.place(k * step), f"{k * step + 0.0:,.{digits}f}")
-            for k in range(first, last + 1)
+            (self.place(k * step), f"{k * step + 0.0:,.{digits}f}") for k in range(first, last + 1)
         ]
 
 
 @dataclass(frozen=True)
-class Point:
-    """One mark of a chart.
+class Mark:
+    """What a point stands for.
 
     Attributes:
-        x: Value on the horizontal axis; NaN if missing.
-        y: Value on the vertical axis; NaN if missing.
         kind: Shape and colour: ``"candidate"``, ``"front"``, ``"best"``, ``"infeasible"``,
             ``"stopped"`` or ``"other"``.
         text: The tooltip.
+        figures: Estimates by metric.
         number: The trial's number, or ``"c"`` and an index for other models.
         label: Text beside the mark.
-        low: Lower end of the interval of ``y``.
-        high: Upper end of the interval of ``y``.
     """
 
-    x: float
-    y: float
     kind: str
     text: str
+    figures: Mapping[str, Estimate]
     number: str = ""
     label: str = ""
-    low: float | None = None
-    high: float | None = None
 
-    @property
-    def gone(self) -> bool:
-        """Whether it is hidden because it lacks a value on one of the axes."""
-        return math.isnan(self.x) or math.isnan(self.y)
+
+@dataclass(frozen=True)
+class Point:
+    """A mark at a place of a chart.
+
+    Attributes:
+        mark: The mark.
+        x: Value on the horizontal axis; ``None`` if missing.
+        y: Value on the vertical axis and its interval; ``None`` if missing.
+    """
+
+    mark: Mark
+    x: float | None
+    y: Estimate | None
 
 
 @dataclass(frozen=True)
 class PointChart:
-    """Points over two axes, and possibly a line."""
+    """Points over two axes, and the corners of a step line."""
 
     title: str
     x: Axis
     y: Axis
     points: Sequence[Point]
-    line: str = ""
+    steps: Sequence[tuple[float, float]] = ()
     wide: float = WIDE
     high: float = HIGH
 
@@ -131,15 +127,10 @@ def point_chart(
         points: The points, in the order of keyboard navigation.
         steps: Corners of a step line.
     """
-    seen = [p for p in points if not p.gone]
-    heights = [v for p in seen for v in (p.y, p.low, p.high) if v is not None]
-    x = Axis.of(x_label, [p.x for p in seen], LEFT, WIDE - RIGHT)
-    y = Axis.of(y_label, heights, HIGH - BOTTOM, TOP)
-    line = ""
-    for k, (at, height) in enumerate(steps):
-        place, level = x.place(at), y.place(height)
-        line += f"H{place}V{level}" if k else f"M{place} {level}"
-    return PointChart(title, x, y, points, line)
+    drawn = [(p.x, p.y) for p in points if p.x is not None and p.y is not None]
+    x = Axis.of(x_label, [across for across, _ in drawn], LEFT, WIDE - RIGHT)
+    y = Axis.of(y_label, _ends(height for _, height in drawn), HIGH - BOTTOM, TOP)
+    return PointChart(title, x, y, points, steps)
 
 
 @dataclass(frozen=True)
@@ -148,25 +139,15 @@ class Range:
 
     Attributes:
         label: Name of the row.
-        value: The estimate.
-        low: Lower end of its interval; ``None`` without an interval.
-        high: Upper end of its interval.
+        estimate: The estimate and its interval.
         text: The tooltip.
         strong: Whether it is highlighted.
     """
 
     label: str
-    value: float
-    low: float | None
-    high: float | None
+    estimate: Estimate
     text: str
     strong: bool = False
-
-    @property
-    def name(self) -> str:
-        """The label, truncated to the space available."""
-        fits = len(self.label) <= _MOST_LETTERS
-        return self.label if fits else self.label[: _MOST_LETTERS - 1] + "…"
 
 
 @dataclass(frozen=True)
@@ -192,10 +173,15 @@ def range_chart(
         rows: Rows from top to bottom.
         reference: Value at which a vertical line is drawn, such as 0.
     """
-    ends = [v for r in rows for v in (r.value, r.low, r.high) if v is not None]
+    ends = _ends(row.estimate for row in rows)
     ends += [] if reference is None else [reference]
-    letters = max((len(r.name) for r in rows), default=0)
+    letters = max((len(row.label) for row in rows), default=0)
     x = Axis.of(x_label, ends, min(20 + letters * 6.4, 212.0), WIDE - RIGHT)
     placed = [(TOP + _ROW * (k + 0.5), row) for k, row in enumerate(rows)]
     zero = None if reference is None else x.place(reference)
     return RangeChart(title, x, placed, zero, WIDE, TOP + _ROW * len(rows) + BOTTOM)
+
+
+def _ends(estimates: Iterable[Estimate]) -> list[float]:
+    ends = [end for e in estimates for end in (e.value, e.low, e.high)]
+    return [end for end in ends if end is not None]

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rosearch.attack import RobustnessReport
 from rosearch.attack.report.summary import wilson
-from rosearch.evolve import SearchResult, TrialRecord
+from rosearch.evolve import TrialRecord
 from rosearch.report.html.charts import Range, RangeChart, range_chart
-from rosearch.report.html.metrics import MISSING, Metric, in_order, metric
+from rosearch.report.html.metrics import Estimate, metric
 
 Compared: TypeAlias = "TrialRecord | RobustnessReport | Mapping[str, float]"
 """A model to compare with: a trial, a robustness report, or metrics by name."""
 
 BEST = "best"
 """Name of the best student among reports."""
-
-_MEASURED = ("accuracy_under_attack", "accuracy", "attack_success_rate")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and its 95 % interval, if there is one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,16 +34,6 @@ class Row:
     source: str
     figures: Mapping[str, Estimate]
 
-    def text(self, shown: Metric) -> str:
-        """The text of a table cell."""
-        found = self.figures.get(shown.name)
-        if found is None:
-            return MISSING
-        if found.low is None or found.high is None:
-            return shown.text(found.value)
-        ends = f"{shown.text(found.low)} to {shown.text(found.high)}"
-        return f"{shown.text(found.value)} ({ends})"
-
 
 def attacked_examples(settings: Mapping[str, Any]) -> int | None:
     """Number of attacked examples a candidate in the study's settings; ``None`` if unknown."""
@@ -64,80 +44,75 @@ def attacked_examples(settings: Mapping[str, Any]) -> int | None:
 
 
 def estimates(metrics: Mapping[str, float], n: int | None) -> dict[str, Estimate]:
-    """Metrics as estimates; accuracy under attack with its Wilson interval over ``n`` examples."""
-    figures = {name: Estimate(float(value)) for name, value in metrics.items()}
+    """The finite metrics; accuracy under attack with its Wilson interval over ``n`` examples."""
+    figures = {k: Estimate(float(v)) for k, v in metrics.items() if math.isfinite(v)}
     under = figures.get("accuracy_under_attack")
     if n and under is not None and 0 <= under.value <= 1:
-        low, high = wilson(round(under.value * n), n)
-        figures["accuracy_under_attack"] = Estimate(under.value, low, high)
+        interval = wilson(round(under.value * n), n)
+        figures["accuracy_under_attack"] = Estimate(under.value, *interval)
     return figures
 
 
 def rows(
-    search: SearchResult,
     best: TrialRecord | None,
     compared: Mapping[str, Compared],
     reports: Mapping[str, RobustnessReport],
+    n: int | None,
 ) -> list[Row]:
-    """Rows for the best student, then for ``compared``, then for models with only a report."""
-    n = attacked_examples(search.settings)
+    """Rows for the best student, then for ``compared``, then for models with only a report.
+
+    Args:
+        best: The best student's trial.
+        compared: Other models by name.
+        reports: Robustness reports by name; that of ``best`` is called :data:`BEST`.
+        n: Number of attacked examples a candidate.
+    """
     found = []
     if best is not None:
-        title = f"Best found (candidate {best.number})"
-        found.append(_row(title, best, reports.get(BEST), n))
-    found += [_row(name, given, reports.get(name), n) for name, given in compared.items()]
+        found.append(_row(f"Best found (candidate {best.number})", best, reports.get(BEST), n))
     others = [name for name in reports if name != BEST and name not in compared]
-    return found + [_row(name, reports[name], None, n) for name in others]
-
-
-def columns(found: Sequence[Row]) -> list[Metric]:
-    """The metrics of any of the rows."""
-    return in_order({name for row in found for name in row.figures})
+    names = (*compared, *others)
+    return found + [_row(name, compared.get(name), reports.get(name), n) for name in names]
 
 
 def charts(found: Sequence[Row]) -> list[RangeChart]:
     """A chart for each accuracy that at least two rows have."""
     made = []
-    for name in _MEASURED[:2]:
-        shown = metric(name)
-        ranges = [_range(row, shown, row.figures[name]) for row in found if name in row.figures]
+    for shown in (metric("accuracy_under_attack"), metric("accuracy")):
+        ranges = []
+        for row in found:
+            figure = row.figures.get(shown.name)
+            if figure is not None:
+                text = f"{shown.title}: {shown.interval_text(figure)}\nMeasured: {row.source}"
+                strong = row.name.startswith("Best found")
+                estimate = shown.scaled(figure)
+                ranges.append(Range(row.name, estimate, f"{row.name}\n{text}", strong))
         if len(ranges) > 1:
             title = f"{shown.label} of the best student and of other models"
             made.append(range_chart(title, shown.title, ranges))
     return made
 
 
-def _range(row: Row, shown: Metric, found: Estimate) -> Range:
-    text = f"{row.name}\n{shown.label}: {row.text(shown)} {shown.unit}\nMeasured: {row.source}"
-    value = shown.shown(found.value)
-    return Range(
-        row.name,
-        0.0 if value is None else value,
-        shown.shown(found.low),
-        shown.shown(found.high),
-        text,
-        row.name.startswith("Best found"),
-    )
-
-
-def _row(name: str, given: Compared, report: RobustnessReport | None, n: int | None) -> Row:
+def _row(name: str, given: Compared | None, report: RobustnessReport | None, n: int | None) -> Row:
+    source, figures = "given", {}
     if isinstance(given, RobustnessReport):
-        return Row(name, _afresh(given), _measured(given))
-    if isinstance(given, TrialRecord):
+        report = given
+    elif isinstance(given, TrialRecord):
         figures = estimates(given.metrics, n)
         source = "in the search" + (f", n = {n}" if n else "")
-    else:
+    elif given is not None:
         figures = estimates(given, None)
-        source = "given"
-    if report is None:
-        return Row(name, source, figures)
-    return Row(name, _afresh(report), {**figures, **_measured(report)})
+    if report is not None:
+        errors = f", {report.errors} errors counted as broken" if report.errors else ""
+        source = f"separately, n = {report.n}{errors}"
+        figures |= _measured(report)
+    return Row(name, source, figures)
 
 
 def _measured(report: RobustnessReport) -> dict[str, Estimate]:
     found = {
         name: Estimate(getattr(report, name), *getattr(report, f"{name}_interval"))
-        for name in _MEASURED
+        for name in ("accuracy_under_attack", "accuracy", "attack_success_rate")
     }
     if report.errors:  # errors count as broken, as in the metrics of candidates
         low = report.accuracy_under_attack_bounds.low
@@ -146,8 +121,3 @@ def _measured(report: RobustnessReport) -> dict[str, Estimate]:
     if len(report.by_class) > 1:
         found["worst_class_under_attack"] = Estimate(report.worst_class())
     return {**found, "mean_queries": Estimate(report.mean_queries)}
-
-
-def _afresh(report: RobustnessReport) -> str:
-    errors = f", {report.errors} errors counted as broken" if report.errors else ""
-    return f"separately, n = {report.n}{errors}"

@@ -13,6 +13,15 @@ FITNESS = "fitness"
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % interval, if there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Metric:
     """How one metric is shown.
 
@@ -22,7 +31,6 @@ class Metric:
         unit: Unit of the shown number; empty for none.
         factor: Shown number divided by stored number.
         digits: Decimal places; ``None`` for three significant digits.
-        better: ``"higher"``, ``"lower"``, or empty for neither.
     """
 
     name: str
@@ -30,48 +38,55 @@ class Metric:
     unit: str = ""
     factor: float = 1.0
     digits: int | None = None
-    better: str = ""
 
     @property
     def title(self) -> str:
         """Label and unit, for axes and column headings."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
-    def shown(self, value: float | None) -> float | None:
-        """``value`` in the shown unit; ``None`` if it is missing or not finite."""
-        if value is None or not math.isfinite(value):
-            return None
+    def shown(self, value: float) -> float:
+        """``value`` in the shown unit."""
         return float(f"{value * self.factor:.6g}")
 
+    def scaled(self, estimate: Estimate) -> Estimate:
+        """``estimate`` in the shown unit."""
+        ends = (estimate.low, estimate.high)
+        low, high = (None if end is None else self.shown(end) for end in ends)
+        return Estimate(self.shown(estimate.value), low, high)
+
     def text(self, value: float | None) -> str:
-        """``value`` for a table cell; a dash if it is missing."""
-        number = self.shown(value)
-        if number is None:
+        """``value`` for a table cell; a dash if it is missing or not finite."""
+        if value is None or not math.isfinite(value):
             return MISSING
+        number = self.shown(value)
         if self.digits is not None:
             return f"{number:,.{self.digits}f}"
         return f"{number:.3g}" if abs(number) < 1000 else f"{number:,.0f}"
 
-    def spoken(self, value: float | None) -> str:
-        """``value`` with its unit, for sentences."""
-        text = self.text(value)
-        return text if text == MISSING or not self.unit else f"{text} {self.unit}"
+    def interval_text(self, estimate: Estimate | None) -> str:
+        """``estimate`` with its interval in brackets; a dash if it is missing."""
+        if estimate is None:
+            return MISSING
+        text = self.text(estimate.value)
+        if estimate.low is None:
+            return text
+        return f"{text} ({self.text(estimate.low)} to {self.text(estimate.high)})"
 
 
 _KNOWN = {
     m.name: m
     for m in (
-        Metric(FITNESS, "Fitness", better="higher"),
-        Metric("accuracy_under_attack", "Accuracy under attack", "%", 100, 1, "higher"),
-        Metric("accuracy", "Clean accuracy", "%", 100, 1, "higher"),
-        Metric("worst_class_under_attack", "Worst class under attack", "%", 100, 1, "higher"),
-        Metric("attack_success_rate", "Attack success rate", "%", 100, 1, "lower"),
-        Metric("compression", "Compression", "times", 1, 2, "higher"),
-        Metric("parameters", "Parameters", "millions", 1e-6, 2, "lower"),
-        Metric("flops", "FLOPs of one text", "millions", 1e-6, 1, "lower"),
-        Metric("latency", "Latency of one text", "ms", 1e3, 2, "lower"),
-        Metric("mean_queries", "Queries to attack an example", "", 1, 1, "higher"),
-        Metric("seconds", "Time to train and attack", "s", 1, 1, "lower"),
+        Metric(FITNESS, "Fitness"),
+        Metric("accuracy_under_attack", "Accuracy under attack", "%", 100, 1),
+        Metric("accuracy", "Clean accuracy", "%", 100, 1),
+        Metric("worst_class_under_attack", "Worst class under attack", "%", 100, 1),
+        Metric("attack_success_rate", "Attack success rate", "%", 100, 1),
+        Metric("compression", "Compression", "times", 1, 2),
+        Metric("parameters", "Parameters", "millions", 1e-6, 2),
+        Metric("flops", "FLOPs of one text", "millions", 1e-6, 1),
+        Metric("latency", "Latency of one text", "ms", 1e3, 2),
+        Metric("mean_queries", "Queries to attack an example", "", 1, 1),
+        Metric("seconds", "Time to train and attack", "s", 1, 1),
     )
 }
 

@@ -12,21 +12,22 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from rosearch import checks
 from rosearch.attack import RobustnessReport
 from rosearch.attack.report.results import AttackResult
 from rosearch.caching import replace_text
-from rosearch.errors import DataError, MissingResourceError
+from rosearch.errors import MissingResourceError, RosearchError
 from rosearch.evolve import SearchResult, TrialRecord
 from rosearch.pages import environment, template_file
-from rosearch.report.html import compare as html_compare
-from rosearch.report.html.compare import BEST, Compared
-from rosearch.report.html.metrics import duration, metric
-from rosearch.report.html.statistics import section
+from rosearch.report.html.compare import BEST, Compared, charts, rows
+from rosearch.report.html.metrics import duration, in_order
+from rosearch.report.html.statistics import tables
 from rosearch.report.html.view import View, figures, flattened, operators
+from rosearch.report.stats.analysis import statistics as compute
 from rosearch.report.stats.records import Statistics
 from rosearch.version import __version__
 
-_LONGEST = 2000
+_MAX_LENGTH = 2000
 """Maximum characters of an attacked text that is shown."""
 
 
@@ -68,63 +69,55 @@ def write_report(
         The path of the file.
 
     Raises:
-        DataError: ``search`` is not a SearchResult, or ``reports`` are not RobustnessReports.
+        ArgumentError: ``search`` is not a SearchResult, or ``reports`` are not RobustnessReports.
         OSError: The file cannot be written.
     """
-    if not isinstance(search, SearchResult):
-        raise DataError(
-            f"search must be a SearchResult, from evolver.run() or rosearch.load_search(), got "
-            f"{type(search).__name__}."
-        )
+    wanted = "a SearchResult, from evolver.run() or rosearch.load_search()"
+    checks.instance("search", search, SearchResult, wanted)
     named = {BEST: reports} if isinstance(reports, RobustnessReport) else dict(reports or {})
     for name, report in named.items():
-        if not isinstance(report, RobustnessReport):
-            raise DataError(
-                f"reports[{name!r}] must be a RobustnessReport, got {type(report).__name__}."
-            )
+        checks.instance(f"reports[{name!r}]", report, RobustnessReport, "a RobustnessReport")
+    reason = ""
+    if statistics is None:
+        try:
+            statistics = compute(search, majority=majority, examples=accuracy_examples)
+        except RosearchError as error:
+            reason = str(error)
     view = View(search, compared or {})
-    rows = html_compare.rows(search, view.best, view.compared, named)
+    compared_rows = rows(view.best, view.compared, named, view.n)
     templates = environment("rosearch.report.html")
-    templates.filters |= {"duration": duration, "metric": metric}
+    templates.filters |= {"digest": _digest, "duration": duration, "repr": repr}
     templates.globals |= {"figures": figures, "operators": operators}
-    css, css_digest = _inline("style.css", "rosearch.pages")
-    js, js_digest = _inline("report.js", "rosearch.report.html")
     page = templates.get_template("report.html").render(
-        css=css,
-        css_digest=css_digest,
-        js=js,
-        js_digest=js_digest,
+        css=template_file("style.css"),
+        js=template_file("report.js", "rosearch.report.html"),
         title=title or search.study,
         view=view,
         search=search,
         made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
-        rows=rows,
-        columns=html_compare.columns(rows),
-        row_charts=html_compare.charts(rows),
-        picture=_picture(view.best),
-        statistics=section(search, statistics, majority=majority, examples=accuracy_examples),
+        rows=compared_rows,
+        columns=in_order({name for row in compared_rows for name in row.figures}),
+        row_charts=charts(compared_rows),
+        picture=_picture(view.best) if view.best else None,
+        statistics=statistics,
+        reason=reason,
+        tables=tables(statistics) if statistics else [],
         attacked=[(name, *part) for name, r in named.items() for part in _parts(r, examples)],
         settings=flattened(search.settings),
-        seconds=[t.seconds for t in search.trials if t.seconds is not None],
-        code=_code(view.best, student),
+        student=None if student is None else os.fspath(student),
     )
-    target = Path(path)
-    replace_text(target, page)
-    return target
+    replace_text(Path(path), page)
+    return Path(path)
 
 
-def _inline(name: str, package: str) -> tuple[Markup, str]:
-    """A style or script, and its digest: the page allows these two and no others."""
-    text = template_file(name, package)
-    digest = hashlib.sha256(text.encode()).digest()
-    return text, f"sha256-{base64.b64encode(digest).decode()}"
+def _digest(text: str) -> str:
+    """The digest by which the page's security policy allows a style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _picture(best: TrialRecord | None) -> str | None:
+def _picture(best: TrialRecord) -> str | None:
     """The best student's graph as a data URL; ``None`` without matplotlib."""
-    if best is None:
-        return None
     buffer = io.BytesIO()
     try:
         best.genome.draw().savefig(buffer, format="svg")
@@ -137,16 +130,14 @@ def _parts(
     report: RobustnessReport, maximum: int
 ) -> list[tuple[str, RobustnessReport, list[tuple[AttackResult, Markup]]]]:
     """Each attack of a report: its name, its report, and examples, two thirds of them broken."""
-    attacks = dict(report.attacks)
+    attacks = report.attacks
     if not attacks:
         attacks = {report.examples[0].attack if report.examples else "attack": report}
     parts = []
     for name, one in attacks.items():
-        shown = [r for r in one.examples if r.perturbed is not None and _length(r) <= _LONGEST]
-        broken = [r for r in shown if r.broken]
+        shown = [r for r in one.examples if r.perturbed is not None and _length(r) <= _MAX_LENGTH]
         survived = [r for r in shown if not r.broken]
-        few = min(len(survived), maximum // 3)
-        chosen = broken[: maximum - few]
+        chosen = [r for r in shown if r.broken][: maximum - min(len(survived), maximum // 3)]
         chosen += survived[: maximum - len(chosen)]
         # The record escapes the texts itself.
         parts.append((name, one, [(r, Markup(r.diff_html())) for r in chosen]))  # noqa: S704
@@ -155,23 +146,3 @@ def _parts(
 
 def _length(result: AttackResult) -> int:
     return sum(map(len, (result.text,) if isinstance(result.text, str) else result.text))
-
-
-def _code(best: TrialRecord | None, student: str | os.PathLike[str] | None) -> str:
-    if best is None:
-        return ""
-    if student is not None:
-        place = repr(os.fspath(student))
-        return (
-            "import rosearch  # transformers then knows its students\n"
-            "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-            f"student = AutoModelForSequenceClassification.from_pretrained({place})\n"
-            f"tokenizer = AutoTokenizer.from_pretrained({place})\n"
-        )
-    return (
-        "import rosearch as rs\n\n"
-        f"genome = rs.Genome.from_json({best.genome.to_json()!r})\n"
-        "# distiller: rs.Distiller(teacher, train, dev, ...) with the settings of the study\n"
-        f"student = distiller.distill(genome, seed={best.seed}).student\n"
-        'student.save_pretrained("best")\n'
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import chain, compress
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rosearch import checks
-from rosearch.errors import StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.fitness.pareto import pareto_front
 from rosearch.report.stats import findings
@@ -29,10 +28,10 @@ from rosearch.report.stats.records import (
     RELATIVE_ROBUSTNESS,
     Forest,
     Importance,
-    Relation,
     Statistics,
+    by_measure,
 )
-from rosearch.report.stats.table import Describe, Table, in_words, tabulate
+from rosearch.report.stats.table import Chance, Describe, Floats, Table, in_words, tabulate
 from rosearch.seeding import child_seed, generator
 
 _MINIMISED = {"parameters", "flops", "latency", "seconds", "attack_success_rate"}
@@ -96,8 +95,8 @@ def statistics(
         seed: Seed of bootstrap and forests.
 
     Raises:
-        StatisticsError: Too few architectures, or an unknown metric.
-        ArgumentError: An argument is out of range.
+        StatisticsError: Too few architectures.
+        ArgumentError: An argument is out of range, or a metric of ``front`` is unknown.
         MissingResourceError: scipy, scikit-learn or pandas is not installed.
     """
     if majority is not None:
@@ -109,70 +108,46 @@ def statistics(
     checks.number("confidence", confidence, 0.5, 1, open_maximum=True)
     checks.whole_number("resamples", resamples, 100)
     checks.whole_number("trees", trees, 0)
-    table = tabulate(
-        search,
-        robustness=robustness,
-        accuracy=accuracy,
-        describe=describe,
-        teacher=teacher,
-        majority=majority,
-        examples=examples,
-        rung=rung,
-        confidence=confidence,
-    )
+    chance = Chance(majority, examples, confidence)
+    measures = (accuracy, robustness)
+    table = tabulate(search, measures, chance, rung=rung, describe=describe, teacher=teacher)
     names, unused = usable(table.descriptors)
     groups = collinear(names, table.descriptors)
     chosen = {group[0]: table.descriptors[group[0]] for group in groups}
-    plans = _plans(table, robustness, accuracy)
-    related = (
-        relate(
-            chosen,
-            {**table.metrics, "parameters": table.parameters},
-            plans,
-            resamples=resamples,
-            confidence=confidence,
-            rng=generator(seed, "statistics", "bootstrap"),
-        )
-        if chosen and plans
-        else []
+    plain, held = _plans(table, accuracy, robustness)
+    related = relate(
+        chosen,
+        table.metrics,
+        [*plain, *held],
+        resamples=resamples,
+        confidence=confidence,
+        rng=generator(seed, "statistics", "bootstrap"),
     )
-    tables: dict[bool, list[Relation]] = {False: [], True: []}
-    for plan, relations in zip(plans, related, strict=False):
-        tables[plan.partial] += relations
-    forests, needs = _forests(table, chosen, plans, trees, confidence, seed)
-    objectives, mask = _front(search, table, front, (accuracy, robustness, "compression"))
-    found = enrichment(table.genomes, mask, confidence=confidence)
-    enriched = tuple(
-        record
-        for kind in ("operator", "edge")
-        for record in corrected([e for e in found if e.kind == kind], correction)
-    )
-    correlations = corrected(tables[False], correction)
-    partial = corrected(tables[True], correction)
-    important = corrected(needs, correction)
-    together = {group[0]: group for group in groups}
+    correlations = corrected(list(chain(*related[: len(plain)])), correction)
+    partial = corrected(list(chain(*related[len(plain) :])), correction)
+    fitted = _forests(table, chosen, plain, trees, confidence, seed) if trees and chosen else []
+    important = corrected([i for _, found in fitted for i in found], correction)
+    objectives, mask = _front(search, table, front, (*measures, "compression"))
+    tests = enrichment(table.genomes, mask, confidence=confidence)
+    operators = corrected([e for e in tests if e.kind == "operator"], correction)
+    edges = corrected([e for e in tests if e.kind == "edge"], correction)
     sentences = []
+    together = {group[0]: group for group in groups}
     for family in (correlations, partial):
-        for _, some in groupby(family, key=lambda r: (r.measure, r.given)):
-            sentences += findings.of_relations(
-                list(some), together, tests=len(family), confidence=confidence
-            )
-    for forest in forests:
+        for relations in by_measure(family).values():
+            sentences += findings.of_relations(relations, together, len(family), confidence)
+    for forest, _ in fitted:
         own = [i for i in important if i.measure == forest.measure]
         sentences += findings.of_forest(forest, own, confidence)
+    enriched = (*operators, *edges)
     sentences += findings.of_enrichment(enriched, int(mask.sum()), len(mask), confidence)
     return Statistics(
         study=search.study,
         n=len(table.genomes),
         left_out=table.left_out,
-        measures=tuple(dict.fromkeys(plan.measure for plan in plans)),
+        measures=tuple(plan.measure for plan in plain),
         objectives=objectives,
-        front=tuple(
-            number
-            for numbers, inside in zip(table.numbers, mask, strict=True)
-            for number in numbers
-            if inside
-        ),
+        front=tuple(chain(*compress(table.numbers, mask))),
         confidence=confidence,
         correction=correction,
         majority=majority,
@@ -180,68 +155,48 @@ def statistics(
         seed=seed,
         correlations=correlations,
         partial=partial,
-        forests=tuple(forests),
+        forests=tuple(forest for forest, _ in fitted),
         importances=important,
         enrichment=enriched,
         groups=tuple(group for group in groups if len(group) > 1),
         unused=unused,
         findings=tuple(sentences),
-        notes=(
-            _near_chance(majority, examples, confidence),
-            *_notes(table, groups, unused, robustness, accuracy),
-        ),
+        notes=(str(chance), *_notes(table, groups, unused, measures)),
     )
 
 
-def _plans(table: Table, robustness: str, accuracy: str) -> list[Plan]:
-    """What to relate descriptors to: measures that vary, plain and with others held fixed."""
-    varying = {name for name in (accuracy, robustness) if np.ptp(table.metrics[name]) > 0}
-    size = ("parameters",) if np.ptp(table.parameters) > 0 else ()
-    plans = []
-    if robustness in varying:
-        plans.append(Plan(robustness, robustness))
-    if accuracy in varying:
-        plans.append(Plan(accuracy, accuracy))
-    if varying == {accuracy, robustness}:
-        plans.append(Plan(RELATIVE_ROBUSTNESS, robustness, (accuracy,)))
-        plans.append(Plan(RELATIVE_ROBUSTNESS, robustness, (*size, accuracy), partial=True))
-    elif robustness in varying and size:
-        plans.append(Plan(robustness, robustness, size, partial=True))
-    if accuracy in varying and size:
-        plans.append(Plan(accuracy, accuracy, size, partial=True))
-    return plans
+def _plans(table: Table, accuracy: str, robustness: str) -> tuple[list[Plan], list[Plan]]:
+    """The measures that vary, as they are and with others held fixed."""
+    varying = [name for name in (robustness, accuracy) if np.ptp(table.metrics[name]) > 0]
+    size = ("parameters",) if np.ptp(table.metrics["parameters"]) > 0 else ()
+    plain = [Plan(name, name) for name in varying]
+    held = [Plan(name, name, size) for name in varying if size]
+    if len(varying) == 2:
+        plain.append(Plan(RELATIVE_ROBUSTNESS, robustness, (accuracy,)))
+        held = [Plan(RELATIVE_ROBUSTNESS, robustness, (*size, accuracy)), *held[1:]]
+    return plain, held
 
 
 def _forests(
     table: Table,
-    chosen: Mapping[str, npt.NDArray[np.float64]],
+    chosen: Mapping[str, Floats],
     plans: Sequence[Plan],
     trees: int,
     confidence: float,
     seed: int,
-) -> tuple[list[Forest], list[Importance]]:
-    forests: list[Forest] = []
-    needs: list[Importance] = []
+) -> list[tuple[Forest, list[Importance]]]:
+    fitted = []
     for plan in plans:
-        if plan.partial or not trees or not chosen:
-            continue
         values = table.metrics[plan.column]
         if plan.given:  # residuals of a linear regression on accuracy
             held = np.stack([np.ones(len(values)), *(table.metrics[g] for g in plan.given)], axis=1)
             values = values - held @ np.linalg.lstsq(held, values, rcond=None)[0]
             if np.ptp(values) < 1e-12:
                 continue
-        forest, found = importances(
-            chosen,
-            plan.measure,
-            values,
-            trees=trees,
-            confidence=confidence,
-            seed=child_seed(seed, "statistics", "forest") % 2**32,
-        )
-        forests.append(forest)
-        needs += found
-    return forests, needs
+        stream = child_seed(seed, "statistics", "forest") % 2**32
+        measured = chosen, plan.measure, values
+        fitted.append(importances(*measured, trees=trees, confidence=confidence, seed=stream))
+    return fitted
 
 
 def _front(
@@ -259,34 +214,20 @@ def _front(
         full = {name for name, column in table.metrics.items() if not np.isnan(column).any()}
         objectives = tuple(name for name in usual if name in full)
     else:
-        objectives = (front,) if isinstance(front, str) else tuple(front)
-    unknown = [name for name in objectives if name not in table.metrics]
-    if unknown or not objectives:
-        raise StatisticsError(
-            f"front must be 'search' or metrics of the study ({', '.join(table.metrics)}), got "
-            f"{front!r}."
-        )
+        objectives = tuple(front)
+    if not objectives or not table.metrics.keys() >= set(objectives):
+        known = ", ".join(table.metrics)
+        raise checks.refused("front", f"'search' or metrics of the study ({known})", front)
     signs = np.array([-1.0 if name in _MINIMISED else 1.0 for name in objectives])
     points = np.stack([table.metrics[name] for name in objectives], axis=1)
     return objectives, pareto_front(points * signs)
-
-
-def _near_chance(majority: float | None, examples: int, confidence: float) -> str:
-    if majority is None:
-        return "Students near chance are included (majority=None)."
-    return (
-        f"Students near chance are left out, assuming that the majority class has a share of "
-        f"{majority:g} and that accuracy was measured on {examples} examples ({confidence:.0%} "
-        f"Wilson interval). A study stores neither number: check both."
-    ).replace("%", " %")
 
 
 def _notes(
     table: Table,
     groups: Sequence[tuple[str, ...]],
     unused: Mapping[str, str],
-    robustness: str,
-    accuracy: str,
+    measures: tuple[str, str],
 ) -> list[str]:
     notes = []
     if table.left_out:
@@ -296,7 +237,7 @@ def _notes(
             "Those that were not stopped were selected by their score, which biases relations "
             "among them; rung=0 compares all."
         )
-    for name in (robustness, accuracy):
+    for name in measures:
         counts = np.unique(table.metrics[name], return_counts=True)[1]
         if len(counts) == 1:
             notes.append(
@@ -315,9 +256,8 @@ def _notes(
             f"first name: {'; '.join(same)}."
         )
     if unused:
-        notes.append(
-            f"Not tested: {'; '.join(f'{name} {reason}' for name, reason in unused.items())}."
-        )
+        reasons = "; ".join(f"{name} {reason}" for name, reason in unused.items())
+        notes.append(f"Not tested: {reasons}.")
     notes.append(
         "Candidates of a search descend from each other and were selected by their score; the "
         "tests treat them as independent. These are associations within the search, not causes."

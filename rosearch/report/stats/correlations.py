@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rosearch.report.stats.records import Relation
-from rosearch.report.stats.table import load
+from rosearch.report.stats.records import Effect, Relation
+from rosearch.report.stats.table import Floats, load
 
 Correction = Literal["holm", "fdr"]
+E = TypeVar("E", bound=Effect)
 
 COLLINEAR = 0.95
 """Absolute rank correlation above which two descriptors are tested as one."""
@@ -30,18 +31,14 @@ class Plan:
         measure: Its name in the results.
         column: Its column in the table.
         given: Columns that are held fixed.
-        partial: Whether the results belong to the table of partial correlations.
     """
 
     measure: str
     column: str
     given: tuple[str, ...] = ()
-    partial: bool = False
 
 
-def usable(
-    columns: Mapping[str, npt.NDArray[np.float64]],
-) -> tuple[list[str], dict[str, str]]:
+def usable(columns: Mapping[str, Floats]) -> tuple[list[str], dict[str, str]]:
     """Descriptors that vary enough to be tested, and the reasons why the others do not."""
     names, unused = [], {}
     for name, column in columns.items():
@@ -55,9 +52,7 @@ def usable(
     return names, unused
 
 
-def collinear(
-    names: Sequence[str], columns: Mapping[str, npt.NDArray[np.float64]]
-) -> list[tuple[str, ...]]:
+def collinear(names: Sequence[str], columns: Mapping[str, Floats]) -> list[tuple[str, ...]]:
     """Groups of descriptors that are pairwise correlated beyond ±0.95 in rank.
 
     Complete-linkage clustering of one minus the absolute correlation. The first of a group is
@@ -67,21 +62,19 @@ def collinear(
         return [(name,) for name in names]
     hierarchy = load("scipy.cluster.hierarchy")
     ordered = sorted(names, key=lambda name: name != "parameters")
-    matrix = _matrix(np.stack([columns[name] for name in ordered], axis=1))
-    distance = 1 - np.abs(matrix)
+    distance = 1 - np.abs(_matrix(np.stack([columns[name] for name in ordered], axis=1)))
     condensed = np.clip(distance[np.triu_indices(len(ordered), 1)], 0, None)
     labels = hierarchy.fcluster(
         hierarchy.linkage(condensed, "complete"), 1 - COLLINEAR, criterion="distance"
     )
-    groups: dict[int, list[str]] = {}
-    for name, label in zip(ordered, labels, strict=True):
-        groups.setdefault(int(label), []).append(name)
-    return sorted(map(tuple, groups.values()), key=lambda g: min(map(list(names).index, g)))
+    members = np.array(ordered)
+    groups = [tuple(members[labels == label].tolist()) for label in np.unique(labels)]
+    return sorted(groups, key=lambda group: min(map(list(names).index, group)))
 
 
 def relate(
-    descriptors: Mapping[str, npt.NDArray[np.float64]],
-    measures: Mapping[str, npt.NDArray[np.float64]],
+    descriptors: Mapping[str, Floats],
+    measures: Mapping[str, Floats],
     plans: Sequence[Plan],
     *,
     resamples: int,
@@ -105,44 +98,45 @@ def relate(
         confidence: Of the intervals.
         rng: Draws the resamples.
     """
-    names, count = list(descriptors), len(descriptors)
+    if not descriptors or not plans:
+        return [[] for _ in plans]
+    count = len(descriptors)
     place = {name: count + i for i, name in enumerate(measures)}
     data = np.stack([*descriptors.values(), *measures.values()], axis=1)
     n = len(data)
-    targets = [(place[p.column], [place[c] for c in p.given]) for p in plans]
+    targets = [(place[plan.column], [place[name] for name in plan.given]) for plan in plans]
 
-    def statistic(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def statistic(index: npt.NDArray[np.int64]) -> Floats:
         matrix = _matrix(data[index])
-        return np.concatenate([partial(matrix, given)[:count, t] for t, given in targets])
+        return np.stack([partial(matrix, given)[:count, target] for target, given in targets])
 
     estimate = statistic(np.arange(n))
     low, high = _intervals(statistic, n, estimate, resamples, confidence, rng)
-    table = []
-    for number, (plan, (_, given)) in enumerate(zip(plans, targets, strict=True)):
-        left = _left(_matrix(data), given)
-        relations = []
-        for i, name in enumerate(names):
-            if left[i] < 1 - COLLINEAR**2:
-                continue  # the descriptor is held fixed, or nearly collinear with what is
-            k = number * count + i
-            relations.append(
+    tables = []
+    for k, (plan, (_, given)) in enumerate(zip(plans, targets, strict=True)):
+        # Descriptors that are held fixed, or nearly collinear with what is, are not tested.
+        left = np.diag(_residual(_matrix(data), given))
+        p = _p_values(estimate[k], n - 2 - len(given))
+        tables.append(
+            [
                 Relation(
                     name=name,
                     measure=plan.measure,
                     given=plan.given,
-                    estimate=float(estimate[k]),
-                    low=float(low[k]),
-                    high=float(high[k]),
-                    p=_p_value(float(estimate[k]), n - 2 - len(given)),
-                    p_corrected=1.0,
+                    estimate=float(estimate[k, i]),
+                    low=float(low[k, i]),
+                    high=float(high[k, i]),
+                    p=float(p[i]),
                     n=n,
                 )
-            )
-        table.append(relations)
-    return table
+                for i, name in enumerate(descriptors)
+                if left[i] >= 1 - COLLINEAR**2
+            ]
+        )
+    return tables
 
 
-def partial(matrix: npt.NDArray[np.float64], given: Sequence[int]) -> npt.NDArray[np.float64]:
+def partial(matrix: Floats, given: Sequence[int]) -> Floats:
     """Correlations with some columns held fixed.
 
     Args:
@@ -154,20 +148,17 @@ def partial(matrix: npt.NDArray[np.float64], given: Sequence[int]) -> npt.NDArra
     """
     if not given:
         return matrix
-    fixed = list(given)
-    cross = matrix[:, fixed]
-    rest = matrix - cross @ np.linalg.pinv(matrix[np.ix_(fixed, fixed)], hermitian=True) @ cross.T
+    rest = _residual(matrix, given)
     variance = np.diag(rest)
     scale = np.where(variance > 1e-10, 1 / np.sqrt(np.maximum(variance, 1e-10)), 0.0)
-    result: npt.NDArray[np.float64] = np.clip(rest * scale[:, None] * scale, -1, 1)
-    return result
+    return np.clip(rest * scale[:, None] * scale, -1, 1)
 
 
-def corrected(records: Sequence[Any], method: Correction) -> tuple[Any, ...]:
+def corrected(records: Sequence[E], method: Correction) -> tuple[E, ...]:
     """The records with their p-values corrected for all tests among them.
 
     Args:
-        records: Dataclass instances with ``p`` and ``p_corrected``.
+        records: The records.
         method: ``"holm"`` (Holm 1979, family-wise error rate) or ``"fdr"`` (Benjamini and Hochberg
             1995, false discovery rate).
     """
@@ -184,37 +175,34 @@ def corrected(records: Sequence[Any], method: Correction) -> tuple[Any, ...]:
     return tuple(replace(r, p_corrected=float(a)) for r, a in zip(records, adjusted, strict=True))
 
 
-def _matrix(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _matrix(values: Floats) -> Floats:
     """Spearman correlations of columns, 0 where one does not vary."""
     ranks = load("scipy.stats").rankdata(values, axis=0)
     centred = ranks - ranks.mean(axis=0)
     norm = np.sqrt((centred**2).sum(axis=0))
     unit = centred / np.where(norm > 0, norm, 1.0)
-    matrix: npt.NDArray[np.float64] = unit.T @ unit
-    return matrix
+    return np.asarray(unit.T @ unit)
 
 
-def _left(matrix: npt.NDArray[np.float64], given: Sequence[int]) -> npt.NDArray[np.float64]:
-    """Share of each column's variance that is left when ``given`` is held fixed."""
+def _residual(matrix: Floats, given: Sequence[int]) -> Floats:
+    """Covariances of standardised columns that are left when ``given`` is held fixed."""
     fixed = list(given)
     cross = matrix[:, fixed]
     inverse = np.linalg.pinv(matrix[np.ix_(fixed, fixed)], hermitian=True)
-    share: npt.NDArray[np.float64] = np.diag(matrix - cross @ inverse @ cross.T)
-    return share
+    return np.asarray(matrix - cross @ inverse @ cross.T)
 
 
 def _intervals(
-    statistic: Any,
+    statistic: Callable[[npt.NDArray[np.int64]], Floats],
     n: int,
-    estimate: npt.NDArray[np.float64],
+    estimate: Floats,
     resamples: int,
     confidence: float,
     rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    stats = load("scipy.stats")
+) -> tuple[Floats, Floats]:
     with warnings.catch_warnings():  # non-finite ends are replaced below
         warnings.simplefilter("ignore")
-        result = stats.bootstrap(
+        result = load("scipy.stats").bootstrap(
             (np.arange(n),),
             statistic,
             vectorized=False,
@@ -225,16 +213,13 @@ def _intervals(
         )
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     plain = np.quantile(result.bootstrap_distribution, tails, axis=-1)
-    ends = [
-        np.where(np.isfinite(end), end, fallback)
-        for end, fallback in zip(result.confidence_interval, plain, strict=True)
-    ]
+    low, high = np.where(np.isfinite(result.confidence_interval), result.confidence_interval, plain)
     # The interval holds the estimate, also where ties make the resamples fall to one side.
-    return np.minimum(ends[0], estimate), np.maximum(ends[1], estimate)
+    return np.minimum(low, estimate), np.maximum(high, estimate)
 
 
-def _p_value(correlation: float, freedom: int) -> float:
-    rest = 1 - correlation**2
-    if rest <= 0:
-        return 0.0
-    return float(2 * load("scipy.stats").t.sf(abs(correlation) * (freedom / rest) ** 0.5, freedom))
+def _p_values(correlations: Floats, freedom: int) -> Floats:
+    rest = np.maximum(1 - correlations**2, 0)
+    with np.errstate(divide="ignore"):  # infinite for a perfect correlation
+        t = np.abs(correlations) * np.sqrt(freedom / rest)
+    return np.asarray(2 * load("scipy.stats").t.sf(t, freedom))

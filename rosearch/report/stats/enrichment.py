@@ -47,7 +47,7 @@ def enrichment(
     inside, outside = int(front.sum()), int((~front).sum())
     if not inside or not outside:
         return []
-    stats, contingency = load("scipy.stats"), load("scipy.stats.contingency")
+    stats = load("scipy.stats")
     having: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, genome in enumerate(genomes):
         for part in parts(genome):
@@ -60,7 +60,7 @@ def enrichment(
         a = int(front[rows].sum())
         b = len(rows) - a
         counts = [[a, b], [inside - a, outside - b]]
-        ratio = contingency.odds_ratio(counts, kind="conditional")
+        ratio = stats.contingency.odds_ratio(counts, kind="conditional")
         interval = ratio.confidence_interval(confidence)
         records.append(
             Enrichment(
@@ -70,7 +70,7 @@ def enrichment(
                 low=float(interval.low),
                 high=float(interval.high),
                 p=min(float(stats.fisher_exact(counts).pvalue), 1.0),
-                p_corrected=1.0,
+                n=len(genomes),
                 front_with=a,
                 front=inside,
                 others_with=b,

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 
 from rosearch.report.stats.records import (
     RELATIVE_ROBUSTNESS,
+    Effect,
     Enrichment,
     Forest,
     Importance,
     Relation,
-    is_shown,
+    by_p_value,
+    words,
 )
 from rosearch.report.stats.table import load
 
-_TOLD = 5
+_MAX_SENTENCES = 5
 """Maximum number of relations with one measure that get a sentence each."""
 
 _POWER = 0.8
@@ -23,15 +25,9 @@ _SMALL = 0.3
 """Rank correlation for which the required number of architectures is given."""
 
 
-def words(name: str) -> str:
-    """The name of a measure or metric in words."""
-    return name.replace("_", " ")
-
-
 def of_relations(
     relations: Sequence[Relation],
     groups: Mapping[str, tuple[str, ...]],
-    *,
     tests: int,
     confidence: float,
 ) -> list[str]:
@@ -43,15 +39,13 @@ def of_relations(
         tests: Number of tests that the p-values are corrected for.
         confidence: Level of the intervals.
     """
-    if not relations:
-        return []
     first = relations[0]
     target = words(first.measure)
     given = tuple(words(name) for name in first.given)
     if first.measure == RELATIVE_ROBUSTNESS and len(given) == 1:
         given = ()  # part of the measure's name
     held = f"With {' and '.join(given)} held fixed, " if given else ""
-    shown = [r for r in relations if is_shown(r, confidence)]
+    shown = [r for r in relations if r.is_finding(confidence)]
     sentences = []
     if not shown:
         n, k = first.n, len(first.given)
@@ -63,7 +57,7 @@ def of_relations(
         )
     kind = "partial rank correlation" if first.given else "rank correlation"
     shown.sort(key=lambda r: -abs(r.estimate))
-    for r in shown[:_TOLD]:
+    for r in shown[:_MAX_SENTENCES]:
         same = groups.get(r.name, (r.name,))[1:]
         also = f" (and {', '.join(same)}, which are collinear with it)" if same else ""
         sentences.append(
@@ -71,13 +65,12 @@ def of_relations(
             f"{target}: {kind} {r.estimate:.2f} ({_interval(r, confidence)}, n = {r.n}, "
             f"corrected p = {r.p_corrected:.2g})."
         )
-    if shown[_TOLD:]:
-        listed = "; ".join(
-            f"{r.name} {r.estimate:.2f} ({r.low:.2f} to {r.high:.2f})" for r in shown[_TOLD:]
-        )
+    rest = shown[_MAX_SENTENCES:]
+    if rest:
+        each = [f"{r.name} {r.estimate:.2f} ({r.low:.2f} to {r.high:.2f})" for r in rest]
         sentences.append(
-            f"{held}{target} also goes with, less strongly: {listed}; n = {first.n}, "
-            f"{confidence:.0%} intervals.".replace("%", " %")
+            f"{held}{target} also goes with, less strongly: {'; '.join(each)}; n = {first.n}, "
+            f"{100 * confidence:.0f} % intervals."
         )
     return [s[0].upper() + s[1:] for s in sentences]
 
@@ -92,8 +85,8 @@ def of_forest(forest: Forest, found: Sequence[Importance], confidence: float) ->
     if not forest.predicts:
         start = f"A forest does not predict {target} from the descriptors: {figures}"
         return [f"{start}; so its importances are omitted."]
+    shown = [i for i in found if i.is_finding(confidence)]
     sentences = [f"A forest predicts {target} from the descriptors: {figures}."]
-    shown = [i for i in found if is_shown(i, confidence)]
     sentences += [
         f"{i.name} is important for predicting {target}: R2 falls by {i.estimate:.2f} when it "
         f"is permuted ({_interval(i, confidence)}, n = {i.n}, corrected p = {i.p_corrected:.2g})."
@@ -112,22 +105,20 @@ def of_enrichment(
             f"no operator or edge is common enough among some and absent from enough others."
         )
         return [sentence]
-    shown = [e for e in records if is_shown(e, confidence)]
+    shown = [e for e in records if e.is_finding(confidence)]
     if not shown:
         sentence = (
             f"No operator or edge is shown to be more or less frequent on the front ({front} of "
             f"n = {n} architectures, {len(records)} tested)."
         )
         return [sentence]
-    sentences = []
-    for e in sorted(shown, key=lambda e: e.p_corrected):
-        more = "more" if e.estimate > 1 else "less"
-        sentences.append(
-            f"The {e.kind} {e.name} is {more} frequent on the front: {e.front_with} of {e.front} "
-            f"have it, {e.others_with} of {e.others} others (odds ratio {e.estimate:.2g}, "
-            f"{_interval(e, confidence)}, n = {e.n}, corrected p = {e.p_corrected:.2g})."
-        )
-    return sentences
+    return [
+        f"The {e.kind} {e.name} is {'more' if e.estimate > 1 else 'less'} frequent on the front: "
+        f"{e.front_with} of {e.front} have it, {e.others_with} of {e.others} others (odds ratio "
+        f"{e.estimate:.2g}, {_interval(e, confidence)}, n = {e.n}, corrected p = "
+        f"{e.p_corrected:.2g})."
+        for e in by_p_value(shown)
+    ]
 
 
 def detectable(n: int, tests: int, given: int, confidence: float) -> float:
@@ -153,5 +144,5 @@ def _distance(tests: int, confidence: float) -> float:
     return float(norm.isf((1 - confidence) / (2 * tests)) + norm.ppf(_POWER))
 
 
-def _interval(record: Relation | Importance | Enrichment | Forest, confidence: float) -> str:
-    return f"{confidence:.0%} interval {record.low:.2f} to {record.high:.2f}".replace("%", " %")
+def _interval(record: Effect | Forest, confidence: float) -> str:
+    return f"{100 * confidence:.0f} % interval {record.low:.2f} to {record.high:.2f}"

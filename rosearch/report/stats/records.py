@@ -4,79 +4,85 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from rosearch.optional import try_import
 
 RELATIVE_ROBUSTNESS = "robustness_at_equal_accuracy"
 """The measure that is accuracy under attack with clean accuracy held fixed."""
 
-_ROWS = 12
-"""Rows of each table in ``str(statistics)``."""
+_MAX_ROWS = 12
+"""Maximum rows of each table in ``str(statistics)``."""
+
+E = TypeVar("E", bound="Effect")
 
 
-@dataclass(frozen=True)
-class Relation:
-    """The rank correlation of one descriptor with one measure.
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """One tested row of a table.
 
     Attributes:
-        name: The descriptor.
+        name: The descriptor, operator or edge.
+        estimate: Size of the effect.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        p: p-value, not corrected.
+        p_corrected: The p-value corrected for all tests of its table.
+        n: Number of architectures.
+    """
+
+    null: ClassVar[float] = 0.0
+    """The estimate without an effect."""
+
+    name: str
+    estimate: float
+    low: float
+    high: float
+    p: float
+    p_corrected: float = 1.0
+    n: int
+
+    @property
+    def excludes_null(self) -> bool:
+        """Whether the interval excludes :attr:`null`."""
+        return self.low > self.null or self.high < self.null
+
+    def is_finding(self, confidence: float) -> bool:
+        """Whether both the corrected p-value and the interval show an effect.
+
+        Args:
+            confidence: One minus the significance level.
+        """
+        return self.excludes_null and self.p_corrected < 1 - confidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation(Effect):
+    """The rank correlation of one descriptor with one measure, -1 to 1.
+
+    Attributes:
         measure: The metric, or :data:`RELATIVE_ROBUSTNESS`.
         given: Columns held fixed; empty for a plain Spearman correlation.
-        estimate: Rank correlation, -1 to 1.
-        low: Lower end of the bootstrap interval.
-        high: Upper end of the bootstrap interval.
-        p: Two-sided p-value, not corrected.
-        p_corrected: The p-value corrected for all tests of its table.
-        n: Number of architectures.
     """
 
-    name: str
     measure: str
     given: tuple[str, ...]
-    estimate: float
-    low: float
-    high: float
-    p: float
-    p_corrected: float
-    n: int
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval excludes 0."""
-        return self.low > 0 or self.high < 0
 
 
-@dataclass(frozen=True)
-class Importance:
+@dataclass(frozen=True, kw_only=True)
+class Importance(Effect):
     """The permutation importance of one descriptor in a forest that predicts one measure.
 
+    The estimate is the decrease of R² on held-out architectures when the descriptor is permuted;
+    the p-value is the one-sided one of an importance above 0.
+
     Attributes:
-        name: The descriptor.
         measure: What the forest predicts.
-        estimate: Decrease of R² on held-out architectures when the descriptor is permuted.
-        low: Lower end of the interval over the architectures.
-        high: Upper end of the interval over the architectures.
-        p: One-sided p-value of an importance above 0.
-        p_corrected: The p-value corrected for all tests of its table.
-        n: Number of architectures.
     """
 
-    name: str
     measure: str
-    estimate: float
-    low: float
-    high: float
-    p: float
-    p_corrected: float
-    n: int
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval is above 0; importances below 0 have no meaning."""
-        return self.low > 0
 
 
 @dataclass(frozen=True)
@@ -104,51 +110,47 @@ class Forest:
         return self.r2 > 0 and self.low > 0
 
 
-@dataclass(frozen=True)
-class Enrichment:
+@dataclass(frozen=True, kw_only=True)
+class Enrichment(Effect):
     """How much more frequent an operator or an edge is on the front than elsewhere.
 
+    An edge is named like ``"convolution -> attention"``. The estimate is the odds ratio
+    (conditional maximum likelihood), with its exact interval; both may be 0 or infinite. The
+    p-value is the two-sided one of Fisher's exact test, corrected for all tests of its kind.
+
     Attributes:
-        name: The operator, or an edge such as ``"convolution -> attention"``.
         kind: ``"operator"`` or ``"edge"``.
-        estimate: Odds ratio (conditional maximum likelihood); may be 0 or infinite.
-        low: Lower end of its exact interval; may be 0.
-        high: Upper end of its exact interval; may be infinite.
-        p: Two-sided p-value of Fisher's exact test.
-        p_corrected: The p-value corrected for all tests of its kind.
         front_with: Number of architectures on the front that have it.
         front: Number of architectures on the front.
         others_with: Number of other architectures that have it.
         others: Number of other architectures.
     """
 
-    name: str
+    null: ClassVar[float] = 1.0
+
     kind: str
-    estimate: float
-    low: float
-    high: float
-    p: float
-    p_corrected: float
     front_with: int
     front: int
     others_with: int
     others: int
 
-    @property
-    def n(self) -> int:
-        """Number of all architectures."""
-        return self.front + self.others
 
-    @property
-    def excludes_one(self) -> bool:
-        """Whether the interval excludes 1, equal odds."""
-        return self.low > 1 or self.high < 1
+def words(name: str) -> str:
+    """The name of a measure, metric or descriptor in words."""
+    return name.replace("_", " ")
 
 
-def is_shown(record: Relation | Importance | Enrichment, confidence: float) -> bool:
-    """Whether a row is a finding: its corrected p-value and its interval both say so."""
-    apart = record.excludes_one if isinstance(record, Enrichment) else record.excludes_zero
-    return apart and record.p_corrected < 1 - confidence
+def by_p_value(records: Iterable[E]) -> list[E]:
+    """The records, those with the smallest p-values first."""
+    return sorted(records, key=lambda record: (record.p_corrected, record.p))
+
+
+def by_measure(records: Iterable[Relation]) -> dict[tuple[str, tuple[str, ...]], list[Relation]]:
+    """The relations by their measure and the columns held fixed."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Relation]] = {}
+    for record in records:
+        groups.setdefault((record.measure, record.given), []).append(record)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,7 @@ class Statistics:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; infinite odds ratios are ``None``."""
-        data: dict[str, Any] = _plain(asdict(self))
-        return data
+        return dict(_plain(asdict(self)))
 
     def to_json(self, *, indent: int | None = None) -> str:
         """:meth:`to_dict` as JSON.
@@ -226,22 +227,16 @@ class Statistics:
             MissingResourceError: pandas is not installed.
         """
         pd = try_import("pandas", "to_pandas()", "report", "to_dict() works without it.")
-        tables = ("correlations", "partial", "forests", "importances", "enrichment")
-        rows = []
-        for table in tables:
-            for record in getattr(self, table):
-                row = {f.name: getattr(record, f.name) for f in fields(record)} | {"n": record.n}
-                if table == "forests":
-                    row["estimate"] = row.pop("r2")
-                if "given" in row:
-                    row["given"] = ", ".join(row["given"])
-                rows.append({"table": table} | row)
-        first = ["table", "name", "measure", "given", "estimate", "low", "high", "p", "p_corrected"]
-        frame = pd.DataFrame(rows)
-        for column in [*first, "n"]:
-            if column not in frame:
-                frame[column] = None
-        return frame[[*first, "n", *(c for c in frame if c not in {*first, "n"})]]
+        frame = pd.DataFrame(
+            {"table": table, "estimate": getattr(record, "r2", None), **asdict(record)}
+            for table in ("correlations", "partial", "forests", "importances", "enrichment")
+            for record in getattr(self, table)
+        )
+        shared = ["table", "name", "measure", "given", "estimate", "low", "high", "p"]
+        shared += ["p_corrected", "n"]
+        own = [f.name for f in fields(Enrichment) if f.name not in shared]
+        frame = frame.reindex(columns=[*shared, *own])
+        return frame.assign(given=frame["given"].str.join(", "))
 
     def __str__(self) -> str:
         lines = [f"Statistics of the study {self.study!r}: {self.n} architectures", "", "Findings"]
@@ -266,28 +261,23 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _table(title: str, records: tuple[Any, ...]) -> list[str]:
+def _table(title: str, records: Sequence[Effect]) -> list[str]:
     """The rows with the smallest p-values, aligned."""
     if not records:
         return []
-    shown = sorted(records, key=lambda r: (r.p_corrected, r.p))[:_ROWS]
     rows = [("name", "with", "estimate", "interval", "corrected p")]
-    for record in shown:
-        given = f" given {', '.join(record.given)}" if getattr(record, "given", ()) else ""
-        measure = getattr(record, "measure", None)
-        rows.append(
-            (
-                record.name,
-                f"{measure}{given}" if measure else f"the front ({record.kind})",
-                f"{record.estimate:.2f}",
-                f"{record.low:.2f} to {record.high:.2f}",
-                f"{record.p_corrected:.3g}",
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    more = len(records) - len(shown)
+    for r in by_p_value(records)[:_MAX_ROWS]:
+        related = f"the front ({r.kind})" if isinstance(r, Enrichment) else ""
+        if isinstance(r, (Relation, Importance)):
+            related = r.measure
+        if isinstance(r, Relation) and r.given:
+            related += f" given {', '.join(r.given)}"
+        interval = f"{r.low:.2f} to {r.high:.2f}"
+        rows.append((r.name, related, f"{r.estimate:.2f}", interval, f"{r.p_corrected:.3g}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    more = len(records) - _MAX_ROWS
     return [
         "",
-        f"{title}, n = {records[0].n}" + (f" ({more} more rows)" if more else ""),
-        *("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows),
+        f"{title}, n = {records[0].n}" + (f" ({more} more rows)" if more > 0 else ""),
+        *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
     ]

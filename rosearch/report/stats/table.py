@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ _REASONS = {
 """Reasons why a trial has no row of its own."""
 
 Describe = Callable[[Genome], Mapping[str, float]]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,53 @@ class Table:
         genomes: The genome of each row.
         numbers: The numbers of the trials of each row.
         descriptors: Values of shape (rows,) by descriptor.
-        metrics: Values of shape (rows,) by metric, NaN where a trial lacks it.
-        parameters: Parameters of each student, shape (rows,).
+        metrics: Values of shape (rows,) by metric, NaN where a trial lacks it; ``parameters`` is
+            always among them.
         left_out: Number of trials without a row, by reason.
     """
 
     genomes: tuple[Genome, ...]
     numbers: tuple[tuple[int, ...], ...]
-    descriptors: Mapping[str, npt.NDArray[np.float64]]
-    metrics: Mapping[str, npt.NDArray[np.float64]]
-    parameters: npt.NDArray[np.float64]
+    descriptors: Mapping[str, Floats]
+    metrics: Mapping[str, Floats]
     left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The accuracy of a constant classifier, near which students are left out.
+
+    Attributes:
+        majority: Share of the majority class; ``None`` keeps all students.
+        examples: Number of examples that accuracy is measured on.
+        confidence: Level of the Wilson interval of accuracy.
+    """
+
+    majority: float | None
+    examples: int
+    confidence: float
+
+    def is_near(self, accuracy: float) -> bool:
+        """Whether the interval of ``accuracy`` reaches down to the majority's share."""
+        if self.majority is None:
+            return False
+        if not 0 <= accuracy <= 1:
+            raise StatisticsError(
+                f"accuracy must be from 0 to 1 to be compared with the majority class, got "
+                f"{accuracy:g}. majority=None keeps all students."
+            )
+        test = load("scipy.stats").binomtest(round(accuracy * self.examples), self.examples)
+        return bool(test.proportion_ci(self.confidence, method="wilson").low <= self.majority)
+
+    def __str__(self) -> str:
+        if self.majority is None:
+            return "Students near chance are included (majority=None)."
+        return (
+            f"Students near chance are left out, assuming that the majority class has a share of "
+            f"{self.majority:g} and that accuracy was measured on {self.examples} examples "
+            f"({100 * self.confidence:.0f} % Wilson interval). A study stores neither number: "
+            f"check both."
+        )
 
 
 def load(module: str) -> Any:
@@ -66,17 +103,22 @@ def load(module: str) -> Any:
 
 def tabulate(
     search: SearchResult,
+    measures: tuple[str, str],
+    chance: Chance,
     *,
-    robustness: str,
-    accuracy: str,
+    rung: int | None,
     describe: Describe | None,
     teacher: Any,
-    majority: float | None,
-    examples: int,
-    rung: int | None,
-    confidence: float,
 ) -> Table:
-    """The table of a study; the arguments are those of :func:`rosearch.report.statistics`.
+    """The table of a study.
+
+    Args:
+        search: The study.
+        measures: The metrics that are clean accuracy and accuracy under attack.
+        chance: Leaves out students near chance.
+        rung: As in :func:`rosearch.report.statistics`.
+        describe: As in :func:`rosearch.report.statistics`.
+        teacher: As in :func:`rosearch.report.statistics`.
 
     Raises:
         StatisticsError: Fewer than :data:`MINIMUM` architectures are left.
@@ -84,125 +126,88 @@ def tabulate(
     """
     pd = load("pandas")
     left_out: Counter[str] = Counter()
+    last = max((t.rung or 0 for t in search.trials if t.state == "complete"), default=0)
     rows = []
-    for trial, metrics in _at_rung(search.trials, rung, left_out):
-        values = [metrics.get(name, math.nan) for name in (accuracy, robustness)]
-        if not all(math.isfinite(value) for value in values):
+    for trial in search.trials:
+        metrics = _at_rung(trial, rung, last)
+        if metrics is None:
+            left_out[trial.state if trial.state != "complete" else "stopped"] += 1
+        elif not all(math.isfinite(metrics.get(name, math.nan)) for name in measures):
             left_out["not_finite"] += 1
-        elif majority is not None and _near_chance(values[0], majority, examples, confidence):
+        elif chance.is_near(metrics[measures[0]]):
             left_out["near_chance"] += 1
         else:
             rows.append({"key": trial.key, "number": trial.number, **metrics})
-    counts = {reason: left_out[reason] for reason in _REASONS if left_out[reason]}
-    keys = {row["key"] for row in rows}
-    if len(keys) < MINIMUM:
-        raise StatisticsError(_too_few(search, len(keys), counts, majority, examples))
+    genomes = {trial.key: trial.genome for trial in reversed(search.trials)}
+    found = len({row["key"] for row in rows})
+    if found < MINIMUM:
+        raise StatisticsError(_too_few(search, found, left_out, chance))
     # Repeated evaluations of a genome are not independent rows.
-    frame = pd.DataFrame(rows)
-    metrics = frame.drop(columns="number").groupby("key", sort=False).mean(numeric_only=True)
-    numbers = frame.groupby("key", sort=False)["number"].agg(tuple)
-    if len(rows) > len(keys):
-        counts["repeated"] = len(rows) - len(keys)
-    genome_of = {trial.key: trial.genome for trial in reversed(search.trials)}
-    genomes = tuple(genome_of[key] for key in metrics.index)
-    described, parameters = _described(genomes, metrics, describe, teacher)
+    left_out["repeated"] = len(rows) - found
+    by_key = pd.DataFrame(rows).groupby("key", sort=False)
+    means = by_key.mean(numeric_only=True).drop(columns="number")
+    chosen = tuple(genomes[key] for key in means.index)
+    described, parameters = _described(chosen, means, describe, teacher)
     return Table(
-        genomes=genomes,
-        numbers=tuple(numbers[key] for key in metrics.index),
-        descriptors=described,
-        metrics={str(name): metrics[name].to_numpy(dtype=float) for name in metrics},
-        parameters=parameters,
-        left_out=counts,
+        genomes=chosen,
+        numbers=tuple(by_key["number"].agg(tuple)),
+        descriptors=_columns(described),
+        metrics=_columns(means.assign(parameters=parameters)),
+        left_out={reason: left_out[reason] for reason in _REASONS if left_out[reason]},
     )
 
 
 def in_words(left_out: Mapping[str, int]) -> str:
     """The reasons why trials have no row, such as ``"3 failed, 1 still running"``."""
-    return ", ".join(f"{count} {_REASONS[reason]}" for reason, count in left_out.items())
+    return ", ".join(f"{left_out[r]} {text}" for r, text in _REASONS.items() if left_out.get(r))
 
 
-def _at_rung(
-    trials: Iterable[TrialRecord], rung: int | None, left_out: Counter[str]
-) -> list[tuple[TrialRecord, Mapping[str, float]]]:
-    """The trials that finished one rung, with their metrics there."""
-    chosen: list[tuple[TrialRecord, Mapping[str, float]]] = []
-    trials = list(trials)
-    last = max((_rung(t) for t in trials if t.state == "complete"), default=0)
-    for trial in trials:
-        finished: tuple[Mapping[str, float], ...] = getattr(trial, "rungs", ())
-        if rung is not None and rung < len(finished):
-            chosen.append((trial, finished[rung]))
-        elif trial.state == "complete" and _rung(trial) == (last if rung is None else rung):
-            chosen.append((trial, trial.metrics))
-        else:
-            left_out[trial.state if trial.state != "complete" else "stopped"] += 1
-    return chosen
-
-
-def _rung(trial: TrialRecord) -> int:
-    rung: int | None = getattr(trial, "rung", None)
-    return rung or 0
-
-
-def _near_chance(accuracy: float, majority: float, examples: int, confidence: float) -> bool:
-    if not 0 <= accuracy <= 1:
-        raise StatisticsError(
-            f"accuracy must be from 0 to 1 to be compared with the majority class, got "
-            f"{accuracy:g}. majority=None keeps all students."
-        )
-    test = load("scipy.stats").binomtest(round(accuracy * examples), examples)
-    low = test.proportion_ci(confidence_level=confidence, method="wilson").low
-    return bool(low <= majority)
+def _at_rung(trial: TrialRecord, rung: int | None, last: int) -> Mapping[str, float] | None:
+    """The metrics of a trial at ``rung``, or at the ``last``; ``None`` if it did not finish it."""
+    if rung is not None and rung < len(trial.rungs):
+        return trial.rungs[rung]
+    wanted = last if rung is None else rung
+    return trial.metrics if trial.state == "complete" and (trial.rung or 0) == wanted else None
 
 
 def _described(
     genomes: tuple[Genome, ...], metrics: Any, describe: Describe | None, teacher: Any
-) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Descriptors by name, and the number of parameters of each student."""
-    if describe is None:
-        rows = [dict(descriptors(genome, teacher=teacher)) for genome in genomes]
-    else:
-        rows = [dict(describe(genome)) for genome in genomes]
-    names = rows[0].keys()
-    for row in rows:
-        if row.keys() != names:
+) -> tuple[Any, Floats]:
+    """A frame of descriptors, and the number of parameters of each student."""
+    rows = [describe(g) if describe else descriptors(g, teacher=teacher) for g in genomes]
+    frame = load("pandas").DataFrame(rows, index=metrics.index).astype(float)
+    for name in frame:
+        if not np.isfinite(frame[name]).all():
             raise StatisticsError(
-                f"describe() must return the same names for every genome; some lack "
-                f"{sorted(row.keys() ^ names)}."
+                f"describe() must return the same names for every genome, with finite values; the "
+                f"descriptor {name!r} is missing or not finite for some."
             )
-    columns = {name: np.array([float(row[name]) for row in rows]) for name in names}
-    for name, column in columns.items():
-        if not np.isfinite(column).all():
-            raise StatisticsError(f"The descriptor {name!r} is not finite for every genome.")
-    for name in ("parameters", "flops"):  # prefer what was measured on the student
-        measured = metrics[name].to_numpy(dtype=float) if name in metrics else np.array(math.nan)
-        if np.isfinite(measured).all() and (describe is None or name == "parameters"):
-            columns[name] = measured
-    if describe is None or "parameters" in columns:
-        parameters = columns["parameters"]
-    else:
-        task = Task() if teacher is None else Task.of(teacher)
-        parameters = np.array([float(genome_cost(g, task).parameters) for g in genomes])
-    return {name: columns[name] for name in names}, parameters
+    measured = metrics[[name for name in ("parameters", "flops") if name in metrics]]
+    measured = measured.dropna(axis="columns")
+    if describe is None:  # prefer what was measured on the student
+        frame[measured.columns] = measured
+    for source in (measured, frame):
+        if "parameters" in source:
+            return frame, source["parameters"].to_numpy()
+    task = Task() if teacher is None else Task.of(teacher)
+    return frame, np.array([float(genome_cost(g, task).parameters) for g in genomes])
 
 
-def _too_few(
-    search: SearchResult,
-    found: int,
-    left_out: Mapping[str, int],
-    majority: float | None,
-    examples: int,
-) -> str:
+def _columns(frame: Any) -> dict[str, Floats]:
+    return {str(name): frame[name].to_numpy(dtype=float) for name in frame}
+
+
+def _too_few(search: SearchResult, found: int, left_out: Mapping[str, int], chance: Chance) -> str:
     text = (
         f"Statistics need at least {MINIMUM} architectures; the study {search.study!r} has {found}."
     )
     if left_out:
         text += f" Of its {len(search.trials)} trials these were left out: {in_words(left_out)}."
-    if left_out.get("near_chance"):
+    if "near_chance" in left_out:
         text += (
-            f" Students near chance were left out for majority={majority:g} and "
-            f"examples={examples}; pass the values of your data, or majority=None to keep all."
+            f" Students near chance were left out for majority={chance.majority:g} and examples="
+            f"{chance.examples}; pass the values of your data, or majority=None to keep all."
         )
-    if left_out.get("stopped"):
+    if "stopped" in left_out:
         text += " rung=0 compares all candidates by their first measurement."
     return text

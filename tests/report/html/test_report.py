@@ -1,4 +1,4 @@
-"""The report as a file: what is in it, and that nothing in it can act."""
+"""The HTML report: its content, escaping and content security policy."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from html.parser import HTMLParser
 import pytest
 
 import rosearch as rs
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError
 from rosearch.evolve import SearchResult
-from rosearch.report.html.charts import Axis, Point, Range, point_chart, range_chart
+from rosearch.report.html.charts import Axis, Mark, Point, Range, point_chart, range_chart
 from rosearch.report.html.compare import attacked_examples, estimates
-from rosearch.report.html.metrics import MISSING, Metric, duration, metric
-from rosearch.report.html.statistics import section
+from rosearch.report.html.metrics import MISSING, Estimate, Metric, duration, metric
+from rosearch.report.html.statistics import tables
 from tests.report import made_up
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 class Page(HTMLParser):
-    """What a browser would make of the file: elements, and the text of each script."""
+    """The parsed file: its elements, and the text of each script."""
 
     def __init__(self, text):
         super().__init__()
@@ -65,7 +65,7 @@ def test_names_and_failures_are_escaped(tmp_path):
     assert json.loads(page.scripts[0])["marks"]  # not cut short by the end of a script in a name
 
 
-def test_the_policy_allows_our_style_and_script_only(tmp_path):
+def test_security_policy_allows_only_the_style_and_the_script(tmp_path):
     page = Page(text := write(tmp_path))
     policy = next(a["content"] for _, a in page.elements if a.get("http-equiv"))
     assert policy.startswith("default-src 'none'; img-src data:;")
@@ -92,7 +92,7 @@ def test_two_hundred_candidates_fit_in_a_megabyte(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
 
 
-def test_sections_say_what_is_missing(tmp_path):
+def test_empty_sections_give_the_reason(tmp_path):
     few = write(tmp_path)
     assert "There are no statistics:" in few
     assert "No robustness report was given" in few
@@ -156,8 +156,7 @@ def test_findings_are_highlighted():
     )
 
     def strong(found):
-        tables = section(made_up.study(12), found).tables
-        return [row.strong for table in tables for _, row in table.chart.rows]
+        return [row.strong for table in tables(found) for _, row in table.chart.rows]
 
     # The interval of the partial correlation holds 0.
     assert strong(told) == [True, False, True, True]
@@ -184,7 +183,7 @@ def test_several_objectives_have_a_history_each(tmp_path):
     assert [f'id="history-{k}"' in text for k in (1, 2, 3, 4)] == [True, True, True, False]
 
 
-def test_without_matplotlib_the_graph_is_in_words(tmp_path, monkeypatch):
+def test_without_matplotlib_the_graph_is_shown_as_text(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     text = write(tmp_path)
     assert "<img" not in text
@@ -227,7 +226,7 @@ def test_errors_count_as_broken_beside_candidates():
     records += [AttackResult("pwws", k, "a", 1, 1, "error", error="no") for k in (8, 9)]
     report = summarise(records, forward_rows=1, seconds=1.0, settings={})
     assert report.accuracy_under_attack == 1.0
-    (row,) = rows(made_up.study(12), None, {}, {"mine": report})
+    (row,) = rows(None, {}, {"mine": report}, 100)
     under = row.figures["accuracy_under_attack"]
     assert under.value == 0.8
     assert under.low < 0.8 < under.high < 1
@@ -236,10 +235,10 @@ def test_errors_count_as_broken_beside_candidates():
     assert row.source == "separately, n = 10, 2 errors counted as broken"
 
 
-def test_other_objects_are_refused(tmp_path):
-    with pytest.raises(DataError, match="search must be a SearchResult"):
+def test_wrong_argument_types_are_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="search must be a SearchResult"):
         rs.write_report([], tmp_path / "r.html")
-    with pytest.raises(DataError, match="reports\\['best'\\] must be a RobustnessReport"):
+    with pytest.raises(ArgumentError, match="reports\\['best'\\] must be a RobustnessReport"):
         write(tmp_path, reports={"best": {"accuracy": 1.0}})
     with pytest.raises(OSError, match="nowhere"):
         rs.write_report(made_up.study(12), tmp_path / "nowhere" / "r.html")
@@ -248,28 +247,28 @@ def test_other_objects_are_refused(tmp_path):
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 4e6), (0.81, 0.8101), (5, 5), (0, 0)])
 def test_ticks_are_round_and_inside(low, high):
     axis = Axis.of("x", [low, high], 50, 400)
-    places = [tick.at for tick in axis.ticks]
+    places = [at for at, _ in axis.ticks]
     assert 2 <= len(places) <= 10
     assert places == sorted(places)
     assert all(50 <= at <= 400 for at in places)
-    for tick in axis.ticks:
-        value = float(tick.text.replace(",", ""))
-        assert axis.place(value) == pytest.approx(tick.at, abs=0.2)
+    for at, text in axis.ticks:
+        assert axis.place(float(text.replace(",", ""))) == pytest.approx(at, abs=0.2)
 
 
 def test_charts_have_room_for_intervals():
-    nan = float("nan")
-    points = [Point(1, 2, "best", "", low=-5, high=9), Point(nan, nan, "other", "")]
-    chart = point_chart("t", "x", "y", points, steps=[(1, 2), (3, 4)])
+    mark = Mark("best", "", {})
+    points = [Point(mark, 1, Estimate(2, -5, 9)), Point(mark, None, None)]
+    chart = point_chart("t", "x", "y", points)
     assert chart.y.low < -5 < 9 < chart.y.high
-    assert chart.line.startswith("M")
-    ranges = range_chart("t", "x", [Range("a" * 99, 0.5, None, None, "")], reference=0.0)
+    ranges = range_chart("t", "x", [Range("a" * 99, Estimate(0.5), "")], reference=0.0)
     assert ranges.zero is not None
-    assert len(ranges.rows[0][1].name) < 40
+    assert ranges.x.start <= ranges.wide / 2 + 2  # a long name leaves half of the width
 
 
-def test_metrics_in_words():
-    assert metric("accuracy").spoken(0.8766) == "87.7 %"
+def test_metrics_as_text():
+    assert metric("accuracy").interval_text(Estimate(0.8766)) == "87.7"
+    assert metric("accuracy").interval_text(Estimate(0.8766, 0.8, 0.9)) == "87.7 (80.0 to 90.0)"
+    assert metric("accuracy").interval_text(None) == MISSING
     assert metric("parameters").text(4_560_000) == "4.56"
     assert metric("my_own").label == "My own"
     assert Metric("x", "X").text(float("nan")) == MISSING

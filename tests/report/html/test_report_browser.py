@@ -65,7 +65,7 @@ def test_nothing_is_wider_than_the_window(opened, look):
     assert page.locator("#front-chart .point").count() == 60  # 58 evaluated, 2 compared
 
 
-def test_dark_is_dark(opened):
+def test_dark_mode_has_a_dark_background(opened):
     colours = {
         look: opened(look).evaluate("getComputedStyle(document.body).backgroundColor")
         for look in ("light", "dark")
@@ -170,7 +170,7 @@ def test_the_code_is_copied(opened):
     )  # fmt: skip
 
 
-def test_without_a_script_all_is_there(opened):
+def test_without_javascript_all_content_is_shown(opened):
     page = opened(java_script_enabled=False)
     assert page.locator("#front-chart .point title").count() == 60
     assert page.locator("#trials tbody tr").count() == 60

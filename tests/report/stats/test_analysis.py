@@ -1,4 +1,4 @@
-"""What the statistics of a whole study say, and what they refuse to say."""
+"""Statistics of whole studies: findings, rows that are left out, arguments."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def found(relations, measure):
     return {
         r.name
         for r in relations
-        if r.measure == measure and r.p_corrected < 0.05 and r.excludes_zero
+        if r.measure == measure and r.p_corrected < 0.05 and r.excludes_null
     }
 
 
 @pytest.fixture(scope="module")
 def planted():
-    """Width makes robust, attention makes right; nothing else does anything."""
+    """Width raises robustness and attention raises accuracy; nothing else has an effect."""
     rng = np.random.default_rng(0)
     width = standard(np.log(column("width")))
     attention = standard(column("family_attention"))
@@ -83,14 +83,14 @@ def test_the_forest_finds_a_planted_relation(report):
     needs = [i for i in report.importances if i.measure == RELATIVE_ROBUSTNESS]
     best = max(needs, key=lambda i: i.estimate)
     assert best.name == "width"
-    assert best.excludes_zero
+    assert best.excludes_null
     assert best.p_corrected < 0.01
     assert any("width is important for predicting robustness" in s for s in report.findings)
     unrelated = {"family_recurrence", "pooling_max", "residuals"}
     assert not [i for i in needs if i.name in unrelated and i.p_corrected < 0.05]
 
 
-def test_findings_say_n_and_interval_and_no_more_than_the_tables(report):
+def test_findings_give_n_and_interval_and_agree_with_the_tables(report):
     text = "\n".join(report.findings)
     assert "Higher family_attention goes with higher accuracy: rank correlation 0." in text
     for sentence in report.findings:
@@ -138,7 +138,7 @@ def test_equal_arguments_give_equal_results_and_the_seed_matters(planted):
     assert [r.estimate for r in other.correlations] == [r.estimate for r in first.correlations]
 
 
-def test_students_that_answer_by_chance_are_left_out():
+def test_students_near_chance_are_left_out():
     robustness, accuracy = noise(0, 60)
     accuracy[:12], robustness[:12] = 0.5, 0.5  # constant answers, which no attack changes
     search = study(robustness, accuracy)
@@ -155,7 +155,7 @@ def test_students_that_answer_by_chance_are_left_out():
     assert quick(search, majority=0.4, examples=50).n == 48
 
 
-def test_notes_state_what_near_chance_means():
+def test_notes_state_the_assumptions_on_chance():
     search = study(*noise(0, 40))
     report = quick(search, majority=0.6, examples=300)
     assert (report.majority, report.examples) == (0.6, 300)
@@ -169,14 +169,14 @@ def test_notes_state_what_near_chance_means():
         quick(search, majority=0.9, examples=300)
 
 
-def test_an_accuracy_that_is_no_share_is_not_compared_with_chance():
+def test_accuracy_in_percent_is_refused_unless_majority_is_none():
     robustness, accuracy = noise(0, 40)
     with pytest.raises(StatisticsError, match="majority=None"):
         quick(study(robustness, accuracy * 100))
     assert quick(study(robustness, accuracy * 100), majority=None).n == 40
 
 
-def test_trials_that_do_not_count_are_counted():
+def test_left_out_trials_are_counted_by_reason():
     robustness, accuracy = noise(1, 40)
     bad = {"accuracy": 0.8, "accuracy_under_attack": 0.1, "compression": 5.0}
     search = study(
@@ -196,7 +196,7 @@ def test_trials_that_do_not_count_are_counted():
     assert report.n == 40
 
 
-def test_an_architecture_counts_once_with_the_mean_of_its_trials():
+def test_repeated_trials_of_an_architecture_are_averaged():
     robustness, accuracy = noise(1, 40)
     twice = study(robustness, accuracy)
     again = [dataclasses.replace(t, number=t.number + 40) for t in twice.trials]
@@ -207,26 +207,13 @@ def test_an_architecture_counts_once_with_the_mean_of_its_trials():
     assert set(both.front) == set(once.front) | {number + 40 for number in once.front}
 
 
-@dataclasses.dataclass(frozen=True)
-class Rungs:
-    """A trial that has been measured at several fidelities."""
-
-    record: object
-    state: str
-    rungs: tuple
-    rung: int
-
-    def __getattr__(self, name):
-        return getattr(self.record, name)
-
-
 def test_candidates_are_compared_at_one_rung():
     robustness, accuracy = noise(1, 60)
     search = study(robustness, accuracy)
     low = [{**t.metrics, "accuracy": t.metrics["accuracy"] - 0.1} for t in search.trials]
     trials = [
-        Rungs(t, "complete", (low[i], t.metrics), 1) if i < 30
-        else Rungs(t, "stopped", (low[i],), 0)
+        dataclasses.replace(t, rungs=(low[i], t.metrics), rung=1) if i < 30
+        else dataclasses.replace(t, state="stopped", metrics=low[i], rungs=(low[i],), rung=0)
         for i, t in enumerate(search.trials)
     ]  # fmt: skip
     search = rs.SearchResult("rungs", tuple(trials), ())
@@ -299,15 +286,15 @@ def test_collinear_descriptors_are_tested_once():
     assert {r.given for r in report.partial} == {("parameters", "accuracy"), ("parameters",)}
 
 
-def test_descriptors_of_ones_own_must_be_finite_and_alike():
+def test_custom_descriptors_must_be_finite_and_have_the_same_names():
     search = study(*noise(1, 40))
-    with pytest.raises(StatisticsError, match="'odd' is not finite"):
+    with pytest.raises(StatisticsError, match="'odd' is missing or not finite"):
         quick(search, describe=lambda genome: {"odd": math.inf})
     with pytest.raises(StatisticsError, match="same names"):
         quick(search, describe=lambda genome: {str(len(genome.nodes)): 1.0})
 
 
-def test_the_front_is_that_of_the_chosen_metrics():
+def test_front_is_over_the_chosen_metrics():
     robustness, accuracy = noise(1, 60)
     search = study(robustness, accuracy)
     size = column("parameters", 60)
@@ -318,7 +305,7 @@ def test_the_front_is_that_of_the_chosen_metrics():
     own = quick(search, front="search")
     assert own.objectives == ("search.front",)
     assert own.front == tuple(t.number for t in search.front)
-    with pytest.raises(StatisticsError, match="must be 'search' or metrics of the study"):
+    with pytest.raises(ArgumentError, match="must be 'search' or metrics of the study"):
         quick(search, front=("speed",))
 
 

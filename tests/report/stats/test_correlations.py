@@ -36,7 +36,7 @@ def residual_correlation(x, y, given):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_plain_correlations_are_those_of_scipy(seed):
+def test_plain_correlations_equal_scipy(seed):
     descriptors, measures = columns(seed)
     (table,) = related(descriptors, measures, [Plan("robustness", "robustness")])
     for r in table:
@@ -48,7 +48,7 @@ def test_plain_correlations_are_those_of_scipy(seed):
 
 
 @pytest.mark.parametrize("given", [("accuracy",), ("size", "accuracy")])
-def test_partial_correlations_are_those_of_residuals(given):
+def test_partial_correlations_equal_those_of_residuals(given):
     descriptors, measures = columns(0)
     (table,) = related(descriptors, measures, [Plan("r", "robustness", given)])
     for r in table:
@@ -65,7 +65,7 @@ def test_partial_correlations_are_those_of_residuals(given):
         assert r.p == pytest.approx(2 * stats.t.sf(abs(beta[1] / error), freedom))
 
 
-def test_the_recursive_formula_agrees():
+def test_partial_correlation_equals_the_recursive_formula():
     rng = np.random.default_rng(0)
     matrix = np.corrcoef(rng.normal(size=(4, 30)))
     a, b, c = matrix[0, 1], matrix[0, 2], matrix[1, 2]
@@ -74,7 +74,7 @@ def test_the_recursive_formula_agrees():
     assert partial(matrix, []) is matrix
 
 
-def test_what_is_held_fixed_is_not_related_to_anything():
+def test_descriptors_collinear_with_a_fixed_column_are_not_tested():
     descriptors, measures = columns(0)
     descriptors["same"] = np.exp(measures["size"])
     (table,) = related(descriptors, measures, [Plan("r", "robustness", ("size",))])
@@ -83,7 +83,7 @@ def test_what_is_held_fixed_is_not_related_to_anything():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("given", [(), ("accuracy",)])
-def test_intervals_cover_about_as_often_as_they_say(given):
+def test_intervals_have_nominal_coverage(given):
     # The true value is that of a very large sample. 200 studies at 95 % have a standard error of
     # 1.5 points; the bootstrap is known to lack a point or two at n = 60.
     descriptors, measures = columns(99, n=200_000)
@@ -108,7 +108,7 @@ def test_a_descriptor_with_few_other_values_still_gets_an_interval():
     assert table[0].low < table[0].high
 
 
-def test_a_perfect_relation_has_the_interval_one_and_no_chance():
+def test_perfect_relation_has_interval_1_to_1_and_p_value_0():
     x = np.arange(30.0)
     ((r,),) = related({"x": x}, {"y": x**3}, [Plan("y", "y")])
     assert r.estimate == pytest.approx(1)
@@ -125,7 +125,7 @@ def test_descriptors_must_vary():
     assert set(unused) == {"b", "c"}
 
 
-def test_groups_are_of_descriptors_that_all_agree():
+def test_collinear_groups_are_pairwise_correlated():
     rng = np.random.default_rng(0)
     a = rng.normal(size=200)
     values = {
@@ -147,7 +147,7 @@ class Test:
     p_corrected: float = 1.0
 
 
-def test_holm_by_hand():
+def test_holm_correction_agrees_with_hand_calculation():
     # Holm (1979): 0.01 * 4, 0.02 * 3 and 0.03 * 2 (at least the one before), 0.6 * 1.
     records = [Test(0.03), Test(0.01), Test(0.6), Test(0.02)]
     after = [r.p_corrected for r in corrected(records, "holm")]
@@ -156,7 +156,7 @@ def test_holm_by_hand():
     assert corrected([Test(0.9), Test(0.8)], "holm")[0].p_corrected == 1
 
 
-def test_benjamini_hochberg_by_hand():
+def test_benjamini_hochberg_agrees_with_hand_calculation():
     records = [Test(0.03), Test(0.01), Test(0.6), Test(0.02)]
     after = corrected(records, "fdr")
     assert [r.p_corrected for r in after] == pytest.approx([0.04, 0.04, 0.6, 0.04])

@@ -45,7 +45,7 @@ def test_parts_of_a_graph():
     assert ("edge", "embedding -> output") in parts(Genome(width=64, embedding_width=32))
 
 
-def test_the_test_is_fishers_by_its_definition():
+def test_p_value_and_interval_follow_the_definition_of_fishers_test():
     assert counted(3, 3, 3, 3)["operator", "convolution"].p == pytest.approx(1)
     e = counted(12, 4, 3, 15)["operator", "convolution"]
     assert (e.front_with, e.front, e.others_with, e.others, e.n) == (12, 15, 4, 19, 34)
@@ -56,7 +56,7 @@ def test_the_test_is_fishers_by_its_definition():
     assert stats.nchypergeom_fisher(34, 16, 15, e.estimate).mean() == pytest.approx(12)
     assert stats.nchypergeom_fisher(34, 16, 15, e.low).sf(11) == pytest.approx(0.025)
     assert stats.nchypergeom_fisher(34, 16, 15, e.high).cdf(12) == pytest.approx(0.025)
-    assert e.excludes_one
+    assert e.excludes_null
 
 
 def test_edges_are_tested_as_operators_are():
@@ -81,7 +81,7 @@ def test_empty_cells_give_an_interval_with_one_open_end():
     assert always.low > 1
 
 
-def test_what_few_have_is_not_tested_and_an_empty_front_says_nothing():
+def test_rare_operators_and_empty_fronts_are_not_tested():
     assert not counted(2, 2, 10, 30)
     assert counted(2, 3, 10, 30)
     assert not counted(0, 10, 0, 30)
@@ -89,7 +89,7 @@ def test_what_few_have_is_not_tested_and_an_empty_front_says_nothing():
 
 
 @pytest.mark.slow
-def test_exact_intervals_cover_at_least_as_often_as_they_say():
+def test_exact_intervals_have_at_least_nominal_coverage():
     rng = np.random.default_rng(0)
     truth = (0.6 / 0.4) / (0.3 / 0.7)
     hits = 0
