@@ -37,7 +37,7 @@ COLUMNS = {
     "compression": "compression",
     "accuracy": "accuracy",
     "under_searched": "under both",
-    "worst_class_under_searched": "its worse class",
+    "worst_class_under_searched": "worse class",
     "under_pwws": "PWWS",
     "under_deepwordbug": "DeepWordBug",
     "under_unseen": "under both unseen",

@@ -74,7 +74,7 @@ def test_combinations_of_many_pieces_are_limited(
             return ""
 
     substitution = MaskedWords(MaskedLM(pair, count=8, cache=False), method="bert-attack")
-    monkeypatch.setattr(masked_module, "MOST_COMBINATIONS", 1000)
+    monkeypatch.setattr(masked_module, "MAX_COMBINATIONS", 1000)
     monkeypatch.setattr(masked_module, "Words", NoWords)
     assert substitution._joined([[5, 6, 7]] * 20) == []
     assert len(looked) == 1000
