@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rosearch.attack import DeepWordBug, Example, FunctionVictim, run_attack
+from rosearch.attack import DeepWordBug, FunctionVictim, run_attack
+from rosearch.attack.engine.search_run import Example
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.text import AttackedInput
 from rosearch.errors import ArgumentError

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from rosearch.attack import FunctionVictim, ModelVictim, TokenGradients
+from rosearch.attack import FunctionVictim, ModelVictim
 from rosearch.attack.testing import hashing_classifier
-from rosearch.attack.victim.gradients import FirstOrder
+from rosearch.attack.victim.gradients import FirstOrder, TokenGradients
 from rosearch.errors import EvaluationError
 from rosearch.space import Genome, Node
 from rosearch.student import StudentConfig, StudentForSequenceClassification

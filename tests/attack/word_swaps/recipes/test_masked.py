@@ -18,13 +18,12 @@ from rosearch.attack import (
     FunctionVictim,
     RobustnessEvaluator,
     Screened,
-    TokenGradients,
     Words,
     attacks,
 )
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import AttackConformance
-from rosearch.attack.victim.gradients import FirstOrder
+from rosearch.attack.victim.gradients import FirstOrder, TokenGradients
 from rosearch.data import Text, TextDataset
 from rosearch.errors import EvaluationError, RegistryError
 from rosearch.tokens import TokenizedText
