@@ -7,7 +7,6 @@ from rosearch.attack.base import Search as Search
 from rosearch.attack.base import SearchContext as SearchContext
 from rosearch.attack.base import attacks as attacks
 from rosearch.attack.engine.engine import run_attack as run_attack
-from rosearch.attack.engine.search_run import Example as Example
 from rosearch.attack.evaluator import RobustnessEvaluator as RobustnessEvaluator
 from rosearch.attack.goals import Targeted as Targeted
 from rosearch.attack.goals import Untargeted as Untargeted
@@ -32,7 +31,6 @@ from rosearch.attack.victim.function import FunctionVictim as FunctionVictim
 from rosearch.attack.victim.model import ModelVictim as ModelVictim
 from rosearch.attack.victim.victim import Victim as Victim
 from rosearch.attack.word_swaps.attack import WordSwapAttack as WordSwapAttack
-from rosearch.attack.word_swaps.candidates import Candidates as Candidates
 from rosearch.attack.word_swaps.candidates import WordSwaps as WordSwaps
 from rosearch.attack.word_swaps.constraints import *  # noqa: F403
 from rosearch.attack.word_swaps.recipes import *  # noqa: F403
