@@ -25,15 +25,16 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from rosearch.attack.resources.oracles import Ask
-from rosearch.attack.settings import public_settings
+from rosearch.attack.settings import Part
 from rosearch.attack.text import Words
+from rosearch.checks import instance
 from rosearch.data import Text
 from rosearch.registry import Registry
 from rosearch.seeding import generator
@@ -115,7 +116,7 @@ an :class:`~rosearch.attack.resources.oracles.Ask`, and receives the oracle's an
 """
 
 
-class Attack(ABC):
+class Attack(Part, ABC):
     """Base class of attacks.
 
     Public attributes of an instance are its settings: they appear in reports and study
@@ -129,6 +130,7 @@ class Attack(ABC):
     """Name in reports and random seeds; set by registering the class."""
     version: ClassVar[str] = "1"
     """Change it when the attack's behaviour changes, so that old reports can be distinguished."""
+    identity: ClassVar[tuple[str, ...]] = ("name", "version")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -152,21 +154,28 @@ class Attack(ABC):
             yielded.
         """
 
-    def prepare(self, texts: Sequence[Words]) -> None:  # noqa: B027 - most attacks need none
+    def prepare(self, texts: Sequence[Words]) -> None:
         """Precompute what depends on the texts but not on the victim.
 
         Called once with all texts to attack when an evaluator is created. Results kept on the
         instance are shared by all victims and sent to worker processes.
         """
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Name, version and all thresholds, as JSON."""
-        return {"name": self.name, "version": self.version, **public_settings(self)}
 
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={v!r}" for k, v in public_settings(self).items())
-        return f"{type(self).__name__}({shown})"
+def make_attack(name: str, attack: str | Attack) -> Attack:
+    """Return an attack, which may be given by its registered name.
+
+    Args:
+        name: The argument's name, for the message.
+        attack: The argument.
+
+    Raises:
+        ArgumentError: It is not an attack.
+        RegistryError: It is not registered.
+    """
+    made = attacks.get(attack)() if isinstance(attack, str) else attack
+    expected = "the name of an attack or an Attack instance, not a class"
+    return instance(name, made, Attack, expected)  # type: ignore[type-abstract]
 
 
 def _complaint(item: object) -> str | None:

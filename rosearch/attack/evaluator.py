@@ -9,19 +9,18 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from rosearch.attack.base import Attack
-from rosearch.attack.base import attacks as registry
+from rosearch.attack.base import Attack, make_attack
 from rosearch.attack.engine.engine import run_attack
 from rosearch.attack.engine.search_run import Example
 from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.report.results import RobustnessReport
 from rosearch.attack.report.summary import join_attacks, summarise
-from rosearch.attack.text import AttackedInput, check_side
+from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.make import Precision, describe_victim, make_victim
 from rosearch.attack.victim.victim import Victim
-from rosearch.checks import choice, instance, whole_number
+from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset, check_class_order
-from rosearch.errors import ArgumentError, EvaluationError
+from rosearch.errors import ArgumentError
 from rosearch.seeding import generator
 
 
@@ -76,7 +75,7 @@ class RobustnessEvaluator:
         progress: bool = True,
     ) -> None:
         given = [attacks] if isinstance(attacks, (str, Attack, type)) else list(attacks)
-        self.attacks = tuple(_make_attack(attack) for attack in given)
+        self.attacks = tuple(make_attack("each of attacks", attack) for attack in given)
         names = [attack.name for attack in self.attacks]
         if not names or len(set(names)) < len(names):
             raise ArgumentError(
@@ -87,7 +86,7 @@ class RobustnessEvaluator:
         self.seed = whole_number("seed", seed, None)
         self.goal = goal or Untargeted()
         self.query_budget = _limit("query_budget", query_budget)
-        self.attacked_side = check_side(attacked_side)
+        self.attacked_side = choice("attacked_side", attacked_side, (0, 1))
         self.skip_truncated = skip_truncated
         self.max_length = _limit("max_length", max_length)
         self.in_flight = whole_number("in_flight", in_flight)
@@ -127,11 +126,11 @@ class RobustnessEvaluator:
         victim = make_victim(
             model,
             tokenizer,
-            classes=self.classes,
             max_length=self.max_length,
             token_budget=self.token_budget,
             precision=self.precision,
         )
+        victim.expect(self.classes)
         config = getattr(getattr(victim.exact, "model", None), "config", None)
         check_class_order(config, self._class_names, owner="The model")
         return victim
@@ -157,7 +156,7 @@ class RobustnessEvaluator:
                 class names are those of the data in another order.
             EvaluationError: The victim's number of classes differs from the data set's, or it or
                 an attack fails on every example. Failures on some examples are counted in the
-                report. The error's ``reports`` are those of the attacks that completed before.
+                report.
         """
         victim = self.victim(model, tokenizer)
         settings = {**self.settings, "victim": describe_victim(victim)}
@@ -172,23 +171,19 @@ class RobustnessEvaluator:
         ) as bar:
             for attack in self.attacks:
                 start, rows = time.perf_counter(), victim.forward_rows
-                try:
-                    results = run_attack(
-                        attack,
-                        self.examples,
-                        victim,
-                        goal=self.goal,
-                        seed=self.seed,
-                        in_flight=self.in_flight,
-                        query_budget=self.query_budget,
-                        attacked_side=self.attacked_side,
-                        skip_truncated=self.skip_truncated,
-                        all_may_fail=all_may_fail,
-                        on_result=lambda _: bar.update(),
-                    )
-                except EvaluationError as error:
-                    error.reports = dict(reports)
-                    raise
+                results = run_attack(
+                    attack,
+                    self.examples,
+                    victim,
+                    goal=self.goal,
+                    seed=self.seed,
+                    in_flight=self.in_flight,
+                    query_budget=self.query_budget,
+                    attacked_side=self.attacked_side,
+                    skip_truncated=self.skip_truncated,
+                    all_may_fail=all_may_fail,
+                    on_result=lambda _: bar.update(),
+                )
                 reports[attack.name] = summarise(
                     results,
                     forward_rows=victim.forward_rows - rows,
@@ -214,10 +209,6 @@ class RobustnessEvaluator:
         part.examples = self.examples[start:stop]
         return part
 
-    def __repr__(self) -> str:
-        names = ", ".join(attack.name for attack in self.attacks)
-        return f"RobustnessEvaluator({names}; {len(self.indices)} examples, seed {self.seed})"
-
 
 def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) -> tuple[int, ...]:
     """Return the indices of the examples to attack.
@@ -240,12 +231,6 @@ def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) 
     count = size if examples is None else whole_number("examples", examples)
     order = generator(seed, "attack", "examples").permutation(size)
     return tuple(int(i) for i in order[:count])
-
-
-def _make_attack(attack: str | Attack) -> Attack:
-    made = registry.get(attack)() if isinstance(attack, str) else attack
-    expected = "names of attacks or Attack instances, not classes"
-    return instance("attacks", made, Attack, expected)  # type: ignore[type-abstract]
 
 
 def _limit(name: str, value: int | None) -> int | None:

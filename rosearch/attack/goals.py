@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from rosearch.errors import DataError
 
 class Goal(Part, ABC):
     """Base class of goal functions, which turn probabilities into scores and verdicts."""
-
-    name: ClassVar[str]
 
     @abstractmethod
     def judge(self, probabilities: np.ndarray, label: int) -> Answer:

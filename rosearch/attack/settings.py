@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -34,14 +33,16 @@ def public_settings(instance: object) -> dict[str, Any]:
 
 
 class Part:
-    """Base class of the components of attacks; their public attributes are their settings."""
+    """Base class of attacks and their components; their public attributes are their settings."""
 
     name: ClassVar[str]
+    identity: ClassVar[tuple[str, ...]] = ("name",)
+    """Class attributes that are listed before the settings."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Name and all parameters, as JSON."""
-        return {"name": self.name, **public_settings(self)}
+        """Name and all parameters, as JSON; of an attack also its version."""
+        return {**{k: getattr(self, k) for k in self.identity}, **public_settings(self)}
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in public_settings(self).items())
@@ -53,9 +54,6 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, functools.partial):
-        arguments = {"arguments": _plain(value.args), "keywords": _plain(value.keywords)}
-        return {"partial": _plain(value.func), **arguments}
     if hasattr(value, "__qualname__"):
         return name_of(value)
     if hasattr(value, "settings"):

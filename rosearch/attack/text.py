@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rosearch.checks import choice
 from rosearch.data import Text
 
 _TRIMMED = "'-_*@"
@@ -153,6 +152,11 @@ class AttackedInput:
     side: int = 1
 
     @property
+    def key(self) -> str:
+        """The whole input as one string, for random draws that depend on the text."""
+        return self.text if isinstance(self.text, str) else "\0".join(self.text)
+
+    @property
     def words(self) -> Words:
         """The attacked side, segmented."""
         return Words.of(self.text if isinstance(self.text, str) else self.text[self.side])
@@ -162,12 +166,3 @@ class AttackedInput:
         if isinstance(self.text, str):
             return attacked
         return (self.text[0], attacked) if self.side else (attacked, self.text[1])
-
-
-def check_side(side: int) -> int:
-    """Return ``side``, the attacked text of a pair.
-
-    Raises:
-        ArgumentError: It is neither 0 nor 1.
-    """
-    return int(choice("attacked_side", side, (0, 1)))

@@ -178,10 +178,8 @@ def test_white_box_attacks_see_the_model_s_vectors(distiller: Distiller, name: s
     texts = ["the film was good .", "a bad movie ."]
     (first, _) = ModelVictim(student, student.tokenizer).gradients(texts, [0, 1], 0)
     assert first.gradients.shape == (5, 8)
-    assert first.first_order is not None
-    ids = torch.from_numpy(first.ids).unsqueeze(0)
-    table = first.first_order.table
-    torch.testing.assert_close(table[ids[0]], student.embedding.tokens(ids)[0])
+    ids = torch.tensor([first.row.ids])
+    torch.testing.assert_close(first.table[ids[0]], student.embedding.tokens(ids)[0])
 
 
 SPACE = SearchSpace(nodes=(0, 5), widths=(16, 32), embedding_widths=(8, 16))

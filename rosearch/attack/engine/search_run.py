@@ -106,7 +106,7 @@ class SearchRun:
 
     def begin(self) -> None:
         """Start the search."""
-        setup, text = self.setup, self.example.text
+        setup = self.setup
         visible = range(len(self.words))
         try:
             if setup.skip_truncated:
@@ -114,10 +114,10 @@ class SearchRun:
             context = SearchContext(
                 score=setup.goal.judge(self._original, self.example.label).scores[0],
                 indices=tuple(visible),
-                text_key=text if isinstance(text, str) else "\0".join(text),
+                text_key=self.attacked.key,
                 seed=setup.seed,
                 attack=setup.attack.name,
-                whole=text,
+                whole=self.example.text,
                 side=setup.attacked_side,
                 budget=self._budget_left(),
                 probabilities=self._original[0],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import html
 import os
 import re
@@ -20,27 +19,12 @@ Kind = Literal["same", "deleted", "inserted"]
 Span: TypeAlias = tuple[int, int]
 """Start and end of a word in its text, in characters."""
 
-_COUNT_PENALTY = 0.3
-"""Cost of aligning a word with no word or per further word; dissimilarity costs 0 to 1."""
-_MAX_PARTS = 4
 # Control characters except newline and tab, bidirectional controls, and lone surrogates.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_MAX_COMPARISONS = 400
 # Deleted: red and struck through. Inserted: green, bold and underlined. Never color alone.
 _ANSI = {"deleted": ("\x1b[31;9m", "\x1b[0m"), "inserted": ("\x1b[32;1;4m", "\x1b[0m")}
 _PLAIN = {"deleted": ("[-", "-]"), "inserted": ("{+", "+}")}
 _HTML = {"deleted": ("<del>", "</del>"), "inserted": ("<ins>", "</ins>")}
-
-
-class WordChange(NamedTuple):
-    """One changed word of a text."""
-
-    position: int
-    """Index of the word in the original text; for an insertion, of the word it precedes."""
-    before: str
-    """The original word; empty for an insertion."""
-    after: str
-    """Its replacement, any number of words; empty for a deletion."""
 
 
 class Segment(NamedTuple):
@@ -50,36 +34,17 @@ class Segment(NamedTuple):
     text: str
 
 
-class _Match(NamedTuple):
-    """Aligned words of the original and of the perturbed text."""
-
-    word: int
-    before: Span
-    after: Span
-
-
-def changes(before: str, after: str) -> tuple[WordChange, ...]:
-    """Return the changed words, in reading order.
-
-    Words are compared by position if both texts have the same separators. Otherwise the texts are
-    aligned, and a word that was split in two is one change.
-    """
-    aligned = (
-        WordChange(index, before[slice(*old)], after[slice(*new)])
-        for index, old, new in _matches(before, after)
-    )
-    return tuple(change for change in aligned if change.before != change.after)
-
-
 def segments(before: str, after: str) -> tuple[Segment, ...]:
     """Return one sequence of segments for both texts.
 
-    Without the deleted segments it reads ``after``, without the inserted ones ``before``.
+    Without the deleted segments it reads ``after``, without the inserted ones ``before``. Words are
+    compared by position if both texts have the same separators. Otherwise the texts are aligned,
+    and neighbouring words whose number changed, such as a word split in two, are one change.
     """
     parts: list[tuple[Kind, str]] = []
     old_end, new_end = 0, 0
-    end = _Match(0, (len(before), len(before)), (len(after), len(after)))
-    for _, old, new in (*_matches(before, after), end):
+    end = ((len(before), len(before)), (len(after), len(after)))
+    for old, new in (*_aligned(before, after), end):
         for deleted, inserted in (
             (before[old_end : old[0]], after[new_end : new[0]]),
             (before[slice(*old)], after[slice(*new)]),
@@ -130,59 +95,30 @@ def _escape_controls(text: str) -> str:
     return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
 
 
-def _matches(before: str, after: str) -> Iterator[_Match]:
+def _aligned(before: str, after: str) -> Iterator[tuple[Span, Span]]:
+    """Return pairs of spans: a word or several in ``before``, and what they became."""
     old_spans, new_spans = word_spans(before), word_spans(after)
-    if _separators(before, old_spans) == _separators(after, new_spans):
-        for i, (old, new) in enumerate(zip(old_spans, new_spans, strict=True)):
-            yield _Match(i, old, new)
-        return
-    old_words = [before[slice(*span)] for span in old_spans]
-    new_words = [after[slice(*span)] for span in new_spans]
-    matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
-    for kind, i0, i1, j0, j1 in matcher.get_opcodes():
-        if kind == "insert":
-            place = old_spans[i0 - 1][1] if i0 else 0
-            yield _Match(i0, (place, place), (new_spans[j0][0], new_spans[j1 - 1][1]))
-            continue
-        equal = kind == "equal"
-        counts = [1] * (i1 - i0) if equal else _counts(old_words[i0:i1], new_words[j0:j1])
-        j, end = j0, new_spans[j0 - 1][1] if j0 else 0
-        for i, count in zip(range(i0, i1), counts, strict=True):
-            span = (new_spans[j][0], new_spans[j + count - 1][1]) if count else (end, end)
-            yield _Match(i, old_spans[i], span)
-            j, end = j + count, span[1]
+    blocks = [(0, len(old_spans), 0, len(new_spans))]
+    if _separators(before, old_spans) != _separators(after, new_spans):
+        old_words = [before[slice(*span)] for span in old_spans]
+        new_words = [after[slice(*span)] for span in new_spans]
+        matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
+        blocks = [(i0, i1, j0, j1) for _, i0, i1, j0, j1 in matcher.get_opcodes()]
+    for i0, i1, j0, j1 in blocks:
+        if i1 - i0 == j1 - j0:
+            yield from zip(old_spans[i0:i1], new_spans[j0:j1], strict=True)
+        else:
+            yield _extent(old_spans, i0, i1), _extent(new_spans, j0, j1)
+
+
+def _extent(spans: Sequence[Span], start: int, end: int) -> Span:
+    """Return the span of the words ``[start, end)``, empty and after the word before if none."""
+    if start < end:
+        return spans[start][0], spans[end - 1][1]
+    place = spans[start - 1][1] if start else 0
+    return place, place
 
 
 def _separators(text: str, spans: Sequence[Span]) -> list[str]:
     edges = [0, *(edge for span in spans for edge in span), len(text)]
     return [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _counts(words: Sequence[str], others: Sequence[str]) -> Sequence[int]:
-    """Return how many of ``others`` each word became, at the lowest total cost."""
-    n, m = len(words), len(others)
-    if n * m > _MAX_COMPARISONS or m > _MAX_PARTS * n:
-        # One by one as far as possible; the last word becomes all that remain.
-        counts = [1 if i < m else 0 for i in range(n)]
-        counts[-1] += max(0, m - n)
-        return counts
-
-    @functools.cache
-    def cheapest(i: int, j: int) -> tuple[float, tuple[int, ...]]:
-        """Cost and counts for ``words[i:]`` and ``others[j:]``."""
-        if i == n:
-            return (0.0 if j == m else float("inf")), ()
-        options = []
-        for count in range(min(_MAX_PARTS, m - j) + 1):
-            cost, counts = cheapest(i + 1, j + count)
-            cost += _dissimilarity(words[i], "".join(others[j : j + count]))
-            options.append((cost + _COUNT_PENALTY * abs(count - 1), (count, *counts)))
-        return min(options, key=itemgetter(0))
-
-    return cheapest(0, 0)[1]
-
-
-def _dissimilarity(word: str, other: str) -> float:
-    if not other:
-        return 1.0
-    return 1 - SequenceMatcher(None, word.lower(), other.lower(), autojunk=False).ratio()

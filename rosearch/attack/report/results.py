@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rosearch.attack.report import diff
-from rosearch.attack.report.diff import Color, WordChange
+from rosearch.attack.report.diff import Color
 from rosearch.attack.report.html import render
 from rosearch.data import Text
 from rosearch.errors import DataError
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NOTEBOOK_EXAMPLES = 50
-
-STATUSES = ("skipped", "succeeded", "failed", "error")
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,6 @@ class AttackResult:
     def changed_share(self) -> float:
         """Share of the attacked side's words that were perturbed."""
         return len(self.changed) / self.words if self.words else 0.0
-
-    @property
-    def changes(self) -> tuple[WordChange, ...]:
-        """Changes of the attacked side; see :func:`rosearch.attack.report.diff.changes`."""
-        return diff.changes(*self._attacked_side())
 
     def diff(self, *, color: Color = "auto") -> str:
         """Return the attacked side with its changes marked, for a terminal.
@@ -231,15 +224,15 @@ class RobustnessReport:
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one row per example and attack.
 
-        The columns are the fields of :class:`AttackResult` and its properties ``changes``,
-        ``changed_share`` and ``broken``. Pairs of texts are tuples; classes have the dtype
+        The columns are the fields of :class:`AttackResult` and its properties ``changed_share`` and
+        ``broken``. Pairs of texts are tuples; classes have the dtype
         ``Int64`` and are missing where the victim failed.
 
         Raises:
             MissingResourceError: pandas is not installed.
         """
         pandas = try_import("pandas", "to_pandas()", "pandas")
-        names = [*(f.name for f in fields(AttackResult)), "changes", "changed_share", "broken"]
+        names = [*(f.name for f in fields(AttackResult)), "changed_share", "broken"]
         reports = list(self.attacks.values()) or [self]
         records = [result for report in reports for result in report.examples]
         table: pd.DataFrame = pandas.DataFrame(
@@ -275,8 +268,6 @@ class RobustnessReport:
 
 
 def _result(data: Mapping[str, Any]) -> AttackResult:
-    if data["status"] not in STATUSES:
-        raise ValueError(f"status must be one of {STATUSES}, got {data['status']!r:.80}")
     lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
     return AttackResult(**{**data, **lists})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,6 @@ def summarise(
     forward_rows: int,
     seconds: float,
     settings: Mapping[str, Any],
-    attacks: Mapping[str, RobustnessReport] | None = None,
 ) -> RobustnessReport:
     """Compute the rates over one record per example; see :class:`RobustnessReport`."""
     n = len(results)
@@ -63,7 +62,6 @@ def summarise(
         seconds=seconds,
         settings=settings,
         examples=tuple(results),
-        attacks=attacks or {},
     )
 
 
@@ -92,12 +90,7 @@ def join_examples(
         parts: Reports without :attr:`RobustnessReport.attacks`.
         settings: Settings of the joint report.
     """
-    return summarise(
-        [result for part in parts for result in part.examples],
-        forward_rows=sum(part.forward_rows for part in parts),
-        seconds=sum(part.seconds for part in parts),
-        settings=settings,
-    )
+    return _joined([result for part in parts for result in part.examples], parts, settings)
 
 
 def join_attacks(
@@ -109,13 +102,21 @@ def join_attacks(
         reports: Report on each attack, by name.
         settings: Settings of the joint report.
     """
-    examples = zip(*(report.examples for report in reports.values()), strict=True)
+    parts = reports.values()
+    examples = zip(*(report.examples for report in parts), strict=True)
+    return replace(_joined(map(merge_results, examples), parts, settings), attacks=reports)
+
+
+def _joined(
+    results: Iterable[AttackResult],
+    parts: Collection[RobustnessReport],
+    settings: Mapping[str, Any],
+) -> RobustnessReport:
     return summarise(
-        [merge_results(records) for records in examples],
-        forward_rows=sum(report.forward_rows for report in reports.values()),
-        seconds=sum(report.seconds for report in reports.values()),
+        list(results),
+        forward_rows=sum(part.forward_rows for part in parts),
+        seconds=sum(part.seconds for part in parts),
         settings=settings,
-        attacks=reports,
     )
 
 

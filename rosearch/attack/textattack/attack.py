@@ -100,7 +100,11 @@ class TextAttackAttack(Attack):
         """Take a few steps with made-up answers, to find out what is missing."""
         text = Words.of(_REHEARSAL)
         context = SearchContext(
-            score=0.1, indices=tuple(range(len(text))), text_key=text.text, attack=self.name
+            score=0.1,
+            indices=tuple(range(len(text))),
+            text_key=text.text,
+            attack=self.name,
+            probabilities=np.array([0.9, 0.1], np.float32),
         )
         steps: Any = self.search(text, context)
         with undisturbed(), contextlib.closing(steps), contextlib.suppress(StopIteration):
@@ -145,7 +149,7 @@ def _build(given: Any, options: Mapping[str, Any]) -> Any:
             f"probabilities only. Use a black-box recipe, or one of rosearch's own attacks."
         )
     attack.search_method = copy.copy(attack.search_method)
-    attack.goal_function = PooledGoal(budget=goal.query_budget)
+    attack.goal_function = PooledGoal(None, goal.query_budget)
     return attack
 
 

@@ -67,7 +67,7 @@ def undisturbed() -> Iterator[None]:
 
     with (
         _LOADING,
-        _environment(),
+        mock.patch.dict(os.environ),
         warnings.catch_warnings(),
         _generators(),
         _logging(),
@@ -109,17 +109,6 @@ def _add_nltk_folder() -> None:
         folder = str(prepare_stop_words())
     if folder not in nltk.data.path:
         nltk.data.path.append(folder)
-
-
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
-        os.environ.update(before)
 
 
 @contextlib.contextmanager

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from rosearch.attack.base import Answer
 from rosearch.attack.textattack.loading import load_textattack
 from rosearch.attack.victim.victim import Victim
 from rosearch.errors import EvaluationError
@@ -77,9 +76,7 @@ class PooledGoal(UntargetedClassification):
         budget: Maximum number of queries, including the one about the unchanged text.
     """
 
-    def __init__(
-        self, ask: Callable[[Sequence[Any]], Answer] | None = None, budget: float = float("inf")
-    ) -> None:
+    def __init__(self, ask: Any, budget: float) -> None:
         # The constructor of the base class inspects the model and logs about it.
         self.model = NoVictim()
         self.maximizable = False
@@ -98,7 +95,7 @@ class PooledGoal(UntargetedClassification):
 
     __str__ = __repr__
 
-    def initial(self, attacked_text: Any, score: float, probabilities: np.ndarray | None) -> Any:
+    def initial(self, attacked_text: Any, score: float, probabilities: Any) -> Any:
         """The result for the unchanged text, which the engine has queried."""
         self.initial_attacked_text = attacked_text
         return self._result(attacked_text, score, probabilities)
@@ -107,8 +104,6 @@ class PooledGoal(UntargetedClassification):
         self, attacked_text_list: Sequence[Any], check_skip: bool = False
     ) -> tuple[list[Any], bool]:
         """Results for as many texts as the budget covers, and whether it is exhausted."""
-        if self._ask is None:
-            raise EvaluationError("This goal function is not part of a running search.")
         wanted = list(attacked_text_list)
         if self.query_budget < float("inf"):
             wanted = wanted[: max(0, int(self.query_budget) - self.num_queries)]
@@ -119,27 +114,18 @@ class PooledGoal(UntargetedClassification):
         self.num_queries += paid
         if paid < len(wanted):
             self.query_budget = self.num_queries
-        known = len(answer.probabilities) == paid
-        results = [
-            self._result(
-                wanted[row],
-                answer.scores[row],
-                answer.probabilities[row] if known else None,
-                succeeded=bool(answer.succeeded[row]),
-            )
-            for row in range(paid)
-        ]
+        columns = (wanted[:paid], answer.scores, answer.probabilities, answer.succeeded)
+        results = [self._result(*row) for row in zip(*columns, strict=True)]
         return results, self.num_queries == self.query_budget
 
     def _result(
-        self, text: Any, score: float, probabilities: np.ndarray | None, *, succeeded: bool = False
+        self, text: Any, score: float, probabilities: np.ndarray, succeeded: bool = False
     ) -> Any:
         status = GoalFunctionResultStatus
-        raw = None if probabilities is None else torch.from_numpy(probabilities)
         return ClassificationGoalFunctionResult(
             text,
-            raw,
-            -1 if raw is None else int(raw.argmax()),
+            torch.from_numpy(probabilities),
+            int(probabilities.argmax()),
             status.SUCCEEDED if succeeded else status.SEARCHING,
             torch.tensor(score, dtype=torch.float32),
             self.num_queries,

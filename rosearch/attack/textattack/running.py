@@ -12,7 +12,6 @@ import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rosearch.attack.base import Answer, BudgetExhausted, Search, SearchContext
@@ -28,12 +27,6 @@ _STEP = threading.RLock()
 """Held while TextAttack's code runs, since it uses the global random generators, and constraints
 share models."""
 _COLUMNS = ("first", "second")
-_MAX_EXITS = 100
-
-
-@dataclass(frozen=True)
-class _Query:
-    texts: list[Any]
 
 
 class Run:
@@ -60,9 +53,9 @@ class Run:
         self._greenlet = greenlet(self._search)
         try:
             out = self._enter("switch")
-            while isinstance(out, _Query):
+            while isinstance(out, list):  # of texts to query
                 try:
-                    answer = yield [Words.of(self._side(text)) for text in out.texts]
+                    answer = yield [Words.of(self._side(text)) for text in out]
                 except BudgetExhausted as exhausted:
                     answer = exhausted.answer
                 out = self._enter("switch", answer)
@@ -95,9 +88,7 @@ class Run:
         from greenlet import GreenletExit
 
         self._closed = True
-        for _ in range(_MAX_EXITS):
-            if self._greenlet.dead:
-                return
+        while not self._greenlet.dead:
             self._enter("throw", GreenletExit)
 
     def _search(self) -> Any:
@@ -121,7 +112,7 @@ class Run:
 
         if self._closed:
             raise GreenletExit
-        answer: Answer = getcurrent().parent.switch(_Query(list(texts)))
+        answer: Answer = getcurrent().parent.switch(list(texts))
         return answer
 
     def _own_copy(self) -> Any:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from rosearch.attack.base import Attack, attacks
+from rosearch.attack.base import Attack, make_attack
 from rosearch.attack.engine.engine import run_attack
 from rosearch.attack.engine.search_run import Example
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.model import ModelVictim
-from rosearch.checks import choice, number, refused, whole_number
+from rosearch.checks import choice, number, whole_number
 from rosearch.data import Text, TextDataset
 from rosearch.seeding import generator
 
@@ -61,10 +61,7 @@ class AdversarialTexts(Part):
         query_budget: int | None = None,
         attacked_side: int = 1,
     ) -> None:
-        made = attacks.get(attack)() if isinstance(attack, str) else attack
-        if not isinstance(made, Attack):
-            raise refused("attack", "the name of an attack or an Attack instance", attack)
-        self.attack = made
+        self.attack = make_attack("attack", attack)
         self.share = number("share", share, 0.0, 1.0)
         self.first = whole_number("first", first)
         self.every = whole_number("every", every)
@@ -96,7 +93,7 @@ class AdversarialTexts(Part):
         results = run_attack(
             self.attack,
             examples,
-            ModelVictim(student, student.tokenizer, classes=len(dataset.classes)),
+            ModelVictim(student, student.tokenizer),
             seed=seed,
             query_budget=self.query_budget,
             attacked_side=self.attacked_side,

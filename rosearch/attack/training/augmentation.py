@@ -9,7 +9,7 @@ import numpy as np
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput, Words
-from rosearch.attack.training.sources import TEXTS_AT_ONCE, Source, WordSources, answered, text_key
+from rosearch.attack.training.sources import Source, WordSources, answered
 from rosearch.attack.word_swaps.candidates import TextSwaps
 from rosearch.checks import choice, number, whole_number
 from rosearch.data import Text, TextDataset
@@ -71,18 +71,16 @@ class SubstitutionAugmentation(Part):
         self.sources.prepare(inputs)
         found: list[tuple[int, Text]] = []
         tasks = [(copy, i) for copy in range(self.copies) for i in range(len(inputs))]
-        for start in range(0, len(tasks), TEXTS_AT_ONCE):
-            part = tasks[start : start + TEXTS_AT_ONCE]
-            steps = [self._perturb(inputs[i], epoch, copy) for copy, i in part]
-            for (_, i), words in zip(part, answered(steps), strict=True):
-                text = inputs[i].whole(words.text)
-                if text != dataset.texts[i]:
-                    found.append((i, text))
+        steps = (self._perturb(inputs[i], epoch, copy) for copy, i in tasks)
+        for (_, i), words in zip(tasks, answered(steps), strict=True):
+            text = inputs[i].whole(words.text)
+            if text != dataset.texts[i]:
+                found.append((i, text))
         return found
 
     def _perturb(self, one: AttackedInput, epoch: int, copy: int) -> Asking[Words]:
         words = one.words
-        rng = generator(self.seed, "augmentation", epoch, copy, text_key(one.text))
+        rng = generator(self.seed, "augmentation", epoch, copy, one.key)
         seed = int(rng.integers(2**62))
         starts = self.sources.start(one, seed=seed, purpose="augmentation")
         current, left = words, max(1, round(self.share * len(words)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from rosearch.attack.base import SearchContext, attacks
@@ -12,14 +13,13 @@ from rosearch.attack.word_swaps.attack import WordSwapAttack
 from rosearch.attack.word_swaps.candidates import TextSwaps, WordSwaps
 from rosearch.attack.word_swaps.substitutions import Substitution
 from rosearch.checks import refused
-from rosearch.data import Text
 
 T = TypeVar("T")
 
-Source: TypeAlias = "str | Substitution | WordSwapAttack | WordSwaps"
+Source: TypeAlias = "str | Substitution | WordSwapAttack"
 """An attack or its name, whose constraints then apply, or a substitution without constraints."""
 
-TEXTS_AT_ONCE = 512
+_TEXTS_AT_ONCE = 512
 """Texts whose questions to oracles are answered together."""
 
 
@@ -72,7 +72,7 @@ class WordSources:
         context = SearchContext(
             score=0.0,
             indices=tuple(range(len(words))),
-            text_key=text_key(one.text),
+            text_key=one.key,
             seed=seed,
             attack=purpose,
             whole=one.text,
@@ -84,16 +84,17 @@ class WordSources:
         return f"[{', '.join(swaps.substitution.name for swaps in self.swaps)}]"
 
 
-def text_key(text: Text) -> str:
-    """Return one string for a text or a pair, for random draws that depend on the text."""
-    return text if isinstance(text, str) else "\0".join(text)
-
-
-def answered(steps: Sequence[Asking[T]]) -> Iterator[T]:
+def answered(steps: Iterable[Asking[T]]) -> Iterator[T]:
     """Run generators that ask oracles, and yield their results in order.
 
-    All generators advance together, so that each oracle answers many questions at once.
+    Many generators advance together, so that each oracle answers many questions at once.
     """
+    remaining = iter(steps)
+    while part := list(islice(remaining, _TEXTS_AT_ONCE)):
+        yield from _answered_together(part)
+
+
+def _answered_together(steps: Sequence[Asking[T]]) -> list[T]:
     results: dict[int, T] = {}
     waiting: dict[int, Ask] = {}
 
@@ -112,8 +113,7 @@ def answered(steps: Sequence[Asking[T]]) -> Iterator[T]:
         answers = iter(oracle.answer([question for _, ask in asking for question in ask.questions]))
         for place, ask in asking:
             advance(place, [next(answers) for _ in ask.questions])
-    for place in range(len(steps)):
-        yield results[place]
+    return [results[place] for place in range(len(steps))]
 
 
 def _swaps(source: Source) -> WordSwaps:
@@ -122,7 +122,5 @@ def _swaps(source: Source) -> WordSwaps:
         return made.swaps
     if isinstance(made, Substitution):
         return WordSwaps(made)
-    if isinstance(made, WordSwaps):
-        return made
     expected = "the name of an attack, or an instance of WordSwapAttack or Substitution"
     raise refused("each of sources", expected, made)

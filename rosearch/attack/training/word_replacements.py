@@ -10,8 +10,8 @@ import numpy as np
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
-from rosearch.attack.training.sources import TEXTS_AT_ONCE, Source, WordSources, answered, text_key
-from rosearch.attack.victim.tokenization import IncrementalTokenizer
+from rosearch.attack.training.sources import Source, WordSources, answered
+from rosearch.attack.victim.tokenization import IncrementalTokenizer, common_ends
 from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset
 from rosearch.seeding import generator
@@ -68,18 +68,16 @@ class WordReplacements(Part):
         tokens = IncrementalTokenizer(tokenizer, max_length=max_length)
         inputs = [AttackedInput(text, self.attacked_side) for text in dataset.texts]
         self.sources.prepare(inputs)
-        slots: list[list[_Slot]] = []
-        for start in range(0, len(inputs), TEXTS_AT_ONCE):
-            part = inputs[start : start + TEXTS_AT_ONCE]
-            for one, texts in zip(part, answered([self._texts(o) for o in part]), strict=True):
-                slots.append(_slots(one, texts, tokens))
-        return _flattened(slots)
+        found = answered(map(self._texts, inputs))
+        return _flattened(
+            [_slots(one, texts, tokens) for one, texts in zip(inputs, found, strict=True)]
+        )
 
     def _texts(self, one: AttackedInput) -> Asking[list[list[str]]]:
         """Return, for each word, the texts of the attacked side with the word replaced."""
         words = one.words
         starts = self.sources.start(one, seed=self.seed, purpose="replacements")
-        rng = generator(self.seed, "replacements", text_key(one.text))
+        rng = generator(self.seed, "replacements", one.key)
         found: list[list[str]] = []
         for index in range(len(words)):
             texts: list[str] = []
@@ -108,8 +106,8 @@ def _slots(
         rows = [r for r in part if len(r.ids) < tokens.max_length and r.ids != row.ids]
         if not rows:
             continue
-        differing = [_differing(row.ids, other.ids) for other in rows]
-        start, end = min(a for a, _ in differing), max(b for _, b in differing)
+        ends = [common_ends(row.ids, other.ids) for other in rows]
+        start, end = min(a for a, _ in ends), len(row.ids) - min(b for _, b in ends)
         while spans and start < spans[-1][1]:
             # Words that share tokens share a slot, in which one of them is replaced.
             first, last, others = spans.pop()
@@ -124,16 +122,6 @@ def _slots(
         if options:
             slots.append((start, end, [row.ids[start:end], *options]))
     return slots
-
-
-def _differing(old: _Ids, new: _Ids) -> tuple[int, int]:
-    """Return the range of ``old`` between the common prefix and the common suffix."""
-    shorter = min(len(old), len(new))
-    start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
-    end = 0
-    while end < shorter - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    return start, len(old) - end
 
 
 def _flattened(texts: Sequence[Sequence[_Slot]]) -> WordChoices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal
 
@@ -19,11 +18,10 @@ TextsToScores = Callable[[list[Any]], Any]
 """A classifier as a function from texts (or pairs) to an array of shape ``(texts, classes)``."""
 
 _SUM_TOLERANCE = 1e-3
-_ROUNDED_SUM_TOLERANCE = 0.05
 
 
 class OutputsError(EvaluationError):
-    """A function first returned probabilities and later something else.
+    """A function that returns probabilities returned something else.
 
     It ends the run: counted as errors of single examples, such outputs would pass for robustness.
     """
@@ -37,7 +35,6 @@ class FunctionVictim(Victim):
             nested lists) of shape ``(texts, classes)``.
         outputs: What the function returns. ``"auto"`` decides on the first call: non-negative rows
             that each sum to 1 are probabilities, anything else is treated as logits.
-        classes: Number of classes, if known.
         batch_size: Maximum number of texts per call.
 
     Raises:
@@ -49,14 +46,12 @@ class FunctionVictim(Victim):
         function: TextsToScores,
         *,
         outputs: Outputs = "auto",
-        classes: int | None = None,
         batch_size: int = 1024,
     ) -> None:
-        super().__init__(classes=classes)
+        super().__init__()
         self.batch_size = whole_number("batch_size", batch_size)
         self.function = function
         self.outputs: Outputs = choice("outputs", outputs, ("auto", "logits", "probabilities"))
-        self._guessed = outputs == "auto"
 
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
         """Return the texts themselves."""
@@ -90,23 +85,12 @@ class FunctionVictim(Victim):
             deviation = np.inf
         if self.outputs == "auto" and len(finite):
             self.outputs = "probabilities" if deviation < _SUM_TOLERANCE else "logits"
-            if _SUM_TOLERANCE <= deviation < _ROUNDED_SUM_TOLERANCE:
-                warnings.warn(
-                    "The function's rows sum to nearly 1 but not to 1, so they are treated as "
-                    "logits. If they are rounded probabilities, divide each row by its sum; if "
-                    "they are logits, pass FunctionVictim(function, outputs='logits').",
-                    stacklevel=2,
-                )
         if self.outputs != "probabilities":
             return softmax(scores)
-        if deviation < _SUM_TOLERANCE:
-            return scores
-        if self._guessed:
+        if deviation >= _SUM_TOLERANCE:
             raise OutputsError(
-                "The function's first outputs were probabilities (each row summed to 1), but now "
-                "a row does not sum to 1. If it returns logits or counts, pass "
+                "A row of the function's outputs does not sum to 1, but its first outputs were "
+                "probabilities, or outputs='probabilities'. If it returns logits or counts, pass "
                 "FunctionVictim(function, outputs='logits')."
             )
-        raise EvaluationError(
-            "Expected probabilities because outputs='probabilities', but a row does not sum to 1."
-        )
+        return scores

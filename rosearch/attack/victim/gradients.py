@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,32 +12,44 @@ import torch
 from torch.nn import functional
 
 from rosearch.attack.text import AttackedInput
-from rosearch.attack.victim.tokenization import IncrementalTokenizer
+from rosearch.attack.victim.tokenization import IncrementalTokenizer, common_ends
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
 from rosearch.tokens import TokenizedText, evaluating, model_inputs, token_batches, tokenized_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FirstOrder:
-    """A first-order approximation of the loss near one input.
+class TokenGradients:
+    """Gradients of the loss at the token embeddings of one input."""
 
-    Ebrahimi et al. 2018 (HotFlip), equation 10, extended to replacements of any number of tokens.
-    Tokens between the common prefix and the common suffix of the two rows count as replaced: one by
-    one if their number is the same, else each old token by the mean of the new embeddings.
-    """
-
-    row: TokenizedText
-    """The input's tokens, special tokens included."""
+    spans: np.ndarray
+    """Start and end of each token in the attacked text, in characters, shape ``(tokens, 2)``."""
     gradients: np.ndarray
-    """float32, shape ``(tokens, width)``, special tokens included."""
+    """Gradients at the tokens of the attacked text, float32, shape ``(tokens, width)``."""
+    row: TokenizedText
+    """All tokens of the input, special tokens included."""
+    row_gradients: np.ndarray
+    """Gradients at all tokens of the input, float32, shape ``(tokens, width)``."""
     table: torch.Tensor
     """The model's token embeddings, shape ``(vocabulary, width)``."""
     rows_of: Callable[[Sequence[str]], Sequence[TokenizedText]]
-    """Tokenizes variants of the attacked text."""
+    """Tokenizes inputs with other attacked texts."""
+
+    def within(self, start: int, end: int) -> np.ndarray:
+        """Return the positions of the tokens that overlap characters ``[start, end)``."""
+        return np.flatnonzero((self.spans[:, 0] < end) & (self.spans[:, 1] > start))
 
     def gains(self, texts: Sequence[str]) -> np.ndarray:
-        """See :meth:`TokenGradients.gains`."""
+        """Estimate to first order how much each variant of the attacked text raises the loss.
+
+        Ebrahimi et al. 2018 (HotFlip), equation 10, extended to replacements of any number of
+        tokens. Tokens between the common prefix and the common suffix of the two rows count as
+        replaced: one by one if their number is the same, else each old token by the mean of the new
+        embeddings.
+
+        Returns:
+            float32, shape ``(texts,)``.
+        """
         changes = [_difference(self.row.ids, row.ids) for row in self.rows_of(texts)]
         ids = sorted({i for _, before, after in changes for i in (*before, *after)})
         # One lookup for all texts, because each one waits for the device.
@@ -48,43 +60,9 @@ class FirstOrder:
                 old, new = (np.stack([embedded[i] for i in part]) for part in (before, after))
                 if len(after) != len(before):
                     new = new.mean(axis=0, keepdims=True)
-                slopes = self.gradients[start : start + len(before)]
+                slopes = self.row_gradients[start : start + len(before)]
                 gains[number] = (slopes * (new - old)).sum()
         return gains
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenGradients:
-    """Gradients of the loss at the token embeddings of the attacked text."""
-
-    ids: np.ndarray
-    """Token ids without special tokens, int64, shape ``(tokens,)``."""
-    spans: np.ndarray
-    """Start and end of each token in the attacked text, in characters, shape ``(tokens, 2)``."""
-    gradients: np.ndarray
-    """float32, shape ``(tokens, width)``."""
-    first_order: FirstOrder | None = None
-    """First-order approximation of the loss, if the token embeddings are known."""
-
-    def within(self, start: int, end: int) -> np.ndarray:
-        """Return the positions of the tokens that overlap characters ``[start, end)``."""
-        return np.flatnonzero((self.spans[:, 0] < end) & (self.spans[:, 1] > start))
-
-    def gains(self, texts: Sequence[str]) -> np.ndarray:
-        """Estimate to first order how much each variant of the attacked text raises the loss.
-
-        Returns:
-            float32, shape ``(texts,)``.
-
-        Raises:
-            EvaluationError: The victim's token embeddings are unknown.
-        """
-        if self.first_order is None:
-            raise EvaluationError(
-                "This victim gives gradients without its token embeddings, so replacements cannot "
-                "be scored to first order. Pass the model itself and its tokenizer."
-            )
-        return self.first_order.gains(texts)
 
 
 def token_gradients(
@@ -134,23 +112,17 @@ def token_gradients(
         sequence = side if pairs else 0
         places = [p for p, origin in enumerate(out.sequence_ids(i)) if origin == sequence]
         offsets = np.array(out["offset_mapping"][i], dtype=np.int64).reshape(-1, 2)
-        first_order = None
-        if table is not None:
-            first_order = FirstOrder(row, gradients, table, _variants(tokens, texts[i], side))
-        ids = np.array(row.ids, dtype=np.int64)[places]
-        results.append(TokenGradients(ids, offsets[places], gradients[places], first_order))
+        rows_of = partial(_variants, tokens, AttackedInput(texts[i], side))
+        results.append(
+            TokenGradients(offsets[places], gradients[places], row, gradients, table, rows_of)
+        )
     return results
 
 
 def _variants(
-    tokens: IncrementalTokenizer, text: Text, side: int
-) -> Callable[[Sequence[str]], Sequence[TokenizedText]]:
-    attacked = AttackedInput(text, side)
-
-    def rows_of(variants: Sequence[str]) -> Sequence[TokenizedText]:
-        return tokens.encode([attacked.whole(variant) for variant in variants])
-
-    return rows_of
+    tokens: IncrementalTokenizer, attacked: AttackedInput, variants: Sequence[str]
+) -> Sequence[TokenizedText]:
+    return tokens.encode([attacked.whole(variant) for variant in variants])
 
 
 def _row_gradients(
@@ -180,13 +152,20 @@ def _batch_gradients(
     rows: Sequence[TokenizedText],
     labels: Sequence[int],
 ) -> np.ndarray:
+    calls: list[tuple[Any, torch.Tensor]] = []
+
+    def record(_module: Any, arguments: Any, output: torch.Tensor) -> torch.Tensor:
+        leaf = output.detach().requires_grad_()
+        calls.append((arguments, leaf))
+        return leaf
+
     # The caller may be in inference mode, whose tensors have no gradients. cuDNN's recurrent layers
     # have a backward pass in training mode only.
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.backends.cudnn.flags(enabled=False),
-        _recorded(_embedding_module(model)) as calls,
+        _embedding_module(model).register_forward_hook(record),
     ):
         inputs = model_inputs(model, rows, pad_id=tokens.pad_id, pad_left=tokens.pad_left)
         logits = model(**inputs).logits
@@ -224,28 +203,13 @@ def _unknown_embeddings(model: torch.nn.Module) -> EvaluationError:
 
 
 @torch.no_grad()
-def _embedding_table(model: Any) -> torch.Tensor | None:
+def _embedding_table(model: Any) -> torch.Tensor:
     module: Any = _embedding_module(model)
     # Students may compute their table, for example from vectors shared by synonyms.
     weight = module.table() if hasattr(module, "table") else getattr(module, "weight", None)
-    return weight.detach() if isinstance(weight, torch.Tensor) else None
-
-
-@contextmanager
-def _recorded(module: torch.nn.Module) -> Iterator[list[tuple[Any, torch.Tensor]]]:
-    """Record each call's arguments and output, and make the output a leaf of the graph."""
-    calls: list[tuple[Any, torch.Tensor]] = []
-
-    def hook(_module: Any, arguments: Any, output: torch.Tensor) -> torch.Tensor:
-        leaf = output.detach().requires_grad_()
-        calls.append((arguments, leaf))
-        return leaf
-
-    handle = module.register_forward_hook(hook)
-    try:
-        yield calls
-    finally:
-        handle.remove()
+    if not isinstance(weight, torch.Tensor):
+        raise _unknown_embeddings(model)
+    return weight.detach()
 
 
 def _difference(old: Sequence[int], new: Sequence[int]) -> tuple[int, Sequence[int], Sequence[int]]:
@@ -254,11 +218,7 @@ def _difference(old: Sequence[int], new: Sequence[int]) -> tuple[int, Sequence[i
     Both parts are empty if the rows are equal, else neither is: for a pure insertion or deletion
     they also contain the token before it.
     """
-    shorter = min(len(old), len(new))
-    start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
-    end = 0
-    while end < shorter - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    if start and len(old) != len(new) and start + end == shorter:
+    start, end = common_ends(old, new)
+    if start and len(old) != len(new) and start + end == min(len(old), len(new)):
         start -= 1
     return start, old[start : len(old) - end], new[start : len(new) - end]

@@ -20,7 +20,6 @@ def make_victim(
     model: Any,
     tokenizer: Any = None,
     *,
-    classes: int | None = None,
     max_length: int | None = None,
     token_budget: int | None = None,
     precision: Precision = "float32",
@@ -32,7 +31,6 @@ def make_victim(
             ``model`` and ``tokenizer`` (such as a teacher), or a function from texts to an array of
             shape ``(texts, classes)``.
         tokenizer: The model's tokenizer. Default: ``model.tokenizer``.
-        classes: Number of classes of the data set.
         max_length: See :class:`ModelVictim`; ignored for victims and functions.
         token_budget: See :class:`ModelVictim`; ignored for victims and functions.
         precision: ``"bfloat16"`` makes a :class:`Bfloat16Victim` of a model; ignored for victims
@@ -42,7 +40,6 @@ def make_victim(
         DataError: A model has no tokenizer, or ``model`` is none of the above.
     """
     if isinstance(model, Victim):
-        model.expect(classes)
         return model
     if tokenizer is None:
         tokenizer = getattr(model, "tokenizer", None)
@@ -51,18 +48,14 @@ def make_victim(
         model = wrapped
     if isinstance(model, torch.nn.Module):
         if tokenizer is None:
-            tokenizer = getattr(model, "tokenizer", None)
-        if tokenizer is None:
             raise DataError(
                 f"{type(model).__name__} has no tokenizer attribute. Pass its tokenizer as the "
                 f"second argument."
             )
         make = Bfloat16Victim if precision == "bfloat16" else ModelVictim
-        return make(
-            model, tokenizer, classes=classes, max_length=max_length, token_budget=token_budget
-        )
+        return make(model, tokenizer, max_length=max_length, token_budget=token_budget)
     if callable(model):
-        return FunctionVictim(model, classes=classes)
+        return FunctionVictim(model)
     raise DataError(
         f"Cannot attack {type(model).__name__}. Expected a Hugging Face sequence classifier, or a "
         f"function from a list of texts to an array of shape (texts, classes)."

@@ -31,7 +31,6 @@ class ModelVictim(Victim):
             bound: what the tokenizer and the model allow.
         token_budget: Tokens per batch, padding included; halved when memory runs out. Default:
             2048 on a CPU, else 65536.
-        classes: Number of classes, if known.
 
     Raises:
         ArgumentError: ``max_length`` is below 3 or ``token_budget`` below 1.
@@ -45,9 +44,8 @@ class ModelVictim(Victim):
         *,
         max_length: int | None = None,
         token_budget: int | None = None,
-        classes: int | None = None,
     ) -> None:
-        super().__init__(classes=classes)
+        super().__init__()
         self.model = model
         if max_length is not None:
             # Two special tokens and at least one token of text.

@@ -32,7 +32,6 @@ class Bfloat16Victim(Victim):
             and to float32 if its own weights have lower precision.
         tokenizer: The model's tokenizer.
         margin: Difference of probabilities below which a row is also computed in float32.
-        classes: Number of classes, if known.
         settings: Further arguments of :class:`~rosearch.attack.victim.model.ModelVictim`.
 
     Raises:
@@ -46,7 +45,6 @@ class Bfloat16Victim(Victim):
         tokenizer: Any,
         *,
         margin: float = 0.05,
-        classes: int | None = None,
         **settings: Any,
     ) -> None:
         self.full = ModelVictim(_in_float32(model), tokenizer, **settings)
@@ -54,7 +52,7 @@ class Bfloat16Victim(Victim):
         self.rough = ModelVictim(_copied(model, torch.bfloat16), tokenizer, **settings)
         """The model in bfloat16."""
         self.margin = share("margin", margin)
-        super().__init__(classes=classes, exact=self.full)
+        super().__init__(exact=self.full)
 
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
         """Return token ids."""
@@ -86,13 +84,6 @@ def _in_float32(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def _copied(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
-    """Return a copy with other floating-point weights; the tokenizer is shared.
-
-    Weights are converted one by one, so that they are never copied in their own precision.
-    """
-    memo: dict[int, Any] = {id(b): b.to(dtype) for b in model.buffers() if b.is_floating_point()}
-    for p in model.parameters():
-        if p.is_floating_point():
-            memo[id(p)] = torch.nn.Parameter(p.detach().to(dtype), requires_grad=p.requires_grad)
+    """Return a copy with other floating-point weights; the tokenizer is shared."""
     tokenizer = getattr(model, "tokenizer", None)
-    return copy.deepcopy(model, {**memo, id(tokenizer): tokenizer})
+    return copy.deepcopy(model, {id(tokenizer): tokenizer}).to(dtype)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -47,11 +48,11 @@ class IncrementalTokenizer:
         self.pad_id = require_padding(tokenizer)
         self.pad_left = pads_left(tokenizer)
         self.max_length = length_limit(tokenizer, max_length)
-        self.reason: str | None = obstacle(tokenizer)
-        """Why whole texts are tokenized; ``None`` while chunks are used."""
+        self.in_chunks = _acts_on_chunks(tokenizer)
+        """Whether chunks are tokenized; otherwise whole texts are."""
         self._unchecked = _CHECKED_TEXTS
         self._chunks: dict[str, tuple[int, ...]] = {}
-        self._templates: dict[bool, _Template] = {}
+        self._templates: dict[bool, _Template | None] = {}
 
     def encode(self, texts: Sequence[Text]) -> list[TokenizedText]:
         """Tokenize texts or pairs, with special tokens and truncation."""
@@ -66,7 +67,7 @@ class IncrementalTokenizer:
                 self.tokenizer, checked, max_length=self.max_length
             ):
                 return rows
-            self.reason = "the tokens of its chunks differed from those of a whole text"
+            self.in_chunks = False
         return tokenize(self.tokenizer, texts, max_length=self.max_length)
 
     def _encode_chunks(self, texts: Sequence[Text], template: _Template) -> list[TokenizedText]:
@@ -109,13 +110,11 @@ class IncrementalTokenizer:
         return 0, max((end for _, end in spans), default=0)
 
     def _template(self, pairs: bool) -> _Template | None:
-        if self.reason is None and pairs not in self._templates:
-            template = _read_template(self.tokenizer, pairs)
-            if template is None:
-                self.reason = "its special tokens do not follow a fixed template"
-            else:
-                self._templates[pairs] = template
-        return self._templates[pairs] if self.reason is None else None
+        if not self.in_chunks:
+            return None
+        if pairs not in self._templates:
+            self._templates[pairs] = _read_template(self.tokenizer, pairs)
+        return self._templates[pairs]
 
     def _tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text, without special tokens or truncation."""
@@ -134,25 +133,21 @@ class IncrementalTokenizer:
         return [tuple(chain.from_iterable([chunks[piece] for piece in pieces])) for pieces in split]
 
 
+@dataclass(frozen=True)
 class _Template:
-    """The special tokens around one text or two, and the token types.
+    """The special tokens around one text or two, and the token types."""
 
-    Args:
-        parts: Special tokens before, between and after the texts.
-        types: Token types of each part; ``None`` if rows have no token types.
-        text_types: Token type of each text.
-    """
+    parts: Sequence[tuple[int, ...]]
+    """Special tokens before, between and after the texts."""
+    types: Sequence[tuple[int, ...]] | None = None
+    """Token types of each part; ``None`` if rows have no token types."""
+    text_types: Sequence[int] = ()
+    """Token type of each text."""
 
-    def __init__(
-        self,
-        parts: Sequence[tuple[int, ...]],
-        types: Sequence[tuple[int, ...]] | None = None,
-        text_types: Sequence[int] = (),
-    ) -> None:
-        self.parts = parts
-        self.special = sum(map(len, parts))
-        self.types = types
-        self.text_types = text_types
+    @property
+    def special(self) -> int:
+        """Number of special tokens."""
+        return sum(map(len, self.parts))
 
     def row(self, *texts: tuple[int, ...]) -> TokenizedText:
         ids = self.parts[0]
@@ -166,30 +161,33 @@ class _Template:
         return TokenizedText(ids, types if len(texts) > 1 or any(types) else None)
 
 
-def obstacle(tokenizer: Any) -> str | None:
-    """Return why texts cannot be tokenized in chunks, or ``None`` if they can."""
-    if not getattr(tokenizer, "is_fast", False):
-        return "it is not a fast tokenizer"
-    if tokenizer.truncation_side != "right":
-        return "it truncates on the left"
-    if tokenizer.model_input_names and "input_ids" not in tokenizer.model_input_names:
-        return "it returns no input_ids"
+def common_ends(old: Sequence[int], new: Sequence[int]) -> tuple[int, int]:
+    """Return the lengths of the common prefix and, after it, of the common suffix."""
+    start = _common_prefix(old, new)
+    return start, _common_prefix(old[start:][::-1], new[start:][::-1])
+
+
+def _common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(old), len(new)))
+
+
+def _acts_on_chunks(tokenizer: Any) -> bool:
+    """Return whether a text's tokens are those of its chunks, judging by the components."""
+    inputs = tokenizer.model_input_names or ["input_ids"]
+    if not (getattr(tokenizer, "is_fast", False) and "input_ids" in inputs):
+        return False
     parts = json.loads(tokenizer.backend_tokenizer.to_str())
-    for part in _flatten(parts["normalizer"], "normalizers"):
-        if part["type"] not in _SAFE_NORMALIZERS:
-            return f"its normalizer {part['type']} may act across chunks"
+    normalizers = _flatten(parts["normalizer"], "normalizers")
     pre_tokenizers = _flatten(parts["pre_tokenizer"], "pretokenizers")
-    for part in pre_tokenizers:
-        if part["type"] not in _SAFE_PRE_TOKENIZERS:
-            return f"its pre-tokenizer {part['type']} may join across chunks"
-    if not any(_splits(part) for part in pre_tokenizers):
-        return "its pre-tokenizer does not split at spaces"
-    if parts["model"].get("dropout"):
-        return "it drops merges at random"
-    for token in parts["added_tokens"]:
-        if token["rstrip"] or " " in token["content"]:
-            return f"its added token {token['content']!r} may extend across chunks"
-    return None
+    return (
+        tokenizer.truncation_side == "right"
+        and _SAFE_NORMALIZERS.issuperset(part["type"] for part in normalizers)
+        and _SAFE_PRE_TOKENIZERS.issuperset(part["type"] for part in pre_tokenizers)
+        and any(_splits(part) for part in pre_tokenizers)
+        and not parts["model"].get("dropout")
+        and not any(t["rstrip"] or " " in t["content"] for t in parts["added_tokens"])
+    )
 
 
 def _flatten(part: Any, key: str) -> list[Any]:

@@ -25,14 +25,13 @@ class Victim(ABC):
     because answers are cached for the lifetime of the victim.
 
     Args:
-        classes: Number of classes, if known; checked against the model's output.
         exact: Victim that decides verdicts, if this one only approximates it.
     """
 
-    def __init__(self, *, classes: int | None = None, exact: Victim | None = None) -> None:
-        self.classes = classes
+    def __init__(self, *, exact: Victim | None = None) -> None:
+        self.classes: int | None = None
         self._exact = exact
-        self.forget()
+        self._cache: dict[Hashable, list[float]] = {}
         self._computed = 0
 
     @property
@@ -95,7 +94,7 @@ class Victim(ABC):
         if not texts:
             return np.empty((0, self.classes or 0), dtype=np.float32)
         if len(self._cache) > _MAX_CACHED:
-            self.forget()
+            self._cache.clear()
         cache = self._cache
         unseen = list(dict.fromkeys(text for text in texts if text not in cache))
         if unseen:
@@ -105,19 +104,15 @@ class Victim(ABC):
             cache.update(zip(unseen, [cache[key] for key in keys], strict=True))
         return np.array([cache[text] for text in texts], dtype=np.float32)
 
-    def forget(self) -> None:
-        """Clear the cache."""
-        self._cache: dict[Hashable, list[float]] = {}
-
-    def expect(self, classes: int | None) -> None:
+    def expect(self, classes: int) -> None:
         """Set the number of classes of the data set.
 
         Raises:
             EvaluationError: The victim has another number of classes.
         """
-        if classes is not None and self.classes is not None and self.classes != classes:
+        if self.classes is not None and self.classes != classes:
             raise _wrong_classes(self.classes, classes)
-        self.classes = classes or self.classes
+        self.classes = classes
 
     def check(self, probabilities: np.ndarray, rows: int) -> None:
         """Check the shape of computed probabilities.

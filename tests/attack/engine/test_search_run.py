@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rosearch.attack import Answer, Attack, BudgetExhausted, Example, Goal, Untargeted, Words
+from rosearch.attack import Answer, Attack, BudgetExhausted, Untargeted, Words
+from rosearch.attack.engine.search_run import Example
+from rosearch.attack.goals import Goal
 from rosearch.attack.report.summary import summarise
 from rosearch.errors import EvaluationError
 from tests.attack.engine.lengthen import EXAMPLES, Lengthen, run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rosearch.attack import AttackResult
-from rosearch.attack.report.summary import merge_results, summarise
+from rosearch.attack.report.summary import join_attacks, summarise
 
 
 def record(status: str, *, label: int = 0, **kw: object) -> AttackResult:
@@ -38,13 +38,7 @@ def several():
         name: summarise(results, forward_rows=7, seconds=0.5, settings={"attacks": [{"x": [1]}]})
         for name, results in (("one", one), ("two", two))
     }
-    return summarise(
-        [merge_results(pair) for pair in zip(one, two, strict=True)],
-        forward_rows=14,
-        seconds=1.0,
-        settings={"seed": 0, "examples": [0, 1]},
-        attacks=reports,
-    )
+    return join_attacks(reports, {"seed": 0, "examples": [0, 1]})
 
 
 def record_with(text, perturbed, **kw):

@@ -194,7 +194,7 @@ def test_missing_resource_is_an_error_at_construction(
         raise LookupError("no such corpus")
 
     monkeypatch.setattr(WordSwapWordNet, "_get_replacement_words", look_up)
-    with pytest.raises(MissingResourceError, match=r"no such corpus.*rosearch\.attack\.resources"):
+    with pytest.raises(MissingResourceError, match=r"no such corpus.*rosearch resources"):
         TextAttackAttack("PWWSRen2019")
 
 

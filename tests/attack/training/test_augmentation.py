@@ -12,12 +12,13 @@ import pytest
 
 from rosearch.attack import (
     DeepWordBug,
+    GreedyWordSwap,
     MaxEditDistance,
     NoStopWords,
     Oracle,
     SubstitutionAugmentation,
     Words,
-    WordSwaps,
+    WordSwapAttack,
 )
 from rosearch.attack.resources.oracles import Ask, Asking
 from rosearch.attack.resources.stop_words import STOP_WORDS
@@ -139,7 +140,7 @@ def test_settings_are_json() -> None:
         "character-edits",
     ]
     assert settings["sources"][1]["constraints"][1]["name"] == "no-stop-words"
-    swaps = WordSwaps(Synonyms(), [NoStopWords()])
+    swaps = WordSwapAttack(Synonyms(), [NoStopWords()], GreedyWordSwap())
     assert settings != SubstitutionAugmentation(swaps).settings
     assert "share=0.5" in repr(made)
 

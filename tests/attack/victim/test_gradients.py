@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from rosearch.attack import FunctionVictim, ModelVictim, TokenGradients
+from rosearch.attack import FunctionVictim, ModelVictim
 from rosearch.attack.testing import hashing_classifier
-from rosearch.attack.victim.gradients import FirstOrder
+from rosearch.attack.victim.gradients import TokenGradients
 from rosearch.errors import EvaluationError
 from rosearch.space import Genome, Node
 from rosearch.student import StudentConfig, StudentForSequenceClassification
@@ -36,7 +35,7 @@ def test_gradients_equal_those_of_the_loss(trained_bert: Any, tokenizer: Any) ->
         expected = by_hand(trained_bert, tokenizer, TEXT, label)
         assert found.gradients.dtype == np.float32
         np.testing.assert_allclose(found.gradients, expected[1:-1], rtol=1e-4, atol=1e-7)
-        assert found.ids.tolist() == tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+        assert list(found.row.ids) == tokenizer(TEXT)["input_ids"]
 
 
 def test_spans_locate_tokens_in_the_text(trained_bert: Any, tokenizer: Any) -> None:
@@ -68,7 +67,7 @@ def test_gradients_do_not_depend_on_the_batch(
         np.testing.assert_allclose(found.gradients, alone.gradients, rtol=1e-3, atol=1e-6)
         assert found.spans.tolist() == alone.spans.tolist()
     assert together[-2].gradients.shape == (0, 32)
-    assert len(together[-1].ids) == 62  # as many tokens as the model reads
+    assert len(together[-1].spans) == 62  # as many tokens as the model reads
     assert ModelVictim(trained_bert, tokenizer).gradients([], [], 1) == []
 
 
@@ -198,7 +197,14 @@ def test_gains_compare_rows_between_common_prefix_and_suffix(
 ) -> None:
     slopes = 10 * np.arange(1, len(old) + 1, dtype=np.float32)[:, None]
     table = torch.arange(7.0)[:, None]  # the embedding of token i is i
-    found = FirstOrder(TokenizedText(old), slopes, table, lambda texts: [TokenizedText(new)])
+    found = TokenGradients(
+        spans=np.empty((0, 2), np.int64),
+        gradients=slopes,
+        row=TokenizedText(old),
+        row_gradients=slopes,
+        table=table,
+        rows_of=lambda texts: [TokenizedText(new)],
+    )
     assert found.gains(["variant"]).tolist() == [pytest.approx(gain)]
 
 
@@ -231,9 +237,3 @@ class TestErrors:
         trained_bert.get_input_embeddings = none
         with pytest.raises(EvaluationError, match="does not embed its tokens"):
             ModelVictim(trained_bert, tokenizer).gradients(["a"], [0], 1)
-
-    def test_gains_without_embeddings(self) -> None:
-        nothing: Callable[..., Any] = np.empty
-        found = TokenGradients(nothing(0, int), nothing((0, 2), int), nothing((0, 2), np.float32))
-        with pytest.raises(EvaluationError, match="without its token embeddings"):
-            found.gains(["a"])

@@ -26,7 +26,8 @@ def test_new_victim_uses_changed_weights(tiny_bert: Callable[..., Any], tokenize
 def test_model_with_another_number_of_classes_is_rejected(
     tiny_bert: Callable[..., Any], tokenizer: Any
 ) -> None:
-    victim = make_victim(tiny_bert(3), tokenizer, classes=2)
+    victim = make_victim(tiny_bert(3), tokenizer)
+    victim.expect(2)
     with pytest.raises(EvaluationError, match="has 3 classes, but the data set has 2"):
         victim.probabilities(["a film"])
 
@@ -51,6 +52,7 @@ def test_number_of_classes_of_a_given_victim_is_checked() -> None:
     three = FunctionVictim(lambda texts: [[1.0, 0.0, 0.0]] * len(texts), outputs="probabilities")
     with pytest.raises(EvaluationError, match=r"has 3 classes, but the data set has 2.*classes="):
         evaluator.evaluate(three)
-    known = FunctionVictim(lambda texts: [[1.0, 0.0]] * len(texts), classes=3)
+    known = FunctionVictim(lambda texts: [[1.0, 0.0]] * len(texts))
+    known.expect(3)
     with pytest.raises(EvaluationError, match="has 3 classes, but the data set has 2"):
         evaluator.evaluate(known)

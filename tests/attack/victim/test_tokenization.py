@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from rosearch.attack.victim.tokenization import IncrementalTokenizer, obstacle
+from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.tokens import tokenize
 
 SENTENCES = [
@@ -90,7 +90,7 @@ def any_tokenizer(request: pytest.FixtureRequest, tokenizer: Any) -> Any:
 
 
 def test_supported_tokenizers_use_chunks(any_tokenizer: Any) -> None:
-    assert IncrementalTokenizer(any_tokenizer).reason is None
+    assert IncrementalTokenizer(any_tokenizer).in_chunks
 
 
 def test_single_texts_get_the_same_tokens(any_tokenizer: Any) -> None:
@@ -102,7 +102,7 @@ def test_single_texts_get_the_same_tokens(any_tokenizer: Any) -> None:
         assert fast.encode(texts) == tokenize(any_tokenizer, texts, max_length=20)  # from memory
 
     check()
-    assert fast.reason is None
+    assert fast.in_chunks
 
 
 def test_pairs_get_the_same_tokens(any_tokenizer: Any) -> None:
@@ -113,7 +113,7 @@ def test_pairs_get_the_same_tokens(any_tokenizer: Any) -> None:
         assert fast.encode(texts) == tokenize(any_tokenizer, texts, max_length=20)
 
     check()
-    assert fast.reason is None
+    assert fast.in_chunks
 
 
 def test_token_types_of_pairs(tokenizer: Any) -> None:
@@ -131,7 +131,7 @@ def test_token_types_of_single_texts_with_left_padding(xlnet_tokenizer: Any) -> 
     assert fast.encode(texts) == tokenize(xlnet_tokenizer, texts, max_length=8)
     pairs = [("", "a"), ("a film", "a plot"), ("a very good film", "a very good plot")]
     assert fast.encode(pairs) == tokenize(xlnet_tokenizer, pairs, max_length=8)
-    assert fast.reason is None
+    assert fast.in_chunks
 
 
 def no_spaces() -> Any:
@@ -156,21 +156,20 @@ def greedy_mask() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("make", "why"),
+    "make",
     [
-        (no_spaces, "does not split at spaces"),
-        (lambda: byte_level(use_regex=False), "does not split at spaces"),
-        (lambda: unigram("never"), "does not split at spaces"),
-        (stripping, "Strip"),
-        (greedy_mask, "<entity>"),
-        (lambda: unigram("first", normalizer=normalizers.Prepend("▁")), "Prepend"),
+        no_spaces,
+        lambda: byte_level(use_regex=False),
+        lambda: unigram("never"),
+        stripping,
+        greedy_mask,
+        lambda: unigram("first", normalizer=normalizers.Prepend("▁")),
     ],
 )
-def test_other_tokenizers_tokenize_whole_texts_and_give_the_reason(make: Any, why: str) -> None:
+def test_other_tokenizers_tokenize_whole_texts(make: Any) -> None:
     tokenizer = make()
     fast = IncrementalTokenizer(tokenizer, max_length=20)
-    assert fast.reason is not None
-    assert why in fast.reason
+    assert not fast.in_chunks
     assert fast.encode(SENTENCES) == tokenize(tokenizer, SENTENCES, max_length=20)
 
 
@@ -191,17 +190,16 @@ def test_difference_found_during_a_run_turns_chunks_off(tokenizer: Any) -> None:
 
     fast = IncrementalTokenizer(JoinsTwoWords())
     fast.encode(["a good plot", "a bad film"])
-    assert fast.reason is None
+    assert fast.in_chunks
     for _ in range(2):
         assert fast.encode(["a good film"]) == tokenize(tokenizer, ["a goodfilm"], max_length=64)
-        assert fast.reason is not None
-        assert "differed" in fast.reason
+        assert not fast.in_chunks
 
 
 def test_left_truncation_is_not_supported_by_chunks() -> None:
     tokenizer = byte_level()
     tokenizer.truncation_side = "left"
-    assert "left" in str(obstacle(tokenizer))
+    assert not IncrementalTokenizer(tokenizer).in_chunks
 
 
 def test_chunks_are_cleared_at_the_limit(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,13 +18,12 @@ from rosearch.attack import (
     FunctionVictim,
     RobustnessEvaluator,
     Screened,
-    TokenGradients,
     Words,
     attacks,
 )
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import AttackConformance
-from rosearch.attack.victim.gradients import FirstOrder
+from rosearch.attack.victim.gradients import TokenGradients
 from rosearch.data import Text, TextDataset
 from rosearch.errors import EvaluationError, RegistryError
 from rosearch.tokens import TokenizedText
@@ -76,14 +75,17 @@ def white_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             words = Words.of(text if isinstance(text, str) else text[side])
             row = _row(words.text)
             slopes = np.random.default_rng(list(row)).normal(size=(len(row), 4)).astype(np.float32)
-            first = FirstOrder(
-                TokenizedText(row),
-                slopes,
-                table,
-                lambda variants: [TokenizedText(_row(v)) for v in variants],
-            )
             spans = np.array(words.spans, dtype=np.int64).reshape(-1, 2)
-            found.append(TokenGradients(np.array(row, dtype=np.int64), spans, slopes, first))
+            found.append(
+                TokenGradients(
+                    spans,
+                    slopes,
+                    TokenizedText(row),
+                    slopes,
+                    table,
+                    lambda variants: [TokenizedText(_row(v)) for v in variants],
+                )
+            )
         return found
 
     monkeypatch.setattr(FunctionVictim, "gradients", gradients)
