@@ -28,8 +28,9 @@ def pareto_front(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         Mask of shape ``(points,)``.
     """
     points = _matrix(values)
-    front: npt.NDArray[np.bool_] = non_dominated_ranks(points) == 0
-    return front & ~np.isnan(points).any(axis=1)
+    valid = ~np.isnan(points).any(axis=1)
+    front: npt.NDArray[np.bool_] = valid & (non_dominated_ranks(points) == 0)
+    return front
 
 
 def non_dominated_ranks(values: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -18,9 +18,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
@@ -90,12 +91,11 @@ class ChildProcesses:
                 which no other child has loaded either.
         """
         try:
-            outcome: Outcome = self.call(evaluate_candidate, shared, candidate, limit)
+            return cast("Outcome", self.call(evaluate_candidate, shared, candidate, limit))
         except WorkerStartError as error:
             if error.failure is None or shared.digest not in self._loaded:
                 raise
             return Outcome(None, error.failure, 0.0)  # probably short of memory
-        return outcome
 
     def call(
         self,
@@ -117,10 +117,7 @@ class ChildProcesses:
             WorkerLostError: The child died.
             WorkerStartError: The child died before it was ready, or cannot load ``shared``.
         """
-        try:
-            child = self._idle.pop()
-        except IndexError:
-            child = self._new_child()
+        child = self._idle.pop() if self._idle else self._new_child()
         if not child.is_alive():
             self._all.discard(child)
             child = self._new_child()
@@ -174,7 +171,7 @@ class _Child:
         with _allowed_to_have_children(), _blocked_interrupts():
             self._process.start()
             # Before multiprocessing waits for its children at the end of this process.
-            self._finalize = Finalize(self, _end, (self._process,), exitpriority=10)
+            self.end = Finalize(self, _end, (self._process,), exitpriority=10)
         pipe.close()  # so that the pipe breaks when the child is gone
         tracebacks.close()
         self._is_ready = False
@@ -213,9 +210,6 @@ class _Child:
 
     def kill(self) -> None:
         _kill(self._process)
-
-    def end(self) -> None:
-        self._finalize()
 
     def _wait_for_start(self) -> None:
         try:
@@ -298,11 +292,6 @@ def _blocked_interrupts() -> Iterator[None]:
 
     It inherits the signal mask of the thread that starts it; :func:`start_worker` lifts it.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    from multiprocessing import resource_tracker
-
     resource_tracker.ensure_running()  # it would lift the mask if it were started below
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -355,8 +344,7 @@ def start_worker(threads: int | None) -> None:
     tqdm.set_lock(threading.RLock())
     # Ctrl-C reaches the whole process group; the main process alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="rosearch-parent-watch", daemon=True).start()
 
 

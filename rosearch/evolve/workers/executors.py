@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from typing_extensions import Self
 
 from rosearch.checks import positive, refused, whole_number
 from rosearch.evolve.study.trials import Candidate
-from rosearch.evolve.workers.child_processes import ChildProcesses, evaluate_apart, start_worker
+from rosearch.evolve.workers.child_processes import ChildProcesses, evaluate_apart
 from rosearch.evolve.workers.evaluation import Outcome, Shared, evaluate_candidate, evaluate_shared
 from rosearch.evolve.workers.ray import RayExecutor
 
@@ -33,26 +32,6 @@ class SerialExecutor(Executor):
         except Exception as error:  # noqa: BLE001 - an executor passes every exception on
             future.set_exception(error)
         return future
-
-
-def process_pool(workers: int) -> ProcessPoolExecutor:
-    """New processes that share the cores evenly, as an executor for any work.
-
-    For a search, ``executor=workers`` is better: it replaces a process that dies.
-
-    Each process is spawned, not forked, because forked copies of PyTorch's thread pools hang. So a
-    script that uses it needs ``if __name__ == "__main__":`` around its work. Each process gets
-    ``cores // workers`` threads, and ends when this process is killed.
-
-    Args:
-        workers: Number of processes, at least 1.
-    """
-    return ProcessPoolExecutor(
-        whole_number("workers", workers),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=start_worker,
-        initargs=(_threads(workers),),
-    )
 
 
 @contextlib.contextmanager
