@@ -90,7 +90,6 @@ class Evolver:
         fidelity: Decides after each rung whether a candidate goes on. Default:
             ``SuccessiveHalving()`` if ``evaluate`` has rungs. With ``overlap`` it only sees trials
             that the candidate may depend on.
-        keep: How many of the best students are kept, besides those on the front.
 
     Raises:
         ArgumentError: An argument has the wrong type or is out of range.
@@ -113,7 +112,6 @@ class Evolver:
         seed: int = 0,
         overlap: int | None = None,
         fidelity: Fidelity | None = None,
-        keep: int = 1,
     ) -> None:
         if not all(hasattr(space, name) for name in ("sample", "mutate", "crossover", "require")):
             raise refused("space", "a SearchSpace", space)
@@ -133,7 +131,7 @@ class Evolver:
         self.fidelity = fidelity_for(evaluate, fidelity)
         self._rungs = rungs_of(evaluate)
         self._turn = threading.RLock()
-        self._students = KeptStudents(evaluate, fitness, keep=keep)
+        self._students = KeptStudents(evaluate, fitness)
         self._ledger = Ledger.open(
             storage,
             study,
@@ -236,13 +234,7 @@ class Evolver:
     @property
     def result(self) -> SearchResult:
         """The current state of the study."""
-        return SearchResult.from_trials(
-            self._ledger.study,
-            self._ledger.trials(),
-            self.fitness,
-            settings=self._ledger.settings,
-            versions=self._ledger.versions,
-        )
+        return self._ledger.result(self.fitness)
 
     def ask(self) -> Candidate:
         """The next candidate, to evaluate it yourself.

@@ -75,12 +75,7 @@ class Proposals:
         return trials if self.overlap is None else self._before(number, trials)
 
     def take_up(
-        self,
-        lease: float,
-        *,
-        own: bool,
-        busy: Collection[int] = (),
-        below: int | None = None,
+        self, lease: float, *, own: bool, busy: Collection[int] = (), below: int | None = None
     ) -> Candidate | None:
         """Lease the first running trial that is not being evaluated.
 

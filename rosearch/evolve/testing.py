@@ -49,7 +49,7 @@ def make_trial(
     """
     score = None
     if values is not None:
-        ways = tuple(directions or ["maximize" for _ in values])
+        ways: tuple[Direction, ...] = tuple(directions or ["maximize" for _ in values])
         score = Score(tuple(map(float, values)), ways, {}, violation == 0, violation)
     rungs = 0 if rung is None or score is None else rung + 1
     return TrialRecord(

@@ -16,15 +16,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from tqdm.auto import tqdm
 
-from rosearch.checks import number, refused, seed_list, whole_number
+from rosearch.checks import choice, number, refused, seed_list, whole_number
 from rosearch.errors import ArgumentError, EvaluationError, SpaceError
 from rosearch.evolve.comparison.result import Comparison, SimulatedRun
 from rosearch.evolve.evolver import Evolver
 from rosearch.evolve.strategies import Strategy
 from rosearch.evolve.study.trials import Failure, TrialRecord
 from rosearch.evolve.successive_halving import Fidelity, in_full
+from rosearch.evolve.workers.child_processes import ChildProcesses
 from rosearch.evolve.workers.evaluation import Shared, WorkerLostError, plain_metrics
-from rosearch.evolve.workers.executors import worker_processes
 from rosearch.evolve.workers.failure_streaks import alike
 from rosearch.evolve.workers.interrupts import Interrupts
 from rosearch.fitness import Fitness
@@ -92,8 +92,7 @@ def compare(
         raise refused("fitness", "a weighted Fitness({...}), not a Pareto fitness", fitness)
     rules = dict(fidelity) if isinstance(fidelity, Mapping) else dict.fromkeys(strategies, fidelity)
     for name in rules:
-        if name not in strategies:
-            raise refused("each name of fidelity", f"one of {', '.join(strategies)}", name)
+        choice("each name of fidelity", name, strategies)
     searches: dict[str, _Search] = {}
     for name, strategy in strategies.items():
         rule = rules.get(name)
@@ -130,8 +129,9 @@ def _run_here(searches: Mapping[str, _Search], jobs: Sequence[_Job]) -> _Results
 def _run(searches: Mapping[str, _Search], jobs: Sequence[_Job], workers: int) -> _Results:
     """Run the searches in processes; yield each when it is finished."""
     shared = Shared.of(dict(searches))
-    with Interrupts() as interrupts, worker_processes(_run_or_fail, workers) as submit:
-        waiting = {submit(shared, job): job for job in jobs}
+    with Interrupts() as interrupts, contextlib.closing(ChildProcesses(workers)) as children:
+        submit = children.pool.submit
+        waiting = {submit(children.call, _run_or_fail, shared, job): job for job in jobs}
         while waiting:
             with interrupts.let_through():
                 done, _ = wait_for(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
@@ -27,6 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rosearch.errors import GenomeError, StorageError, StudyMismatchError
 from rosearch.evolve.study import trial_attributes as attributes
+from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.settings import differences, plain, versions
 from rosearch.evolve.study.storage import open_storage, quiet_optuna, root_cause
 from rosearch.evolve.study.trial_parameters import distributions, parameters
@@ -154,7 +156,13 @@ class Ledger:
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials in order of their numbers."""
         frozen = self._storage.get_all_trials(self._id, deepcopy=False)
-        return tuple(self._read(trial) for trial in sorted(frozen, key=_number))
+        return tuple(self._read(trial) for trial in sorted(frozen, key=attrgetter("number")))
+
+    def result(self, fitness: Fitness) -> SearchResult:
+        """The current state of the study."""
+        return SearchResult.from_trials(
+            self.study, self.trials(), fitness, settings=self.settings, versions=self.versions
+        )
 
     def finished(self, candidates: int) -> int:
         """How many of the first ``candidates`` trials are finished."""
@@ -379,10 +387,6 @@ class Ledger:
             f"program hold the database's lock, is the disk full or the server unreachable? What "
             f"is recorded is kept; call run again."
         )
-
-
-def _number(trial: FrozenTrial) -> int:
-    return trial.number
 
 
 def _create_study(

@@ -35,6 +35,4 @@ def load_search(storage: str | Path | BaseStorage, study: str | None = None) -> 
         storage = f"sqlite:///{Path(storage).resolve()}"
     ledger = Ledger.existing(open_storage(storage, existing=True), study)
     fitness = Fitness.from_settings(ledger.settings["fitness"])
-    return SearchResult.from_trials(
-        ledger.study, ledger.trials(), fitness, settings=ledger.settings, versions=ledger.versions
-    )
+    return ledger.result(fitness)

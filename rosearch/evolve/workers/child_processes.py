@@ -18,6 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
@@ -62,11 +63,16 @@ class ChildProcesses:
     """Child processes of this one; there are as many as there are evaluations at a time.
 
     Args:
-        threads: Threads that each uses for its computation; ``None`` leaves that to PyTorch.
+        workers: Evaluations at a time, between which the cores are divided. ``None`` leaves the
+            number of threads of a child to PyTorch.
+
+    Attributes:
+        pool: As many threads, to wait for the children.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads
+    def __init__(self, workers: int | None = None) -> None:
+        self.pool = ThreadPoolExecutor(workers, "rosearch-worker")
+        self._threads = None if workers is None else max(1, _cores() // workers)
         self._all: set[_Child] = set()
         self._idle: list[_Child] = []
         self._loaded: set[str] = set()
@@ -75,6 +81,17 @@ class ChildProcesses:
     def start(self) -> None:
         """Start one child now, so that an error at its start is raised here."""
         self._idle.append(self._new_child())
+
+    def close(self) -> None:
+        """Kill all children, including those that are working, and end the threads."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self._ended = True  # before the children are listed: none starts work afterwards
+        children = list(self._all)
+        for child in children:  # all before waiting for any
+            child.kill()
+        for child in children:
+            child.end()
+        self.pool.shutdown(wait=True)
 
     def evaluate(self, shared: Shared, candidate: Candidate, limit: float | None) -> Outcome:
         """Evaluate a candidate in an idle child, or in a new one.
@@ -141,15 +158,6 @@ class ChildProcesses:
             f"that can be imported, files at the same path. Its traceback:\n{failure.traceback}",
             failure,
         )
-
-    def end(self) -> None:
-        """Kill all children, including those that are working."""
-        self._ended = True  # before the children are listed: none starts work afterwards
-        children = list(self._all)
-        for child in children:  # all before waiting for any
-            child.kill()
-        for child in children:
-            child.end()
 
     def _new_child(self) -> _Child:
         child = _Child(self._threads)
@@ -326,6 +334,11 @@ def _serve(pipe: Connection, threads: int | None, tracebacks: Connection) -> Non
         result = function(loaded, argument)
         faulthandler.cancel_dump_traceback_later()
         pipe.send(result)
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def start_worker(threads: int | None) -> None:

@@ -72,11 +72,7 @@ class Shared:
     digest: str
 
     @classmethod
-    def of(
-        cls,
-        evaluate: object,
-        dumps: Callable[[Any], bytes] = pickle.dumps,
-    ) -> Shared:
+    def of(cls, evaluate: object, dumps: Callable[[Any], bytes] = pickle.dumps) -> Shared:
         """Pickle ``evaluate``.
 
         Args:

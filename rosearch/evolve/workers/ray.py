@@ -38,11 +38,7 @@ class RayExecutor(Executor):
     """
 
     def __init__(
-        self,
-        *,
-        num_cpus: float = 1,
-        num_gpus: float = 0,
-        workers: int | None = None,
+        self, *, num_cpus: float = 1, num_gpus: float = 0, workers: int | None = None
     ) -> None:
         positive("num_cpus", num_cpus)
         if number("num_gpus", num_gpus, 0.0) > 1 and num_gpus != int(num_gpus):
