@@ -60,8 +60,6 @@ def main() -> None:
     print(f"{len(near)} genomes are there, {len(set(near) & set(table.samples))} of them samples")
     for baseline in BASELINES:
         print(found.table(share=options.share, baseline=baseline), end="\n\n")
-    deciding = {s.strategy: s.deciding for s in found.summary(share=options.share)}
-    print("Milliseconds for a proposal:", ", ".join(f"{k} {v:.2f}" for k, v in deciding.items()))
     print(f"{len(entrants)} x {options.seeds} searches of {len(table)} genomes in {took:.0f} s")
     if options.plot:
         found.plot(options.plot, by="seconds")

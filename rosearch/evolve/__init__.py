@@ -15,7 +15,6 @@ from rosearch.evolve.study.load import load_search
 from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.trials import Candidate, Failure, Parent, TrialRecord
 from rosearch.evolve.successive_halving import Fidelity, SuccessiveHalving
-from rosearch.evolve.workers.executors import process_pool
 from rosearch.evolve.workers.ray import RayExecutor
 
 __all__ = [
@@ -37,5 +36,4 @@ __all__ = [
     "compare",
     "confirm",
     "load_search",
-    "process_pool",
 ]

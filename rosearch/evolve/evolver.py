@@ -90,7 +90,6 @@ class Evolver:
         fidelity: Decides after each rung whether a candidate goes on. Default:
             ``SuccessiveHalving()`` if ``evaluate`` has rungs. With ``overlap`` it only sees trials
             that the candidate may depend on.
-        keep: How many of the best students are kept, besides those on the front.
 
     Raises:
         ArgumentError: An argument has the wrong type or is out of range.
@@ -113,7 +112,6 @@ class Evolver:
         seed: int = 0,
         overlap: int | None = None,
         fidelity: Fidelity | None = None,
-        keep: int = 1,
     ) -> None:
         if not all(hasattr(space, name) for name in ("sample", "mutate", "crossover", "require")):
             raise refused("space", "a SearchSpace", space)
@@ -133,20 +131,18 @@ class Evolver:
         self.fidelity = fidelity_for(evaluate, fidelity)
         self._rungs = rungs_of(evaluate)
         self._turn = threading.RLock()
-        self._students = KeptStudents(evaluate, fitness, keep=keep)
+        self._students = KeptStudents(evaluate, fitness)
         self._ledger = Ledger.open(
             storage,
             study,
             settings=self.settings,
-            directions=fitness.directions,
-            objectives=fitness.names,
-            constrained=bool(fitness.constraints),
+            fitness=fitness,
             loader=getattr(evaluate, "load", None),
         )
         self._proposals = Proposals(
-            space,
-            self.strategy,
-            self._ledger,
+            space=space,
+            strategy=self.strategy,
+            ledger=self._ledger,
             initial_genomes=self.initial_genomes,
             seed=self.seed,
             overlap=self.overlap,
@@ -217,10 +213,10 @@ class Evolver:
         if ledger.finished(candidates) < candidates:
             self._students.clean_up(ledger.trials(), search_is_over=False)
             run = SearchRun(
-                self.evaluate,
-                self._proposals,
-                ledger,
-                self._record,
+                evaluate=self.evaluate,
+                proposals=self._proposals,
+                ledger=ledger,
+                record=self._record,
                 candidates=candidates,
                 progress=progress,
             )
@@ -238,18 +234,7 @@ class Evolver:
     @property
     def result(self) -> SearchResult:
         """The current state of the study."""
-        return SearchResult.from_trials(
-            self._ledger.study,
-            self._ledger.trials(),
-            self.fitness,
-            settings=self._ledger.settings,
-            versions=self._ledger.versions,
-        )
-
-    @property
-    def best(self) -> TrialRecord:
-        """The best candidate so far; see :attr:`SearchResult.best`."""
-        return self.result.best
+        return self._ledger.result(self.fitness)
 
     def ask(self) -> Candidate:
         """The next candidate, to evaluate it yourself.
@@ -302,7 +287,15 @@ class Evolver:
         if seconds is not None:
             seconds = number("seconds", seconds, 0.0)
         with self._turn:
-            self._check_of_this_study(candidate)
+            trials = self._ledger.trials()[candidate.number : candidate.number + 1]
+            has_rung = candidate.rung is not None
+            if has_rung != (self._rungs > 1) or not any(map(candidate.is_of, trials)):
+                raise EvaluationError(
+                    f"Candidate {candidate.number} with the genome {candidate.genome.key}, the "
+                    f"seed {candidate.seed} and rung={candidate.rung} is not of the study "
+                    f"{self._ledger.study!r}, which has {self._rungs} rungs. Tell the outcome of a "
+                    f"candidate from ask() of this study."
+                )
             trial = self._record(candidate, outcome, seconds)
             if trial is None:
                 trial = self._ledger.trials()[candidate.number]
@@ -313,20 +306,6 @@ class Evolver:
             if trial.state == "running":
                 self._ledger.release(candidate.number)  # for the process that asks next
             return trial
-
-    def _check_of_this_study(self, candidate: Candidate) -> None:
-        if (candidate.rung is None) != (self.fidelity is None):
-            raise EvaluationError(
-                f"Candidate {candidate.number} has rung={candidate.rung}, and the study has "
-                f"{self._rungs} rungs. Tell the outcome of a candidate from ask()."
-            )
-        trial = self._ledger.trials()[candidate.number : candidate.number + 1]
-        if not trial or not candidate.is_of(trial[0]):
-            raise EvaluationError(
-                f"Candidate {candidate.number} with the genome {candidate.genome.key} and the seed "
-                f"{candidate.seed} is not of the study {self._ledger.study!r}. Tell the outcome of "
-                f"a candidate from ask() of this study."
-            )
 
     def _record(
         self,
@@ -402,6 +381,3 @@ class Evolver:
                 stacklevel=2,
             )
             return 0.0
-
-    def __repr__(self) -> str:
-        return f"Evolver({self._ledger.study!r}, {self.fitness!r}, {self.strategy!r})"

@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rosearch.checks import whole_number
 from rosearch.evolve.study.result import SearchResult
-from rosearch.evolve.study.trials import Candidate, TrialRecord, comparable
+from rosearch.evolve.study.trials import Candidate, TrialRecord
 from rosearch.fitness import Fitness
 
 
@@ -19,14 +18,9 @@ class KeptStudents:
         evaluate: The evaluation; its methods ``where``, ``discard`` and ``finish`` are used if
             they exist.
         fitness: The fitness of the study.
-        keep: How many of the best students are kept, besides those on the front; at least 1.
-
-    Raises:
-        ArgumentError: ``keep`` is below 1.
     """
 
-    def __init__(self, evaluate: Callable[..., Any], fitness: Fitness, *, keep: int) -> None:
-        self.keep = whole_number("keep", keep)
+    def __init__(self, evaluate: Callable[..., Any], fitness: Fitness) -> None:
         self.inherits = bool(getattr(evaluate, "inherits", False))
         self._where = getattr(evaluate, "where", None)
         self._discard = getattr(evaluate, "discard", None)
@@ -42,12 +36,10 @@ class KeptStudents:
 
     def wanted(self, trials: Sequence[TrialRecord]) -> dict[int, TrialRecord]:
         """Trials by number whose students are to be kept: the front and the best."""
-        scored = [trial for trial in trials if trial.score is not None]
-        if not scored:
+        if not any(trial.score for trial in trials):
             return {}
-        result = SearchResult.from_trials("", scored, self._fitness)
-        kept = [*result.front, *comparable(scored)[: self.keep], result.best]
-        return {trial.number: trial for trial in kept}
+        result = SearchResult.from_trials("", trials, self._fitness)
+        return {trial.number: trial for trial in (*result.front, result.best)}
 
     def ended(self, trial: TrialRecord, trials: Sequence[TrialRecord]) -> None:
         """Discard what is no longer wanted after a trial has ended.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 from rosearch.checks import instance, refused
 from rosearch.errors import SpaceError
@@ -16,6 +17,7 @@ _MAX_DRAWS = 256
 """Genomes that are drawn for one candidate before one outside the limits is taken."""
 
 
+@dataclass(kw_only=True)
 class Proposals:
     """The candidates of one study, each a function of the seed and the trials before it.
 
@@ -32,32 +34,21 @@ class Proposals:
             such limits.
         rungs: Rungs of the evaluation; 1 without fidelity.
         inherits: Whether candidates inherit weights.
+
+    Attributes:
+        reserved: Trials of this process whose genome depends on trials that are not finished.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        strategy: Strategy,
-        ledger: Ledger,
-        *,
-        initial_genomes: Sequence[Genome],
-        seed: int,
-        overlap: int | None,
-        excess: Callable[[Genome], float] | None = None,
-        rungs: int = 1,
-        inherits: bool = False,
-    ) -> None:
-        self._space = space
-        self._strategy = strategy
-        self._ledger = ledger
-        self._initial_genomes = tuple(initial_genomes)
-        self._seed = seed
-        self._overlap = overlap
-        self._excess = excess
-        self._rungs = rungs
-        self._inherits = inherits
-        self.reserved: set[int] = set()
-        """Trials of this process whose genome depends on trials that are not finished."""
+    space: SearchSpace
+    strategy: Strategy
+    ledger: Ledger
+    initial_genomes: Sequence[Genome]
+    seed: int
+    overlap: int | None
+    excess: Callable[[Genome], float] | None
+    rungs: int
+    inherits: bool
+    reserved: set[int] = field(default_factory=set, init=False)
 
     def propose(self, lease: float) -> Candidate | None:
         """Store the next new trial as running, leased for ``lease`` seconds, and return it.
@@ -69,17 +60,11 @@ class Proposals:
         Raises:
             SpaceError: The space has no genome that the study does not have.
         """
-        trials = self._ledger.trials()
+        trials = self.ledger.trials()
         if not self._is_ready(len(trials), trials):
             return None
         planned = self._plan(len(trials), trials)
-        number = self._ledger.add(
-            planned.genome,
-            planned.seed,
-            lease=lease,
-            parent=_parent_number(planned),
-            planned_for=len(trials),
-        )
+        number = self.ledger.add(planned, lease)
         if number == planned.number:
             return planned
         self.reserved.add(number)
@@ -87,15 +72,10 @@ class Proposals:
 
     def visible_to(self, number: int, trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
         """The trials that the fate of trial ``number`` may depend on, possibly including itself."""
-        return trials if self._overlap is None else self._before(number, trials)
+        return trials if self.overlap is None else self._before(number, trials)
 
     def take_up(
-        self,
-        lease: float,
-        *,
-        own: bool,
-        busy: Collection[int] = (),
-        below: int | None = None,
+        self, lease: float, *, own: bool, busy: Collection[int] = (), below: int | None = None
     ) -> Candidate | None:
         """Lease the first running trial that is not being evaluated.
 
@@ -108,7 +88,7 @@ class Proposals:
             busy: Numbers of trials that are being evaluated by this evolver.
             below: Only consider trials with smaller numbers, and reserved ones.
         """
-        trials = self._ledger.trials()
+        trials = self.ledger.trials()
         for trial in trials:
             number = trial.number
             reserved = number in self.reserved
@@ -118,14 +98,14 @@ class Proposals:
                 continue
             if not trial.is_planned and not self._is_ready(number, trials):
                 continue
-            owner = self._ledger.judge(number)
+            owner = self.ledger.judge(number)
             if owner == "alive" or (owner == "mine" and not (own or reserved)):
                 continue
-            if self._ledger.settle(number):
+            if self.ledger.settle(number):
                 continue
             if owner == "mine":
-                self._ledger.lease(number, lease)
-            elif not self._ledger.take_over(number, lease):
+                self.ledger.lease(number, lease)
+            elif not self.ledger.take_over(number, lease):
                 continue
             if trial.is_planned:
                 return self._candidate(number, trial.genome, len(trial.scores), trial.line)
@@ -136,19 +116,19 @@ class Proposals:
 
     def upcoming(self) -> list[Genome]:
         """Genomes that are evaluated next: running and initial ones, or else the next proposal."""
-        trials = self._ledger.trials()
+        trials = self.ledger.trials()
         known = [trial.genome for trial in trials if trial.state == "running"]
-        known += self._initial_genomes[len(trials) :]
+        known += self.initial_genomes[len(trials) :]
         return known or [self._genome(len(trials), trials)]
 
     def _before(self, number: int, trials: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
         """The trials that the genome of trial ``number`` may depend on."""
-        end = number if self._overlap is None else number - self._overlap + 1
+        end = number if self.overlap is None else number - self.overlap + 1
         return trials[: max(0, end)]
 
     def _is_ready(self, number: int, trials: Sequence[TrialRecord]) -> bool:
         """Whether everything that the genome of trial ``number`` depends on is known."""
-        if self._overlap is None or number < len(self._initial_genomes):
+        if self.overlap is None or number < len(self.initial_genomes):
             return True
         before = len(self._before(number, trials))
         return all(
@@ -158,43 +138,41 @@ class Proposals:
 
     def _plan_again(self, number: int) -> Candidate | None:
         """Plan a stored trial for its own number; ``None`` if that has to wait."""
-        trials = self._ledger.trials()
+        trials = self.ledger.trials()
         if not self._is_ready(number, trials):
             return None
         # With overlap the trials above must not matter; without, none of them may be repeated.
-        others = trials[:number] if self._overlap else [t for t in trials if t.number != number]
+        others = trials[:number] if self.overlap else [t for t in trials if t.number != number]
         planned = self._plan(number, others)
-        self._ledger.reassign(number, planned.genome, planned.seed, _parent_number(planned))
+        self.ledger.reassign(planned)
         self.reserved.discard(number)
         return planned
 
     def _plan(self, number: int, trials: Sequence[TrialRecord]) -> Candidate:
         genome = self._genome(number, trials)
-        parent = parent_of(genome, self._before(number, trials)) if self._inherits else None
+        parent = parent_of(genome, self._before(number, trials)) if self.inherits else None
         return self._candidate(number, genome, 0, None if parent is None else parent.as_parent())
 
     def _candidate(
         self, number: int, genome: Genome, rung: int, parent: Parent | None
     ) -> Candidate:
         # The seed does not depend on the number: a genome stands for one training run.
-        seed = child_seed(self._seed, "candidate", genome.key)
-        return Candidate(number, genome, seed, rung if self._rungs > 1 else None, parent)
+        seed = child_seed(self.seed, "candidate", genome.key)
+        return Candidate(number, genome, seed, rung if self.rungs > 1 else None, parent)
 
     def _genome(self, number: int, trials: Sequence[TrialRecord]) -> Genome:
-        if number < len(self._initial_genomes):
-            return self._initial_genomes[number]
+        if number < len(self.initial_genomes):
+            return self.initial_genomes[number]
         finished = [t for t in self._before(number, trials) if t.state != "running"]
+        taken = {trial.key for trial in trials}
+        rng = generator(self.seed, "proposal", number)
         outside: list[tuple[float, Genome]] = []
         try:
-            for genome in self._strategy.new_genomes(
-                self._space,
-                finished,
-                taken={trial.key for trial in trials},
-                number=number,
-                rng=generator(self._seed, "proposal", number),
+            for genome in self.strategy.new_genomes(
+                self.space, finished, taken=taken, number=number, rng=rng
             ):
-                self._space.require(genome)
-                excess = 0.0 if self._excess is None else self._excess(genome)
+                self.space.require(genome)
+                excess = 0.0 if self.excess is None else self.excess(genome)
                 if excess == 0:
                     return genome
                 outside.append((excess, genome))
@@ -245,7 +223,3 @@ def check_initial_genomes(genomes: Sequence[Genome], space: SearchSpace) -> tupl
 def _nodes(genome: Genome) -> set[tuple[str, str]]:
     operators = (node.operator for node in genome.nodes)
     return set(zip(genome.identities, operators, strict=True))
-
-
-def _parent_number(candidate: Candidate) -> int | None:
-    return None if candidate.parent is None else candidate.parent.number

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import Candidate
@@ -18,6 +19,7 @@ _POLL_SECONDS = 1.0
 """How long to wait at a time; on Windows, Ctrl-C is only noticed in between."""
 
 
+@dataclass
 class Runner:
     """Keeps the workers busy and records what they return; used by ``Evolver.run`` and ``confirm``.
 
@@ -35,17 +37,12 @@ class Runner:
             waits, so ``next_candidate`` and ``record`` are never interrupted half-way.
     """
 
-    def __init__(
-        self,
-        evaluate: Callable[..., Mapping[str, float]],
-        next_candidate: Callable[[], Candidate | None],
-        record: Callable[[Candidate, Outcome], None],
-        interrupts: Interrupts,
-    ) -> None:
-        self._evaluate = evaluate
-        self._next_candidate = next_candidate
-        self._record = record
-        self._interrupts = interrupts
+    evaluate: Callable[..., Mapping[str, float]]
+    next_candidate: Callable[[], Candidate | None]
+    record: Callable[[Candidate, Outcome], None]
+    interrupts: Interrupts
+
+    def __post_init__(self) -> None:
         self._running: dict[Future[Outcome], Candidate] = {}
         self._retries: deque[Candidate] = deque()
         self._retried: Future[Outcome] | None = None
@@ -64,7 +61,7 @@ class Runner:
             EvaluationError: The evaluation cannot be sent to the workers, their processes die at
                 their start, or the executor is broken.
         """
-        with Workers(self._evaluate, executor, workers=workers, time_limit=time_limit) as pool:
+        with Workers(self.evaluate, executor, workers=workers, time_limit=time_limit) as pool:
             try:
                 self._fill(pool)
                 while self._running:
@@ -84,13 +81,13 @@ class Runner:
                 self._retried = self._submit(self._retries.popleft(), pool)
             return
         while len(self._running) < pool.count:
-            candidate = self._next_candidate()
+            candidate = self.next_candidate()
             if candidate is None or self._submit(candidate, pool).done():
                 return  # some executors evaluate at once: record it before the next
 
     def _submit(self, candidate: Candidate, pool: Workers) -> Future[Outcome]:
         try:
-            with self._interrupts.let_through():  # some executors evaluate at once
+            with self.interrupts.let_through():  # some executors evaluate at once
                 future = pool.submit(candidate)
         except BrokenExecutor as error:
             raise EvaluationError(
@@ -103,7 +100,7 @@ class Runner:
 
     def _collect(self) -> None:
         """Wait for running evaluations and record those that have finished."""
-        with self._interrupts.let_through():
+        with self.interrupts.let_through():
             done, _ = wait_for(self._running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in sorted(done, key=lambda f: self._running[f].number):
             candidate = self._running.pop(future)
@@ -119,15 +116,15 @@ class Runner:
                     continue
                 outcome = lost(error)
             self._lost.discard(candidate.number)  # its next rung may be tried twice again
-            self._record(candidate, outcome)
+            self.record(candidate, outcome)
 
     def _stop(self) -> None:
         """Cancel what is running, and record what has finished meanwhile."""
         for future in self._running:
             future.cancel()
-        if self._interrupts.is_forced:
+        if self.interrupts.is_forced:
             return  # possibly in the middle of a transaction, whose lock recording would wait for
         with contextlib.suppress(Exception):  # the error that ended the run is the one to show
             for future, candidate in self._running.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
-                    self._record(candidate, future.result())
+                    self.record(candidate, future.result())

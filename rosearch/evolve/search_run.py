@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from tqdm.auto import tqdm
 
@@ -27,6 +28,7 @@ _SILENT_POLLS = 5
 """Polls in a row after which a warning says what the run is waiting for."""
 
 
+@dataclass(kw_only=True)
 class SearchRun:
     """Takes candidates from the proposals and records them until the study has enough.
 
@@ -40,38 +42,31 @@ class SearchRun:
         progress: Whether to show a progress bar.
     """
 
-    def __init__(
-        self,
-        evaluate: Callable[..., Mapping[str, float]],
-        proposals: Proposals,
-        ledger: Ledger,
-        record: Callable[..., TrialRecord | None],
-        *,
-        candidates: int,
-        progress: bool,
-    ) -> None:
-        self._evaluate = evaluate
-        self._proposals = proposals
-        self._ledger = ledger
-        self._record_trial = record
-        self._candidates = candidates
+    evaluate: Callable[..., Mapping[str, float]]
+    proposals: Proposals
+    ledger: Ledger
+    record: Callable[..., TrialRecord | None]
+    candidates: int
+    progress: bool
+
+    def __post_init__(self) -> None:
         self._evaluated: set[int] = set()  # trials that are evaluated at the moment
         self._leased: set[int] = set()  # these, and those between two rungs
         self._no_genome_left: SpaceError | None = None
         self._interrupts = Interrupts()
-        finished: set[int | None] = {None for t in ledger.trials() if t.state == "complete"}
+        finished: set[int | None] = {None for t in self.ledger.trials() if t.state == "complete"}
         self._streaks = FailureStreaks(
-            finished.union(*(range(len(t.rungs)) for t in ledger.trials())),
+            finished.union(*(range(len(t.rungs)) for t in self.ledger.trials())),
             advice="They are recorded as failed. Fix the cause and call run again, which goes on "
             "with other genomes; another study= starts with these.",
         )
         self._bar = tqdm(
-            total=candidates,
-            initial=ledger.finished(candidates),
+            total=self.candidates,
+            initial=self.ledger.finished(self.candidates),
             desc="candidates",
             unit="candidate",
             delay=2,
-            disable=not progress,
+            disable=not self.progress,
         )
 
     def run(
@@ -82,16 +77,16 @@ class SearchRun:
             self._check_genomes()
             try:
                 with self._renewed_leases():
-                    runner = Runner(self._evaluate, self._next, self._record, self._interrupts)
+                    runner = Runner(self.evaluate, self._next, self._record, self._interrupts)
                     runner.run(executor, workers=workers, time_limit=time_limit)
             finally:
                 self._release()
 
     def _check_genomes(self) -> None:
         """Let the evaluation refuse the first genomes before anything is trained."""
-        check = getattr(self._evaluate, "check", None)
+        check = getattr(self.evaluate, "check", None)
         if check is not None:
-            for genome in self._proposals.upcoming():
+            for genome in self.proposals.upcoming():
                 with self._interrupts.let_through():
                     check(genome)
 
@@ -102,7 +97,7 @@ class SearchRun:
                 return None
             if self._no_genome_left is not None:
                 raise self._no_genome_left
-            if self._update_bar() == self._candidates:
+            if self._update_bar() == self.candidates:
                 return None
             with self._interrupts.let_through():
                 time.sleep(_POLL_SECONDS)  # other processes are evaluating the rest
@@ -115,21 +110,21 @@ class SearchRun:
 
     def _take_or_propose(self) -> Candidate | None:
         try:
-            candidate = self._proposals.take_up(
-                LEASE_SECONDS, own=True, busy=self._evaluated, below=self._candidates
+            candidate = self.proposals.take_up(
+                LEASE_SECONDS, own=True, busy=self._evaluated, below=self.candidates
             )
             if candidate is not None or self._no_genome_left is not None:
                 return candidate
-            if len(self._ledger.trials()) >= self._candidates:
+            if len(self.ledger.trials()) >= self.candidates:
                 return None
-            return self._proposals.propose(LEASE_SECONDS)
+            return self.proposals.propose(LEASE_SECONDS)
         except SpaceError as error:
             self._no_genome_left = error  # raised once what is running is recorded
             return None
 
     def _record(self, candidate: Candidate, outcome: Outcome) -> None:
         told = outcome.metrics if outcome.failure is None else outcome.failure
-        trial = self._record_trial(candidate, told, outcome.seconds)
+        trial = self.record(candidate, told, outcome.seconds)
         self._evaluated.discard(candidate.number)
         if trial is None or trial.state != "running":
             self._leased.discard(candidate.number)
@@ -139,16 +134,16 @@ class SearchRun:
 
     def _update_bar(self) -> int:
         """Show how many trials are finished, and return it."""
-        finished = self._ledger.finished(self._candidates)
+        finished = self.ledger.finished(self.candidates)
         self._bar.update(finished - self._bar.n)
         return finished
 
     def _warn_of_wait(self) -> None:
-        numbers = [t.number for t in self._ledger.trials() if t.state == "running"]
+        numbers = [t.number for t in self.ledger.trials() if t.state == "running"]
         if numbers:
             warnings.warn(
                 f"Waiting for candidate {numbers[0]}, which is leased by "
-                f"{self._ledger.owner_of(numbers[0])}. If it came from ask() and its outcome will "
+                f"{self.ledger.owner_of(numbers[0])}. If it came from ask() and its outcome will "
                 f"never be told, restart that process (of a notebook: its kernel).",
                 RuntimeWarning,
                 stacklevel=2,
@@ -157,16 +152,16 @@ class SearchRun:
     @contextlib.contextmanager
     def _renewed_leases(self) -> Iterator[None]:
         """Renew the leases of this run, for processes on other machines."""
-        if not self._ledger.is_shared:
+        if not self.ledger.is_shared:
             yield
             return
         over = threading.Event()
 
         def renew() -> None:
             while not over.wait(RENEW_SECONDS):
-                for number in list(self._leased | self._proposals.reserved):
+                for number in list(self._leased | self.proposals.reserved):
                     with contextlib.suppress(Exception):  # the next attempt is in a minute
-                        self._ledger.lease(number, LEASE_SECONDS)
+                        self.ledger.lease(number, LEASE_SECONDS)
 
         thread = threading.Thread(target=renew, name="rosearch-leases", daemon=True)
         thread.start()
@@ -181,5 +176,5 @@ class SearchRun:
         if self._interrupts.is_forced:
             return  # possibly in the middle of a transaction, whose lock this would wait for
         with contextlib.suppress(Exception):  # the error that ended the run is the one to show
-            for number in self._leased | self._proposals.reserved:
-                self._ledger.release(number)
+            for number in self._leased | self.proposals.reserved:
+                self.ledger.release(number)

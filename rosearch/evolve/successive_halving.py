@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from rosearch.checks import refused, share, whole_number
+from rosearch.evolve.study.settings import PublicSettings
 from rosearch.fitness import Score, rank_order
 from rosearch.space import Genome
 
 
-class Fidelity(ABC):
+class Fidelity(PublicSettings, ABC):
     """A rule that decides after each rung whether a candidate goes on.
 
     It has no state. Settings are public attributes set in ``__init__``, plain values that JSON can
@@ -32,16 +33,6 @@ class Fidelity(ABC):
                 depend on.
             rung: From 0; never the last.
         """
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Name and public attributes, part of the settings of a study."""
-        public = {k: v for k, v in sorted(vars(self).items()) if not k.startswith("_")}
-        return {"name": type(self).__qualname__, **public}
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={v!r}" for k, v in self.settings.items() if k != "name")
-        return f"{type(self).__name__}({shown})"
 
 
 class SuccessiveHalving(Fidelity):

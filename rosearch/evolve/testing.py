@@ -47,12 +47,10 @@ def make_trial(
         stopped: Whether the fidelity rule ended it there.
         directions: One for each objective; all are maximised if omitted.
     """
-    score = failure = None
-    if values is None:
-        failure = Failure("RuntimeError", "out of luck", "")
-    else:
-        ways: list[Direction] = list(directions or ["maximize" for _ in values])
-        score = Score(tuple(map(float, values)), tuple(ways), {}, violation == 0, violation)
+    score = None
+    if values is not None:
+        ways: tuple[Direction, ...] = tuple(directions or ["maximize" for _ in values])
+        score = Score(tuple(map(float, values)), ways, {}, violation == 0, violation)
     rungs = 0 if rung is None or score is None else rung + 1
     return TrialRecord(
         number=number,
@@ -63,7 +61,7 @@ def make_trial(
         metrics={},
         score=score,
         seconds=1.0,
-        failure=failure,
+        failure=Failure("RuntimeError", "out of luck", "") if score is None else None,
         rung=rung,
         rungs=({},) * rungs,
         scores=(score,) * rungs if score else (),
@@ -173,8 +171,8 @@ class StrategySuite:
         for late in (3, len(trials) - 2):
             used = self.make()
             for known in (trials[:late] + trials[late + 1 :], trials):
-                expected = self._propose(self.make(), known, number=len(trials))
-                assert self._propose(used, known, number=len(trials)) == expected, late
+                expected = self._propose(self.make(), known)
+                assert self._propose(used, known) == expected, late
 
     def test_the_generator_is_the_only_randomness(self) -> None:
         """Different seeds give different genomes."""
@@ -187,7 +185,7 @@ class StrategySuite:
         for name, trials in self.histories().items():
             space = self.space()
             before = copy.deepcopy(trials), space.settings
-            self._propose(self.make(), trials, space=space)
+            self.make().propose(space, trials, number=self.trials, rng=generator(0, "suite"))
             assert (trials, space.settings) == before, name
 
     def test_a_tiny_space_is_searched_completely(self) -> None:
@@ -203,29 +201,16 @@ class StrategySuite:
         strategy = self.make()
         trials: list[TrialRecord] = []
         for number in range(12):
-            new = strategy.new_genomes(
-                space,
-                trials,
-                taken={trial.key for trial in trials},
-                number=number,
-                rng=generator(0, "suite", number),
-            )
+            taken = {trial.key for trial in trials}
+            rng = generator(0, "suite", number)
+            new = strategy.new_genomes(space, trials, taken=taken, number=number, rng=rng)
             genome = next(new)
             trials.append(make_trial(number, genome, [float(number % 5)]))
         assert len({trial.key for trial in trials}) == 12
 
     def _propose(
-        self,
-        strategy: Strategy,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int | None = None,
-        seed: int = 0,
-        space: SearchSpace | None = None,
+        self, strategy: Strategy, trials: Sequence[TrialRecord], *, seed: int = 0
     ) -> Genome:
-        return strategy.propose(
-            space or self.space(),
-            tuple(trials),
-            number=(trials[-1].number + 1 if trials else 0) if number is None else number,
-            rng=generator(seed, "suite"),
-        )
+        number = trials[-1].number + 1 if trials else 0
+        rng = generator(seed, "suite")
+        return strategy.propose(self.space(), tuple(trials), number=number, rng=rng)

@@ -3,8 +3,6 @@
 from rosearch.fitness.fitness import Fitness, Score, best_index, rank_order
 from rosearch.fitness.pareto import (
     crowding_distance,
-    dominates,
-    hypervolume,
     hypervolume_contributions,
     non_dominated_ranks,
     pareto_front,
@@ -17,9 +15,7 @@ __all__ = [
     "Score",
     "best_index",
     "crowding_distance",
-    "dominates",
     "fitness_terms",
-    "hypervolume",
     "hypervolume_contributions",
     "non_dominated_ranks",
     "pareto_front",

@@ -13,13 +13,7 @@ import numpy.typing as npt
 from rosearch.checks import number, refused
 from rosearch.errors import EvaluationError
 from rosearch.fitness.pareto import crowding_distance, non_dominated_ranks, pareto_front
-from rosearch.fitness.terms import (
-    Direction,
-    FitnessTerm,
-    KnownMetrics,
-    Metrics,
-    fitness_terms,
-)
+from rosearch.fitness.terms import Direction, FitnessTerm, KnownMetrics, Metrics, fitness_terms
 
 Bounds: TypeAlias = "tuple[float | None, float | None]"
 """Minimum and maximum, both allowed; ``None`` for no bound."""
@@ -52,24 +46,13 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold; :meth:`from_dict` reads it."""
-        return {
-            "values": list(self.values),
-            "directions": list(self.directions),
-            "terms": dict(self.terms),
-            "feasible": self.feasible,
-            "violation": self.violation,
-        }
+        return {**vars(self), "values": list(self.values), "directions": list(self.directions)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Score:
         """The score that :meth:`to_dict` wrote."""
-        return cls(
-            values=tuple(data["values"]),
-            directions=tuple(data["directions"]),
-            terms=dict(data["terms"]),
-            feasible=bool(data["feasible"]),
-            violation=float(data["violation"]),
-        )
+        lists = {name: tuple(data[name]) for name in ("values", "directions")}
+        return cls(**{**data, **lists})
 
 
 class Fitness:
@@ -93,10 +76,7 @@ class Fitness:
     """
 
     def __init__(
-        self,
-        weights: Mapping[str, float],
-        *,
-        constraints: Mapping[str, Bounds] | None = None,
+        self, weights: Mapping[str, float], *, constraints: Mapping[str, Bounds] | None = None
     ) -> None:
         if not weights or not isinstance(weights, Mapping):
             expected = "a mapping such as {'robustness': 1.0}, or use Fitness.pareto([...])"
@@ -110,10 +90,7 @@ class Fitness:
 
     @classmethod
     def pareto(
-        cls,
-        terms: Iterable[str],
-        *,
-        constraints: Mapping[str, Bounds] | None = None,
+        cls, terms: Iterable[str], *, constraints: Mapping[str, Bounds] | None = None
     ) -> Fitness:
         """Several objectives, compared by Pareto rank and crowding distance.
 
@@ -213,11 +190,7 @@ class Fitness:
         if self._weights is None:
             objectives = tuple(values[name] for name in self._names)
         else:
-            total = sum(
-                weight * self._terms[name].scaled(values[name])
-                for name, weight in self._weights.items()
-                if weight
-            )
+            total = sum(self._weighted(values))
             if not math.isfinite(total):
                 raise EvaluationError(f"The weighted sum of {values} is {total!r}, not finite.")
             objectives = (float(total),)
@@ -255,17 +228,17 @@ class Fitness:
         """
         mask = np.array([score.feasible for score in scores], dtype=bool)
         if mask.any():
-            points = np.array([self._point(s) for s in scores if s.feasible])
-            mask[mask] = pareto_front(points)
+            feasible = [score for score in scores if score.feasible]
+            mask[mask] = pareto_front(
+                [s.maximized if self.is_pareto else self._weighted(s.terms) for s in feasible]
+            )
         return mask
 
-    def _point(self, score: Score) -> Sequence[float]:
-        if self._weights is None:
-            return score.maximized
+    def _weighted(self, values: Mapping[str, float]) -> list[float]:
+        """The summands of a weighted sum."""
+        weights = (self._weights or {}).items()
         return [
-            weight * self._terms[name].scaled(score.terms[name])
-            for name, weight in self._weights.items()
-            if weight
+            weight * self._terms[name].scaled(values[name]) for name, weight in weights if weight
         ]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Pareto dominance: fronts, ranks, crowding distance and hypervolume.
+"""Pareto dominance: fronts, ranks, crowding distance and contributions to the hypervolume.
 
 Every function takes ``values`` of shape ``(points, objectives)``, larger is better; negate an
 objective that is minimized. A point with a NaN is worse than every point without one: it dominates
@@ -16,23 +16,6 @@ import numpy.typing as npt
 from rosearch.checks import refused
 
 
-def dominates(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
-    """Whether ``a`` is at least as good as ``b`` in every objective and better in one.
-
-    Args:
-        a: One point, shape ``(objectives,)``.
-        b: Another point of the same shape.
-    """
-    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if first.shape != second.shape or first.ndim != 1:
-        raise refused("a and b", "two points of one shape (objectives,)", (a, b))
-    if np.isnan(first).any():
-        return False
-    if np.isnan(second).any():
-        return True
-    return bool((first >= second).all() and (first > second).any())
-
-
 def pareto_front(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Which points no other point dominates.
 
@@ -45,9 +28,8 @@ def pareto_front(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         Mask of shape ``(points,)``.
     """
     points = _matrix(values)
-    front: npt.NDArray[np.bool_] = np.logical_and(
-        non_dominated_ranks(points) == 0, ~np.isnan(points).any(axis=1)
-    )
+    valid = ~np.isnan(points).any(axis=1)
+    front: npt.NDArray[np.bool_] = valid & (non_dominated_ranks(points) == 0)
     return front
 
 
@@ -102,26 +84,6 @@ def crowding_distance(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return distance
 
 
-def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
-    """Volume between ``reference`` and the points, exact for any number of objectives.
-
-    Args:
-        values: Shape ``(points, objectives)``, larger is better. Points with NaN, and points
-            that are not above the reference in every objective, add nothing.
-        reference: Lower corner, finite, shape ``(objectives,)``.
-
-    Returns:
-        The volume, 0 when no point is above the reference.
-
-    Raises:
-        ArgumentError: The shapes differ, or a point above the reference is infinite.
-    """
-    above, _ = _above(values, reference)
-    if not len(above):
-        return 0.0
-    return float(moocore.hypervolume(above, np.zeros(above.shape[1]), maximise=True))
-
-
 def hypervolume_contributions(
     values: npt.ArrayLike, reference: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
@@ -138,32 +100,23 @@ def hypervolume_contributions(
     Raises:
         ArgumentError: The shapes differ, or a point above the reference is infinite.
     """
-    above, mask = _above(values, reference)
+    points = _matrix(values)
+    corner = np.asarray(reference, dtype=float)
+    if len(points) and points.shape[1:] != corner.shape:
+        raise refused("reference", f"of shape ({points.shape[1]},) like the points", reference)
+    mask = np.all(points > corner, axis=1)
+    above = (points - corner)[mask]
+    if not np.isfinite(above).all():
+        raise refused("values", "finite where they are above a finite reference", values)
     contributions = np.zeros(len(mask))
     if len(above):
         if above.shape[1] == 1:  # moocore wants two objectives
             above = np.column_stack([above, np.ones(len(above))])
-        corner = np.zeros(above.shape[1])
+        origin = np.zeros(above.shape[1])
         contributions[mask] = moocore.hv_contributions(
-            above, corner, maximise=True, ignore_dominated=False
+            above, origin, maximise=True, ignore_dominated=False
         )
     return contributions
-
-
-def _above(
-    values: npt.ArrayLike, reference: npt.ArrayLike
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Points above the reference, measured from it, and the mask that selects them."""
-    points = _matrix(values)
-    corner = np.asarray(reference, dtype=float)
-    if corner.ndim != 1 or not np.isfinite(corner).all():
-        raise refused("reference", "finite and of shape (objectives,)", reference)
-    if len(points) and points.shape[1:] != corner.shape:
-        raise refused("reference", f"of shape ({points.shape[1]},) like the points", reference)
-    mask = np.all(points > corner, axis=1)
-    if not np.isfinite(points[mask]).all():
-        raise refused("values", "finite where they are above the reference", values)
-    return (points - corner)[mask], mask
 
 
 def _matrix(values: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -54,14 +54,15 @@ class FitnessTerm:
 class _LogTerm(FitnessTerm):
     """A positive quantity on a logarithmic scale."""
 
+    logarithm = staticmethod(math.log10)
+
     def scaled(self, value: float) -> float:
         if not value > 0:
             raise EvaluationError(
                 f"{self.metric} must be above 0, since a weighted sum uses its logarithm, got "
                 f"{value!r}."
             )
-        logarithm = math.log10(value)
-        return logarithm if self.direction == "maximize" else -logarithm
+        return super().scaled(self.logarithm(value))
 
 
 def _check(item: object) -> str | None:
@@ -110,7 +111,7 @@ class Accuracy(FitnessTerm):
 
 
 @fitness_terms.register("compression")
-class Compression(FitnessTerm):
+class Compression(_LogTerm):
     """Number of the teacher's parameters divided by the student's.
 
     A weighted sum uses its binary logarithm, so halving the size is worth the same at every size.
@@ -119,11 +120,7 @@ class Compression(FitnessTerm):
 
     metric = "compression"
     direction = "maximize"
-
-    def scaled(self, value: float) -> float:
-        if not value > 0:
-            raise EvaluationError(f"compression must be above 0, got {value!r}.")
-        return math.log2(value)
+    logarithm = staticmethod(math.log2)
 
 
 @fitness_terms.register("parameters")

@@ -207,8 +207,9 @@ class Loaded:
         return synthetic(genome, seed=seed)
 
 
-def threads():
-    """Threads that a worker process uses: by its environment, and in PyTorch."""
+def threads(genome, *, seed):
+    """With the threads that a worker process uses: by its environment, and in PyTorch."""
     import torch
 
-    return int(os.environ["OMP_NUM_THREADS"]), torch.get_num_threads()
+    used = {"omp": int(os.environ["OMP_NUM_THREADS"]), "torch": torch.get_num_threads()}
+    return synthetic(genome, seed=seed) | used

@@ -57,7 +57,7 @@ def boom(genome, seed):
             "EvaluationError",
             "nan",
         ),
-        (lambda g, seed: {"accuracy": 0.5}, "EvaluationError", "It gave accuracy"),
+        (lambda g, seed: {"accuracy": 0.5}, "EvaluationError", "returned accuracy"),
         (lambda g, seed: {"accuracy": "high"}, "EvaluationError", "not a number"),
         (lambda g, seed: 0.5, "EvaluationError", "mapping"),
     ],
@@ -200,12 +200,10 @@ def test_repr_of_results_and_trials_is_short_for_large_genomes():
     assert len(lines) <= 11
     assert max(map(len, lines)) <= 120
     assert "more: print(best.genome)" in lines[-1]
-    assert len(repr(result.best)) < 250
-    assert repr(result.best).startswith(
-        f"TrialRecord(number=0, state='complete', key='{genome.key}'"
-    )
+    assert len(repr(result.best)) < 350
+    assert repr(result.best).startswith(f"TrialRecord(number=0, key='{genome.key}'")
     failed = evolver(failing).run(1, progress=False).trials[0]
-    assert "failure='RuntimeError: no luck with" in repr(failed)
+    assert "failure=Failure(kind='RuntimeError', message='no luck with" in repr(failed)
 
 
 def test_the_best_of_a_pareto_search_is_on_the_front():
@@ -431,7 +429,7 @@ def test_a_proposal_outside_the_space_is_an_error():
     outside = SearchSpace(nodes=(12, 20), widths=(512,)).sample(seed=0)
     with pytest.raises(SpaceError, match=outside.key):
         evolver(strategy=Stray(outside)).run(3, progress=False)
-    with pytest.raises(TypeError, match="Stray proposed no Genome but None"):
+    with pytest.raises(ValueError, match="a proposal of Stray must be a Genome"):
         evolver(strategy=Stray(None)).run(3, progress=False)
 
 

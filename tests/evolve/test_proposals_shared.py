@@ -92,10 +92,10 @@ def raced(search, other, monkeypatch):
     """Let ``other`` ask in the moment between what ``search`` plans and what it adds."""
     add, asked = search._ledger.add, []
 
-    def add_later(genome, seed, **given):
+    def add_later(candidate, lease):
         if not asked:
             asked.append(other.ask())
-        return add(genome, seed, **given)
+        return add(candidate, lease)
 
     monkeypatch.setattr(search._ledger, "add", add_later)
     return asked
@@ -149,9 +149,9 @@ def test_killed_before_a_trial_is_planned_again(url, write):
         doomed, other = (evolver(storage=url) for _ in range(2))
         add, storage = doomed._ledger.add, doomed._ledger._storage
 
-        def add_later(genome, seed, **given):
+        def add_later(candidate, lease):
             tell(other, other.ask())
-            number = add(genome, seed, **given)
+            number = add(candidate, lease)
             storage.set_trial_user_attr = dies(storage.set_trial_user_attr, write + 1, after=False)
             return number
 

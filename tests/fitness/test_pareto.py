@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,12 +9,11 @@ from hypothesis import strategies as st
 
 from rosearch.fitness import (
     crowding_distance,
-    dominates,
-    hypervolume,
     hypervolume_contributions,
     non_dominated_ranks,
     pareto_front,
 )
+from tests.fitness.reference import beats, hypervolume
 
 # Few distinct numbers, so that ties and equal points are common.
 NUMBERS = st.sampled_from([0.0, 1.0, 2.0, 3.0, -1.5, np.inf, -np.inf, np.nan])
@@ -30,25 +27,10 @@ def matrices(numbers, columns=COLUMNS, rows=12):
     )
 
 
-def beats(a, b):
-    """Dominance, written as its definition."""
-    if any(np.isnan(a)):
-        return False
-    if any(np.isnan(b)):
-        return True
-    return all(x >= y for x, y in zip(a, b, strict=True)) and list(a) != list(b)
-
-
 @given(matrices(NUMBERS))
 def test_front_is_the_set_of_non_dominated_points(values):
     expected = [not any(np.isnan(p)) and not any(beats(q, p) for q in values) for p in values]
     assert pareto_front(values).tolist() == expected
-
-
-@given(matrices(NUMBERS))
-def test_dominates_agrees_with_its_definition(values):
-    for a, b in itertools.product(values, repeat=2):
-        assert dominates(a, b) == beats(a, b)
 
 
 @given(matrices(NUMBERS))
@@ -92,33 +74,13 @@ def test_crowding_distance_ignores_points_with_nan():
     np.testing.assert_array_equal(crowding_distance(with_nan), [*crowding_distance(clean), 0.0])
 
 
-@given(matrices(FINITE, rows=8))
-def test_hypervolume_equals_a_count_of_unit_cubes(values):
-    # With whole numbers from 0 to 5 the volume is the number of unit cubes below some point.
-    dimensions = len(values[0])
-    cubes = itertools.product(range(5), repeat=dimensions)
-    expected = sum(
-        any(all(p[d] >= c[d] + 1 for d in range(dimensions)) for p in values) for c in cubes
-    )
-    assert hypervolume(values, [0.0] * dimensions) == pytest.approx(expected)
-
-
-def test_hypervolume_is_measured_from_the_reference():
-    assert hypervolume([[2.0, 3.0]], [1.0, 1.0]) == pytest.approx(2.0)
-    assert hypervolume([[2.0, 0.5]], [1.0, 1.0]) == 0.0
-    assert hypervolume([[np.nan, 9.0], [2.0, 2.0]], [1.0, 1.0]) == pytest.approx(1.0)
-    assert hypervolume([], [1.0, 1.0]) == 0.0
-
-
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="shape"):
         pareto_front([1.0, 2.0])
     with pytest.raises(ValueError, match="finite where they are above"):
-        hypervolume([[np.inf, 1.0]], np.zeros(2))
+        hypervolume_contributions([[np.inf, 1.0]], np.zeros(2))
     with pytest.raises(ValueError, match="reference must be of shape"):
-        hypervolume([[1.0, 2.0]], [0.0])
-    with pytest.raises(ValueError, match="one shape"):
-        dominates([1.0], [1.0, 2.0])
+        hypervolume_contributions([[1.0, 2.0]], [0.0])
 
 
 def test_front_of_no_points_is_empty():

@@ -7,7 +7,6 @@ import functools
 import itertools
 import math
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED
@@ -17,15 +16,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from tqdm.auto import tqdm
 
-from rosearch.checks import number, refused, seed_list, whole_number
+from rosearch.checks import choice, number, refused, seed_list, whole_number
 from rosearch.errors import ArgumentError, EvaluationError, SpaceError
 from rosearch.evolve.comparison.result import Comparison, SimulatedRun
 from rosearch.evolve.evolver import Evolver
 from rosearch.evolve.strategies import Strategy
 from rosearch.evolve.study.trials import Failure, TrialRecord
 from rosearch.evolve.successive_halving import Fidelity, in_full
+from rosearch.evolve.workers.child_processes import ChildProcesses
 from rosearch.evolve.workers.evaluation import Shared, WorkerLostError, plain_metrics
-from rosearch.evolve.workers.executors import worker_processes
 from rosearch.evolve.workers.failure_streaks import alike
 from rosearch.evolve.workers.interrupts import Interrupts
 from rosearch.fitness import Fitness
@@ -45,7 +44,6 @@ def compare(
     fitness: Fitness,
     *,
     candidates: int = 100,
-    seconds: float = math.inf,
     seeds: int | Sequence[int] = 20,
     fidelity: Fidelity | Mapping[str, Fidelity | None] | None = None,
     best: float | None = None,
@@ -67,7 +65,6 @@ def compare(
         fitness: A weighted fitness, since curves need one number a candidate.
         candidates: Budget of one search in candidates. A search ends earlier when the space has no
             new genome.
-        seconds: Budget of one search in simulated seconds, after which no new evaluation begins.
         seeds: Number of searches of each strategy (from seed 0), or their seeds.
         fidelity: The rule that decides which candidates go on to the next rung, such as
             ``SuccessiveHalving()``, for all searches or by name of the strategy. Without a rule
@@ -87,8 +84,6 @@ def compare(
         raise refused("strategies", "a mapping with at least one strategy by name", strategies)
     seeds = seed_list("seeds", seeds, int)
     candidates = whole_number("candidates", candidates)
-    if not seconds > 0:
-        raise refused("seconds", "above 0", seconds)
     if workers is not None:
         workers = whole_number("workers", workers)
     if best is not None:
@@ -97,16 +92,13 @@ def compare(
         raise refused("fitness", "a weighted Fitness({...}), not a Pareto fitness", fitness)
     rules = dict(fidelity) if isinstance(fidelity, Mapping) else dict.fromkeys(strategies, fidelity)
     for name in rules:
-        if name not in strategies:
-            raise refused("each name of fidelity", f"one of {', '.join(strategies)}", name)
+        choice("each name of fidelity", name, strategies)
     searches: dict[str, _Search] = {}
     for name, strategy in strategies.items():
         rule = rules.get(name)
         whole = evaluate if rule else in_full(evaluate)
         settings = {"strategy": strategy, "fidelity": rule}
-        searches[name] = functools.partial(
-            _search, space, whole, fitness, candidates, seconds, settings
-        )
+        searches[name] = functools.partial(_search, space, whole, fitness, candidates, settings)
     jobs = list(itertools.product(searches, seeds))
     found: dict[tuple[str, int], SimulatedRun] = {}
     results = _run_here(searches, jobs) if workers is None else _run(searches, jobs, workers)
@@ -136,11 +128,10 @@ def _run_here(searches: Mapping[str, _Search], jobs: Sequence[_Job]) -> _Results
 
 def _run(searches: Mapping[str, _Search], jobs: Sequence[_Job], workers: int) -> _Results:
     """Run the searches in processes; yield each when it is finished."""
-    shared = {
-        name: Shared.of(search, what=f"Strategy {name!r}") for name, search in searches.items()
-    }
-    with Interrupts() as interrupts, worker_processes(_run_or_fail, workers) as submit:
-        waiting = {submit(shared[name], seed): (name, seed) for name, seed in jobs}
+    shared = Shared.of(dict(searches))
+    with Interrupts() as interrupts, contextlib.closing(ChildProcesses(workers)) as children:
+        submit = children.pool.submit
+        waiting = {submit(children.call, _run_or_fail, shared, job): job for job in jobs}
         while waiting:
             with interrupts.let_through():
                 done, _ = wait_for(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -158,10 +149,11 @@ def _run(searches: Mapping[str, _Search], jobs: Sequence[_Job], workers: int) ->
                 yield (name, seed), run
 
 
-def _run_or_fail(search: _Search, seed: int) -> SimulatedRun | Failure:
+def _run_or_fail(searches: Mapping[str, _Search], job: _Job) -> SimulatedRun | Failure:
     """Return the exception of a search as text, since it may not be picklable."""
+    name, seed = job
     try:
-        return search(seed)
+        return searches[name](seed)
     except Exception as error:  # noqa: BLE001 - it is raised again in the calling process
         return Failure.from_exception(error)
 
@@ -171,21 +163,17 @@ def _search(
     evaluate: Callable[..., Mapping[str, float]],
     fitness: Fitness,
     candidates: int,
-    seconds: float,
     settings: Mapping[str, Any],
     seed: int,
 ) -> SimulatedRun:
     search = Evolver(space, evaluate, fitness, seed=seed, **settings)
     durations: defaultdict[int | None, list[float]] = defaultdict(list)
-    passed = proposing = 0.0
     trial: TrialRecord | None = None
-    while passed < seconds and not _is_last(trial, candidates):
-        start = time.perf_counter()
+    while not _is_last(trial, candidates):
         try:
             candidate = search.ask()
         except SpaceError:
             break  # every genome of the space has been evaluated
-        proposing += time.perf_counter() - start
         outcome: Mapping[str, float] | Exception
         try:
             outcome = plain_metrics(evaluate(candidate.genome, **candidate.arguments))
@@ -197,7 +185,6 @@ def _search(
             known = durations[candidate.rung] or list(itertools.chain(*durations.values()))
             took = statistics.median(known) if known else 1.0
         trial = search.tell(candidate, outcome, seconds=took)
-        passed += took
     trials = [t for t in search.result.trials if t.state != "running"]
     _refuse_only_failures(trials)
     full = [
@@ -205,7 +192,7 @@ def _search(
         for t in trials
     ]
     took_each = np.cumsum([t.seconds or 0.0 for t in trials])
-    return SimulatedRun(seed, np.fmax.accumulate(full), took_each, proposing)
+    return SimulatedRun(seed, np.fmax.accumulate(full), took_each)
 
 
 def _is_last(trial: TrialRecord | None, candidates: int) -> bool:
@@ -217,12 +204,7 @@ def _duration(metrics: Mapping[str, float], below: Mapping[str, float]) -> float
     if "seconds" not in metrics:
         return 1.0
     took = metrics["seconds"] - below.get("seconds", 0.0)
-    if not 0 <= took < math.inf:
-        raise EvaluationError(
-            f"The metric 'seconds' includes the rungs below: it must be a finite number from "
-            f"{below.get('seconds', 0.0)!r}, got {metrics['seconds']!r}."
-        )
-    return took
+    return number("the metric 'seconds', minus that of the rungs below,", took, 0.0)
 
 
 def _refuse_only_failures(trials: Sequence[TrialRecord]) -> None:

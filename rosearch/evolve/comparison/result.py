@@ -35,13 +35,11 @@ class SimulatedRun:
         best: Best fitness after each candidate, in the order of the trials. Only candidates that
             were evaluated in full and break no constraint count; NaN before the first.
         seconds: Simulated time at the end of each candidate.
-        deciding: Real seconds that all proposals took.
     """
 
     seed: int
     best: Values = field(repr=False)
     seconds: Values = field(repr=False)
-    deciding: float
 
     @property
     def final(self) -> float:
@@ -77,7 +75,6 @@ class Summary:
             the baseline itself, and without scipy. Not corrected for the number of strategies. The
             runs count as independent, although those with equal seeds may start with equal samples.
         final: Median fitness at the end; NaN if most runs found nothing feasible.
-        deciding: Mean real milliseconds of a proposal.
     """
 
     strategy: str
@@ -90,7 +87,6 @@ class Summary:
     speedup: float
     p_value: float
     final: float
-    deciding: float
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ class Comparison:
         Infinite for a run that did not reach it.
         """
         target = self.target(share)
-        return np.array([run.reached(target, by) for run in self._runs(strategy)])
+        return np.array([run.reached(target, by) for run in self.runs[strategy]])
 
     def curve(
         self, strategy: str, *, by: By = "evaluations"
@@ -128,7 +124,7 @@ class Comparison:
         A quartile between two runs is the outer one. NaN where the runs had found nothing. A run
         that ended earlier keeps its last value.
         """
-        runs = self._runs(strategy)
+        runs = self.runs[strategy]
         if by == "evaluations":
             places = np.arange(1.0, max(len(run.best) for run in runs) + 1)
         else:
@@ -155,7 +151,6 @@ class Comparison:
         for name, runs in self.runs.items():
             evaluations = self.reached(name, share=share)
             seconds = self.reached(name, share=share, by="seconds")
-            proposals = sum(len(run.best) for run in runs)
             finals = np.array([run.final for run in runs])
             summary = Summary(
                 strategy=name,
@@ -168,7 +163,6 @@ class Comparison:
                 speedup=_ratio(np.median(theirs), np.median(seconds)),
                 p_value=math.nan if name == baseline else _rank_test(seconds, theirs),
                 final=float(_finite(np.median(_comparable(finals)))),
-                deciding=_ratio(1000 * sum(run.deciding for run in runs), proposals),
             )
             found.append(summary)
         return tuple(found)
@@ -180,20 +174,14 @@ class Comparison:
             MissingResourceError: pandas is not installed.
         """
         pd = try_import("pandas", "to_pandas()", "pandas")
-        frames = [
-            pd.DataFrame(
-                {
-                    "strategy": name,
-                    "seed": run.seed,
-                    "evaluations": np.arange(1, len(run.best) + 1),
-                    "seconds": run.seconds,
-                    "best": run.best,
-                }
-            )
+        columns = ["strategy", "seed", "evaluations", "seconds", "best"]
+        rows = [
+            (name, run.seed, *row)
             for name, runs in self.runs.items()
             for run in runs
+            for row in zip(range(1, len(run.best) + 1), run.seconds, run.best, strict=True)
         ]
-        return pd.concat(frames, ignore_index=True)
+        return pd.DataFrame(rows, columns=columns)
 
     def table(self, *, share: float = 0.01, baseline: str | None = None) -> str:
         """:meth:`summary` as text, one row for each strategy."""
@@ -245,11 +233,6 @@ class Comparison:
         if path is not None:
             figure.savefig(path)
         return figure
-
-    def _runs(self, strategy: str) -> tuple[SimulatedRun, ...]:
-        if strategy not in self.runs:
-            raise KeyError(f"{strategy!r}; the strategies are {', '.join(self.runs)}.")
-        return self.runs[strategy]
 
     def __str__(self) -> str:
         return self.table()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -104,45 +104,29 @@ def confirm(
         raise ArgumentError(f"The search used the seed {min(used)} already; choose other seeds.")
     settings = plain({"evaluate": describe(pipeline)})
     file = ConfirmationFile(None if storage is None else Path(storage), settings)
+    everyone = named.values()
     check = getattr(pipeline, "check", None)
     if check is not None:
-        for genome in named.values():
+        for genome in everyone:
             check(genome)
     fitness = _fitness(search)
-    _evaluate_missing(
-        pipeline,
-        list(named.values()),
-        seeds,
-        file,
-        fitness,
-        executor=executor,
-        time_limit=time_limit,
-        progress=progress,
-    )
+    _evaluate_missing(pipeline, everyone, seeds, file, fitness, executor, time_limit, progress)
     searched = {f"candidate {trial.number}": trial for trial in trials}
     found = []
     for name, genome in named.items():
         runs = tuple(file.runs[genome.key, number] for number in seeds)
         trial = searched.get(name)
-        confirmed = Confirmed(
-            name,
-            genome,
-            runs,
-            number=trial.number if trial else None,
-            searched=dict(trial.metrics) if trial else {},
-            feasible=_feasible(fitness, runs),
-        )
-        found.append(confirmed)
+        number, metrics = (trial.number, dict(trial.metrics)) if trial else (None, {})
+        found.append(Confirmed(name, genome, runs, number, metrics, _feasible(fitness, runs)))
     return Confirmation(search.study, tuple(found))
 
 
 def _evaluate_missing(
     pipeline: Callable[..., Mapping[str, float]],
-    genomes: Sequence[Genome],
+    genomes: Iterable[Genome],
     seeds: Sequence[int],
     file: ConfirmationFile,
     fitness: Fitness | None,
-    *,
     executor: Executor | int | None,
     time_limit: float | None,
     progress: bool,
@@ -157,13 +141,9 @@ def _evaluate_missing(
     jobs = [Candidate(i, genome, seed) for i, (genome, seed) in enumerate(missing)]
     succeeded = [None] if any(run.failure is None for run in file.runs.values()) else []
     streaks = FailureStreaks(succeeded, advice="Fix the cause and call confirm again.")
+    done = len(pairs) - len(jobs)
     bar = tqdm(
-        total=len(pairs),
-        initial=len(pairs) - len(jobs),
-        desc="confirm",
-        unit="run",
-        delay=2,
-        disable=not progress,
+        total=len(pairs), initial=done, desc="confirm", unit="run", delay=2, disable=not progress
     )
 
     def record(job: Candidate, outcome: Outcome) -> None:

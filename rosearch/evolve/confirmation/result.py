@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from rosearch.evolve.study.trials import Failure
@@ -63,7 +62,7 @@ class Confirmed:
     searched: Mapping[str, float]
     feasible: int | None = None
 
-    @cached_property
+    @property
     def mean(self) -> dict[str, float]:
         """Mean of every metric over the successful runs; empty if all failed.
 
@@ -71,10 +70,10 @@ class Confirmed:
         """
         return self._over_runs(statistics.fmean)
 
-    @cached_property
+    @property
     def std(self) -> dict[str, float]:
         """Sample standard deviation (n - 1) over the same runs; NaN for a single run."""
-        return self._over_runs(_deviation)
+        return self._over_runs(lambda row: statistics.stdev(row) if len(row) > 1 else math.nan)
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -104,12 +103,6 @@ class Confirmation:
 
     study: str
     candidates: tuple[Confirmed, ...]
-
-    def __getitem__(self, name: str) -> Confirmed:
-        for candidate in self.candidates:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(f"{name!r}; the names are {', '.join(c.name for c in self.candidates)}.")
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row for each run; metrics are columns ``metric_NAME``.
@@ -162,7 +155,3 @@ def _cell(mean: float, std: float) -> str:
     if math.isnan(mean):
         return "-"
     return f"{mean:.4g}" if math.isnan(std) else f"{mean:.4g} ± {std:.2g}"
-
-
-def _deviation(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else math.nan

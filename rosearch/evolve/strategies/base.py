@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, final
+from typing import final
 
-import numpy as np
+from numpy.random import Generator
 
 from rosearch.checks import refused
 from rosearch.errors import SpaceError
+from rosearch.evolve.study.settings import PublicSettings
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.registry import Registry
 from rosearch.space import Genome, SearchSpace
@@ -21,7 +22,7 @@ _MAX_SAMPLES = 300
 """Random samples drawn for one trial, before the space counts as exhausted."""
 
 
-class Strategy(ABC):
+class Strategy(PublicSettings, ABC):
     """A rule that proposes the next genome; it has no state.
 
     A subclass defines :meth:`propose`. Its result may only depend on its arguments and on the
@@ -32,12 +33,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Genome:
         """A genome for trial ``number``.
 
@@ -53,19 +49,8 @@ class Strategy(ABC):
             rng: The only source of randomness.
         """
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Name and public attributes; they cannot change within a study."""
-        public = {k: v for k, v in sorted(vars(self).items()) if not k.startswith("_")}
-        return {"name": type(self).__qualname__, **public}
-
     def proposals(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Iterator[Genome]:
         """Genomes for trial ``number``, the best first; the arguments are those of :meth:`propose`.
 
@@ -84,7 +69,7 @@ class Strategy(ABC):
         *,
         taken: Collection[str],
         number: int,
-        rng: np.random.Generator,
+        rng: Generator,
     ) -> Iterator[Genome]:
         """Genomes that are not in ``taken``, without repetition: proposals, then random samples.
 
@@ -118,10 +103,6 @@ class Strategy(ABC):
                 f"{type(self).__name__} and {_MAX_SAMPLES} random samples already. Widen the "
                 f"search space or ask for fewer candidates."
             )
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={v!r}" for k, v in self.settings.items() if k != "name")
-        return f"{type(self).__name__}({shown})"
 
 
 def _check(item: object) -> str | None:

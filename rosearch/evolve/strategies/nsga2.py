@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.random import Generator
 
 from rosearch.checks import share, whole_number
 from rosearch.evolve.strategies.base import Strategy, registry
@@ -48,12 +49,7 @@ class NSGA2(Strategy):
         self._replay = Replay(self.offspring, select)
 
     def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Genome:
         """A sample at first, then a child of the winners of binary tournaments."""
         parents = self._replay.population(trials, number=number)

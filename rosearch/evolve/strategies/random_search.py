@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+from numpy.random import Generator
 
 from rosearch.evolve.strategies.base import Strategy, registry
 from rosearch.evolve.study.trials import TrialRecord
@@ -16,12 +16,7 @@ class RandomSearch(Strategy):
     """Every genome is a new random sample: the baseline for all other strategies."""
 
     def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Genome:
         """A new sample."""
         return space.sample(seed=rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+from numpy.random import Generator
 
 from rosearch.checks import share, whole_number
 from rosearch.evolve.strategies.base import Strategy, registry
@@ -38,12 +38,7 @@ class RegularizedEvolution(Strategy):
         self.crossover = share("crossover", crossover)
 
     def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Genome:
         """A sample at first, then a mutant of a tournament's winner."""
         alive = scored(trials)[-self.population :]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from numpy.random import Generator
 
 from rosearch.checks import share, whole_number
 from rosearch.evolve.strategies.base import Strategy, registry
@@ -45,12 +46,7 @@ class SMSEMOA(Strategy):
         self._replay = Replay(1, select)
 
     def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Genome:
         """A sample at first, then a child of random members of the population."""
         parents = self._replay.population(trials, number=number)

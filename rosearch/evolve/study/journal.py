@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,8 +38,11 @@ class Journal(JournalFileBackend):
         """
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         try:
-            # Unbuffered: a buffer would be written again when the file is closed.
-            with self._lock_writers(), self._file.open("ab+", buffering=0) as file:
+            with contextlib.ExitStack() as stack:
+                self._writers.acquire()
+                stack.callback(self._writers.release)
+                # Unbuffered: a buffer would be written again when the file is closed.
+                file = stack.enter_context(self._file.open("ab+", buffering=0))
                 end = _cut_incomplete_line(file)
                 try:
                     _write(file, "".join(lines).encode())
@@ -50,14 +52,6 @@ class Journal(JournalFileBackend):
                     raise
         except OSError as error:
             raise StorageInternalError(f"The journal {self._file} cannot be written.") from error
-
-    @contextlib.contextmanager
-    def _lock_writers(self) -> Iterator[None]:
-        self._writers.acquire()
-        try:
-            yield
-        finally:
-            self._writers.release()
 
 
 def damaged_line(file: Path) -> int:

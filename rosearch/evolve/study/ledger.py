@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
@@ -27,13 +28,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rosearch.errors import GenomeError, StorageError, StudyMismatchError
 from rosearch.evolve.study import trial_attributes as attributes
+from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.settings import differences, plain, versions
 from rosearch.evolve.study.storage import open_storage, quiet_optuna, root_cause
 from rosearch.evolve.study.trial_parameters import distributions, parameters
-from rosearch.evolve.study.trials import Failure, Parent, TrialRecord
-from rosearch.fitness import Score
+from rosearch.evolve.study.trials import Candidate, Failure, Parent, TrialRecord
+from rosearch.fitness import Fitness, Score
 from rosearch.owners import Owner, describe_owner
-from rosearch.space import Genome
 from rosearch.space.descriptors import descriptors
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ class Ledger:
         study: str,
         *,
         settings: Mapping[str, Any],
-        directions: Sequence[str],
-        objectives: Sequence[str] = (),
-        constrained: bool = False,
+        fitness: Fitness,
         loader: Callable[..., Any] | None = None,
     ) -> Ledger:
         """The ledger of a study, which is created if it does not exist.
@@ -109,9 +108,7 @@ class Ledger:
             storage: URL, Optuna storage, or ``None`` for memory.
             study: The study's name.
             settings: Everything that the sequence of trials depends on, as plain data.
-            directions: ``"maximize"`` or ``"minimize"`` for each objective.
-            objectives: Their names, for Optuna's plots and dashboard.
-            constrained: Whether trials can be infeasible.
+            fitness: Its objectives become those of the Optuna study.
             loader: Loads a kept student.
 
         Raises:
@@ -122,13 +119,10 @@ class Ledger:
         opened = open_storage(storage)
         try:
             with quiet_optuna():
-                _create_study(opened, study, wanted, directions, objectives)
+                _create_study(opened, study, wanted, fitness)
+                is_shared, constrained = storage is not None, bool(fitness.constraints)
                 return cls(
-                    opened,
-                    study,
-                    is_shared=storage is not None,
-                    constrained=constrained,
-                    loader=loader,
+                    opened, study, is_shared=is_shared, constrained=constrained, loader=loader
                 )
         except StorageError:
             raise
@@ -162,38 +156,34 @@ class Ledger:
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials in order of their numbers."""
         frozen = self._storage.get_all_trials(self._id, deepcopy=False)
-        return tuple(self._read(trial) for trial in sorted(frozen, key=_number))
+        return tuple(self._read(trial) for trial in sorted(frozen, key=attrgetter("number")))
+
+    def result(self, fitness: Fitness) -> SearchResult:
+        """The current state of the study."""
+        return SearchResult.from_trials(
+            self.study, self.trials(), fitness, settings=self.settings, versions=self.versions
+        )
 
     def finished(self, candidates: int) -> int:
         """How many of the first ``candidates`` trials are finished."""
         return sum(trial.state != "running" for trial in self.trials()[:candidates])
 
-    def add(
-        self,
-        genome: Genome,
-        seed: int,
-        *,
-        lease: float,
-        parent: int | None = None,
-        planned_for: int | None = None,
-    ) -> int:
+    def add(self, candidate: Candidate, lease: float) -> int:
         """Store a new running trial that this process holds, and return its number.
 
         Args:
-            genome: The architecture.
-            seed: Seed of its evaluation.
+            candidate: The candidate, with the number that the trial should have. It gets a higher
+                one if another process adds a trial at the same moment, and then needs
+                :meth:`reassign`.
             lease: Seconds for which this process holds the trial.
-            parent: Number of the trial whose weights it inherits.
-            planned_for: The number that the trial should have. It gets a higher one if another
-                process adds a trial at the same moment, and then needs :meth:`reassign`.
         """
-        user_attributes = attributes.identity(genome, seed, parent, planned_for)
+        user_attributes = attributes.identity(candidate)
         user_attributes |= {"owner": self.owner.leased(lease), "versions": versions()}
         values: dict[str, Any] = {}
         if self.is_shared:  # Optuna's tools cannot read a study in memory
-            described = descriptors(genome)
+            described = descriptors(candidate.genome)
             user_attributes["descriptors"] = described
-            values = parameters(genome, described, self._ranges)
+            values = parameters(candidate.genome, described, self._ranges)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=values,
@@ -206,15 +196,15 @@ class Ledger:
             raise self._unwritable(error) from error
         return int(self._storage.get_trial_number_from_id(trial_id))
 
-    def reassign(self, number: int, genome: Genome, seed: int, parent: int | None = None) -> None:
-        """Give a running trial another genome and parent.
+    def reassign(self, candidate: Candidate) -> None:
+        """Give the running trial with the number of ``candidate`` its genome and parent.
 
         Needed when another process added a trial at the same moment, so that the number is higher
         than the one that the genome was proposed for. The descriptors change too, but Optuna's
         parameters cannot be changed: they stay those of the first genome.
         """
-        described = {"descriptors": descriptors(genome)} if self.is_shared else {}
-        self._set(number, described | attributes.identity(genome, seed, parent, number))
+        described = {"descriptors": descriptors(candidate.genome)} if self.is_shared else {}
+        self._set(candidate.number, described | attributes.identity(candidate))
 
     def judge(self, number: int) -> Literal["mine", "alive", "gone"]:
         """Whether this process, another running one or no running process holds a trial."""
@@ -399,20 +389,12 @@ class Ledger:
         )
 
 
-def _number(trial: FrozenTrial) -> int:
-    return trial.number
-
-
 def _create_study(
-    storage: BaseStorage,
-    study: str,
-    settings: dict[str, Any],
-    directions: Sequence[str],
-    objectives: Sequence[str],
+    storage: BaseStorage, study: str, settings: dict[str, Any], fitness: Fitness
 ) -> None:
     """Create a study with these settings, or check that the existing one has them."""
     try:
-        ways = [StudyDirection[direction.upper()] for direction in directions]
+        ways = [StudyDirection[direction.upper()] for direction in fitness.directions]
         study_id = int(storage.create_new_study(ways, study))
     except DuplicatedStudyError:
         study_id = int(storage.get_study_id_from_name(study))
@@ -436,5 +418,4 @@ def _create_study(
         )
     # Shows before any training that the storage can be written.
     storage.set_study_user_attr(study_id, _LAST_OPENED, versions())
-    if objectives:
-        storage.set_study_system_attr(study_id, _METRIC_NAMES, list(objectives))
+    storage.set_study_system_attr(study_id, _METRIC_NAMES, list(fitness.names))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosearch.errors import RegistryError
 from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.storage import open_storage
@@ -35,13 +34,5 @@ def load_search(storage: str | Path | BaseStorage, study: str | None = None) -> 
     if isinstance(storage, Path) or (isinstance(storage, str) and "://" not in storage):
         storage = f"sqlite:///{Path(storage).resolve()}"
     ledger = Ledger.existing(open_storage(storage, existing=True), study)
-    try:
-        fitness = Fitness.from_settings(ledger.settings["fitness"])
-    except RegistryError as error:
-        raise RegistryError(
-            f"The fitness of the study {ledger.study!r} cannot be loaded; import the module that "
-            f"registers its terms first. {error}"
-        ) from error
-    return SearchResult.from_trials(
-        ledger.study, ledger.trials(), fitness, settings=ledger.settings, versions=ledger.versions
-    )
+    fitness = Fitness.from_settings(ledger.settings["fitness"])
+    return ledger.result(fitness)

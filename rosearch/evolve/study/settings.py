@@ -15,12 +15,21 @@ _MAX_SHOWN = 120
 """Characters of a value that a message shows."""
 
 
-class _NotSet:
+_NOT_SET = object()
+
+
+class PublicSettings:
+    """Base class of objects whose public attributes are their settings."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name and public attributes; they cannot change within a study."""
+        public = {k: v for k, v in sorted(vars(self).items()) if not k.startswith("_")}
+        return {"name": type(self).__qualname__, **public}
+
     def __repr__(self) -> str:
-        return "not set"
-
-
-_NOT_SET = _NotSet()
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.settings.items() if k != "name")
+        return f"{type(self).__name__}({shown})"
 
 
 def describe(evaluate: Callable[..., Any]) -> dict[str, Any]:
@@ -88,5 +97,5 @@ def _plain_or_class(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = "not set" if value is _NOT_SET else repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
+import sqlalchemy.exc
+from sqlalchemy.engine import URL, make_url
 
 from rosearch.errors import StorageError
 from rosearch.evolve.study.journal import Journal, damaged_line
@@ -51,21 +53,23 @@ def open_storage(storage: str | BaseStorage | None, *, existing: bool = False) -
         return optuna.storages.InMemoryStorage()
     if isinstance(storage, optuna.storages.BaseStorage):
         return optuna.storages.get_storage(storage)
-    if "://" not in str(storage):
-        raise StorageError(f"Expected a storage URL, got {storage!r}. A storage is {_EXAMPLES}.")
+    if str(storage).startswith(_JOURNAL):
+        file = Path(storage.removeprefix(_JOURNAL))
+        _check_file(storage, file, existing=existing)
+        return _open_journal(file)
+    try:
+        url = make_url(storage)
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        # The text is not shown: what cannot be parsed may hold a password anywhere.
+        raise StorageError(f"The storage URL cannot be read. A storage is {_EXAMPLES}.") from error
+    sqlite = _sqlite_file(url)
+    if sqlite is not None:
+        _check_file(storage, sqlite, existing=existing)
     try:
         with quiet_optuna():
-            is_journal = storage.startswith(_JOURNAL)
-            file = Path(storage[len(_JOURNAL) :]) if is_journal else _sqlite_file(storage)
-            if file is not None:
-                _check_file(storage, file, existing=existing)
-            if file is not None and is_journal:
-                return _open_journal(file)
-            return _open_database(_with_driver(storage), file, existing=existing)
-    except StorageError:
-        raise
+            return _open_database(_with_driver(url), sqlite, existing=existing)
     except Exception as error:
-        raise StorageError(_explain(storage, error, existing=existing)) from error
+        raise StorageError(_explain(url, error, existing=existing)) from error
 
 
 @contextlib.contextmanager
@@ -108,6 +112,8 @@ def _open_journal(file: Path) -> BaseStorage:
             f"not the last. Continue from a copy of the file, or remove the line and lose what it "
             f"records."
         ) from error
+    except OSError as error:
+        raise StorageError(f"The journal {file} cannot be opened: {root_cause(error)}.") from error
 
 
 def _open_database(url: str, file: Path | None, *, existing: bool) -> BaseStorage:
@@ -127,40 +133,27 @@ def _open_database(url: str, file: Path | None, *, existing: bool) -> BaseStorag
     return optuna.storages.get_storage(database)
 
 
-def _with_driver(url: str) -> str:
+def _with_driver(url: URL) -> str:
     """Add the driver of rosearch's extra to a URL without a driver, if it is installed.
 
     SQLAlchemy's default for PostgreSQL has changed from psycopg2 to psycopg; for MySQL it has to
     be compiled.
     """
-    scheme, separator, rest = url.partition("://")
-    database, driver = _DRIVERS.get(scheme, (scheme, ""))
+    database, driver = _DRIVERS.get(url.drivername, ("", ""))
     if driver and find_spec(driver):
-        scheme = f"{database}+{driver}"
-    return scheme + separator + rest
+        url = url.set(drivername=f"{database}+{driver}")
+    return url.render_as_string(hide_password=False)
 
 
-def _sqlite_file(url: str) -> Path | None:
+def _sqlite_file(url: URL) -> Path | None:
     """The path in the URL of an SQLite file; ``None`` for other URLs."""
-    from sqlalchemy.engine import make_url
-
-    parsed = make_url(url)
-    database = parsed.database
-    if parsed.get_backend_name() != "sqlite" or not database or database.startswith("file:"):
+    database = url.database
+    if url.get_backend_name() != "sqlite" or not database or database.startswith("file:"):
         return None
     return None if database == ":memory:" else Path(database)
 
 
-def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except Exception:  # noqa: BLE001 - what cannot be parsed may hold a password anywhere
-        return url.split("://", maxsplit=1)[0] + "://..."
-
-
-def _explain(url: str, error: Exception, *, existing: bool) -> str:
+def _explain(url: URL, error: Exception, *, existing: bool) -> str:
     name, text = root_cause(error).split(": ", maxsplit=1)
     if isinstance(error, ImportError):
         advice = (
@@ -177,4 +170,4 @@ def _explain(url: str, error: Exception, *, existing: bool) -> str:
         advice = "Another version of Optuna wrote it: `optuna storage upgrade --storage URL`."
     else:
         advice = "Check the path, its permissions, or that the database server is reachable."
-    return f"Cannot open the storage {_without_password(url)}: {name}: {text}. {advice}"
+    return f"Cannot open the storage {url}: {name}: {text}. {advice}"

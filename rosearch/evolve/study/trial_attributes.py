@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from optuna.trial import FrozenTrial, TrialState
 
-from rosearch.evolve.study.trials import Failure, Parent, TrialRecord
+from rosearch.evolve.study.trials import Candidate, Failure, Parent, TrialRecord
 from rosearch.fitness import Score
 from rosearch.space import Genome
 
@@ -19,20 +19,16 @@ _STATES: dict[TrialState, _State] = {
 }
 
 
-def identity(
-    genome: Genome, seed: int, parent: int | None, planned_for: int | None
-) -> dict[str, Any]:
-    """The attributes that are known before the evaluation.
-
-    Args:
-        genome: The architecture.
-        seed: Seed of its evaluation.
-        parent: Number of the trial whose weights it inherits.
-        planned_for: Number of the trial that the genome was proposed for, if known.
-    """
-    known = {"genome": genome.to_json(), "key": genome.key, "seed": int(seed), "parent": parent}
-    # The last one: a process that was killed has written all of them, or is seen not to have.
-    return known | {"planned_for": planned_for}
+def identity(candidate: Candidate) -> dict[str, Any]:
+    """The attributes that are known before the evaluation."""
+    return {
+        "genome": candidate.genome.to_json(),
+        "key": candidate.genome.key,
+        "seed": candidate.seed,
+        "parent": None if candidate.parent is None else candidate.parent.number,
+        # The last one: a process that was killed has written all of them, or is seen not to have.
+        "planned_for": candidate.number,
+    }
 
 
 def finished_rungs(trial: FrozenTrial) -> list[dict[str, Any]]:

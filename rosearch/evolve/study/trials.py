@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import traceback as tracebacks
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from textwrap import shorten
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rosearch.errors import EvaluationError
@@ -80,7 +79,7 @@ class Failure:
 
     kind: str
     message: str
-    traceback: str
+    traceback: str = field(repr=False)
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Failure:
@@ -105,7 +104,7 @@ class TrialRecord:
             ``"failed"`` or ``"running"``.
         metrics: Metrics by name, of a stopped trial at its last rung; otherwise empty.
         score: Its fitness; ``None`` unless complete or stopped. Scores of different rungs cannot
-            be compared: see :func:`at_rung` and :func:`comparable`.
+            be compared: see :func:`comparable`.
         seconds: Duration of the evaluation, all rungs together; ``None`` if it was not measured,
             and before the first rung is finished.
         failure: Why it failed; ``None`` unless failed.
@@ -119,35 +118,22 @@ class TrialRecord:
     """
 
     number: int
-    genome: Genome
+    genome: Genome = field(repr=False)  # in full it would fill a screen; its key is shown
     key: str
     seed: int
     state: Literal["complete", "stopped", "failed", "running"]
     metrics: Mapping[str, float]
-    score: Score | None
+    score: Score | None = field(repr=False)
     seconds: float | None
     failure: Failure | None
     rung: int | None = None
-    rungs: tuple[Mapping[str, float], ...] = ()
+    rungs: tuple[Mapping[str, float], ...] = field(default=(), repr=False)
     scores: tuple[Score, ...] = field(default=(), repr=False)
     parent: int | None = None
     weights: str | None = field(default=None, compare=False)
     line: Parent | None = field(default=None, repr=False, compare=False)
     loader: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     planned_for: int | None = field(default=None, repr=False, compare=False)
-
-    def __repr__(self) -> str:
-        # The genome by its key: in full it would fill a screen.
-        parts = [f"number={self.number}", f"state={self.state!r}", f"key={self.key!r}"]
-        parts += [f"nodes={len(self.genome.nodes)}", f"seed={self.seed}"]
-        parts += [f"{name}={value:.4g}" for name, value in self.metrics.items()]
-        if self.rung is not None:
-            parts.append(f"rung={self.rung}")
-        if self.parent is not None:
-            parts.append(f"parent={self.parent}")
-        if self.failure is not None:
-            parts.append(f"failure={shorten(str(self.failure), 80, placeholder=' ...')!r}")
-        return f"TrialRecord({', '.join(parts)})"
 
     @property
     def is_planned(self) -> bool:
@@ -185,25 +171,6 @@ class TrialRecord:
             f"loaded. Give the evaluation a method load(genome, *, seed), as Pipeline has it, or "
             f"train the genome again with the seed {self.seed}."
         )
-
-
-def at_rung(trials: Iterable[TrialRecord], rung: int) -> list[TrialRecord]:
-    """The trials that have finished a rung, each with its metrics and score of that rung.
-
-    Their scores can be compared. Trials that have gone on since, are running at a higher rung or
-    failed there are included.
-
-    Args:
-        trials: Trials of a study with fidelity.
-        rung: From 0.
-    """
-    return [
-        replace(
-            t, metrics=t.rungs[rung], score=t.scores[rung], rung=rung, rungs=t.rungs[: rung + 1]
-        )
-        for t in trials
-        if len(t.scores) > rung
-    ]
 
 
 def comparable(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -18,9 +18,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
@@ -61,11 +63,16 @@ class ChildProcesses:
     """Child processes of this one; there are as many as there are evaluations at a time.
 
     Args:
-        threads: Threads that each uses for its computation; ``None`` leaves that to PyTorch.
+        workers: Evaluations at a time, between which the cores are divided. ``None`` leaves the
+            number of threads of a child to PyTorch.
+
+    Attributes:
+        pool: As many threads, to wait for the children.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads
+    def __init__(self, workers: int | None = None) -> None:
+        self.pool = ThreadPoolExecutor(workers, "rosearch-worker")
+        self._threads = None if workers is None else max(1, _cores() // workers)
         self._all: set[_Child] = set()
         self._idle: list[_Child] = []
         self._loaded: set[str] = set()
@@ -74,6 +81,17 @@ class ChildProcesses:
     def start(self) -> None:
         """Start one child now, so that an error at its start is raised here."""
         self._idle.append(self._new_child())
+
+    def close(self) -> None:
+        """Kill all children, including those that are working, and end the threads."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self._ended = True  # before the children are listed: none starts work afterwards
+        children = list(self._all)
+        for child in children:  # all before waiting for any
+            child.kill()
+        for child in children:
+            child.end()
+        self.pool.shutdown(wait=True)
 
     def evaluate(self, shared: Shared, candidate: Candidate, limit: float | None) -> Outcome:
         """Evaluate a candidate in an idle child, or in a new one.
@@ -90,12 +108,11 @@ class ChildProcesses:
                 which no other child has loaded either.
         """
         try:
-            outcome: Outcome = self.call(evaluate_candidate, shared, candidate, limit)
+            return cast("Outcome", self.call(evaluate_candidate, shared, candidate, limit))
         except WorkerStartError as error:
             if error.failure is None or shared.digest not in self._loaded:
                 raise
             return Outcome(None, error.failure, 0.0)  # probably short of memory
-        return outcome
 
     def call(
         self,
@@ -117,10 +134,7 @@ class ChildProcesses:
             WorkerLostError: The child died.
             WorkerStartError: The child died before it was ready, or cannot load ``shared``.
         """
-        try:
-            child = self._idle.pop()
-        except IndexError:
-            child = self._new_child()
+        child = self._idle.pop() if self._idle else self._new_child()
         if not child.is_alive():
             self._all.discard(child)
             child = self._new_child()
@@ -145,15 +159,6 @@ class ChildProcesses:
             failure,
         )
 
-    def end(self) -> None:
-        """Kill all children, including those that are working."""
-        self._ended = True  # before the children are listed: none starts work afterwards
-        children = list(self._all)
-        for child in children:  # all before waiting for any
-            child.kill()
-        for child in children:
-            child.end()
-
     def _new_child(self) -> _Child:
         child = _Child(self._threads)
         self._all.add(child)
@@ -174,7 +179,7 @@ class _Child:
         with _allowed_to_have_children(), _blocked_interrupts():
             self._process.start()
             # Before multiprocessing waits for its children at the end of this process.
-            self._finalize = Finalize(self, _end, (self._process,), exitpriority=10)
+            self.end = Finalize(self, _end, (self._process,), exitpriority=10)
         pipe.close()  # so that the pipe breaks when the child is gone
         tracebacks.close()
         self._is_ready = False
@@ -213,9 +218,6 @@ class _Child:
 
     def kill(self) -> None:
         _kill(self._process)
-
-    def end(self) -> None:
-        self._finalize()
 
     def _wait_for_start(self) -> None:
         try:
@@ -298,11 +300,6 @@ def _blocked_interrupts() -> Iterator[None]:
 
     It inherits the signal mask of the thread that starts it; :func:`start_worker` lifts it.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    from multiprocessing import resource_tracker
-
     resource_tracker.ensure_running()  # it would lift the mask if it were started below
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -339,6 +336,11 @@ def _serve(pipe: Connection, threads: int | None, tracebacks: Connection) -> Non
         pipe.send(result)
 
 
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def start_worker(threads: int | None) -> None:
     """Set up a worker process: its number of threads, Ctrl-C, and its end.
 
@@ -355,8 +357,7 @@ def start_worker(threads: int | None) -> None:
     tqdm.set_lock(threading.RLock())
     # Ctrl-C reaches the whole process group; the main process alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="rosearch-parent-watch", daemon=True).start()
 
 

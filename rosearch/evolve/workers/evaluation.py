@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -71,19 +72,12 @@ class Shared:
     digest: str
 
     @classmethod
-    def of(
-        cls,
-        evaluate: Callable[..., Any],
-        dumps: Callable[[Any], bytes] = pickle.dumps,
-        *,
-        what: str | None = None,
-    ) -> Shared:
+    def of(cls, evaluate: object, dumps: Callable[[Any], bytes] = pickle.dumps) -> Shared:
         """Pickle ``evaluate``.
 
         Args:
             evaluate: The evaluation, or another object that workers need.
             dumps: The pickling function.
-            what: Its name in an error; default: its ``repr``.
 
         Raises:
             EvaluationError: It cannot be pickled.
@@ -92,7 +86,7 @@ class Shared:
             data = dumps(evaluate)
         except Exception as error:
             raise EvaluationError(
-                f"{what or repr(evaluate)} cannot be sent to worker processes ({error}). Use "
+                f"{evaluate!r:.200} cannot be sent to worker processes ({error}). Use "
                 f"functions and classes from the top level of a module, or evaluate in this "
                 f"process (executor=None without a time limit; workers=None)."
             ) from error
@@ -127,7 +121,8 @@ def evaluate_candidate(
     except (Exception, SystemExit) as error:  # noqa: BLE001 - any error is the candidate's
         return Outcome(None, Failure.from_exception(error), time.perf_counter() - start)
     finally:
-        release_memory()
+        if release_memory is not None:
+            release_memory()
     return Outcome(metrics, None, time.perf_counter() - start)
 
 
@@ -165,7 +160,7 @@ def plain_metrics(metrics: Any) -> dict[str, float]:
 
 
 @cache
-def keep_freed_memory() -> Callable[[], object]:
+def keep_freed_memory() -> Callable[[], object] | None:
     """Undo Dask's setting of malloc, with which every larger tensor is new memory.
 
     Dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``, so that they return memory early.
@@ -176,22 +171,15 @@ def keep_freed_memory() -> Callable[[], object]:
 
     Returns:
         A function that returns free memory to the system, to be called after a candidate, because
-        Dask watches the memory of its workers.
+        Dask watches the memory of its workers; ``None`` if nothing was set.
     """
-    if os.environ.get(_TRIM_VARIABLE) != _TRIM_OF_DASK:
-        return _nothing
-    try:
-        libc = ctypes.CDLL(None)
-        mallopt, malloc_trim = libc.mallopt, libc.malloc_trim
-    except (OSError, AttributeError, TypeError):  # no glibc
-        return _nothing
-    mallopt(_MMAP, _MAX_MMAP)
-    mallopt(_TRIM, 2 * _MAX_MMAP)
-    return partial(malloc_trim, 0)
-
-
-def _nothing() -> None:
-    pass
+    if os.environ.get(_TRIM_VARIABLE) == _TRIM_OF_DASK:
+        with contextlib.suppress(OSError, AttributeError, TypeError):  # no glibc
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_MMAP, _MAX_MMAP)
+            libc.mallopt(_TRIM, 2 * _MAX_MMAP)
+            return partial(libc.malloc_trim, 0)
+    return None
 
 
 def _limit_loaded_torch() -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from typing_extensions import Self
 
 from rosearch.checks import positive, refused, whole_number
 from rosearch.evolve.study.trials import Candidate
-from rosearch.evolve.workers.child_processes import ChildProcesses, evaluate_apart, start_worker
+from rosearch.evolve.workers.child_processes import ChildProcesses, evaluate_apart
 from rosearch.evolve.workers.evaluation import Outcome, Shared, evaluate_candidate, evaluate_shared
 from rosearch.evolve.workers.ray import RayExecutor
 
@@ -33,52 +30,6 @@ class SerialExecutor(Executor):
         except Exception as error:  # noqa: BLE001 - an executor passes every exception on
             future.set_exception(error)
         return future
-
-
-def process_pool(workers: int) -> ProcessPoolExecutor:
-    """New processes that share the cores evenly, as an executor for any work.
-
-    For a search, ``executor=workers`` is better: it replaces a process that dies.
-
-    Each process is spawned, not forked, because forked copies of PyTorch's thread pools hang. So a
-    script that uses it needs ``if __name__ == "__main__":`` around its work. Each process gets
-    ``cores // workers`` threads, and ends when this process is killed.
-
-    Args:
-        workers: Number of processes, at least 1.
-    """
-    return ProcessPoolExecutor(
-        whole_number("workers", workers),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=start_worker,
-        initargs=(_threads(workers),),
-    )
-
-
-@contextlib.contextmanager
-def worker_processes(
-    function: Callable[[Any, Any], R], workers: int
-) -> Iterator[Callable[[Shared, object], Future[R]]]:
-    """Child processes that are killed when the block ends, even if they are working.
-
-    Args:
-        function: What they do; at the top level of a module, and it must not raise.
-        workers: Number of processes, at least 1.
-
-    Yields:
-        A function that takes a shared object, which each process loads once, and an argument. It
-        calls ``function`` with both in one of the processes.
-    """
-    children = ChildProcesses(_threads(workers))
-    threads = ThreadPoolExecutor(workers, "rosearch-worker")
-
-    def submit(shared: Shared, argument: object) -> Future[R]:
-        return threads.submit(children.call, function, shared, argument)
-
-    try:
-        yield submit
-    finally:
-        _end_at_once(threads, children)
 
 
 class Workers:
@@ -112,7 +63,6 @@ class Workers:
         limit = None if time_limit is None else positive("time_limit", time_limit)
         self._count = None if workers is None else whole_number("workers", workers)
         self._children: ChildProcesses | None = None
-        self._own_pool: ThreadPoolExecutor | None = None
         self.executor: Executor
         if executor is None:
             if self._count not in (None, 1):
@@ -120,8 +70,8 @@ class Workers:
             self.executor, self._count = SerialExecutor(), 1
         elif isinstance(executor, int):
             self._count = whole_number("executor", executor)
-            self.executor = self._own_pool = ThreadPoolExecutor(executor, "rosearch-worker")
-            self._children = ChildProcesses(_threads(executor))
+            self._children = ChildProcesses(executor)
+            self.executor = self._children.pool
         else:
             if not callable(getattr(executor, "submit", None)):
                 expected = "None, a number of processes, or a concurrent.futures.Executor"
@@ -194,17 +144,8 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         # An interrupted or failed run does not wait for candidates that take minutes.
-        _end_at_once(self._own_pool, self._children)
-
-
-def _end_at_once(threads: ThreadPoolExecutor | None, children: ChildProcesses | None) -> None:
-    """Kill children and end the threads that wait for them."""
-    if threads is not None:
-        threads.shutdown(wait=False, cancel_futures=True)
-    if children is not None:
-        children.end()
-    if threads is not None:
-        threads.shutdown(wait=True)
+        if self._children is not None:
+            self._children.close()
 
 
 def _evaluate_on_dask(shared: Shared, candidate: Candidate, limit: float | None) -> Outcome:
@@ -247,9 +188,3 @@ def _dask_capacity(client: Any) -> int:
     if not math.isfinite(adaptive.maximum):
         return now + 1
     return max(now, int(adaptive.maximum) * max(threads, default=1))
-
-
-def _threads(workers: int) -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores // workers)

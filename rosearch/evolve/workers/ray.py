@@ -19,7 +19,7 @@ class RayExecutor(Executor):
     """Runs each call as a Ray task, with the cores and the share of a GPU that it asks for.
 
     Uses the Ray that this process is connected to (``ray.init()``), or starts or joins one as
-    ``ray.init()`` does. Ray keeps running when the executor is shut down.
+    ``ray.init()`` does. The executor needs no shutdown.
 
     A task with a GPU, or a share of one, gets a new process, because a process cannot release a
     GPU that it has used. Ray does not repeat a task whose process dies; a search does that itself,
@@ -28,7 +28,6 @@ class RayExecutor(Executor):
     Args:
         num_cpus: Cores for one candidate. Its PyTorch uses as many threads.
         num_gpus: GPUs for one candidate; 0.25 puts four on each.
-        resources: Custom Ray resources for one candidate, by name.
         workers: Candidates at a time. ``None``: as many as the cluster has resources for, checked
             again while a search runs. Give a number for a cluster that grows on demand.
 
@@ -39,12 +38,7 @@ class RayExecutor(Executor):
     """
 
     def __init__(
-        self,
-        *,
-        num_cpus: float = 1,
-        num_gpus: float = 0,
-        resources: Mapping[str, float] | None = None,
-        workers: int | None = None,
+        self, *, num_cpus: float = 1, num_gpus: float = 0, workers: int | None = None
     ) -> None:
         positive("num_cpus", num_cpus)
         if number("num_gpus", num_gpus, 0.0) > 1 and num_gpus != int(num_gpus):
@@ -53,17 +47,15 @@ class RayExecutor(Executor):
         self._ray = try_import("ray", "RayExecutor", "ray")
         if not self._ray.is_initialized():
             self._ray.init()
-        self._needs = {"CPU": num_cpus, "GPU": num_gpus, **(resources or {})}
+        self._cpus, self._gpus = num_cpus, num_gpus
         if workers is None and not self._room():
             raise ArgumentError(
-                f"No machine of the Ray cluster has room for one candidate, which needs "
-                f"{self._needs}. Ask for less, or pass workers= if the cluster grows on demand."
+                f"No machine of the Ray cluster has room for one candidate, which needs {num_cpus} "
+                f"CPUs and {num_gpus} GPUs. Ask for less, or pass workers= if the cluster grows."
             )
         self._call = self._ray.remote(_call).options(
-            num_cpus=num_cpus, num_gpus=num_gpus, resources=dict(resources or {}), max_retries=0
+            num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0
         )
-        self._futures: set[_TaskFuture[Any]] = set()
-        self._is_shut_down = False
 
     def capacity(self) -> int:
         """How many candidates run at a time, at least 1."""
@@ -74,45 +66,25 @@ class RayExecutor(Executor):
         return self._ray.put(value)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Start ``fn`` as a task. Cancelling the future kills the process that runs it.
-
-        Raises:
-            RuntimeError: The executor is shut down.
-        """
-        if self._is_shut_down:
-            raise RuntimeError("cannot schedule new futures after shutdown")
+        """Start ``fn`` as a task. Cancelling the future kills the process that runs it."""
         task = self._call.remote(fn, *args, **kwargs)
         future: _TaskFuture[R] = _TaskFuture(self._ray, task)
-        self._futures.add(future)
-        future.add_done_callback(self._futures.discard)
         task.future().add_done_callback(future.copy_from)
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Accept no more work; wait for running tasks, or kill them."""
-        self._is_shut_down = True
-        for future in list(self._futures):
-            if cancel_futures:
-                future.cancel()
-            elif wait:
-                with contextlib.suppress(Exception):
-                    future.exception()
-
     def _room(self) -> int:
-        nodes = [n["Resources"] for n in self._ray.nodes() if n["Alive"]]
-        return sum(self._fit(resources) for resources in nodes)
+        return sum(self._fit(n["Resources"]) for n in self._ray.nodes() if n["Alive"])
 
     def _fit(self, resources: Mapping[str, float]) -> int:
         """How many candidates fit on one machine."""
-        fits = []
-        for name, need in self._needs.items():
-            available = resources.get(name, 0.0)
-            # Ray counts in ten-thousandths; a share of a GPU cannot span two.
-            if name == "GPU" and 0 < need < 1:
-                fits.append(int(available) * int(1 / need + 1e-9))
-            elif need:
-                fits.append(int(available / need + 1e-9))
-        return min(fits)
+        # Ray counts in ten-thousandths.
+        count = int(resources.get("CPU", 0.0) / self._cpus + 1e-9)
+        gpus = resources.get("GPU", 0.0)
+        if 0 < self._gpus < 1:  # a share of a GPU cannot span two
+            count = min(count, int(gpus) * int(1 / self._gpus + 1e-9))
+        elif self._gpus:
+            count = min(count, int(gpus / self._gpus + 1e-9))
+        return count
 
 
 def _call(function: Callable[..., R], *args: Any, **kwargs: Any) -> R:

@@ -15,9 +15,7 @@ NAN = math.nan
 
 def run(seed, best, seconds=None):
     best = np.array(best, dtype=float)
-    return SimulatedRun(
-        seed, best, np.array(seconds or range(10, 10 + 10 * len(best), 10)) * 1.0, 0.1
-    )
+    return SimulatedRun(seed, best, np.array(seconds or range(10, 10 + 10 * len(best), 10)) * 1.0)
 
 
 HAND = Comparison(
@@ -36,8 +34,6 @@ def test_reached_by_evaluations_and_seconds():
     assert HAND.reached("fast").tolist() == [1, 2, 1]
     assert HAND.reached("fast", by="seconds").tolist() == [3, 9, 4]
     assert HAND.reached("slow", share=0.1).tolist() == [3, 4, math.inf]
-    with pytest.raises(KeyError, match="slow, fast"):
-        HAND.reached("none")
 
 
 def test_target_of_a_negative_fitness_is_below_it():
@@ -55,7 +51,6 @@ def test_summary_against_the_baseline():
     # Of the 20 orders of six values, the two extreme ones are as far apart; exact where untied.
     assert 0.05 < fast.p_value < 0.1
     assert fast.final == 1.0
-    assert fast.deciding == pytest.approx(1000 * 0.3 / 5)
     other = HAND.summary(baseline="fast")
     assert other[0].speedup == pytest.approx(0.1)
     assert math.isnan(other[1].p_value)

@@ -6,8 +6,9 @@ import numpy as np
 
 from rosearch.evolve import Evolver, RandomSearch
 from rosearch.evolve.testing import make_trial
-from rosearch.fitness import Fitness, hypervolume
+from rosearch.fitness import Fitness
 from tests.evolve.evaluations import SPACE
+from tests.fitness.reference import hypervolume
 
 GENOMES = [SPACE.sample(seed=k) for k in range(60)]
 

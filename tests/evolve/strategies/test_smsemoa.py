@@ -9,8 +9,8 @@ from rosearch.evolve import (
     SMSEMOA,
 )
 from rosearch.evolve.strategies.smsemoa import select_by_hypervolume
-from rosearch.fitness import hypervolume
 from tests.evolve.strategies.recording import hypervolume_gains, parents, trial
+from tests.fitness.reference import hypervolume
 
 
 def test_smallest_contributor_is_removed():

@@ -8,6 +8,7 @@ import pytest
 from rosearch.evolve import Evolver, RandomSearch
 from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.trial_parameters import distributions, parameters
+from rosearch.evolve.study.trials import Candidate
 from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
 from rosearch.space.descriptors import descriptors
@@ -107,10 +108,10 @@ def test_plots_and_names_of_the_objectives(search):
 
 
 def test_a_reassigned_trial_gets_the_descriptors_of_its_genome(url):
-    ledger = Ledger.open(url, "study", settings={}, directions=["maximize"])
+    ledger = Ledger.open(url, "study", settings={}, fitness=FITNESS)
     first, second = SPACE.sample(seed=1), SPACE.sample(seed=2)
-    number = ledger.add(first, 1, lease=60)
-    ledger.reassign(number, second, 2)
+    number = ledger.add(Candidate(0, first, 1), 60)
+    ledger.reassign(Candidate(number, second, 2))
     trial = optuna.load_study(study_name="study", storage=url).trials[0]
     assert trial.params == parameters(first, descriptors(first), RANGES)  # Optuna changes none
     assert trial.user_attrs["descriptors"] == descriptors(second)

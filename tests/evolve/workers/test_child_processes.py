@@ -58,7 +58,7 @@ class Loaded:
 def children():
     children = ChildProcesses(1)
     yield children
-    children.end()
+    children.close()
 
 
 def test_a_child_is_reused_and_loads_an_evaluation_once(children, tmp_path):
@@ -100,7 +100,7 @@ def test_a_load_error_after_a_success_fails_the_candidate(tmp_path):
     (child,) = children._idle
     child._process.join()  # a process that is no more but whose threads are ending passes for alive
     outcome = children.evaluate(shared, candidate(), 5)
-    children.end()
+    children.close()
     assert str(outcome.failure) == "MemoryError: no room for the teacher"
 
 
@@ -142,7 +142,7 @@ def test_end_leaves_no_process_and_no_file(tmp_path, monkeypatch):
     children = ChildProcesses()
     outcome = children.evaluate(Shared.of(functools.partial(process, tmp_path)), candidate(), None)
     assert not list(tmp_path.iterdir())  # while it is at work too: it may be killed
-    children.end()
+    children.close()
     with pytest.raises(ProcessLookupError):
         os.kill(int(outcome.metrics["process"]), 0)
     with pytest.raises(WorkerLostError, match="ended"):

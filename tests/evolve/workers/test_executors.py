@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rosearch.errors import EvaluationError
-from rosearch.evolve import Evolver, RandomSearch, process_pool
+from rosearch.evolve import Evolver, RandomSearch
 from rosearch.evolve.workers.executors import SerialExecutor, Workers
 from tests.evolve.evaluations import FITNESS, SPACE, KillsItself, Troubled, slow, synthetic, threads
 
@@ -45,8 +45,8 @@ def test_two_processes_give_the_serial_result():
 
 
 def test_workers_share_the_cores():
-    with process_pool(2) as pool:
-        omp, torch_threads = pool.submit(threads).result()
+    result = evolver(threads).run(1, executor=2, progress=False)
+    omp, torch_threads = (result.trials[0].metrics[name] for name in ("omp", "torch"))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert omp * 2 <= max(cores, 2)
     assert torch_threads * 2 <= max(cores, 2)

@@ -61,7 +61,7 @@ def test_a_run_that_always_fails_ends_and_can_be_continued(url):
     assert "evaluations.py" in str(raised.value)  # the traceback
     assert [t.state for t in search.result.trials] == ["failed"] * 3
     with pytest.raises(EvaluationError, match=r"no evaluated candidate: 3 trials, 3 failed.*luck"):
-        _ = search.best
+        _ = search.result.best
     search.evaluate = synthetic  # repaired
     result = search.run(6, progress=False)
     assert [t.state for t in result.trials] == ["failed"] * 3 + ["complete"] * 3

@@ -53,7 +53,6 @@ class Features:
     """
 
     def __init__(self, matrix: Array, groups: npt.NDArray[np.int64], count: int) -> None:
-        self.count = count
         self._members = [np.flatnonzero(groups == group) for group in range(count)]
         self._mean = matrix.mean(axis=0)
         centred = matrix - self._mean

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rosearch.checks import refused
 from rosearch.evolve.strategies.surrogate.gaussian import Array
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.space.features import GenomeFeatures, features
@@ -56,19 +55,13 @@ class Observations:
 
     @classmethod
     def of(cls, trials: Sequence[TrialRecord]) -> Observations:
-        """The observations of these trials.
-
-        Raises:
-            ArgumentError: No trial has a score.
-        """
+        """The observations of these trials, at least one of which has a score."""
         rows = [
             (trial, rung, score)
             for trial in trials
             if trial.score is not None
             for rung, score in enumerate(trial.scores or (trial.score,))
         ]
-        if not rows:
-            raise refused("trials", "at least one trial with a score", trials)
         rung = np.array([r for _, r, _ in rows])
         numbers = [trial.number for trial, _, _ in rows]
         last = list({number: row for row, number in enumerate(numbers)}.values())

@@ -86,9 +86,6 @@ class Predictor:
         Args:
             trials: Finished trials in the order of their numbers, at least two with a score.
             features: Features of the genomes.
-
-        Raises:
-            ArgumentError: No trial has a score.
         """
         found = Observations.of(_window(trials))
         process, names = fit_process(found, self._hyperparameters(trials))

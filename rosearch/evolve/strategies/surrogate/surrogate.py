@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
+from numpy.random import Generator
 
 from rosearch.checks import number, share, whole_number
 from rosearch.errors import SpaceError
@@ -70,23 +70,13 @@ class SurrogateEvolution(Strategy):
         self._predictor = Predictor()
 
     def propose(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Genome:
         """A sample at first, then the most promising genome of a pool."""
         return next(self.proposals(space, trials, number=number, rng=rng))
 
     def proposals(
-        self,
-        space: SearchSpace,
-        trials: Sequence[TrialRecord],
-        *,
-        number: int,
-        rng: np.random.Generator,
+        self, space: SearchSpace, trials: Sequence[TrialRecord], *, number: int, rng: Generator
     ) -> Iterator[Genome]:
         """A sample at first, then the pool, the most promising genome first."""
         known = scored(trials)
@@ -99,7 +89,7 @@ class SurrogateEvolution(Strategy):
         yield space.sample(seed=rng)
 
     def _pool(
-        self, space: SearchSpace, best: Sequence[TrialRecord], rng: np.random.Generator
+        self, space: SearchSpace, best: Sequence[TrialRecord], rng: Generator
     ) -> list[Genome]:
         fresh = round(self.samples * self.pool)
         pool = [space.sample(seed=rng) for _ in range(fresh)]
