@@ -11,15 +11,6 @@ from huggingface_hub.errors import HFValidationError
 from rosearch.errors import MissingResourceError
 from rosearch.quiet import quiet_transformers
 
-# Owners of models that the Hub once listed without one. Either name finds the model.
-_OWNERS = {
-    "albert": "albert",
-    "bert": "google-bert",
-    "distilbert": "distilbert",
-    "distilroberta": "distilbert",
-    "roberta": "FacebookAI",
-    "xlm": "FacebookAI",
-}
 _TIMEOUT = 10.0  # seconds
 
 
@@ -60,29 +51,15 @@ def model_folder(
 
 
 def cached_model(name: str) -> Path | None:
-    """Return the snapshot of a model in the Hub's cache, if it holds the model's weights.
-
-    Args:
-        name: Name on the Hub; "bert-base-uncased" and "google-bert/bert-base-uncased" are the same.
-    """
-    for spelling in _spellings(name):
-        try:
-            config = try_to_load_from_cache(spelling, "config.json")
-        except HFValidationError:
-            return None
-        if isinstance(config, str) and weight_files(Path(config).parent):
-            return Path(config).parent
-    return None
+    """Return the snapshot of a model in the Hub's cache, if it holds the model's weights."""
+    try:
+        config = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
+        return None
+    found = isinstance(config, str) and weight_files(Path(config).parent)
+    return Path(config).parent if found else None
 
 
 def weight_files(folder: Path) -> list[Path]:
     """Return the files of a model's weights: safetensors, otherwise PyTorch's own format."""
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-
-
-def _spellings(name: str) -> list[str]:
-    owner, _, model = name.rpartition("/")
-    known = _OWNERS.get(model.partition("-")[0])
-    if known is None or owner not in ("", known):
-        return [name]
-    return [name, model if owner else f"{known}/{model}"]

@@ -15,7 +15,6 @@ from rosearch.attack.resources.masked_lm import find_masked_lm, masked_lm_comman
 from rosearch.attack.resources.sentence_encoders import find_encoder
 from rosearch.attack.resources.word_vector_files import holds_vectors
 from rosearch.attack.resources.word_vectors import installed_vectors
-from rosearch.caching import cache_folder
 from rosearch.errors import MissingResourceError
 from rosearch.optional import package_folder
 from rosearch.wordnet import find_wordnet, nltk_folders
@@ -42,7 +41,7 @@ class Resource:
     where: str
     """Its path if it is installed, otherwise what was not found."""
     command: str
-    """The command that installs it; empty if none is needed."""
+    """The command that installs it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def status() -> ResourceTable:
     return ResourceTable(tuple(_look(*entry) for entry in _RESOURCES))
 
 
-def _look(name: str, used_by: str, find: Callable[[], Path | str], command: str) -> Resource:
+def _look(name: str, used_by: str, find: Callable[[], Path], command: str) -> Resource:
     try:
         place = find()
     except MissingResourceError as error:
@@ -84,10 +83,6 @@ def _look(name: str, used_by: str, find: Callable[[], Path | str], command: str)
         reason = str(error).split(". Get ", maxsplit=1)[0]
         return Resource(name, used_by, available=False, where=reason, command=command)
     return Resource(name, used_by, available=True, where=str(place), command=command)
-
-
-def _find_stop_words() -> str:
-    return "built in (NLTK's 198 English words)"
 
 
 def _find_word_vectors() -> Path:
@@ -128,19 +123,6 @@ def _find_textattack() -> Path:
     return folder
 
 
-def _find_nltk_data() -> Path:
-    made = sorted(cache_folder("attack", create=False).glob("nltk-*"))
-    found = [folder for folder in made if (folder / "corpora/wordnet").is_dir()]
-    found += [
-        root / "corpora"
-        for root in nltk_folders()
-        if all(any(root.glob(f"corpora/{name}*")) for name in ("stopwords", "wordnet"))
-    ]
-    if not found:
-        raise MissingResourceError("neither in NLTK's folders nor in the cache")
-    return found[0]
-
-
 def _find_package(name: str) -> Path:
     folder = package_folder(name)
     if folder is None:
@@ -148,14 +130,13 @@ def _find_package(name: str) -> Path:
     return folder
 
 
-_RESOURCES: tuple[tuple[str, str, Callable[[], Path | str], str], ...] = (
+_RESOURCES: tuple[tuple[str, str, Callable[[], Path], str], ...] = (
     (
         "WordNet",
         "pwws, and every recipe with WordNet synonyms",
         find_wordnet,
         'pip install "rosearch[wordnet]"',
     ),
-    ("stop words", "all recipes", _find_stop_words, ""),
     (
         "word vectors",
         "textfooler, textbugger, genetic",
@@ -197,11 +178,5 @@ _RESOURCES: tuple[tuple[str, str, Callable[[], Path | str], str], ...] = (
         "rosearch.attack.textattack",
         _find_textattack,
         'pip install "rosearch[textattack]"',
-    ),
-    (
-        "NLTK data",
-        "rosearch.attack.textattack, which makes it from WordNet if it is missing",
-        _find_nltk_data,
-        'python -c "from rosearch.attack.resources import prepare_nltk as make; make()"',
     ),
 )

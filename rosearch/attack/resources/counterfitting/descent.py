@@ -31,7 +31,8 @@ def counterfit(
     ``t(1 - d(u, v))`` for antonyms (equation 1 of the paper); ``t(d(u, v))`` for synonyms
     (equation 2); and ``t(d(u, v) - d_before(u, v))`` for pairs initially within ``radius``
     (equation 3). As in the authors' code, each pass moves each word by 0.1 times the mean of its
-    gradients and normalizes all vectors. Antonyms are not treated as synonyms, and neither are preserved.
+    gradients and normalizes all vectors. Antonyms are not treated as synonyms, and neither are
+    preserved.
 
     Args:
         vectors: The initial vectors.
@@ -97,9 +98,9 @@ def _add(
     *,
     gain: float,
 ) -> None:
-    """Add the gradients of one cost, times ``gain``, for the pairs whose distance exceeds ``limit``.
+    """Add the gradients of one cost, times ``gain``, for the pairs whose distance exceeds a limit.
 
-    Where ``gain`` is negative, for the pairs below the limit instead.
+    Where ``gain`` is negative, the pairs below the limit are selected instead.
     """
     first, second = table[pairs[:, 0]], table[pairs[:, 1]]
     cosine = (first * second).sum(dim=1)
