@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
@@ -50,14 +51,39 @@ def model_folder(
     return found
 
 
+def load_pretrained(auto_class: Any, name: str, kind: str, tokenizer: Any) -> tuple[Any, Any]:
+    """Load a model and its tokenizer.
+
+    Args:
+        auto_class: The class of transformers that loads the model.
+        name: Its folder, or its name on the Hub.
+        kind: The kind of model, for the error message.
+        tokenizer: Another tokenizer than the model's own, or ``None``.
+
+    Raises:
+        MissingResourceError: The model or its tokenizer cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet_transformers(warnings=False):
+            tokenizer = tokenizer or AutoTokenizer.from_pretrained(name)
+            return auto_class.from_pretrained(name), tokenizer
+    except (OSError, ValueError) as error:
+        raise MissingResourceError(
+            f"The {kind} {name!r} cannot be loaded: {error}. Give a folder or the name of one."
+        ) from error
+
+
 def cached_model(name: str) -> Path | None:
     """Return the snapshot of a model in the Hub's cache, if it holds the model's weights."""
     try:
         config = try_to_load_from_cache(name, "config.json")
     except HFValidationError:
         return None
-    found = isinstance(config, str) and weight_files(Path(config).parent)
-    return Path(config).parent if found else None
+    if isinstance(config, str) and weight_files(Path(config).parent):
+        return Path(config).parent
+    return None
 
 
 def weight_files(folder: Path) -> list[Path]:

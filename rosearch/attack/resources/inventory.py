@@ -6,7 +6,7 @@ Looking takes milliseconds: nothing is imported, downloaded or configured.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,20 +44,16 @@ class Resource:
     """The command that installs it."""
 
 
-@dataclass(frozen=True)
-class ResourceTable:
+class ResourceTable(tuple[Resource, ...]):
     """All resources; printed as a table."""
 
-    resources: tuple[Resource, ...]
-
-    def __iter__(self) -> Iterator[Resource]:
-        return iter(self.resources)
+    __slots__ = ()
 
     def __str__(self) -> str:
-        width = max(len(r.name) for r in self.resources)
+        width = max(len(r.name) for r in self)
         indent = " " * (width + 13)
         lines = []
-        for r in self.resources:
+        for r in self:
             state = "installed" if r.available else "not found"
             lines.append(f"{state}  {r.name:{width}}  {r.where}")
             lines.append(f"{indent}used by: {r.used_by}")
@@ -72,7 +68,7 @@ def status() -> ResourceTable:
     ``rosearch resources`` prints the same table. A resource that would have to be downloaded is not
     installed.
     """
-    return ResourceTable(tuple(_look(*entry) for entry in _RESOURCES))
+    return ResourceTable(_look(*entry) for entry in _RESOURCES)
 
 
 def _look(name: str, used_by: str, find: Callable[[], Path], command: str) -> Resource:
@@ -112,10 +108,6 @@ def _find_nltk_tagger() -> Path:
         if all((folder / "taggers" / name / f"{name}.{part}.json").is_file() for part in parts):
             return folder / "taggers" / name
     raise MissingResourceError(f"NLTK has no {name}")
-
-
-def _find_textblob_tagger() -> Path:
-    return _find_package("textblob") / "en" / "en-lexicon.txt"
 
 
 def _find_textattack() -> Path:
@@ -164,7 +156,7 @@ _RESOURCES: tuple[tuple[str, str, Callable[[], Path], str], ...] = (
     (
         "part-of-speech tagger: TextBlob",
         "the part-of-speech constraint; needs no download besides the package",
-        _find_textblob_tagger,
+        partial(_find_package, "textblob"),
         'pip install "rosearch[textblob]"',
     ),
     (

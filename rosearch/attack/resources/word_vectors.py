@@ -134,8 +134,7 @@ class WordVectors:
         for array in (self.matrix, self._neighbours):
             if array is not None:
                 digest.update(f"{array.dtype.str} {array.shape}".encode())
-                for start in range(0, len(array), 1 << 14):
-                    digest.update(array[start : start + (1 << 14)].tobytes())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     @property
@@ -156,8 +155,10 @@ class WordVectors:
 
         It is 0 for null vectors. The shape is ``(others,)``.
         """
-        products: np.ndarray = (self.matrix[rows] * self.matrix[others]).sum(axis=1)
-        return products / np.maximum(self._lengths[rows] * self._lengths[others], 1e-8)
+        lengths = self._lengths[rows] * self._lengths[others]
+        cosines: np.ndarray = (self.matrix[rows] * self.matrix[others]).sum(axis=1)
+        cosines /= np.maximum(lengths, 1e-8)
+        return cosines
 
     def distances(self, rows: int | Sequence[int], others: Sequence[int]) -> np.ndarray:
         """Return the squared Euclidean distance of each row, or of one, from that of ``others``."""

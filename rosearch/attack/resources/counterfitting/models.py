@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rosearch.attack.resources.counterfitting.descent import counterfit
+from rosearch.attack.resources.hub_models import load_pretrained
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.text import word_spans
-from rosearch.errors import DataError, MissingResourceError
-from rosearch.quiet import quiet_transformers
+from rosearch.errors import DataError
 from rosearch.wordnet import WordNet
 
 _SENSES = 2
@@ -57,16 +57,9 @@ def model_vectors(model: Any, tokenizer: Any = None) -> WordVectors:
         DataError: There is no tokenizer, or it splits every word.
     """
     if isinstance(model, (str, os.PathLike)):
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
 
-        try:
-            with quiet_transformers(warnings=False):
-                tokenizer = tokenizer or AutoTokenizer.from_pretrained(str(model))
-                model = AutoModel.from_pretrained(str(model))
-        except (OSError, ValueError) as error:
-            raise MissingResourceError(
-                f"The model {str(model)!r} cannot be loaded: {error}"
-            ) from error
+        model, tokenizer = load_pretrained(AutoModel, str(model), "model", tokenizer)
     if tokenizer is None:
         tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is None:

@@ -113,7 +113,6 @@ def test_settings_hold_every_threshold() -> None:
         "name": "genetic",
         "population": 60,
         "generations": 40,
-        "temperature": 0.3,
     }
     assert genetic.settings["substitution"]["count"] == 8
     likely = Genetic(vectors=table(), language_model=len_of)
