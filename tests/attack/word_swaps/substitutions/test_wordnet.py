@@ -37,5 +37,5 @@ def test_pickled_look_ups_are_not_repeated(
 
 def test_settings_contain_the_digest_of_wordnet_and_no_folder(wordnet_folder: Path) -> None:
     substitution = WordNetSynonyms(wordnet=wordnet_folder)
-    assert substitution.settings["wordnet"] == WordNet(wordnet_folder).digest
+    assert substitution.settings["lookup"]["wordnet"] == WordNet(wordnet_folder).digest
     assert str(wordnet_folder) not in json.dumps(dict(PWWS(wordnet=wordnet_folder).settings))
