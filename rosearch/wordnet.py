@@ -101,25 +101,25 @@ class WordNet:
     def _database(self) -> _Database:
         return _Database(self.path)
 
-    def lemmas(self, word: str) -> set[str]:
+    def ranked(self, word: str, *, base_forms: bool = True) -> dict[str, int]:
         """Return all lemmas of all synsets of ``word``, for every part of speech.
 
-        ``word`` is lower-cased and reduced to its base forms; lemmas keep their case, and those of
-        several words are joined by underscores.
-        """
-        return set(self.ranked(word))
-
-    def ranked(self, word: str) -> dict[str, int]:
-        """Return :meth:`lemmas` with the frequency rank of the sense they share with ``word``.
+        Args:
+            word: A word in any case.
+            base_forms: Whether to reduce the word to its base forms.
 
         Returns:
-            Lemma to rank. A sense has a rank among those of the base form and one among those of
+            Lemmas, in their own case, with the frequency rank of the sense they share with
+            ``word``. Lemmas of several words are joined by underscores.
+
+            A sense has a rank among those of the base form and one among those of
             the lemma, 1 for the most frequent sense of its part of speech; the larger of the two
             counts. A lemma that shares several senses has its smallest rank.
         """
         database = self._database
         ranks: dict[str, int] = {}
-        for pos, form in database.base_forms(word.lower()):
+        find = database.base_forms if base_forms else database.entries
+        for pos, form in find(word.lower()):
             for rank, offset in enumerate(database.offsets(pos, form), start=1):
                 for name in database.names(pos, offset):
                     other = database.offsets(pos, name.lower()).index(offset) + 1
@@ -127,28 +127,15 @@ class WordNet:
                     ranks[name] = min(shared, ranks.get(name, shared))
         return ranks
 
-    def synonyms(self, word: str, *, senses: int | None = None) -> set[str]:
-        """Return the lemmas that share a synset with ``word``, for every part of speech.
-
-        Unlike :meth:`lemmas`, ``word`` is not reduced to base forms, and it is excluded.
-
-        Args:
-            word: A lemma in lower case.
-            senses: Use only synsets among this many most frequent senses of both words, for each
-                part of speech. Default: all.
-        """
+    def antonyms(self, word: str) -> set[str]:
+        """Return the antonyms of any sense of ``word``, which is not reduced to base forms."""
         database = self._database
         return {
             name
-            for synset in database.synsets(word, senses)
-            for name in database.names(*synset)
-            if name != word and (senses is None or synset in database.synsets(name.lower(), senses))
+            for pos, form in database.entries(word)
+            for offset in database.offsets(pos, form)
+            for name in database.antonyms(pos, offset, word)
         }
-
-    def antonyms(self, word: str) -> set[str]:
-        """Return the antonyms of any sense of ``word``, which is not reduced to base forms."""
-        synsets = self._database.synsets(word)
-        return {name for synset in synsets for name in self._database.antonyms(*synset, word)}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "digest": self.digest}
@@ -170,6 +157,10 @@ class _Database:
             terms = map(str.split, read_file(path, f"{part}.exc").decode("utf-8").splitlines())
             self._exceptions[pos] = {term[0]: term[1:] for term in terms if term}
 
+    def entries(self, word: str) -> list[tuple[str, str]]:
+        """Return the parts of speech of ``word``, each with the word itself."""
+        return [(pos, word) for pos in _PARTS if word in self._index[pos]]
+
     def base_forms(self, word: str) -> list[tuple[str, str]]:
         """Return the parts of speech and base forms of ``word``."""
         found = []
@@ -185,11 +176,6 @@ class _Database:
         # pos, synset count, pointer count, pointers..., sense count, tagged senses, offsets...
         fields = self._index[pos][form].split()
         return [int(offset) for offset in fields[-int(fields[1]) :]]
-
-    def synsets(self, form: str, senses: int | None = None) -> list[tuple[str, int]]:
-        """Return the part of speech and offset of each synset of a word."""
-        parts = [pos for pos in _PARTS if form in self._index[pos]]
-        return [(pos, offset) for pos in parts for offset in self.offsets(pos, form)[:senses]]
 
     def names(self, pos: str, offset: int) -> list[str]:
         """Return the lemmas of a synset."""

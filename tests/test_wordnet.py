@@ -55,7 +55,7 @@ def test_lemmas_agree_with_nltk(wordnet_folder: Path, nltk_reader: Any) -> None:
     assert len(words) > 1000
     for word in words:
         expected = {name for synset in nltk_reader.synsets(word) for name in synset.lemma_names()}
-        assert ours.lemmas(word) == expected, word
+        assert ours.ranked(word).keys() == expected, word
 
 
 @pytest.mark.slow
@@ -72,35 +72,36 @@ def test_synonyms_and_antonyms_agree_with_nltk(wordnet_folder: Path, nltk_reader
         ]
         own = [lemma for lemma in lemmas if lemma.name().lower() == word]
         assert ours.antonyms(word) == {a.name() for lemma in own for a in lemma.antonyms()}, word
-        assert ours.synonyms(word) == {lemma.name() for lemma in lemmas} - {word}, word
+        names = ours.ranked(word, base_forms=False).keys()
+        assert names == {lemma.name() for lemma in lemmas}, word
 
 
 def test_synonyms_and_antonyms_of_known_words(wordnet_folder: Path) -> None:
     wordnet = WordNet(wordnet_folder)
-    assert {"movie", "pic", "flick"} <= wordnet.synonyms("film")
-    assert "film" not in wordnet.synonyms("film")
-    assert wordnet.synonyms("films") == set()  # not reduced to base forms
+    assert {"movie", "pic", "flick"} <= wordnet.ranked("films").keys()
+    assert {"movie", "pic", "flick"} <= wordnet.ranked("film", base_forms=False).keys()
+    assert not wordnet.ranked("films", base_forms=False)
     assert "bad" in wordnet.antonyms("good")
     assert wordnet.antonyms("happy") == {"unhappy"}
     assert wordnet.antonyms("quickly") == {"slowly"}  # an adverb
     assert "dead" in wordnet.antonyms("alive")  # has a mark of its syntactic position
     assert "decrease" in wordnet.antonyms("increase")
-    assert wordnet.antonyms("xyzzy") == wordnet.synonyms("xyzzy") == set()
+    assert not wordnet.antonyms("xyzzy")
+    assert not wordnet.ranked("xyzzy")
 
 
-def test_synonyms_of_frequent_senses_only(wordnet_folder: Path) -> None:
+def test_ranks_of_shared_senses(wordnet_folder: Path) -> None:
     wordnet = WordNet(wordnet_folder)
-    assert "commodity" in wordnet.synonyms("good")
-    assert "commodity" not in wordnet.synonyms("good", senses=1)
-    assert "movie" in wordnet.synonyms("film", senses=1)
+    assert wordnet.ranked("good", base_forms=False)["commodity"] > 1
+    assert wordnet.ranked("film", base_forms=False)["movie"] == 1
 
 
 def test_threads_read_the_same_lemmas(wordnet_folder: Path) -> None:
     wordnet = WordNet(wordnet_folder)
     words = ["film", "good", "better", "walks"] * 8
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(wordnet.lemmas, words))
-    assert found == [wordnet.lemmas(word) for word in words[:4]] * 8
+        found = list(pool.map(wordnet.ranked, words))
+    assert found == [wordnet.ranked(word) for word in words[:4]] * 8
 
 
 def test_digest_depends_on_content_and_not_on_folder_or_line_ends(
@@ -119,7 +120,7 @@ def test_pickles_contain_the_digest_and_not_the_database(
     wordnet_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wordnet = WordNet(wordnet_folder)
-    assert wordnet.lemmas("film")
+    assert wordnet.ranked("film")
     data = pickle.dumps(wordnet)
     assert len(data) < 1000
 
@@ -129,7 +130,7 @@ def test_pickles_contain_the_digest_and_not_the_database(
     with monkeypatch.context() as patch:
         patch.setattr(module, "read_file", refuse)
         assert pickle.loads(data).digest == wordnet.digest
-    assert pickle.loads(data).lemmas("film") == wordnet.lemmas("film")
+    assert pickle.loads(data).ranked("film") == wordnet.ranked("film")
 
 
 def test_zip_archive_as_downloaded_by_nltk(
@@ -139,7 +140,7 @@ def test_zip_archive_as_downloaded_by_nltk(
     with zipfile.ZipFile(archive, "w") as out:
         for name in (*FILES, *EXCEPTIONS):
             out.writestr(f"wordnet/{name}", read_file(wordnet_folder, name))
-    assert WordNet(archive).lemmas("film") == WordNet(wordnet_folder).lemmas("film")
+    assert WordNet(archive).ranked("film") == WordNet(wordnet_folder).ranked("film")
     assert WordNet(archive).digest == WordNet(wordnet_folder).digest
     with pytest.raises(FileNotFoundError):
         read_file(archive, "lexnames")

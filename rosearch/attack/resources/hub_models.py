@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
@@ -11,15 +12,6 @@ from huggingface_hub.errors import HFValidationError
 from rosearch.errors import MissingResourceError
 from rosearch.quiet import quiet_transformers
 
-# Owners of models that the Hub once listed without one. Either name finds the model.
-_OWNERS = {
-    "albert": "albert",
-    "bert": "google-bert",
-    "distilbert": "distilbert",
-    "distilroberta": "distilbert",
-    "roberta": "FacebookAI",
-    "xlm": "FacebookAI",
-}
 _TIMEOUT = 10.0  # seconds
 
 
@@ -59,30 +51,41 @@ def model_folder(
     return found
 
 
-def cached_model(name: str) -> Path | None:
-    """Return the snapshot of a model in the Hub's cache, if it holds the model's weights.
+def load_pretrained(auto_class: Any, name: str, kind: str, tokenizer: Any) -> tuple[Any, Any]:
+    """Load a model and its tokenizer.
 
     Args:
-        name: Name on the Hub; "bert-base-uncased" and "google-bert/bert-base-uncased" are the same.
+        auto_class: The class of transformers that loads the model.
+        name: Its folder, or its name on the Hub.
+        kind: The kind of model, for the error message.
+        tokenizer: Another tokenizer than the model's own, or ``None``.
+
+    Raises:
+        MissingResourceError: The model or its tokenizer cannot be loaded.
     """
-    for spelling in _spellings(name):
-        try:
-            config = try_to_load_from_cache(spelling, "config.json")
-        except HFValidationError:
-            return None
-        if isinstance(config, str) and weight_files(Path(config).parent):
-            return Path(config).parent
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet_transformers(warnings=False):
+            tokenizer = tokenizer or AutoTokenizer.from_pretrained(name)
+            return auto_class.from_pretrained(name), tokenizer
+    except (OSError, ValueError) as error:
+        raise MissingResourceError(
+            f"The {kind} {name!r} cannot be loaded: {error}. Give a folder or the name of one."
+        ) from error
+
+
+def cached_model(name: str) -> Path | None:
+    """Return the snapshot of a model in the Hub's cache, if it holds the model's weights."""
+    try:
+        config = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
+        return None
+    if isinstance(config, str) and weight_files(Path(config).parent):
+        return Path(config).parent
     return None
 
 
 def weight_files(folder: Path) -> list[Path]:
     """Return the files of a model's weights: safetensors, otherwise PyTorch's own format."""
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-
-
-def _spellings(name: str) -> list[str]:
-    owner, _, model = name.rpartition("/")
-    known = _OWNERS.get(model.partition("-")[0])
-    if known is None or owner not in ("", known):
-        return [name]
-    return [name, model if owner else f"{known}/{model}"]

@@ -6,7 +6,7 @@ Looking takes milliseconds: nothing is imported, downloaded or configured.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from rosearch.attack.resources.masked_lm import find_masked_lm, masked_lm_comman
 from rosearch.attack.resources.sentence_encoders import find_encoder
 from rosearch.attack.resources.word_vector_files import holds_vectors
 from rosearch.attack.resources.word_vectors import installed_vectors
-from rosearch.caching import cache_folder
 from rosearch.errors import MissingResourceError
 from rosearch.optional import package_folder
 from rosearch.wordnet import find_wordnet, nltk_folders
@@ -42,23 +41,19 @@ class Resource:
     where: str
     """Its path if it is installed, otherwise what was not found."""
     command: str
-    """The command that installs it; empty if none is needed."""
+    """The command that installs it."""
 
 
-@dataclass(frozen=True)
-class ResourceTable:
+class ResourceTable(tuple[Resource, ...]):
     """All resources; printed as a table."""
 
-    resources: tuple[Resource, ...]
-
-    def __iter__(self) -> Iterator[Resource]:
-        return iter(self.resources)
+    __slots__ = ()
 
     def __str__(self) -> str:
-        width = max(len(r.name) for r in self.resources)
+        width = max(len(r.name) for r in self)
         indent = " " * (width + 13)
         lines = []
-        for r in self.resources:
+        for r in self:
             state = "installed" if r.available else "not found"
             lines.append(f"{state}  {r.name:{width}}  {r.where}")
             lines.append(f"{indent}used by: {r.used_by}")
@@ -73,10 +68,10 @@ def status() -> ResourceTable:
     ``rosearch resources`` prints the same table. A resource that would have to be downloaded is not
     installed.
     """
-    return ResourceTable(tuple(_look(*entry) for entry in _RESOURCES))
+    return ResourceTable(_look(*entry) for entry in _RESOURCES)
 
 
-def _look(name: str, used_by: str, find: Callable[[], Path | str], command: str) -> Resource:
+def _look(name: str, used_by: str, find: Callable[[], Path], command: str) -> Resource:
     try:
         place = find()
     except MissingResourceError as error:
@@ -84,10 +79,6 @@ def _look(name: str, used_by: str, find: Callable[[], Path | str], command: str)
         reason = str(error).split(". Get ", maxsplit=1)[0]
         return Resource(name, used_by, available=False, where=reason, command=command)
     return Resource(name, used_by, available=True, where=str(place), command=command)
-
-
-def _find_stop_words() -> str:
-    return "built in (NLTK's 198 English words)"
 
 
 def _find_word_vectors() -> Path:
@@ -119,26 +110,9 @@ def _find_nltk_tagger() -> Path:
     raise MissingResourceError(f"NLTK has no {name}")
 
 
-def _find_textblob_tagger() -> Path:
-    return _find_package("textblob") / "en" / "en-lexicon.txt"
-
-
 def _find_textattack() -> Path:
     folder, *_ = [_find_package(name) for name in ("textattack", "flair", "greenlet")]
     return folder
-
-
-def _find_nltk_data() -> Path:
-    made = sorted(cache_folder("attack", create=False).glob("nltk-*"))
-    found = [folder for folder in made if (folder / "corpora/wordnet").is_dir()]
-    found += [
-        root / "corpora"
-        for root in nltk_folders()
-        if all(any(root.glob(f"corpora/{name}*")) for name in ("stopwords", "wordnet"))
-    ]
-    if not found:
-        raise MissingResourceError("neither in NLTK's folders nor in the cache")
-    return found[0]
 
 
 def _find_package(name: str) -> Path:
@@ -148,14 +122,13 @@ def _find_package(name: str) -> Path:
     return folder
 
 
-_RESOURCES: tuple[tuple[str, str, Callable[[], Path | str], str], ...] = (
+_RESOURCES: tuple[tuple[str, str, Callable[[], Path], str], ...] = (
     (
         "WordNet",
         "pwws, and every recipe with WordNet synonyms",
         find_wordnet,
         'pip install "rosearch[wordnet]"',
     ),
-    ("stop words", "all recipes", _find_stop_words, ""),
     (
         "word vectors",
         "textfooler, textbugger, genetic",
@@ -183,7 +156,7 @@ _RESOURCES: tuple[tuple[str, str, Callable[[], Path | str], str], ...] = (
     (
         "part-of-speech tagger: TextBlob",
         "the part-of-speech constraint; needs no download besides the package",
-        _find_textblob_tagger,
+        partial(_find_package, "textblob"),
         'pip install "rosearch[textblob]"',
     ),
     (
@@ -197,11 +170,5 @@ _RESOURCES: tuple[tuple[str, str, Callable[[], Path | str], str], ...] = (
         "rosearch.attack.textattack",
         _find_textattack,
         'pip install "rosearch[textattack]"',
-    ),
-    (
-        "NLTK data",
-        "rosearch.attack.textattack, which makes it from WordNet if it is missing",
-        _find_nltk_data,
-        'python -c "from rosearch.attack.resources import prepare_nltk as make; make()"',
     ),
 )

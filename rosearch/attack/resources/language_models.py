@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
 
+from rosearch.attack.resources.hub_models import load_pretrained
 from rosearch.attack.resources.model_identity import digest_of_model
 from rosearch.attack.resources.oracles import Oracle
 from rosearch.attack.settings import name_of
 from rosearch.checks import refused
-from rosearch.errors import DataError, EvaluationError, MissingResourceError
-from rosearch.quiet import quiet_transformers
+from rosearch.errors import DataError, EvaluationError
 from rosearch.tokens import TokenizedText, collate, default_device, evaluating
 
 Likelihoods = Callable[[list[str]], Sequence[float]]
@@ -47,7 +48,11 @@ class LanguageModel(Oracle):
         self, model: Any, tokenizer: Any = None, *, key: str | None = None, cache: Any = True
     ) -> None:
         if isinstance(model, (str, os.PathLike)):
-            model, tokenizer = _load(str(model), tokenizer)
+            from transformers import AutoModelForCausalLM
+
+            kind = "causal language model"
+            model, tokenizer = load_pretrained(AutoModelForCausalLM, str(model), kind, tokenizer)
+            model.to(default_device())
         self._model: torch.nn.Module | Likelihoods = model
         self._tokenizer = tokenizer
         if isinstance(model, torch.nn.Module):
@@ -68,10 +73,9 @@ class LanguageModel(Oracle):
             found = self._log_likelihoods(self._model, texts)
         else:
             found = [float(value) for value in self._model(texts)]
-        if len(found) != len(questions) or any(value != value for value in found):
+        if len(found) != len(texts) or any(map(math.isnan, found)):
             raise EvaluationError(
-                f"The language model returned {len(found)} numbers for {len(questions)} texts, or "
-                f"NaN."
+                f"The language model returned {len(found)} numbers for {len(texts)} texts, or NaN."
             )
         return [round(value, 5) for value in found]
 
@@ -80,7 +84,7 @@ class LanguageModel(Oracle):
         device = next(network.parameters()).device
         pad_id = self._tokenizer.pad_token_id or 0
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        found = [0.0] * len(texts)
+        found: list[float] = []
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             rows = [TokenizedText(self._ids(texts[i])) for i in batch]
@@ -89,28 +93,12 @@ class LanguageModel(Oracle):
             with evaluating(network):
                 logits = network(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
             each = torch.log_softmax(logits, dim=-1).gather(2, ids[:, 1:, None])[..., 0]
-            sums = (each * mask[:, 1:]).sum(dim=1).tolist()
-            for i, value in zip(batch, sums, strict=True):
-                found[i] = value
-        return found
+            found += (each * mask[:, 1:]).sum(dim=1).tolist()
+        sums = dict(zip(order, found, strict=True))
+        return [sums[i] for i in range(len(texts))]
 
     def _ids(self, text: str) -> tuple[int, ...]:
         """Token ids, after the model's token for the beginning where it has one."""
         ids = self._tokenizer(text)["input_ids"]
         begin = self._tokenizer.bos_token_id
         return tuple(ids) if begin is None or ids[:1] == [begin] else (begin, *ids)
-
-
-def _load(name: str, tokenizer: Any) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        with quiet_transformers(warnings=False):
-            tokenizer = tokenizer or AutoTokenizer.from_pretrained(name)
-            model = AutoModelForCausalLM.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise MissingResourceError(
-            f"The language model {name!r} cannot be loaded: {error}. Give a folder or the name of "
-            f'a causal language model, such as "distilgpt2".'
-        ) from error
-    return model.to(default_device()), tokenizer

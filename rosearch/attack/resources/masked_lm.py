@@ -77,13 +77,12 @@ class MaskedLM(Oracle):
 
     def __init__(self, model: Any = None, *, count: int = 50, cache: Any = True) -> None:
         super().__init__(cache=cache)
-        self._given: tuple[Any, Any] | None = None
         self._folder: Path | None = None
         if model is None or isinstance(model, (str, os.PathLike)):
             self._folder = find_masked_lm(model)
             self.model = f"files {digest_of_folder(self._folder)}"
         elif isinstance(model, tuple) and len(model) == 2:
-            self._given = model
+            self._model, self._tokenizer = model
             self.model = f"weights {digest_of_model(*model)}"
         else:
             raise refused("masked_lm", "a name, a folder or a pair (model, tokenizer)", model)
@@ -98,16 +97,12 @@ class MaskedLM(Oracle):
     # An oracle's public attributes are its settings, so these have private names.
     @cached_property
     def _tokenizer(self) -> Any:
-        if self._given is not None:
-            return self._given[1]
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(self._folder)
 
     @cached_property
     def _model(self) -> Any:
-        if self._given is not None:
-            return self._given[0]
         return _load(self._folder).to(default_device())
 
     @cached_property
@@ -119,8 +114,8 @@ class MaskedLM(Oracle):
 
     @cached_property
     def _max_length(self) -> int:
-        if self._given is not None:
-            positions = position_limit(self._given[0])
+        if self._folder is None:
+            positions = position_limit(self._model)
         else:
             config = _config(self._folder)
             positions = config.get("max_position_embeddings")

@@ -64,8 +64,9 @@ def digest_of_model(model: torch.nn.Module, tokenizer: Any = None, *, other: Any
         tokenizer: The model's tokenizer.
         other: Further settings that affect the answers, as JSON values.
     """
-    described = [_modules_of(model), _tokenizer_settings(tokenizer), _plain(other)]
-    text = json.dumps(described, sort_keys=True, default=lambda x: without_addresses(repr(x)))
+    configurations = _plain([_configurations(model), other])
+    described = [name_of(model), repr(model), configurations, _tokenizer_settings(tokenizer)]
+    text = without_addresses(json.dumps(described, sort_keys=True, default=repr))
     digest = hashlib.blake2b(text.encode(), digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -74,21 +75,17 @@ def digest_of_model(model: torch.nn.Module, tokenizer: Any = None, *, other: Any
     return digest.hexdigest()
 
 
-def _modules_of(model: torch.nn.Module) -> list[Any]:
-    described: list[Any] = []
-    seen: set[int] = set()
-    for name, module in model.named_modules():
-        about = [name, name_of(type(module)), module.extra_repr()]
-        config = getattr(module, "config", None)
-        # Modules of one network share their configuration.
-        if config is not None and hasattr(config, "to_dict") and id(config) not in seen:
-            seen.add(id(config))
-            about.append(_plain(config.to_dict()))
-        # Modules of sentence-transformers.
-        if hasattr(module, "get_config_dict"):
-            about.append(_plain(module.get_config_dict()))
-        described.append(about)
-    return described
+def _configurations(model: torch.nn.Module) -> list[Any]:
+    """Return the configurations of a model's modules, those that several share once."""
+    found: dict[int, Any] = {}
+    module: Any
+    for module in model.modules():
+        config: Any = getattr(module, "config", None)
+        if hasattr(config, "to_dict"):
+            found[id(config)] = config.to_dict()
+        if hasattr(module, "get_config_dict"):  # of sentence-transformers
+            found[id(module)] = module.get_config_dict()
+    return list(found.values())
 
 
 def _tokenizer_settings(tokenizer: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from rosearch.wordnet import EXCEPTIONS, FILES, WordNet, find_wordnet, read_file
 
 _LAYOUT = "1"
 """Increased when other files are written than before."""
-_REQUIRED = (*FILES, *EXCEPTIONS, "lexnames")
-_OPTIONAL = ("index.sense", "cntlist.rev", "README", "LICENSE", "citation.bib")
+_OTHERS = ("lexnames", "index.sense", "cntlist.rev", "README", "LICENSE", "citation.bib")
 
 
 def prepare_nltk() -> Path:
@@ -56,17 +56,14 @@ def _prepare(wordnet: Path | None) -> Path:
 
 def _copy_wordnet(wordnet: Path, corpora: Path) -> None:
     (corpora / "wordnet").mkdir()
-    for name in (*_REQUIRED, *_OPTIONAL):
-        try:
-            data = read_file(wordnet, name)
-        except FileNotFoundError as error:
-            if name in _REQUIRED:
-                raise MissingResourceError(
-                    f"{wordnet} has no file {name}, which NLTK's reader needs. Name a complete "
-                    f"WordNet database with the environment variable ROSEARCH_WORDNET."
-                ) from error
-            continue
-        (corpora / "wordnet" / name).write_bytes(data)
+    for name in (*FILES, *EXCEPTIONS, *_OTHERS):
+        with contextlib.suppress(FileNotFoundError):
+            (corpora / "wordnet" / name).write_bytes(read_file(wordnet, name))
+    if not (corpora / "wordnet" / "lexnames").exists():
+        raise MissingResourceError(
+            f"{wordnet} has no file lexnames, which NLTK's reader needs. Name a complete WordNet "
+            f"database with the environment variable ROSEARCH_WORDNET."
+        )
     (corpora / "omw-1.4" / "eng").mkdir(parents=True)
     for name in ("LICENSE", "README", "citation.bib"):
         (corpora / "omw-1.4" / name).touch()

@@ -27,7 +27,6 @@ from rosearch.errors import EvaluationError
 
 _T = TypeVar("_T")
 _MAX_MEMORY = 256 << 20  # bytes
-_MAX_PARAMETERS = 500  # older builds of SQLite allow 999 in a statement
 
 
 class Oracle(Part, ABC):
@@ -159,18 +158,14 @@ class AnswerStore:
 
     def get(self, questions: Sequence[Hashable]) -> dict[Hashable, Any]:
         """Return the stored answers to some of ``questions``."""
-        by_key = {_key(question): question for question in questions}
-        keys = list(by_key)
         found: dict[Hashable, Any] = {}
 
         def read(connection: sqlite3.Connection) -> None:
-            for start in range(0, len(keys), _MAX_PARAMETERS):
-                part = keys[start : start + _MAX_PARAMETERS]
-                marks = ",".join("?" * len(part))
-                select = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608
-                for key, value in connection.execute(select, part):
+            select = "SELECT value FROM answers WHERE key = ?"
+            for question in questions:
+                for (value,) in connection.execute(select, (_key(question),)):
                     with contextlib.suppress(ValueError):  # a damaged answer is computed again
-                        found[by_key[key]] = json.loads(value)
+                        found[question] = json.loads(value)
 
         self._run(read)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,13 +81,10 @@ class SentenceEncoder(Oracle):
         new = list(dict.fromkeys(text for pair in questions for text in pair if text not in recent))
         if new:
             recent.update(zip(new, self._embed(new), strict=True))
-        first, second = (
-            torch.from_numpy(np.stack([recent[pair[side]] for pair in questions]))
-            for side in (0, 1)
-        )
+        pairs = torch.from_numpy(np.array([[recent[a], recent[b]] for a, b in questions]))
         if len(recent) > _KEPT:
             recent.clear()
-        cosines = torch.cosine_similarity(first, second, dim=1).tolist()
+        cosines = torch.cosine_similarity(pairs[:, 0], pairs[:, 1], dim=1).tolist()
         # float32 has seven digits; further ones depend on the batch.
         return [
             1.0 if a == b else round(c, 7) for c, (a, b) in zip(cosines, questions, strict=True)
@@ -95,14 +93,12 @@ class SentenceEncoder(Oracle):
     def _embed(self, texts: list[str]) -> np.ndarray:
         if self._encode is None:
             self._encode = self._load()
-        given = self._encode(texts)
-        if isinstance(given, torch.Tensor):
-            given = given.detach().cpu().float().numpy()
-        rows = np.asarray(given, dtype=np.float32)
+        given = torch.as_tensor(self._encode(texts)).detach()
+        rows = given.to("cpu", torch.float32).numpy()
         if rows.ndim != 2 or len(rows) != len(texts):
             raise EvaluationError(
-                f"The sentence encoder must return an array of shape ({len(texts)}, width) for "
-                f"{len(texts)} texts, got shape {rows.shape}."
+                f"The sentence encoder must return an array of shape ({len(texts)}, width), got "
+                f"shape {rows.shape}."
             )
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if bad.size:
@@ -121,12 +117,9 @@ class SentenceEncoder(Oracle):
         elif not isinstance(model, torch.nn.Module):
             return model  # type: ignore[no-any-return]
 
-        def encode(texts: list[str]) -> Any:
-            return model.encode(
-                texts, batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True
-            )
-
-        return encode
+        return partial(
+            model.encode, batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_encode": None, "_recent": {}}

@@ -96,22 +96,17 @@ class Tagger(Oracle):
 def _available(backend: str) -> str:
     """``backend``, or the first available one for ``"auto"``."""
     resources = {resource.name: resource for resource in status()}
-    found = {name: resources[title] for name, (title, _) in _BACKENDS.items()}
-    if backend == "auto":
-        for name, resource in found.items():
+    advice = []
+    for name, (title, _) in _BACKENDS.items():
+        resource = resources[title]
+        if backend in ("auto", name):
             if resource.available:
                 return name
-        raise MissingResourceError(
-            "No part-of-speech tagger is available. The smallest: pip install "
-            f"\"rosearch[textblob]\". TextAttack's default, NLTK's: {found['nltk'].command}. "
-            "tagger=False disables the constraint."
-        )
-    if not found[backend].available:
-        raise MissingResourceError(
-            f"The tagger {backend!r} is not available: {found[backend].where}. Get it with: "
-            f"{found[backend].command}"
-        )
-    return backend
+            advice.append(f"{name!r}: {resource.where}. Get it with: {resource.command}.")
+    raise MissingResourceError(
+        f"The part-of-speech tagger is not available. {' '.join(advice)} tagger=False disables the "
+        f"constraint."
+    )
 
 
 def _nltk() -> TagSentences:

@@ -51,10 +51,8 @@ def holds_vectors(path: Path) -> bool:
 def _read_folder(path: Path) -> StoredVectors:
     if (path / VECTORS).is_file():
         words = json.loads((path / WORDS).read_text(encoding="utf-8"))
-        stored = path / NEIGHBOURS
-        return StoredVectors(
-            words, _map(path / VECTORS), _map(stored) if stored.is_file() else None
-        )
+        stored = _map(path / NEIGHBOURS) if (path / NEIGHBOURS).is_file() else None
+        return StoredVectors(words, _map(path / VECTORS), stored)
     if holds_vectors(path):
         matrix, words, neighbours = (path / name for name in _TEXTATTACK_FILES)
         return StoredVectors(_read_word_list(words), _map(matrix), _map(neighbours))

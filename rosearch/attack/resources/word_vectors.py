@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +20,11 @@ from rosearch.attack.resources.word_vector_files import (
     read_vectors,
 )
 from rosearch.caching import cache_folder, new_folder
-from rosearch.checks import choice, refused, whole_number
+from rosearch.checks import refused, whole_number
 from rosearch.errors import DataError, MissingResourceError
 
 VECTORS_VARIABLE = "ROSEARCH_VECTORS"
 """Environment variable that names a file or folder of word vectors."""
-
-Metric = Literal["cosine", "euclidean"]
 
 _BATCH = 64
 # Words this close to the last neighbour are compared again in float64; larger than float32 errors.
@@ -63,7 +61,7 @@ class WordVectors:
         self.matrix = matrix
         self._folder: Path | None = None
         self._neighbours: np.ndarray | None = None
-        self._nearest: dict[str, dict[int, tuple[str, ...]]] = {}
+        self._nearest: dict[int, dict[int, tuple[str, ...]]] = {}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> WordVectors:
@@ -136,8 +134,7 @@ class WordVectors:
         for array in (self.matrix, self._neighbours):
             if array is not None:
                 digest.update(f"{array.dtype.str} {array.shape}".encode())
-                for start in range(0, len(array), 1 << 14):
-                    digest.update(array[start : start + (1 << 14)].tobytes())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     @property
@@ -153,71 +150,61 @@ class WordVectors:
         """Return the row of each word in :attr:`matrix`, -1 for words without a vector."""
         return [self._index.get(word, -1) for word in words]
 
-    def cosines(self, row: int, others: Sequence[int]) -> np.ndarray:
-        """Return the cosine similarity of a row to ``others``, 0 for null vectors."""
-        others = list(others)
-        lengths = self._lengths[others] * self._lengths[row]
-        cosines: np.ndarray = (self.matrix[others] @ self.matrix[row]) / np.maximum(lengths, 1e-8)
+    def cosines(self, rows: int | Sequence[int], others: Sequence[int]) -> np.ndarray:
+        """Return the cosine similarity of each row, or of one, to the row of ``others``.
+
+        It is 0 for null vectors. The shape is ``(others,)``.
+        """
+        lengths = self._lengths[rows] * self._lengths[others]
+        cosines: np.ndarray = (self.matrix[rows] * self.matrix[others]).sum(axis=1)
+        cosines /= np.maximum(lengths, 1e-8)
         return cosines
 
-    def distances(self, row: int, others: Sequence[int]) -> np.ndarray:
-        """Return the squared Euclidean distance of a row from ``others``, shape ``(others,)``."""
-        squared: np.ndarray = ((self.matrix[list(others)] - self.matrix[row]) ** 2).sum(axis=1)
+    def distances(self, rows: int | Sequence[int], others: Sequence[int]) -> np.ndarray:
+        """Return the squared Euclidean distance of each row, or of one, from that of ``others``."""
+        squared: np.ndarray = ((self.matrix[rows] - self.matrix[others]) ** 2).sum(axis=1)
         return squared
 
-    def nearest(
-        self, words: Sequence[str], count: int, *, metric: Metric = "cosine"
-    ) -> list[tuple[str, ...]]:
-        """Return the nearest words of each of ``words``, nearest first, the word itself excluded.
+    def nearest(self, words: Sequence[str], count: int) -> list[tuple[str, ...]]:
+        """Return the nearest words of each of ``words`` by cosine, without the word itself.
 
-        Stored neighbours are used if there are any, whatever ``metric`` is, as in TextAttack; there
-        may be fewer than ``count`` of them. Ties are broken by the order of :attr:`words`.
+        Stored neighbours are used if there are any; there may be fewer than ``count`` of them.
+        Ties are broken by the order of :attr:`words`.
 
         Args:
             words: Any words; those without a vector have no nearest words.
             count: Number of nearest words, from 1.
-            metric: ``"cosine"`` or ``"euclidean"``.
 
         Raises:
-            ArgumentError: ``metric`` is unknown, or ``count`` is not a whole number from 1.
+            ArgumentError: ``count`` is not a whole number from 1.
         """
         count = whole_number("count", count)
-        choice("metric", metric, get_args(Metric))
-        known = self._nearest.setdefault(f"{metric}-{count}", {})
+        known = self._nearest.setdefault(count, {})
         rows = self.rows(words)
         new = sorted({row for row in rows if row >= 0 and row not in known})
         for start in range(0, len(new), _BATCH):
             part = new[start : start + _BATCH]
-            for row, found in zip(part, self._search(part, count, metric), strict=True):
+            for row, found in zip(part, self._search(part, count), strict=True):
                 known[row] = tuple(self.words[i] for i in found)
         return [known[row] if row >= 0 else () for row in rows]
 
-    def _search(self, rows: list[int], count: int, metric: Metric) -> list[list[int]]:
+    def _search(self, rows: list[int], count: int) -> list[list[int]]:
         if self._neighbours is not None:
             stored = self._neighbours[rows, 1 : count + 1].tolist()
             return [[i for i in found if i != row] for row, found in zip(rows, stored, strict=True)]
-        lengths = self._lengths
         similarity = self.matrix[rows] @ self.matrix.T
-        if metric == "cosine":
-            similarity /= np.maximum(lengths, 1e-8)
-            tolerance = _TOLERANCE * lengths[rows]
-        else:
-            similarity -= lengths**2 / 2
-            tolerance = np.full(len(rows), _TOLERANCE * max(1.0, float(lengths.max()) ** 2))
+        similarity /= np.maximum(self._lengths, 1e-8)
         similarity[np.arange(len(rows)), rows] = -np.inf
         count = min(count, len(self) - 1)
         found = []
-        for row, values, slack in zip(rows, similarity, tolerance, strict=True):
+        for row, values in zip(rows, similarity, strict=True):
             last = np.partition(values, -count)[-count]
-            candidates = np.flatnonzero(values >= last - slack)
+            candidates = np.flatnonzero(values >= last - _TOLERANCE * self._lengths[row])
             # Compared in float64, because rounding above depends on the shape of the product.
             vector = self.matrix[row].astype(np.float64)
             others = self.matrix[candidates].astype(np.float64)
-            if metric == "cosine":
-                exact = (others * vector).sum(axis=1)
-                exact /= np.maximum(np.sqrt((others**2).sum(axis=1)), 1e-12)
-            else:
-                exact = -((others - vector) ** 2).sum(axis=1)
+            exact = (others * vector).sum(axis=1)
+            exact /= np.maximum(np.sqrt((others**2).sum(axis=1)), 1e-12)
             found.append(candidates[np.argsort(-exact, kind="stable")[:count]].tolist())
         return found
 

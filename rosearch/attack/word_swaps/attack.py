@@ -97,14 +97,13 @@ class WordSwapAttack(Attack):
         Raises:
             DataError: The search method is not greedy.
         """
-        search = self.search_method
-        if not isinstance(search, (GreedyWordSwap, LazyGreedyWordSwap)):
+        if not isinstance(self.search_method, GreedyWordSwap):
             raise DataError(
                 f"Only attacks that search by GreedyWordSwap can check constraints lazily; "
-                f"{self.name!r} searches by {type(search).__name__}."
+                f"{self.name!r} searches by {type(self.search_method).__name__}."
             )
         twin = copy.copy(self)
-        twin.search_method = LazyGreedyWordSwap(search.ranking)
+        twin.search_method = LazyGreedyWordSwap(self.search_method.ranking)
         return twin
 
     @property

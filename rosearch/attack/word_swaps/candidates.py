@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,16 +20,13 @@ class Candidates:
 
     texts: Sequence[Words] = ()
     """Sorted by text, as in TextAttack, so that ties are broken alike."""
-    similarities: Sequence[float] | None = None
-    """How similar in meaning each text is, where a constraint measured it."""
+    similarities: Sequence[float] = ()
+    """How similar in meaning each text is; 0 where no constraint measured it."""
 
-    def select(self, positions: Iterable[int]) -> Candidates:
+    def select(self, positions: Sequence[int]) -> Candidates:
         """The candidates at ``positions``, in that order."""
-        chosen = list(positions)
-        similarities = self.similarities
         return Candidates(
-            [self.texts[i] for i in chosen],
-            None if similarities is None else [similarities[i] for i in chosen],
+            [self.texts[i] for i in positions], [self.similarities[i] for i in positions]
         )
 
 
@@ -55,10 +52,8 @@ class WordSwaps:
 
     def start(self, original: Words, context: SearchContext) -> TextSwaps:
         """The replacements for one text, with its random numbers drawn."""
-        numbers: Sequence[Sequence[float]] = ()
-        if self.substitution.draws:
-            shape = (len(original), self.substitution.draws)
-            numbers = context.rng("substitution").random(shape).tolist()
+        shape = (len(original), self.substitution.draws)
+        numbers: list[list[float]] = context.rng("substitution").random(shape).tolist()
         indices = tuple(i for i in context.indices if self.allows_word(original, i))
         return TextSwaps(self, original, context, indices, numbers)
 
@@ -77,7 +72,7 @@ class TextSwaps:
     indices: tuple[int, ...]
     """Indices of the words that may be replaced, in reading order."""
     numbers: Sequence[Sequence[float]]
-    """Random numbers, a row for each word; empty where the substitution draws none."""
+    """Random numbers, a row for each word."""
     screen: Screen | None = None
     """Applied to the allowed candidates."""
 
@@ -105,48 +100,56 @@ class TextSwaps:
         texts: list[Words] = [put(index, new) for new in proposed if new != word]
         lazily = lazily and self.screen is None
         checked = [c for c in self.swaps.constraints if not (lazily and c.expensive)]
-        kept, similarities = yield from self._examine(current, index, texts, checked)
-        allowed = Candidates([texts[i] for i in kept], similarities)
+        similarities = dict.fromkeys(range(len(texts)), 0.0)
+        allowed = yield from self._examine(current, index, texts, similarities, checked)
         # Sorted by the whole text: words alone may sort differently.
-        keys = [str(text) for text in allowed.texts]
-        found = allowed.select(sorted(range(len(keys)), key=keys.__getitem__))
+        order = sorted(allowed, key=[str(text) for text in texts].__getitem__)
+        found = Candidates([texts[i] for i in order], [allowed[i] for i in order])
         return found if self.screen is None else self.screen(current, index, found)
 
     def examine_expensive(
-        self, current: Words, index: int, texts: Sequence[Words]
-    ) -> Asking[tuple[list[int], Sequence[float] | None]]:
+        self, current: Words, index: int, texts: Sequence[Words], similarities: Mapping[int, float]
+    ) -> Asking[Mapping[int, float]]:
         """Check the expensive constraints only.
 
+        Args:
+            current: The text so far.
+            index: Index of the word.
+            texts: The candidates.
+            similarities: Positions in ``texts`` of those to be checked, and how similar in meaning
+                each of these is.
+
         Returns:
-            Positions in ``texts`` of the allowed ones, and how similar in meaning each of these is,
-            where a constraint measured it.
+            The same for those that are allowed.
         """
         expensive = [constraint for constraint in self.swaps.constraints if constraint.expensive]
-        return (yield from self._examine(current, index, texts, expensive))
+        return (yield from self._examine(current, index, texts, similarities, expensive))
 
     def _examine(
-        self, current: Words, index: int, texts: Sequence[Words], constraints: Sequence[Constraint]
-    ) -> Asking[tuple[list[int], Sequence[float] | None]]:
-        positions = list(range(len(texts)))
-        similarities: Sequence[float] | None = None
+        self,
+        current: Words,
+        index: int,
+        texts: Sequence[Words],
+        similarities: Mapping[int, float],
+        constraints: Sequence[Constraint],
+    ) -> Asking[Mapping[int, float]]:
+        allowed = similarities
         for constraint in constraints:
-            if not positions:
+            if not allowed:
                 break
-            change = Change(self.original, current, index, [texts[i] for i in positions])
+            change = Change(self.original, current, index, [texts[i] for i in allowed])
             examined = yield from constraint.examine(change)
-            kept = [i for i, allowed in enumerate(examined.allowed) if allowed]
-            if examined.similarities is not None:
-                similarities = examined.similarities
-            positions = [positions[i] for i in kept]
-            if similarities is not None:
-                similarities = [similarities[i] for i in kept]
-        return positions, similarities
+            measured = examined.similarities
+            values = allowed.values() if measured is None else measured
+            rows = zip(allowed, examined.allowed, values, strict=True)
+            allowed = {i: value for i, passes, value in rows if passes}
+        return allowed
 
     def random_numbers(self, index: int) -> Sequence[float]:
         """The random numbers of the substitution for the word at ``index``."""
-        draws = self.swaps.substitution.draws
-        if index < len(self.numbers) or not draws:
-            return self.numbers[index] if draws else ()
+        if index < len(self.numbers):
+            return self.numbers[index]
         # The text has grown past the words that numbers were drawn for.
+        draws = self.swaps.substitution.draws
         more: list[float] = self.context.rng("substitution", index).random(draws).tolist()
         return more

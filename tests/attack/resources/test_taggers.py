@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rosearch.attack import Tagger
-from rosearch.attack.resources import Resource, taggers
+from rosearch.attack.resources import taggers
+from rosearch.attack.resources.inventory import Resource
 from rosearch.attack.resources.taggers import universal
 from rosearch.errors import ArgumentError, EvaluationError, MissingResourceError
 
@@ -80,12 +81,12 @@ def test_choice_of_the_tagger(monkeypatch: pytest.MonkeyPatch) -> None:
         here(*names)
         assert Tagger().settings["backend"] == first
         assert Tagger().settings["release"] == f"{first} 1.0"
-    with pytest.raises(MissingResourceError, match=r"'flair' is not available: gone.*get flair"):
+    with pytest.raises(MissingResourceError, match=r"not available. 'flair': gone.*get flair"):
         Tagger("flair")
     with pytest.raises(ArgumentError, match=r"tagger must be one of 'auto', .* got 'spacy'"):
         Tagger("spacy")  # type: ignore[arg-type]
     here()
-    with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[textblob\]"'):
+    with pytest.raises(MissingResourceError, match=r"get nltk.*get flair.*get textblob"):
         Tagger()
 
 

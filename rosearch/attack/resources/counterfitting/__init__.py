@@ -8,10 +8,6 @@ default if no others are installed.
 """
 
 from rosearch.attack.resources.counterfitting.descent import counterfit
-from rosearch.attack.resources.counterfitting.models import (
-    counterfit_from_model,
-    model_vectors,
-    wordnet_pairs,
-)
+from rosearch.attack.resources.counterfitting.models import counterfit_from_model
 
-__all__ = ["counterfit", "counterfit_from_model", "model_vectors", "wordnet_pairs"]
+__all__ = ["counterfit", "counterfit_from_model"]

@@ -14,6 +14,7 @@ from rosearch.checks import number, whole_number
 
 _BATCH = 1024  # rows compared with all others at once
 _ROUNDING = 1e-6
+_STEP = 0.1  # weight and step size of each cost: k1, k2 and k3 in the paper
 
 
 def counterfit(
@@ -21,36 +22,24 @@ def counterfit(
     synonyms: Iterable[tuple[str, str]],
     antonyms: Iterable[tuple[str, str]],
     *,
-    antonym_weight: float = 0.1,
-    synonym_weight: float = 0.1,
-    preservation_weight: float = 0.1,
-    antonym_distance: float = 1.0,
-    synonym_distance: float = 0.0,
     radius: float = 0.2,
     passes: int = 20,
-    progress: bool = True,
 ) -> WordVectors:
     """Move synonyms together and antonyms apart, and keep the distances of other neighbours.
 
     With ``d(u, v) = 1 - cos(u, v)`` and ``t(x) = max(0, x)``, this lowers the sum of three costs:
-    ``t(antonym_distance - d(u, v))`` for antonyms (equation 1 of the paper);
-    ``t(d(u, v) - synonym_distance)`` for synonyms (equation 2); and
-    ``t(d(u, v) - d_before(u, v))`` for pairs initially within ``radius`` (equation 3). As in the
-    authors' code, each pass moves each word by the mean of its gradients and normalizes all
-    vectors. Antonyms are not treated as synonyms, and neither are preserved.
+    ``t(1 - d(u, v))`` for antonyms (equation 1 of the paper); ``t(d(u, v))`` for synonyms
+    (equation 2); and ``t(d(u, v) - d_before(u, v))`` for pairs initially within ``radius``
+    (equation 3). As in the authors' code, each pass moves each word by 0.1 times the mean of its
+    gradients and normalizes all vectors. Antonyms are not treated as synonyms, and neither are
+    preserved.
 
     Args:
         vectors: The initial vectors.
         synonyms: Pairs of words; pairs with a word that has no vector are ignored.
         antonyms: Pairs of words.
-        antonym_weight: Weight and step size of the first cost (``k1`` in the paper).
-        synonym_weight: Weight and step size of the second cost (``k2``).
-        preservation_weight: Weight and step size of the third cost (``k3``).
-        antonym_distance: Minimum distance of antonyms (``delta``), from 0 to 2.
-        synonym_distance: Maximum distance of synonyms (``gamma``), from 0 to 2.
         radius: Distance within which neighbours are preserved (``rho``), from 0 to 2.
         passes: Number of gradient steps over all pairs.
-        progress: Whether to show a progress bar if it takes long.
 
     Returns:
         Unit vectors of the same words.
@@ -58,11 +47,6 @@ def counterfit(
     Raises:
         ArgumentError: A setting is out of range.
     """
-    antonym_weight = number("antonym_weight", antonym_weight, 0)
-    synonym_weight = number("synonym_weight", synonym_weight, 0)
-    preservation_weight = number("preservation_weight", preservation_weight, 0)
-    antonym_distance = number("antonym_distance", antonym_distance, 0, 2)
-    synonym_distance = number("synonym_distance", synonym_distance, 0, 2)
     radius = number("radius", radius, 0, 2)
     passes = whole_number("passes", passes)
     table = normalize(torch.from_numpy(np.array(vectors.matrix, np.float32)))
@@ -71,13 +55,13 @@ def counterfit(
     kept, before = _neighbours(table, radius)
     others = ~_among(kept, torch.cat([apart, near]), len(table))
     kept, before = kept[others], before[others]
-    for _ in tqdm(range(passes), desc="counter-fitting", delay=2, disable=not progress):
+    for _ in tqdm(range(passes), desc="counter-fitting", delay=2):
         moves = torch.zeros_like(table)
         counts = torch.zeros(len(table))
         # Antonyms that are too near lose cosine; the others gain it.
-        _add(moves, counts, table, apart, -antonym_weight, antonym_distance, nearer_than=True)
-        _add(moves, counts, table, near, synonym_weight, synonym_distance)
-        _add(moves, counts, table, kept, preservation_weight, before)
+        _add(moves, counts, table, apart, 1.0, gain=-_STEP)
+        _add(moves, counts, table, near, 0.0, gain=_STEP)
+        _add(moves, counts, table, kept, before, gain=_STEP)
         table = normalize(table + moves / counts.clamp(min=1)[:, None])
     return WordVectors(vectors.words, table.numpy())
 
@@ -110,26 +94,23 @@ def _add(
     counts: torch.Tensor,
     table: torch.Tensor,
     pairs: torch.Tensor,
-    weight: float,
     limit: float | torch.Tensor,
     *,
-    nearer_than: bool = False,
+    gain: float,
 ) -> None:
-    """Add the gradients of one cost, for the pairs whose distance exceeds ``limit``.
+    """Add the gradients of one cost, times ``gain``, for the pairs whose distance exceeds a limit.
 
-    ``nearer_than`` selects the pairs below the limit instead.
+    Where ``gain`` is negative, the pairs below the limit are selected instead.
     """
-    if not weight:
-        return
     first, second = table[pairs[:, 0]], table[pairs[:, 1]]
     cosine = (first * second).sum(dim=1)
     distance = 1 - cosine
     # A pair at the limit does not exceed it, whatever float32 rounding gives.
-    active = distance < limit - _ROUNDING if nearer_than else distance > limit + _ROUNDING
+    active = distance < limit - _ROUNDING if gain < 0 else distance > limit + _ROUNDING
     pairs, first, second = pairs[active], first[active], second[active]
     cosine = cosine[active, None]
     ones = torch.ones(len(pairs))
     # The gradient of the cosine of unit vectors u and v with respect to u is v - cos(u, v) u.
     for side, own, other in ((0, first, second), (1, second, first)):
-        moves.index_add_(0, pairs[:, side], weight * (other - cosine * own))
+        moves.index_add_(0, pairs[:, side], gain * (other - cosine * own))
         counts.index_add_(0, pairs[:, side], ones)

@@ -2,65 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rosearch.attack.resources.counterfitting.descent import counterfit
+from rosearch.attack.resources.hub_models import load_pretrained
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.text import word_spans
-from rosearch.caching import cache_folder
-from rosearch.errors import DataError, MissingResourceError
-from rosearch.quiet import quiet_transformers
+from rosearch.errors import DataError
 from rosearch.wordnet import WordNet
 
-_VERSION = 1
-"""Increased when the result changes, so that cached vectors are not used again."""
+_SENSES = 2
+# Larger than in the paper, because hardly any two words of a model's embeddings are within 0.2, and
+# most related ones within 0.5.
+_RADIUS = 0.5
 
 
 def counterfit_from_model(
-    model: Any,
-    tokenizer: Any = None,
-    *,
-    wordnet: str | os.PathLike[str] | None = None,
-    senses: int | None = 2,
-    radius: float = 0.5,
-    cache: bool = True,
-    progress: bool = True,
-    **settings: Any,
+    model: Any, tokenizer: Any = None, *, wordnet: str | os.PathLike[str] | None = None
 ) -> WordVectors:
     """Counter-fit a model's word embeddings to WordNet's synonyms and antonyms.
 
-    Only words that the tokenizer does not split have a vector. The result is cached by the content
-    of the model, of WordNet and the settings.
+    Only words that the tokenizer does not split have a vector. It takes about half a minute; write
+    the result to a folder with :meth:`WordVectors.save`.
 
     Args:
         model: A Hugging Face model, or the name or folder of one.
         tokenizer: Default: the tokenizer of the same name or folder, or ``model.tokenizer``.
         wordnet: Folder of WordNet's database; see :func:`rosearch.wordnet.find_wordnet`.
-        senses: See :func:`wordnet_pairs`.
-        radius: See :func:`counterfit`. Larger than in the paper, because hardly any two words of a
-            model's embeddings are within 0.2, and most related ones within 0.5.
-        cache: Whether to store the result in the cache folder.
-        progress: Whether to show a progress bar if it takes long.
-        settings: Further settings of :func:`counterfit`.
 
     Raises:
         MissingResourceError: WordNet or the model is missing.
         DataError: The model has no tokenizer, or its tokenizer splits every word.
     """
-    words = WordNet(wordnet)
+    relations = WordNet(wordnet)
     start = model_vectors(model, tokenizer)
-    settings["radius"] = radius
-    identity = repr([_VERSION, start.digest, words.digest, senses, sorted(settings.items())])
-    key = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-    folder = cache_folder("vectors", f"counterfitted-{key}", create=False)
-    if cache and folder.is_dir():
-        return WordVectors.load(folder)
-    synonyms, antonyms = wordnet_pairs(start.words, words, senses=senses)
-    fitted = counterfit(start, synonyms, antonyms, progress=progress, **settings)
-    return WordVectors.load(fitted.save(folder)) if cache else fitted
+    synonyms, antonyms = wordnet_pairs(start.words, relations)
+    return counterfit(start, synonyms, antonyms, radius=_RADIUS)
 
 
 def model_vectors(model: Any, tokenizer: Any = None) -> WordVectors:
@@ -78,16 +57,9 @@ def model_vectors(model: Any, tokenizer: Any = None) -> WordVectors:
         DataError: There is no tokenizer, or it splits every word.
     """
     if isinstance(model, (str, os.PathLike)):
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
 
-        try:
-            with quiet_transformers(warnings=False):
-                tokenizer = tokenizer or AutoTokenizer.from_pretrained(str(model))
-                model = AutoModel.from_pretrained(str(model))
-        except (OSError, ValueError) as error:
-            raise MissingResourceError(
-                f"The model {str(model)!r} cannot be loaded: {error}"
-            ) from error
+        model, tokenizer = load_pretrained(AutoModel, str(model), "model", tokenizer)
     if tokenizer is None:
         tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is None:
@@ -101,15 +73,16 @@ def model_vectors(model: Any, tokenizer: Any = None) -> WordVectors:
 
 
 def wordnet_pairs(
-    words: Sequence[str], wordnet: WordNet, *, senses: int | None = 2
+    words: Sequence[str], wordnet: WordNet
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Return WordNet's synonyms and antonyms among ``words``, each pair once, sorted.
+
+    Synonyms share one of the two most frequent senses of both words. By a rare sense "worst" is a
+    synonym of "whip".
 
     Args:
         words: Words in lower case.
         wordnet: Used for the look-ups.
-        senses: Synonyms must share one of this many most frequent senses of both words; ``None``
-            allows any sense. By a rare sense "worst" is a synonym of "whip".
     """
     known = set(words)
 
@@ -122,7 +95,11 @@ def wordnet_pairs(
         }
         return sorted(found)
 
-    return pairs(lambda word: wordnet.synonyms(word, senses=senses)), pairs(wordnet.antonyms)
+    def synonyms(word: str) -> list[str]:
+        ranks = wordnet.ranked(word, base_forms=False)
+        return [name for name, rank in ranks.items() if rank <= _SENSES]
+
+    return pairs(synonyms), pairs(wordnet.antonyms)
 
 
 def _whole_words(tokenizer: Any, rows: int) -> dict[str, int]:

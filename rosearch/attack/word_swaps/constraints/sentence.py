@@ -60,7 +60,7 @@ class SentenceSimilarity(Constraint):
 
     def examine(self, change: Change) -> Asking[Examined]:
         reference = change.original if self.against == "original" else change.current
-        # Made once, because the encoder remembers answers by their pair of texts.
+        # Made once, because the encoder keeps the pairs of texts in memory.
         old_window = cache(partial(text_window, reference, size=self.window))
         similarities = [1.0] * len(change.candidates)
         asked: list[int] = []
@@ -70,7 +70,7 @@ class SentenceSimilarity(Constraint):
                 continue
             # TextAttack takes the index that its set yields first.
             index = next(iter(set(change.new_words(candidate))), change.index)
-            old, new = old_window(index), text_window(candidate, index, size=self.window)
+            old, new = old_window(index), text_window(candidate, index, self.window)
             if old != new:
                 asked.append(position)
                 questions.append((old, new))

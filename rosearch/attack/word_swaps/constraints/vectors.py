@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 from rosearch.attack.resources.oracles import Asking
@@ -16,7 +14,8 @@ from rosearch.errors import ArgumentError
 class WordCosine(Constraint):
     """Requires the vector of a new word to be close to that of the original word in its place.
 
-    Like TextAttack's ``WordEmbeddingDistance``: words are looked up in lower case. Each word of a
+    Like TextAttack's ``WordEmbeddingDistance``: words are looked up in lower case, and a pair is
+    allowed if one of the words has no vector. Each word of a
     replacement of several words is compared with the original word in the same place, and refused
     where the original has none.
 
@@ -25,7 +24,6 @@ class WordCosine(Constraint):
         max_distance: Maximum squared Euclidean distance (TextAttack's ``max_mse_dist``). Give
             either this or ``minimum``.
         vectors: See :func:`rosearch.attack.resources.word_vectors.find_vectors`.
-        allow_unknown: Whether a pair is allowed if one of the words has no vector.
 
     Raises:
         MissingResourceError: There are no vectors.
@@ -41,7 +39,6 @@ class WordCosine(Constraint):
         *,
         max_distance: float | None = None,
         vectors: Any = None,
-        allow_unknown: bool = True,
     ) -> None:
         if (minimum is None) == (max_distance is None):
             raise ArgumentError(
@@ -53,32 +50,27 @@ class WordCosine(Constraint):
             None if max_distance is None else number("max_distance", max_distance, 0)
         )
         self.vectors = find_vectors(vectors)
-        self.allow_unknown = allow_unknown
 
     def examine(self, change: Change) -> Asking[Examined]:
         yield from ()
         original = change.original.words
         allowed = [True] * len(change.candidates)
-        # By the row of the original word: the rows to compare with it, and their candidates.
-        pairs: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        positions: list[int] = []
+        pairs: list[list[int]] = []
         for position, index in change.all_new_words():
             if index >= len(original):
                 allowed[position] = False
                 continue
             new = change.candidates[position].pieces[2 * index + 1]
-            old_row, new_row = self.vectors.rows([original[index].lower(), new.lower()])
-            if old_row >= 0 and new_row >= 0:
-                pairs[old_row].append((new_row, position))
-            elif not self.allow_unknown:
-                allowed[position] = False
-        for row, others in pairs.items():
-            close = self._close(row, [other for other, _ in others])
-            for (_, position), passes in zip(others, close, strict=True):
-                if not passes:
-                    allowed[position] = False
-        return Examined(allowed)
-
-    def _close(self, row: int, others: Sequence[int]) -> Sequence[bool]:
+            rows = self.vectors.rows([original[index].lower(), new.lower()])
+            if min(rows) >= 0:
+                positions.append(position)
+                pairs.append(rows)
+        old, new_rows = ([pair[side] for pair in pairs] for side in (0, 1))
         if self.minimum is not None:
-            return list((self.vectors.cosines(row, others) >= self.minimum).tolist())
-        return list((self.vectors.distances(row, others) <= self.max_distance).tolist())
+            close = self.vectors.cosines(old, new_rows) >= self.minimum
+        else:
+            close = self.vectors.distances(old, new_rows) <= self.max_distance
+        for position, passes in zip(positions, close.tolist(), strict=True):
+            allowed[position] &= passes
+        return Examined(allowed)

@@ -168,17 +168,10 @@ def within_edits(a: str, b: str, limit: int) -> bool:
             i = min(i, len(a), len(b) - diagonal)
             if i < 0 or i + diagonal < 0:
                 continue
-            i += _common_prefix(a, b, i, i + diagonal)
+            while i < len(a) and i + diagonal < len(b) and a[i] == b[i + diagonal]:
+                i += 1
             if diagonal == goal and i == len(a):
                 return True
             further[diagonal] = i
         reached = further
     return False
-
-
-def _common_prefix(a: str, b: str, i: int, j: int) -> int:
-    """Length of the longest common prefix of ``a[i:]`` and ``b[j:]``."""
-    length, longest = 0, min(len(a) - i, len(b) - j)
-    while length < longest and a[i + length] == b[j + length]:
-        length += 1
-    return length

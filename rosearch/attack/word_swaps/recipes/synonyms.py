@@ -110,6 +110,8 @@ class TextFooler(WordSwapAttack):
         encoder: Any = None,
     ) -> None:
         table = find_vectors(vectors)
+        windows = {"window": window, "skip_short": skip_short, "against": "previous"}
+        settings = {"metric": "angular", **windows}
         super().__init__(
             NearestNeighbours(neighbours, vectors=table),
             [
@@ -117,15 +119,7 @@ class TextFooler(WordSwapAttack):
                 NoStopWords(TEXTFOOLER_STOP_WORDS if stop_words is None else stop_words),
                 WordCosine(min_word_cosine, vectors=table),
                 *unless_disabled(PartOfSpeech, tagger),
-                *unless_disabled(
-                    SentenceSimilarity,
-                    encoder,
-                    min_similarity,
-                    metric="angular",
-                    window=window,
-                    skip_short=skip_short,
-                    against="previous",
-                ),
+                *unless_disabled(SentenceSimilarity, encoder, min_similarity, **settings),
             ],
             GreedyWordSwap("deletion"),
         )
@@ -236,9 +230,8 @@ class Genetic(WordSwapAttack):
         language_model: Any = None,
     ) -> None:
         table = find_vectors(vectors)
-        likely: list[Constraint] = []
-        if language_model is not None:
-            likely = [MaxLikelihoodDrop(language_model, limit=max_likelihood_drop, window=window)]
+        model = False if language_model is None else language_model
+        limits = {"limit": max_likelihood_drop, "window": window}
         super().__init__(
             NearestNeighbours(neighbours, vectors=table),
             [
@@ -246,7 +239,7 @@ class Genetic(WordSwapAttack):
                 NoStopWords(stop_words),
                 MaxWordsChanged(share=max_changed),
                 WordCosine(max_distance=max_word_distance, vectors=table),
-                *likely,
+                *unless_disabled(MaxLikelihoodDrop, model, **limits),
             ],
             GeneticSearch(population=population, generations=generations),
             # Crossover needs words that keep their index.

@@ -4,10 +4,8 @@ from rosearch.attack.word_swaps.searches.base import SearchMethod
 from rosearch.attack.word_swaps.searches.beam import BeamSearch
 from rosearch.attack.word_swaps.searches.genetic import GeneticSearch
 from rosearch.attack.word_swaps.searches.greedy import GreedyWordSwap, LazyGreedyWordSwap
-from rosearch.attack.word_swaps.searches.rankings import RANKINGS
 
 __all__ = [
-    "RANKINGS",
     "BeamSearch",
     "GeneticSearch",
     "GreedyWordSwap",

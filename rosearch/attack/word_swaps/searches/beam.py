@@ -16,27 +16,24 @@ class BeamSearch(SearchMethod):
 
     Pruthi et al. 2019, section 3, with width one. Texts, ties and query counts are those of
     TextAttack's ``BeamSearch``; as there, a step may lower the score. Unlike there, the search ends
-    even where no constraint limits the changes.
+    after as many steps as the text has words, even where no constraint limits the changes.
 
     Args:
         width: Number of texts kept at each step.
-        steps: Maximum number of steps, each of which replaces one word. Default: the number of
-            words of the text.
 
     Raises:
-        ArgumentError: ``width`` or ``steps`` is not a whole number from 1.
+        ArgumentError: ``width`` is not a whole number from 1.
     """
 
     name = "beam"
 
-    def __init__(self, width: int = 1, *, steps: int | None = None) -> None:
+    def __init__(self, width: int = 1) -> None:
         self.width = whole_number("width", width)
-        self.steps = None if steps is None else whole_number("steps", steps)
 
     def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
         best = swaps.original
         beam = [best]
-        for _ in range(len(swaps.original) if self.steps is None else self.steps):
+        for _ in range(len(swaps.original)):
             step: list[Words] = []
             for text in beam:
                 found: dict[str, Words] = {}

@@ -14,7 +14,9 @@ from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.candidates import TextSwaps
 from rosearch.attack.word_swaps.searches.base import SearchMethod
 from rosearch.attack.word_swaps.searches.lockstep import lockstep
-from rosearch.checks import number, whole_number
+from rosearch.checks import whole_number
+
+_TEMPERATURE = 0.3  # of the softmax that parents are drawn by
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +45,6 @@ class GeneticSearch(SearchMethod):
     Args:
         population: Number of texts in a generation.
         generations: Maximum number of generations.
-        temperature: Temperature of the softmax that parents are drawn by.
 
     Raises:
         ArgumentError: A number is out of range.
@@ -51,12 +52,9 @@ class GeneticSearch(SearchMethod):
 
     name = "genetic"
 
-    def __init__(
-        self, *, population: int = 60, generations: int = 40, temperature: float = 0.3
-    ) -> None:
+    def __init__(self, *, population: int = 60, generations: int = 40) -> None:
         self.population = whole_number("population", population)
         self.generations = whole_number("generations", generations)
-        self.temperature = number("temperature", temperature, 1e-6)
 
     def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
         if not len(swaps.original):
@@ -88,7 +86,7 @@ class GeneticSearch(SearchMethod):
         self, swaps: TextSwaps, members: list[_Member], context: SearchContext, generation: int
     ) -> list[Generator[Any, Any, _Member]]:
         scores = np.array([member.score for member in members], dtype=np.float64)
-        odds = np.exp(-scores / self.temperature)
+        odds = np.exp(-scores / _TEMPERATURE)
         rng = context.rng("genetic", generation)
         count = len(members) - 1
         parents = [rng.choice(len(members), size=count, p=odds / odds.sum()) for _ in range(2)]

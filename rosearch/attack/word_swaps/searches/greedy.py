@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -30,28 +29,7 @@ class _Step:
 _Stepping: TypeAlias = Generator[Any, Any, _Step]
 
 
-class _GreedySearch(SearchMethod):
-    def __init__(self, ranking: str = "unknown") -> None:
-        self.ranking = choice("ranking", ranking, tuple(RANKINGS))
-
-    def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
-        step = _Step(swaps.original, context.score)
-        try:
-            order = yield from RANKINGS[self.ranking](swaps)
-        except BudgetExhausted:
-            return step.text
-        for index in order:
-            step = yield from self._step(swaps, index, step)
-            if step.ends:
-                break
-        return step.text
-
-    @abstractmethod
-    def _step(self, swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
-        """Replace the word at ``index`` where that raises the score."""
-
-
-class GreedyWordSwap(_GreedySearch):
+class GreedyWordSwap(SearchMethod):
     """Ranks the words once, then replaces each in turn by the candidate with the highest score.
 
     Jin et al. 2019, algorithm 1; Ren et al. 2019, section 4. A replacement is kept only if it
@@ -68,12 +46,26 @@ class GreedyWordSwap(_GreedySearch):
     """
 
     name = "greedy-word-swap"
+    _lazy: ClassVar[bool] = False
 
-    def _step(self, swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
-        return _strict_step(swaps, index, before)
+    def __init__(self, ranking: str = "unknown") -> None:
+        self.ranking = choice("ranking", ranking, tuple(RANKINGS))
+
+    def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
+        step = _Step(swaps.original, context.score)
+        try:
+            order = yield from RANKINGS[self.ranking](swaps)
+        except BudgetExhausted:
+            return step.text
+        next_step = _lazy_step if self._lazy and context.budget is None else _strict_step
+        for index in order:
+            step = yield from next_step(swaps, index, step)
+            if step.ends:
+                break
+        return step.text
 
 
-class LazyGreedyWordSwap(_GreedySearch):
+class LazyGreedyWordSwap(GreedyWordSwap):
     """:class:`GreedyWordSwap` that checks expensive constraints only on what it would choose.
 
     The victim is queried about all candidates that the cheap constraints allow. The expensive
@@ -92,10 +84,7 @@ class LazyGreedyWordSwap(_GreedySearch):
     """
 
     name = "lazy-greedy-word-swap"
-
-    def _step(self, swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
-        step = _lazy_step if swaps.context.budget is None else _strict_step
-        return step(swaps, index, before)
+    _lazy = True
 
 
 def _strict_step(swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
@@ -107,8 +96,8 @@ def _strict_step(swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
         answer = yield candidates.texts
     except BudgetExhausted as signal:
         answer, exhausted = signal.answer, True
-    order = _by_score(answer)
-    step = _best(candidates.texts, order, candidates.similarities, answer, before)
+    similarities = {i: candidates.similarities[i] for i in _by_score(answer)}
+    step = _best(candidates.texts, similarities, answer, before)
     return replace(step, ends=step.ends or exhausted)
 
 
@@ -119,11 +108,10 @@ def _lazy_step(swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
         return before
     answer = yield texts
     order = _by_score(answer)
-    similarities = list(candidates.similarities or [0.0] * len(texts))
-    allowed: list[int] = []
+    allowed: dict[int, float] = {}
     size = 1
     # Until the choice no longer depends on the candidates left in order.
-    while order and answer.succeeded[allowed].all():
+    while order and answer.succeeded[list(allowed)].all():
         if not (
             answer.succeeded[order].any() if allowed else answer.scores[order[0]] > before.score
         ):
@@ -132,30 +120,24 @@ def _lazy_step(swaps: TextSwaps, index: int, before: _Step) -> _Stepping:
         count = max(size, len(_succeeding(order, answer)))
         size *= 2
         part, order = order[:count], order[count:]
-        kept, measured = yield from swaps.examine_expensive(
-            before.text, index, [texts[i] for i in part]
-        )
-        allowed += [part[k] for k in kept]
-        if measured is not None:
-            for k, similarity in zip(kept, measured, strict=True):
-                similarities[part[k]] = similarity
-    return _best(texts, allowed, similarities, answer, before)
+        similarities = {i: candidates.similarities[i] for i in part}
+        kept = yield from swaps.examine_expensive(before.text, index, texts, similarities)
+        allowed.update(kept)
+    return _best(texts, allowed, answer, before)
 
 
 def _best(
-    texts: Sequence[Words],
-    order: Sequence[int],
-    similarities: Sequence[float] | None,
-    answer: Answer,
-    before: _Step,
+    texts: Sequence[Words], similarities: Mapping[int, float], answer: Answer, before: _Step
 ) -> _Step:
-    """The step to the best of the candidates in ``order``, which has the highest score first."""
+    """The step to the best candidate.
+
+    ``similarities`` has the positions of the allowed ones, that with the highest score first.
+    """
+    order = list(similarities)
     if not order or answer.scores[order[0]] <= before.score:
         return before
-    best = order[0]
     succeeding = _succeeding(order, answer)
-    if succeeding and similarities is not None:
-        best = max(succeeding, key=similarities.__getitem__)
+    best = max(succeeding, key=similarities.__getitem__) if succeeding else order[0]
     return _Step(texts[best], answer.scores[best], ends=bool(succeeding))
 
 

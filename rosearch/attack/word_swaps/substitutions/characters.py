@@ -85,15 +85,8 @@ class _LetterEdit(CharacterEdit):
     _replaced: ClassVar[int]
     """Characters that the letter replaces."""
 
-    def __init__(
-        self,
-        *,
-        letters: str = string.ascii_letters,
-        every: bool = False,
-        skip_first: bool = False,
-        skip_last: bool = False,
-    ) -> None:
-        super().__init__(every=every, skip_first=skip_first, skip_last=skip_last)
+    def __init__(self, *, letters: str = string.ascii_letters, **settings: bool) -> None:
+        super().__init__(**settings)
         if not letters:
             raise ArgumentError("letters must not be empty.")
         self.letters = letters
@@ -201,10 +194,8 @@ class Homoglyphs(CharacterEdit):
     name = "homoglyphs"
     _min_length = 1
 
-    def __init__(
-        self, *, every: bool = True, skip_first: bool = False, skip_last: bool = False
-    ) -> None:
-        super().__init__(every=every, skip_first=skip_first, skip_last=skip_last)
+    def __init__(self, *, every: bool = True, **settings: bool) -> None:
+        super().__init__(every=every, **settings)
 
     def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
         return [

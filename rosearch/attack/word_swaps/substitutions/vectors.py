@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import Any
 
-from rosearch.attack.resources.word_vectors import Metric, find_vectors
+from rosearch.attack.resources.word_vectors import find_vectors
 from rosearch.attack.word_swaps.substitutions.base import Substitution
-from rosearch.checks import choice, whole_number
+from rosearch.checks import whole_number
 
 
 class NearestNeighbours(Substitution):
@@ -19,30 +19,26 @@ class NearestNeighbours(Substitution):
     Args:
         count: Number of neighbours.
         vectors: See :func:`rosearch.attack.resources.word_vectors.find_vectors`.
-        metric: ``"cosine"`` or ``"euclidean"``.
 
     Raises:
         MissingResourceError: There are no vectors.
-        ArgumentError: ``count`` is not a whole number from 1, or ``metric`` is unknown.
+        ArgumentError: ``count`` is not a whole number from 1.
     """
 
     name = "nearest-neighbours"
 
-    def __init__(self, count: int = 15, *, vectors: Any = None, metric: Metric = "cosine") -> None:
+    def __init__(self, count: int = 15, *, vectors: Any = None) -> None:
         self.count = whole_number("count", count)
         self.vectors = find_vectors(vectors)
-        self.metric = choice("metric", metric, get_args(Metric))
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        (near,) = self.vectors.nearest([word.lower()], self.count, metric=self.metric)
+        (near,) = self.vectors.nearest([word.lower()], self.count)
         cased = dict.fromkeys(match_case(found, word) for found in near)
         cased.pop(word, None)
         return list(cased)
 
     def prepare(self, words: Iterable[str]) -> None:
-        self.vectors.nearest(
-            sorted({word.lower() for word in words}), self.count, metric=self.metric
-        )
+        self.vectors.nearest(sorted({word.lower() for word in words}), self.count)
 
 
 def match_case(word: str, model: str) -> str:

@@ -57,7 +57,7 @@ class SynonymLookup(Oracle):
 
     def compute(self, questions: Sequence[str]) -> Sequence[list[str]]:
         return [
-            sorted(n for n in self.wordnet.lemmas(word) if n != word and _is_one_word(n))
+            sorted(n for n in self.wordnet.ranked(word) if n != word and _is_one_word(n))
             for word in questions
         ]
 

@@ -21,10 +21,10 @@ def test_minimum_cosine() -> None:
     assert found == [True, True, False, True]
 
 
-def test_words_without_vector() -> None:
-    strict = WordCosine(0.9, vectors=VECTORS, allow_unknown=False)
-    assert allowed(strict, "a film here", 1, "movie", "nowhere") == [True, False]
-    assert allowed(strict, "a film here", 0, "movie") == [False]
+def test_words_without_vector_are_allowed() -> None:
+    near = WordCosine(0.9, vectors=VECTORS)
+    assert allowed(near, "a film here", 1, "good", "nowhere") == [False, True]
+    assert allowed(near, "a film here", 0, "movie") == [True]
 
 
 def test_maximum_distance() -> None:

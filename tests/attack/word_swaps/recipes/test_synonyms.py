@@ -113,7 +113,6 @@ def test_settings_hold_every_threshold() -> None:
         "name": "genetic",
         "population": 60,
         "generations": 40,
-        "temperature": 0.3,
     }
     assert genetic.settings["substitution"]["count"] == 8
     likely = Genetic(vectors=table(), language_model=len_of)
@@ -318,7 +317,7 @@ def test_cached_synonyms_are_not_looked_up_again(
 
     # A new attack has no synonyms in memory, as in another process.
     again = PWWS(wordnet=wordnet_folder)
-    monkeypatch.setattr(type(again.substitution.lookup.wordnet), "lemmas", refuse)
+    monkeypatch.setattr(type(again.substitution.lookup.wordnet), "ranked", refuse)
     second = RobustnessEvaluator(again, data, examples=20, progress=False).evaluate(
         hashing_classifier
     )

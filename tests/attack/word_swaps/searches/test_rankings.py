@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rosearch.attack import GreedyWordSwap
-from rosearch.attack.word_swaps.searches import RANKINGS
+from rosearch.attack.word_swaps.searches.rankings import RANKINGS
 from rosearch.errors import ArgumentError
 from tests.attack.word_swaps.searches.victims import run
 

@@ -30,7 +30,7 @@ def test_pickled_look_ups_are_not_repeated(
     assert len(data) < 10_000
     copy = pickle.loads(data)
     with monkeypatch.context() as patch:
-        patch.setattr(WordNet, "lemmas", None)  # neither called nor needed
+        patch.setattr(WordNet, "ranked", None)  # neither called nor needed
         assert copy.propose("film") == substitution.propose("film")
     assert copy.propose("good") == substitution.propose("good")
 
