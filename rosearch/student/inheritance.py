@@ -30,16 +30,8 @@ class Inheritance:
     inserted: tuple[str, ...]
     """Identities of the inserted nodes, whose gain starts at zero."""
 
-    taken_parameters: int
-    """Number of the child's parameters that were inherited."""
-
-    new_parameters: int
-    """Number of the child's other parameters."""
-
-    @property
-    def share(self) -> float:
-        """Share of the child's parameters that were inherited, 0 to 1."""
-        return self.taken_parameters / (self.taken_parameters + self.new_parameters)
+    share: float
+    """Share of the child's parameters that were inherited, 0 to 1."""
 
 
 @torch.no_grad()
@@ -68,10 +60,8 @@ def inherit(
         parent: Student with the same tokenizer, on any device and of any dtype.
     """
     # The modules of a student are in this order.
-    genome, origin_genome = (
-        child.config.architecture.ordered(),
-        parent.config.architecture.ordered(),
-    )
+    genome = child.config.architecture.ordered()
+    origin_genome = parent.config.architecture.ordered()
     same, inserted, origin = _correspondence(genome, origin_genome)
     transfer = _Transfer(child, parent)
     transfer.embedding(equal=genome.embedding == origin_genome.embedding)
@@ -198,6 +188,5 @@ class _Transfer:
             partly=tuple(n for n, whole in full.items() if n in self.counts and not whole),
             new=tuple(name for name in full if name not in self.counts),
             inserted=inserted,
-            taken_parameters=taken,
-            new_parameters=sum(self.sizes.values()) - taken,
+            share=taken / sum(self.sizes.values()),
         )

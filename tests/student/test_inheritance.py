@@ -91,7 +91,7 @@ class TestInsertions:
         assert set(found.new) | set(found.partly) <= {
             f"nodes.{number}.{key}" for key in child.nodes[number].state_dict()
         }
-        assert found.taken_parameters == sum(p.numel() for p in parent.parameters())
+        assert found.share == parent.num_parameters() / child.num_parameters()
 
     @pytest.mark.parametrize("seed", range(12))
     def test_chains(self, seed: int) -> None:
@@ -316,9 +316,9 @@ class TestOtherMutations:
         child = make(_with(PARENT, embedding_width=16))
         found = inherit(child, trained(PARENT))
         assert {*found.taken, *found.partly, *found.new} == set(child.state_dict())
-        assert found.taken_parameters + found.new_parameters == child.num_parameters()
         # Eight of sixteen columns of four tables are new.
-        assert found.new_parameters == 8 * (60 + 32 + 2 + 24)
+        new = 8 * (60 + 32 + 2 + 24)
+        assert found.share == 1 - new / child.num_parameters()
 
 
 def test_distiller_inherits_weights(

@@ -255,7 +255,6 @@ def depthwise_convolution(
         # One byte a token, of a type that all versions of Triton load.
         mask = mask.contiguous().view(torch.uint8)
     bias = None if bias is None else bias.contiguous()
-    out: torch.Tensor = _DepthwiseConvolution.apply(
+    return _DepthwiseConvolution.apply(
         differentiate, hidden, mask, weight.contiguous(), bias, activation
     )
-    return out
