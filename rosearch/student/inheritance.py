@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,16 +17,11 @@ _TABLES = ("tokens", "positions", "types", "projection", "norm")
 
 @dataclass(frozen=True)
 class Inheritance:
-    """What a child inherited from its parent. Tensors are named as in the state dict."""
+    """What a child inherited from its parent."""
 
-    taken: tuple[str, ...]
-    """Tensors inherited in full."""
-
-    partly: tuple[str, ...]
-    """Tensors of which some columns or rows were inherited."""
-
-    new: tuple[str, ...]
-    """Tensors that keep the child's own initial values."""
+    values: dict[str, int]
+    """Number of inherited values of each tensor, by its name in the state dict; tensors of which
+    none were inherited are left out."""
 
     inserted: tuple[str, ...]
     """Identities of the inserted nodes, whose gain starts at zero."""
@@ -81,7 +77,12 @@ def inherit(
             transfer.module(f"pools.{place}.", f"pools.{source_place}.")
     transfer.module("norm.", "norm.")
     transfer.module("classifier.", "classifier.")
-    return transfer.record(tuple(genome.identities[number - 1] for number in inserted))
+    taken = sum(transfer.values[name] for name, _ in child.named_parameters())
+    return Inheritance(
+        values=dict(transfer.values),
+        inserted=tuple(genome.identities[number - 1] for number in inserted),
+        share=taken / sum(parameter.numel() for parameter in child.parameters()),
+    )
 
 
 def _correspondence(
@@ -127,14 +128,13 @@ class _Transfer:
     ) -> None:
         self.own, self.given = child.state_dict(), parent.state_dict()
         self.parameters = dict(child.named_parameters(remove_duplicate=False))
-        self.sizes = {name: parameter.numel() for name, parameter in child.named_parameters()}
         self.widths = (child.embedding.shape.inner, parent.embedding.shape.inner)
-        self.counts: dict[str, int] = {}
+        self.values: Counter[str] = Counter()
 
     def tensor(self, name: str, target: torch.Tensor, source: torch.Tensor) -> None:
         """Copy a tensor, or a part of the tensor ``name``."""
         target.copy_(source)
-        self.counts[name] = self.counts.get(name, 0) + target.numel()
+        self.values[name] += target.numel()
 
     def module(self, own_prefix: str, given_prefix: str, *, buffers: bool = True) -> None:
         """Copy tensors of equal name and shape, except the scores of merges."""
@@ -178,15 +178,3 @@ class _Transfer:
                 if rest == "projection.weight":
                     tensor.zero_()
                 self.tensor(name, tensor[..., :columns], source[..., :columns])
-
-    def record(self, inserted: tuple[str, ...]) -> Inheritance:
-        """Return what was copied."""
-        full = {name: self.counts.get(name) == tensor.numel() for name, tensor in self.own.items()}
-        taken = sum(self.counts.get(name, 0) for name in self.sizes)
-        return Inheritance(
-            taken=tuple(name for name, whole in full.items() if whole),
-            partly=tuple(n for n, whole in full.items() if n in self.counts and not whole),
-            new=tuple(name for name in full if name not in self.counts),
-            inserted=inserted,
-            share=taken / sum(self.sizes.values()),
-        )

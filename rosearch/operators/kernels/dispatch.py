@@ -107,7 +107,7 @@ def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
     if device.type != "cuda" and not (device.type == "cpu" and interpreted):
         yield f"the tensors are on the device {str(device)!r}; expected a CUDA device."
     if not triton_installed():
-        yield "Triton is not installed; PyTorch for CUDA brings it on Linux; or: pip install triton."
+        yield "Triton is not installed: pip install triton. PyTorch for CUDA on Linux brings it."
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         yield "the call is being traced, and traced graphs hold PyTorch's operations only."
     if device.type in ("cpu", "cuda") and torch.is_autocast_enabled(device.type):
