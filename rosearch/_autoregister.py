@@ -18,6 +18,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -47,9 +48,7 @@ def _register() -> bool:
     if "rosearch.student" in sys.modules:  # it has registered itself, or is about to
         return True
     try:
-        from rosearch.student import register_auto_classes
-
-        register_auto_classes()
+        import_module("rosearch.student")  # registers students when it is imported
     except ImportError as error:
         if _LAZY_MODULE_ERROR in str(error):
             return False

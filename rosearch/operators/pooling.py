@@ -56,15 +56,13 @@ class Pool(nn.Module):
             first = hidden.gather(1, index).squeeze(1)
             return first.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
         lowest = torch.finfo(hidden.dtype).min
-        full = unpadded(mask)
         if self.kind == "max":
-            if full:
-                return hidden.amax(dim=1)
             largest = hidden.masked_fill(~mask.unsqueeze(-1), lowest).amax(dim=1)
             return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
-        if self.kind == "mean" and full:
-            return hidden.mean(dim=1)
-        if not full:
+        if unpadded(mask):
+            if self.kind == "mean":
+                return hidden.mean(dim=1)
+        else:
             hidden = blank(hidden, mask)
         if self.kind == "mean":
             return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden.dtype)

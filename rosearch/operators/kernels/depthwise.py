@@ -241,14 +241,7 @@ class _DepthwiseConvolution(torch.autograd.Function):
         return None, grad_hidden, None, sums[:size].t(), grad_bias, None
 
 
-def depthwise_convolution(
-    hidden: torch.Tensor,
-    mask: torch.Tensor | None,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    *,
-    activation: str = "none",
-) -> torch.Tensor:
+def depthwise_convolution(hidden, mask, weight, bias, *, activation="none") -> torch.Tensor:
     """As :func:`rosearch.operators.kernels.depthwise_convolution`, by Triton."""
     differentiate = needs_gradient(hidden, weight, bias)
     if mask is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
@@ -125,9 +125,10 @@ def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
         yield f"there are tensors of the class {odd[0]}; expected torch.Tensor."
 
 
-def _merge_obstacles(
-    inputs: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor, **_: float
-) -> Iterator[str]:
+# The arguments of the next three are those of the functions in reference.
+
+
+def _merge_obstacles(inputs, weight, bias, **_: float) -> Iterator[str]:
     yield from _common(weight, bias, *inputs)
     width = weight.shape[0]
     if not 1 <= width <= launch.MAX_WIDTH:
@@ -139,14 +140,7 @@ def _merge_obstacles(
         yield f"inputs are of the shapes {sorted(shapes)}; expected one shape (..., {width})."
 
 
-def _depthwise_obstacles(
-    hidden: torch.Tensor,
-    mask: torch.Tensor | None,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    *,
-    activation: str = "none",
-) -> Iterator[str]:
+def _depthwise_obstacles(hidden, mask, weight, bias, *, activation="none") -> Iterator[str]:
     yield from _common(hidden, weight, bias)
     if hidden.ndim != 3 or weight.ndim != 2 or weight.shape[0] != hidden.shape[-1]:
         shapes = f"{tuple(hidden.shape)} and {tuple(weight.shape)}"
@@ -164,7 +158,7 @@ def _depthwise_obstacles(
         yield f"activation={activation!r}; expected one of {', '.join(reference.ACTIVATIONS)}."
 
 
-def _gate_obstacles(hidden: torch.Tensor, *, gate: str = "sigmoid") -> Iterator[str]:
+def _gate_obstacles(hidden, *, gate="sigmoid") -> Iterator[str]:
     yield from _common(hidden)
     if hidden.ndim < 1 or hidden.shape[-1] % 2:
         yield f"the shape is {tuple(hidden.shape)}; expected an even last dimension."

@@ -8,7 +8,6 @@ of rows stays in registers while its moments are taken, so the width has a limit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -236,12 +235,7 @@ class _MergeNormalize(torch.autograd.Function):
 
 
 def merge_normalize(
-    inputs: Sequence[torch.Tensor],
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    *,
-    scale: float = 1.0,
-    eps: float = 1e-5,
+    inputs, weight, bias, *, scale=1.0, eps=1e-5
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As :func:`rosearch.operators.kernels.merge_normalize`, by Triton."""
     differentiate = launch.needs_gradient(weight, bias, *inputs)
