@@ -18,6 +18,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -28,15 +29,13 @@ _AUTO = (
     "transformers.models.auto.modeling_auto",
 )
 
-_MAX_ATTEMPTS = 100  # one for each import, and a race of threads is over in a few dozen
 _LAZY_MODULE_ERROR = "Could not import module"
 
 
 def install() -> None:
     """Register students with the Auto classes now, or as soon as these are imported."""
-    if _auto_classes_imported():
-        _register(last=True)
-    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    waiting = any(isinstance(finder, _Finder) for finder in sys.meta_path)
+    if not waiting and not (_auto_classes_imported() and _register()):
         sys.meta_path.insert(0, _Finder())
 
 
@@ -44,16 +43,14 @@ def _auto_classes_imported() -> bool:
     return any(name in sys.modules for name in _AUTO)
 
 
-def _register(*, last: bool) -> bool:
-    """Return whether no further attempt is needed; the last attempt warns if it fails."""
+def _register() -> bool:
+    """Return whether no further attempt is needed."""
     if "rosearch.student" in sys.modules:  # it has registered itself, or is about to
         return True
     try:
-        from rosearch.student import register_auto_classes
-
-        register_auto_classes()
+        import_module("rosearch.student")  # registers students when it is imported
     except ImportError as error:
-        if not last and _LAZY_MODULE_ERROR in str(error):
+        if _LAZY_MODULE_ERROR in str(error):
             return False
         # An error would break an import of transformers that may not concern students.
         warnings.warn(
@@ -70,7 +67,6 @@ class _Finder(MetaPathFinder):
 
     def __init__(self) -> None:
         self._nesting = threading.local()
-        self._attempts = _MAX_ATTEMPTS
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -107,6 +103,5 @@ class _Finder(MetaPathFinder):
             return
         # If several threads import transformers at once, its lazy modules sometimes fail. Then the
         # end of the next import is another chance.
-        self._attempts -= 1
-        if not _register(last=self._attempts <= 0):
+        if not _register():
             sys.meta_path.insert(0, self)

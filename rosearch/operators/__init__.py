@@ -17,9 +17,8 @@ from rosearch.operators.base import (
     names,
     registry,
     require,
-    unpadded,
 )
-from rosearch.operators.cost import OperatorCost, cost
+from rosearch.operators.cost import cost
 from rosearch.operators.inputs import characters, smoothing, synonyms  # noqa: F401
 from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
 from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
@@ -39,7 +38,6 @@ __all__ = [
     "Merge",
     "NearestWords",
     "Operator",
-    "OperatorCost",
     "Pool",
     "Vocabulary",
     "complete",
@@ -49,5 +47,4 @@ __all__ = [
     "register",
     "registry",
     "require",
-    "unpadded",
 ]

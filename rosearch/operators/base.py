@@ -206,8 +206,7 @@ class LinearEnding(Operator):
 
     @final
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = getattr(self, self.last)(self.before_last(hidden, mask))
-        return out
+        return getattr(self, self.last)(self.before_last(hidden, mask))
 
     def pooled(
         self,
@@ -228,8 +227,7 @@ class LinearEnding(Operator):
         """
         if self.mixes_tokens and not unpadded(mask):
             hidden = blank(hidden, mask)
-        out: torch.Tensor = getattr(self, self.last)(pool(self.before_last(hidden, mask), mask))
-        return out
+        return getattr(self, self.last)(pool(self.before_last(hidden, mask), mask))
 
 
 def _check(item: object) -> str | None:

@@ -54,8 +54,9 @@ class Neighbourhood(Operator):
         return float(parameters["kernel_size"] // 2 * parameters.get("dilation", 1))
 
 
-class Dense(Neighbourhood):
-    """Base of convolutions over all channels, then GELU.
+@registry.register("convolution")
+class Convolution(Neighbourhood):
+    """Convolution over neighbouring tokens, then GELU (after TextCNN, Kim 2014, equation 2).
 
     ``out[t] = gelu(sum_k W[k] x[t + dilation * k])``, with ``k`` from ``-(kernel_size // 2)`` to
     ``kernel_size // 2``.
@@ -66,6 +67,8 @@ class Dense(Neighbourhood):
         dilation: Distance between them in tokens.
     """
 
+    source = "Kim 2014, equation 2"
+
     def __init__(self, width: int, *, kernel_size: int, dilation: int = 1) -> None:
         super().__init__(width)
         self.convolution = nn.Conv1d(width, width, kernel_size, dilation=dilation)
@@ -74,15 +77,8 @@ class Dense(Neighbourhood):
         return functional.gelu(convolve(hidden, self.convolution))
 
 
-@registry.register("convolution")
-class Convolution(Dense):
-    """Convolution over neighbouring tokens, then GELU (after TextCNN, Kim 2014, equation 2)."""
-
-    source = "Kim 2014, equation 2"
-
-
 @registry.register("dilated_convolution")
-class DilatedConvolution(Dense):
+class DilatedConvolution(Convolution):
     """Convolution over every ``dilation``-th token, then GELU (Yu and Koltun 2016, equation 2)."""
 
     choices = {"kernel_size": SIZES, "dilation": Choice(2, 4)}

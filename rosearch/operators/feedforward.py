@@ -48,14 +48,19 @@ class FeedForward(TokenWise):
         return functional.gelu(self.expand(hidden))
 
 
-class Gated(TokenWise):
-    """Two linear maps with a gated unit between them: ``W2 (gate(W x) * V x)``, with biases.
+@registry.register("gated_linear_unit")
+class GatedLinearUnit(TokenWise):
+    """A linear map gated by the sigmoid of another (Dauphin et al. 2017, equation 1), and a linear
+    map back to ``width``: ``W2 (sigmoid(W x) * V x)``, with biases.
 
     Args:
         width: Channels.
         expansion: Inner width as a multiple of ``width``.
         gate: Activation of the gate.
     """
+
+    choices = {"expansion": Choice(1, 2)}
+    source = "Dauphin et al. 2017, equation 1"
 
     def __init__(self, width: int, *, expansion: int, gate: str = "sigmoid") -> None:
         super().__init__(width, expanded=2 * expansion * width, inner=expansion * width)
@@ -65,18 +70,8 @@ class Gated(TokenWise):
         return gated_activation(self.expand(hidden), gate=self.gate)
 
 
-@registry.register("gated_linear_unit")
-class GatedLinearUnit(Gated):
-    """A linear map gated by the sigmoid of another (Dauphin et al. 2017, equation 1), and a linear
-    map back to ``width``.
-    """
-
-    choices = {"expansion": Choice(1, 2)}
-    source = "Dauphin et al. 2017, equation 1"
-
-
 @registry.register("gated_feed_forward")
-class GatedFeedForward(Gated):
+class GatedFeedForward(GatedLinearUnit):
     """GEGLU (``gate="gelu"``) or SwiGLU (``gate="silu"``; Shazeer 2020, equation 6), with biases,
     which the paper leaves out.
     """

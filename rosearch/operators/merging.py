@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import nn
@@ -37,7 +38,5 @@ class Merge(nn.Module):
             stacked = torch.stack(tuple(inputs))
             score = torch.einsum("kblw,kw->kbl", stacked, self.scores)
             return torch.einsum("kblw,kbl->blw", stacked, torch.softmax(score, dim=0))
-        merged = inputs[0]
-        for other in inputs[1:]:
-            merged = merged + other
-        return merged * self.scale if self.kind == "mean" else merged
+        total = reduce(torch.add, inputs)
+        return total * self.scale if self.kind == "mean" else total

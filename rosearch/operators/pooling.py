@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -56,15 +56,13 @@ class Pool(nn.Module):
             first = hidden.gather(1, index).squeeze(1)
             return first.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
         lowest = torch.finfo(hidden.dtype).min
-        full = unpadded(mask)
         if self.kind == "max":
-            if full:
-                return hidden.amax(dim=1)
             largest = hidden.masked_fill(~mask.unsqueeze(-1), lowest).amax(dim=1)
             return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
-        if self.kind == "mean" and full:
-            return hidden.mean(dim=1)
-        if not full:
+        if unpadded(mask):
+            if self.kind == "mean":
+                return hidden.mean(dim=1)
+        else:
             hidden = blank(hidden, mask)
         if self.kind == "mean":
             return hidden.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden.dtype)
@@ -89,11 +87,11 @@ class Window(Operator):
     def __init__(self, width: int, *, window: int) -> None:
         super().__init__(width)
         self.window = window
-        self.shape: dict[str, Any] = {
-            "kernel_size": (1, window),
-            "stride": 1,
-            "padding": (0, window // 2),
-        }
+
+    def slide(self, pool: Callable[..., torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """Apply an average or maximum of torch to each window, keeping the shape."""
+        out = pool(x.transpose(1, 2).unsqueeze(2), (1, self.window), 1, (0, self.window // 2))
+        return out.squeeze(2).transpose(1, 2)
 
     @classmethod
     def reach(cls, parameters: Mapping[str, Any]) -> float:
@@ -104,16 +102,12 @@ class Window(Operator):
 class AveragePooling(Window):
     """Mean of the real tokens among the ``window`` around each token."""
 
-    def mean(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the sum over each window, divided by ``window``, in the shape of ``x``."""
-        out = functional.avg_pool2d(x.transpose(1, 2).unsqueeze(2), **self.shape)
-        return out.squeeze(2).transpose(1, 2)
-
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         # Both means divide by the window, so their quotient divides by the number of real tokens.
         # Without padding it is the same in every row.
         real = (mask[:1] if unpadded(mask) else mask).unsqueeze(-1).to(hidden.dtype)
-        return self.mean(hidden) * self.mean(real).clamp(min=0.5 / self.window).reciprocal()
+        share = self.slide(functional.avg_pool2d, real).clamp(min=0.5 / self.window)
+        return self.slide(functional.avg_pool2d, hidden) * share.reciprocal()
 
 
 @registry.register("max_pooling")
@@ -125,5 +119,4 @@ class MaxPooling(Window):
             # Padding is zero, and becomes the lowest number of the dtype.
             lowest = torch.finfo(hidden.dtype).min
             hidden = hidden + (~mask).to(hidden.dtype).unsqueeze(-1) * lowest
-        out: torch.Tensor = functional.max_pool2d(hidden.transpose(1, 2).unsqueeze(2), **self.shape)
-        return out.squeeze(2).transpose(1, 2)
+        return self.slide(functional.max_pool2d, hidden)

@@ -70,8 +70,7 @@ class Recurrence(nn.RNNBase):
 
         step, size = (gru, 1) if self.mode == "GRU" else (lstm, 2)
         start = projected.new_zeros(hidden.shape[0], size * self.hidden_size)
-        states: torch.Tensor = recorded_scan(step, start, projected)[1].transpose(0, 1)
-        return states
+        return recorded_scan(step, start, projected)[1].transpose(0, 1)
 
 
 class Bidirectional(Operator):

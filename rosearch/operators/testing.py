@@ -25,12 +25,13 @@ from torch.nn import functional
 from rosearch.operators.base import Operator, complete, registry
 from rosearch.operators.cost import cost, counted_flops
 
+Batch = tuple[torch.Tensor, ...]
+"""Arguments of ``forward``."""
+
 close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
 
 
-def pad(
-    arguments: tuple[torch.Tensor, ...], before: int, behind: int, filling: float
-) -> tuple[torch.Tensor, ...]:
+def pad(arguments: Batch, before: int, behind: int, filling: float) -> Batch:
     """Pad a batch.
 
     Args:
@@ -87,9 +88,7 @@ class ModuleConformance(ABC):
         """
 
     @abstractmethod
-    def batch(
-        self, width: int, rows: int, length: int, *, seed: int = 0
-    ) -> tuple[torch.Tensor, ...]:
+    def batch(self, width: int, rows: int, length: int, *, seed: int = 0) -> Batch:
         """Return random arguments of ``forward`` without padding."""
 
     def fitting(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -203,9 +202,7 @@ class OperatorConformance(ModuleConformance):
         operator: Operator = registry.get(self.name)(width, **parameters)
         return operator.eval()
 
-    def batch(
-        self, width: int, rows: int, length: int, *, seed: int = 0
-    ) -> tuple[torch.Tensor, ...]:
+    def batch(self, width: int, rows: int, length: int, *, seed: int = 0) -> Batch:
         """Return random hidden states and a mask."""
         generator = torch.Generator().manual_seed(seed)
         hidden = torch.randn(rows, length, width, generator=generator)

@@ -19,19 +19,10 @@ from rosearch.student.nearest_words import (
     WordNetNearestWords,
 )
 
-
-def register_auto_classes() -> None:
-    """Let ``AutoConfig`` and ``AutoModelForSequenceClassification`` load students.
-
-    ``import rosearch`` calls it; calling it again does nothing.
-    """
-    AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
-    AutoModelForSequenceClassification.register(
-        StudentConfig, StudentForSequenceClassification, exist_ok=True
-    )
-
-
-register_auto_classes()
+AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(
+    StudentConfig, StudentForSequenceClassification, exist_ok=True
+)
 
 __all__ = [
     "CachedNearestWords",
@@ -49,7 +40,6 @@ __all__ = [
     "inherit",
     "latency",
     "parameters",
-    "register_auto_classes",
     "start_from_teacher",
     "student_cost",
 ]

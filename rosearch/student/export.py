@@ -26,8 +26,7 @@ class _Logits(nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
     ) -> torch.Tensor:
-        logits: torch.Tensor = self.student(input_ids, attention_mask, token_type_ids).logits
-        return logits
+        return self.student(input_ids, attention_mask, token_type_ids).logits
 
 
 def export_program(student: StudentForSequenceClassification) -> torch.export.ExportedProgram:
@@ -54,9 +53,7 @@ def export_program(student: StudentForSequenceClassification) -> torch.export.Ex
         )
 
 
-def export_onnx(
-    student: StudentForSequenceClassification, path: str | Path, *, opset: int = 18
-) -> Path:
+def export_onnx(student: StudentForSequenceClassification, path: str | Path) -> Path:
     """Write a student to an ONNX file with dynamic batch size and length.
 
     The inputs are input_ids, attention_mask and token_type_ids, each int64 ``(batch, length)``; the
@@ -66,7 +63,6 @@ def export_onnx(
     Args:
         student: Exported in eval mode; its own mode does not change.
         path: File to write; an existing one is overwritten.
-        opset: Version of the ONNX operators, 18 or later.
 
     Returns:
         ``path``.
@@ -80,7 +76,7 @@ def export_onnx(
         dynamo=True,
         input_names=_INPUTS,
         output_names=("logits",),
-        opset_version=opset,
+        opset_version=18,
         verbose=False,
     )
     program.model.metadata_props["genome"] = json.dumps(student.config.genome)

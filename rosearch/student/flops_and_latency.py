@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import partial
 
 import torch
 from torch import nn
@@ -32,13 +33,10 @@ def flops(model: nn.Module, *, length: int = 32) -> int:
     """
     device = next(model.parameters()).device
     ids = torch.ones(1, length, dtype=torch.long, device=device)
+    # With hidden states, so that nothing is pooled before a last linear map.
+    run = partial(model, input_ids=ids, attention_mask=torch.ones_like(ids))
     with evaluating(model):
-        # With hidden states, so that nothing is pooled before a last linear map.
-        return counted_flops(
-            lambda: model(
-                input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
-            )
-        )
+        return counted_flops(partial(run, output_hidden_states=True))
 
 
 def student_cost(config: StudentConfig, *, length: int = 32) -> dict[str, int]:

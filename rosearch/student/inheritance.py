@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,30 +17,17 @@ _TABLES = ("tokens", "positions", "types", "projection", "norm")
 
 @dataclass(frozen=True)
 class Inheritance:
-    """What a child inherited from its parent. Tensors are named as in the state dict."""
+    """What a child inherited from its parent."""
 
-    taken: tuple[str, ...]
-    """Tensors inherited in full."""
-
-    partly: tuple[str, ...]
-    """Tensors of which some columns or rows were inherited."""
-
-    new: tuple[str, ...]
-    """Tensors that keep the child's own initial values."""
+    values: dict[str, int]
+    """Number of inherited values of each tensor, by its name in the state dict; tensors of which
+    none were inherited are left out."""
 
     inserted: tuple[str, ...]
     """Identities of the inserted nodes, whose gain starts at zero."""
 
-    taken_parameters: int
-    """Number of the child's parameters that were inherited."""
-
-    new_parameters: int
-    """Number of the child's other parameters."""
-
-    @property
-    def share(self) -> float:
-        """Share of the child's parameters that were inherited, 0 to 1."""
-        return self.taken_parameters / (self.taken_parameters + self.new_parameters)
+    share: float
+    """Share of the child's parameters that were inherited, 0 to 1."""
 
 
 @torch.no_grad()
@@ -68,10 +56,8 @@ def inherit(
         parent: Student with the same tokenizer, on any device and of any dtype.
     """
     # The modules of a student are in this order.
-    genome, origin_genome = (
-        child.config.architecture.ordered(),
-        parent.config.architecture.ordered(),
-    )
+    genome = child.config.architecture.ordered()
+    origin_genome = parent.config.architecture.ordered()
     same, inserted, origin = _correspondence(genome, origin_genome)
     transfer = _Transfer(child, parent)
     transfer.embedding(equal=genome.embedding == origin_genome.embedding)
@@ -91,7 +77,12 @@ def inherit(
             transfer.module(f"pools.{place}.", f"pools.{source_place}.")
     transfer.module("norm.", "norm.")
     transfer.module("classifier.", "classifier.")
-    return transfer.record(tuple(genome.identities[number - 1] for number in inserted))
+    taken = sum(transfer.values[name] for name, _ in child.named_parameters())
+    return Inheritance(
+        values=dict(transfer.values),
+        inserted=tuple(genome.identities[number - 1] for number in inserted),
+        share=taken / sum(parameter.numel() for parameter in child.parameters()),
+    )
 
 
 def _correspondence(
@@ -137,14 +128,13 @@ class _Transfer:
     ) -> None:
         self.own, self.given = child.state_dict(), parent.state_dict()
         self.parameters = dict(child.named_parameters(remove_duplicate=False))
-        self.sizes = {name: parameter.numel() for name, parameter in child.named_parameters()}
         self.widths = (child.embedding.shape.inner, parent.embedding.shape.inner)
-        self.counts: dict[str, int] = {}
+        self.values: Counter[str] = Counter()
 
     def tensor(self, name: str, target: torch.Tensor, source: torch.Tensor) -> None:
         """Copy a tensor, or a part of the tensor ``name``."""
         target.copy_(source)
-        self.counts[name] = self.counts.get(name, 0) + target.numel()
+        self.values[name] += target.numel()
 
     def module(self, own_prefix: str, given_prefix: str, *, buffers: bool = True) -> None:
         """Copy tensors of equal name and shape, except the scores of merges."""
@@ -188,16 +178,3 @@ class _Transfer:
                 if rest == "projection.weight":
                     tensor.zero_()
                 self.tensor(name, tensor[..., :columns], source[..., :columns])
-
-    def record(self, inserted: tuple[str, ...]) -> Inheritance:
-        """Return what was copied."""
-        full = {name: self.counts.get(name) == tensor.numel() for name, tensor in self.own.items()}
-        taken = sum(self.counts.get(name, 0) for name in self.sizes)
-        return Inheritance(
-            taken=tuple(name for name, whole in full.items() if whole),
-            partly=tuple(n for n, whole in full.items() if n in self.counts and not whole),
-            new=tuple(name for name in full if name not in self.counts),
-            inserted=inserted,
-            taken_parameters=taken,
-            new_parameters=sum(self.sizes.values()) - taken,
-        )

@@ -59,8 +59,7 @@ def compress_embedding(teacher: nn.Module) -> CompressedEmbedding:
                 used = module.weight.detach().double().cpu()
                 if name == "position_embeddings":
                     used = used[first_position(teacher) :]
-                rows: np.ndarray = (used @ directions).numpy()
-                return (rows / float(scale)).astype(np.float32)
+                return (used @ directions / scale).float().numpy()
         return np.empty((0, table.shape[1]), dtype=np.float32)
 
     return CompressedEmbedding(

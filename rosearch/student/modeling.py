@@ -117,13 +117,11 @@ class StudentForSequenceClassification(PreTrainedModel):
         )
         # Nodes that are only pooled, and not read by others, can be pooled before their last map.
         read = {0}.union(*(node.inputs for node in genome.nodes))
-        pools = zip(genome.outputs, self.pools, strict=True)
-        early = {k: cast(ops.Pool, pool) for k, pool in pools if k not in read and pool.linear}
-        self._early = {
-            k: pool
-            for k, pool in early.items()
-            if isinstance(self.nodes[k - 1].operator, ops.LinearEnding)
-        }
+        self._early: dict[int, Any] = {}
+        for k, pool in zip(genome.outputs, self.pools, strict=True):
+            linear = k not in read and isinstance(self.nodes[k - 1].operator, ops.LinearEnding)
+            if linear and pool.linear:
+                self._early[k] = pool
         self.norm = nn.LayerNorm(genome.width)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(genome.width, config.num_labels)
@@ -194,10 +192,6 @@ class StudentForSequenceClassification(PreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         """Return the token embedding, ``(vocab_size, embedding width)``."""
         return self.embedding.tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
-        self.embedding.tokens = value
 
     def _init_weights(self, module: nn.Module) -> None:
         if module is self.classifier:

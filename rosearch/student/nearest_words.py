@@ -178,8 +178,7 @@ class CachedNearestWords:
     def neighbours(self, words: Sequence[str], *, count: int) -> Neighbours:
         """See :class:`~rosearch.operators.NearestWords`."""
         longest = max(count, _MIN_COUNT)
-        parts = [dict(self.settings), list(words), longest]
-        key = hashlib.blake2b(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        key = json.dumps([dict(self.settings), list(words), longest], sort_keys=True)
         if key not in self.cache:
             while len(self.cache) >= _MAX_CACHED:
                 self.cache.pop(next(iter(self.cache)))

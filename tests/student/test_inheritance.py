@@ -13,7 +13,7 @@ from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
 from rosearch.operators import EmbeddingOperator
 from rosearch.space import Embedding, Genome, Node, SearchSpace, templates
-from rosearch.student import StudentConfig, StudentForSequenceClassification, inherit
+from rosearch.student import Inheritance, StudentConfig, StudentForSequenceClassification, inherit
 
 PARENT = Genome(
     width=24,
@@ -69,6 +69,22 @@ def differ(a: StudentForSequenceClassification, b: StudentForSequenceClassificat
     return not torch.allclose(mine, theirs, rtol=1e-3, atol=1e-3)
 
 
+def new(child: StudentForSequenceClassification, found: Inheritance) -> set[str]:
+    """Tensors of which nothing was inherited."""
+    return set(child.state_dict()) - set(found.values)
+
+
+def taken(child: StudentForSequenceClassification, found: Inheritance) -> set[str]:
+    """Tensors that were inherited in full."""
+    own = child.state_dict()
+    return {name for name, count in found.values.items() if count == own[name].numel()}
+
+
+def partly(child: StudentForSequenceClassification, found: Inheritance) -> set[str]:
+    """Tensors of which some values were inherited."""
+    return set(found.values) - taken(child, found)
+
+
 class TestInsertions:
     @pytest.mark.parametrize("name", ops.names())
     def test_inserting_each_operator(self, name: str) -> None:
@@ -88,10 +104,10 @@ class TestInsertions:
             for k, identity in enumerate(genome.ordered().identities)
             if identity in found.inserted
         ]
-        assert set(found.new) | set(found.partly) <= {
+        assert new(child, found) | partly(child, found) <= {
             f"nodes.{number}.{key}" for key in child.nodes[number].state_dict()
         }
-        assert found.taken_parameters == sum(p.numel() for p in parent.parameters())
+        assert found.share == parent.num_parameters() / child.num_parameters()
 
     @pytest.mark.parametrize("seed", range(12))
     def test_chains(self, seed: int) -> None:
@@ -192,7 +208,7 @@ class TestOtherMutations:
             given = parent.state_dict()
             origins = _origins(child, parent)
             compared = 0
-            for name in found.taken:
+            for name in taken(child, found):
                 head, _, rest = name.partition(".")
                 if head in origins:
                     number, _, key = rest.partition(".")
@@ -216,7 +232,7 @@ class TestOtherMutations:
             child = make(of(2, inner))
             fresh = child.embedding.ngrams.weight.clone()
             found = inherit(child, parent)
-            assert "embedding.ngrams.weight" in found.new
+            assert "embedding.ngrams.weight" in new(child, found)
             assert torch.equal(child.embedding.ngrams.weight, fresh)
             assert torch.equal(
                 child.embedding.tokens.weight[:, :8], parent.embedding.tokens.weight[:, :inner]
@@ -230,19 +246,18 @@ class TestOtherMutations:
         child = make(_with(PARENT, embedding_width=16))
         found = inherit(child, parent)
         assert_equal_logits(child, parent)
-        assert found.partly == (
+        assert partly(child, found) == {
             "embedding.tokens.weight",
             "embedding.positions.weight",
             "embedding.types.weight",
             "embedding.projection.weight",
-        )
+        }
 
     def test_a_narrower_embedding_keeps_the_first_columns(self) -> None:
         parent = trained(PARENT)
         child = make(_with(PARENT, embedding_width=4))
         found = inherit(child, parent)
-        assert not found.partly
-        assert not found.new
+        assert taken(child, found) == set(child.state_dict())
         for name in ("tokens", "positions", "types", "projection"):
             own = getattr(child.embedding, name).weight
             assert torch.equal(own, getattr(parent.embedding, name).weight[:, :4])
@@ -251,7 +266,7 @@ class TestOtherMutations:
         parent = trained(PARENT)
         child = make(_with(PARENT, width=48))
         found = inherit(child, parent)
-        assert {n for n in found.taken if n.startswith("embedding.")} == {
+        assert {n for n in taken(child, found) if n.startswith("embedding.")} == {
             f"embedding.{table}.weight" for table in ("tokens", "positions", "types")
         }
         assert torch.equal(child.embedding.tokens.weight, parent.embedding.tokens.weight)
@@ -276,7 +291,7 @@ class TestOtherMutations:
             for k, n in enumerate(child_genome.ordered().nodes)
             if n.operator == "identity"
         ]
-        assert {n for n in found.new if n.startswith("nodes.")} == {
+        assert {n for n in new(child, found) if n.startswith("nodes.")} == {
             f"{names[0]}{key}" for key in ("gain", "norm.weight", "norm.bias")
         }
 
@@ -309,16 +324,18 @@ class TestOtherMutations:
             assert torch.equal(own, given)
 
     def test_other_classes_keep_the_rest(self) -> None:
-        found = inherit(make(PARENT, num_labels=3), trained(PARENT))
-        assert set(found.new) == {"classifier.weight", "classifier.bias"}
+        child = make(PARENT, num_labels=3)
+        assert new(child, inherit(child, trained(PARENT))) == {
+            "classifier.weight",
+            "classifier.bias",
+        }
 
-    def test_counts_add_up(self) -> None:
+    def test_share_counts_parameters(self) -> None:
         child = make(_with(PARENT, embedding_width=16))
-        found = inherit(child, trained(PARENT))
-        assert {*found.taken, *found.partly, *found.new} == set(child.state_dict())
-        assert found.taken_parameters + found.new_parameters == child.num_parameters()
         # Eight of sixteen columns of four tables are new.
-        assert found.new_parameters == 8 * (60 + 32 + 2 + 24)
+        remaining = 8 * (60 + 32 + 2 + 24)
+        total = child.num_parameters()
+        assert inherit(child, trained(PARENT)).share == (total - remaining) / total
 
 
 def test_distiller_inherits_weights(

@@ -43,8 +43,7 @@ class IndirectTable(nn.Embedding):
 
     def table(self) -> torch.Tensor:
         """Return the vector of each token, ``(tokens, width)``, for white-box attacks."""
-        out: torch.Tensor = self(torch.arange(self.num_embeddings, device=self.weight.device))
-        return out
+        return self(torch.arange(self.num_embeddings, device=self.weight.device))
 
 
 class EmbeddingOperator(Searchable):
@@ -87,8 +86,7 @@ class EmbeddingOperator(Searchable):
         Returns:
             ``(batch, length, inner)``.
         """
-        out: torch.Tensor = self.tokens(input_ids)
-        return out
+        return self.tokens(input_ids)
 
     def prepare(self, vocabulary: Vocabulary, nearest_words: NearestWords) -> None:
         """Fill buffers that depend on the tokens' texts; the default does nothing.
@@ -143,8 +141,7 @@ class EmbeddingOperator(Searchable):
             summed = summed + self.types.weight[0]
         else:
             summed = summed + self.types(token_type_ids)
-        out: torch.Tensor = self.norm(self.projection(summed))
-        return out
+        return self.norm(self.projection(summed))
 
 
 @registry.register("subword_embedding")

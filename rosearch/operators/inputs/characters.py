@@ -176,8 +176,7 @@ class CharacterEmbedding(EmbeddingOperator):
         own: torch.Tensor = self.tokens(input_ids)
         if self.split == "spelling":
             own = own * (same.sum(dim=2, keepdim=True) <= 1).to(own.dtype)
-        out: torch.Tensor = own + mean
-        return out
+        return own + mean
 
     def fit(self, tokens: torch.Tensor) -> None:
         """Initialize the n-grams by ridge regression of the teacher's vectors.

@@ -87,16 +87,12 @@ class NeighbourSmoothedEmbedding(EmbeddingOperator):
             ArgumentError: The vocabulary and the table differ in size.
         """
         vocabulary.check(self.shape.vocabulary)
-        rows = torch.arange(self.shape.vocabulary).unsqueeze(1).repeat(1, self.count + 1)
-        weights = torch.zeros(rows.shape)
-        weights[:, 0] = 1.0
+        rows, weights = self.tokens.neighbours, self.tokens.weights
         for own, near in vocabulary.near(nearest_words, count=self.count):
             total = sum(nearness for _, nearness in near)
             if not total:
                 continue
-            rows[own, 1 : len(near) + 1] = torch.tensor([other for other, _ in near])
+            rows[own, 1 : len(near) + 1] = torch.tensor([other for other, _ in near]).int()
             shares = torch.tensor([nearness / total for _, nearness in near])
             weights[own, 0] = 1.0 - self.strength
             weights[own, 1 : len(near) + 1] = self.strength * shares
-        self.tokens.neighbours.copy_(rows)
-        self.tokens.weights.copy_(weights)

@@ -87,6 +87,4 @@ class SynonymCodeEmbedding(EmbeddingOperator):
                 codes[own] = next((codes[s] for s in synonyms if s in codes), own)
             for synonym in synonyms:
                 codes.setdefault(synonym, codes[own])
-        filled = torch.arange(self.shape.vocabulary)
-        filled[list(codes)] = torch.tensor(list(codes.values()), dtype=filled.dtype)
-        self.tokens.codes.copy_(filled)
+        self.tokens.codes[list(codes)] = torch.tensor(list(codes.values()), dtype=torch.int32)

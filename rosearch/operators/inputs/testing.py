@@ -19,7 +19,7 @@ import torch
 from rosearch.operators.base import registry
 from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
 from rosearch.operators.inputs.vocabulary import Vocabulary
-from rosearch.operators.testing import ModuleConformance, assert_gradients
+from rosearch.operators.testing import Batch, ModuleConformance, assert_gradients
 
 _SPECIAL = ("[PAD]", "[CLS]", "[SEP]")
 _WORDS = tuple("good great fine bad awful film movie story plot the a was it and . ,".split())
@@ -73,9 +73,7 @@ class EmbeddingConformance(ModuleConformance):
             made.prepare(vocabulary, SmallNearestWords())
         return made.eval()
 
-    def batch(
-        self, width: int, rows: int, length: int, *, seed: int = 0
-    ) -> tuple[torch.Tensor, ...]:
+    def batch(self, width: int, rows: int, length: int, *, seed: int = 0) -> Batch:
         """Return random ids other than padding, a mask and token types of 0."""
         generator = torch.Generator().manual_seed(seed)
         ids = torch.randint(1, len(small_vocabulary()), (rows, length), generator=generator)

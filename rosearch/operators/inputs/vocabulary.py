@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -52,11 +53,9 @@ class Vocabulary:
         tokens = tokenizer.convert_ids_to_tokens(list(range(min(count, size))))
         never = set(tokenizer.all_special_ids)
         # The empty string stands for special tokens and for rows without a token.
-        plain = [
-            token if isinstance(token, str) and k not in never else ""
-            for k, token in enumerate(tokens)
-        ] + [""] * (size - len(tokens))
-        special = [not token for token in plain]
+        known = [k not in never and isinstance(token, str) for k, token in enumerate(tokens)]
+        plain = [token if fine else "" for token, fine in zip(tokens, known, strict=True)]
+        plain += [""] * (size - len(tokens))
         marks = [(sum(t.startswith(mark) for t in plain), mark) for mark in (_INSIDE, *_BEGINS)]
         marked, mark = max(marks, key=itemgetter(0))
         texts, begins = plain, [True] * size
@@ -68,8 +67,9 @@ class Vocabulary:
             # Byte-level tokens spell bytes, which the tokenizer can turn into text.
             texts = [tokenizer.convert_tokens_to_string([t]).strip() if t else "" for t in plain]
         # "[unused7]" in BERT's vocabulary is a free place.
-        unused = [text.startswith("[unused") and text.endswith("]") for text in texts]
-        special = [a or b for a, b in zip(special, unused, strict=True)]
+        unused = re.compile(r"\[unused.*\]", re.DOTALL)
+        pairs = zip(plain, texts, strict=True)
+        special = (not token or unused.fullmatch(text) is not None for token, text in pairs)
         return cls(tuple(texts), tuple(begins), tuple(special))
 
     def words(self) -> dict[str, int]:

@@ -241,21 +241,13 @@ class _DepthwiseConvolution(torch.autograd.Function):
         return None, grad_hidden, None, sums[:size].t(), grad_bias, None
 
 
-def depthwise_convolution(
-    hidden: torch.Tensor,
-    mask: torch.Tensor | None,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    *,
-    activation: str = "none",
-) -> torch.Tensor:
+def depthwise_convolution(hidden, mask, weight, bias, *, activation="none") -> torch.Tensor:
     """As :func:`rosearch.operators.kernels.depthwise_convolution`, by Triton."""
     differentiate = needs_gradient(hidden, weight, bias)
     if mask is not None:
         # One byte a token, of a type that all versions of Triton load.
         mask = mask.contiguous().view(torch.uint8)
     bias = None if bias is None else bias.contiguous()
-    out: torch.Tensor = _DepthwiseConvolution.apply(
+    return _DepthwiseConvolution.apply(
         differentiate, hidden, mask, weight.contiguous(), bias, activation
     )
-    return out

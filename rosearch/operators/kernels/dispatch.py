@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -63,25 +64,6 @@ def why_not(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> tu
     return tuple(_obstacles[function](*args, **kwargs))
 
 
-def _triton(obstacles: Callable[..., Iterator[str]], *args: Any, **kwargs: Any) -> bool:
-    asked = _asked.get()
-    if asked == "torch":
-        return False
-    if asked == "auto":
-        # A call on a CPU may take no more than microseconds, so decide that case first.
-        if any(getattr(x, "is_cuda", None) is False for x in args):
-            return False
-        return next(obstacles(*args, **kwargs), None) is None
-    found = tuple(obstacles(*args, **kwargs))
-    if found:
-        reasons = "".join(f"\n- {reason}" for reason in found)
-        raise KernelError(
-            f"kernels.use('triton') is active, but Triton cannot compute this call:{reasons}\n"
-            f"Fix these, or select another backend: kernels.use('auto') or kernels.use('torch')."
-        )
-    return True
-
-
 def _dispatched(
     function: Callable[P, R], module: str, obstacles: Callable[P, Iterator[str]]
 ) -> Callable[P, R]:
@@ -91,7 +73,18 @@ def _dispatched(
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         # Checked first: Dynamo cannot trace a ContextVar, and leaves the rest out of its graph.
-        if torch.compiler.is_compiling() or not _triton(obstacles, *args, **kwargs):
+        asked = "torch" if torch.compiler.is_compiling() else _asked.get()
+        # A call on a CPU may take no more than microseconds, so decide that case before others.
+        on_cpu = asked == "auto" and any(getattr(x, "is_cuda", None) is False for x in args)
+        found = () if asked == "torch" or on_cpu else tuple(obstacles(*args, **kwargs))
+        if asked == "triton" and found:
+            reasons = "".join(f"\n- {reason}" for reason in found)
+            raise KernelError(
+                f"kernels.use('triton') is active, but Triton cannot compute this call:{reasons}\n"
+                f"Fix these, or select another backend: kernels.use('auto') or "
+                f"kernels.use('torch')."
+            )
+        if asked == "torch" or on_cpu or found:
             return function(*args, **kwargs)
         kernel: Callable[P, R] = getattr(importlib.import_module(name), function.__name__)
         return kernel(*args, **kwargs)
@@ -101,16 +94,9 @@ def _dispatched(
 
 
 @functools.cache
-def triton_problem() -> str | None:
-    """Return why Triton cannot be imported, or ``None``."""
-    try:
-        importlib.import_module("triton")
-    except ImportError as error:
-        return (
-            f"Triton cannot be imported ({error}); it comes with PyTorch for CUDA on Linux, "
-            f"or: pip install triton."
-        )
-    return None
+def triton_installed() -> bool:
+    """Return whether Triton is installed."""
+    return find_spec("triton") is not None
 
 
 def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
@@ -120,9 +106,8 @@ def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
     interpreted = _asked.get() != "auto" and os.environ.get("TRITON_INTERPRET") == "1"
     if device.type != "cuda" and not (device.type == "cpu" and interpreted):
         yield f"the tensors are on the device {str(device)!r}; expected a CUDA device."
-    broken = triton_problem()
-    if broken is not None:
-        yield broken
+    if not triton_installed():
+        yield "Triton is not installed: pip install triton. PyTorch for CUDA on Linux brings it."
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         yield "the call is being traced, and traced graphs hold PyTorch's operations only."
     if device.type in ("cpu", "cuda") and torch.is_autocast_enabled(device.type):
@@ -140,9 +125,10 @@ def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
         yield f"there are tensors of the class {odd[0]}; expected torch.Tensor."
 
 
-def _merge_obstacles(
-    inputs: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor, **_: float
-) -> Iterator[str]:
+# The arguments of the next three are those of the functions in reference.
+
+
+def _merge_obstacles(inputs, weight, bias, **_: float) -> Iterator[str]:
     yield from _common(weight, bias, *inputs)
     width = weight.shape[0]
     if not 1 <= width <= launch.MAX_WIDTH:
@@ -154,14 +140,7 @@ def _merge_obstacles(
         yield f"inputs are of the shapes {sorted(shapes)}; expected one shape (..., {width})."
 
 
-def _depthwise_obstacles(
-    hidden: torch.Tensor,
-    mask: torch.Tensor | None,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    *,
-    activation: str = "none",
-) -> Iterator[str]:
+def _depthwise_obstacles(hidden, mask, weight, bias, *, activation="none") -> Iterator[str]:
     yield from _common(hidden, weight, bias)
     if hidden.ndim != 3 or weight.ndim != 2 or weight.shape[0] != hidden.shape[-1]:
         shapes = f"{tuple(hidden.shape)} and {tuple(weight.shape)}"
@@ -179,7 +158,7 @@ def _depthwise_obstacles(
         yield f"activation={activation!r}; expected one of {', '.join(reference.ACTIVATIONS)}."
 
 
-def _gate_obstacles(hidden: torch.Tensor, *, gate: str = "sigmoid") -> Iterator[str]:
+def _gate_obstacles(hidden, *, gate="sigmoid") -> Iterator[str]:
     yield from _common(hidden)
     if hidden.ndim < 1 or hidden.shape[-1] % 2:
         yield f"the shape is {tuple(hidden.shape)}; expected an even last dimension."

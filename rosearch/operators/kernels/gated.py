@@ -21,15 +21,19 @@ MAX_COLUMNS = 256
 
 
 @triton.jit
-def _tile(row_count, inner, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Row numbers ``(ROWS, 1)`` and column numbers ``(1, COLUMNS)`` of this program's tile, and
-    which of its elements exist, ``(ROWS, COLUMNS)``.
+def _load_tile(hidden, row_count, inner, stride, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Row numbers ``(ROWS, 1)`` and column numbers ``(1, COLUMNS)`` of this program's tile; which
+    of its elements exist, their values and gatings in float32, ``(ROWS, COLUMNS)``.
     """
     tile = tl.program_id(0).to(tl.int64)
     column_tiles = tl.cdiv(inner, COLUMNS)
     row = (tile // column_tiles * ROWS + tl.arange(0, ROWS))[:, None]
     column = (tile % column_tiles * COLUMNS + tl.arange(0, COLUMNS))[None, :]
-    return row, column, (row < row_count) & (column < inner)
+    inside = (row < row_count) & (column < inner)
+    at = hidden + row * stride + column
+    value = tl.load(at, mask=inside, other=0.0).to(tl.float32)
+    gate = tl.load(at + inner, mask=inside, other=0.0).to(tl.float32)
+    return row, column, inside, value, gate
 
 
 @triton.jit
@@ -49,10 +53,7 @@ def gate_forward(
         hidden: ``(row_count, 2 * inner)``, rows ``stride`` apart: value, then gating.
         out: ``(row_count, inner)``, contiguous.
     """
-    row, column, inside = _tile(row_count, inner, ROWS, COLUMNS)
-    at = hidden + row * stride + column
-    value = tl.load(at, mask=inside, other=0.0).to(tl.float32)
-    gate = tl.load(at + inner, mask=inside, other=0.0).to(tl.float32)
+    row, column, inside, value, gate = _load_tile(hidden, row_count, inner, stride, ROWS, COLUMNS)
     result = value * activate(gate, GATE)
     tl.store(out + row * inner + column, result.to(out.dtype.element_ty), mask=inside)
 
@@ -76,10 +77,7 @@ def gate_backward(
         grad_out: ``(row_count, inner)``, contiguous.
         grad_hidden: ``(row_count, 2 * inner)``, contiguous.
     """
-    row, column, inside = _tile(row_count, inner, ROWS, COLUMNS)
-    at = hidden + row * stride + column
-    value = tl.load(at, mask=inside, other=0.0).to(tl.float32)
-    gate = tl.load(at + inner, mask=inside, other=0.0).to(tl.float32)
+    row, column, inside, value, gate = _load_tile(hidden, row_count, inner, stride, ROWS, COLUMNS)
     grad = tl.load(grad_out + row * inner + column, mask=inside, other=0.0).to(tl.float32)
     grad_value = (grad * activate(gate, GATE)).to(grad_hidden.dtype.element_ty)
     grad_gate = (grad * value * slope(gate, GATE)).to(grad_hidden.dtype.element_ty)
@@ -127,5 +125,4 @@ class _GatedActivation(torch.autograd.Function):
 
 def gated_activation(hidden: torch.Tensor, *, gate: str = "sigmoid") -> torch.Tensor:
     """As :func:`rosearch.operators.kernels.gated_activation`, by Triton."""
-    out: torch.Tensor = _GatedActivation.apply(hidden, gate)
-    return out
+    return _GatedActivation.apply(hidden, gate)

@@ -8,7 +8,6 @@ of rows stays in registers while its moments are taken, so the width has a limit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -236,16 +235,10 @@ class _MergeNormalize(torch.autograd.Function):
 
 
 def merge_normalize(
-    inputs: Sequence[torch.Tensor],
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    *,
-    scale: float = 1.0,
-    eps: float = 1e-5,
+    inputs, weight, bias, *, scale=1.0, eps=1e-5
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As :func:`rosearch.operators.kernels.merge_normalize`, by Triton."""
     differentiate = launch.needs_gradient(weight, bias, *inputs)
-    out: tuple[torch.Tensor, torch.Tensor] = _MergeNormalize.apply(
+    return _MergeNormalize.apply(
         differentiate, scale, eps, weight.contiguous(), bias.contiguous(), *inputs
     )
-    return out

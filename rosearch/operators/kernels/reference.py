@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import torch
 from torch.nn import functional
@@ -44,9 +45,7 @@ def merge_normalize(
     Returns:
         Merged and normalized tensor, each ``(..., width)``.
     """
-    merged = inputs[0]
-    for other in inputs[1:]:
-        merged = merged + other
+    merged = reduce(torch.add, inputs)
     if scale != 1.0:
         merged = merged * scale
     return merged, functional.layer_norm(merged, weight.shape, weight, bias, eps)

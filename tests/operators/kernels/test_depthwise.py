@@ -52,7 +52,7 @@ def check_depthwise(
     length=st.integers(1, 40),
     width=st.integers(1, 70),
     size=st.sampled_from([1, 3, 5, 7, 9]),
-    activation=st.sampled_from(sorted(kernels.ACTIVATIONS)),
+    activation=st.sampled_from(sorted(reference.ACTIVATIONS)),
     masked=st.booleans(),
     with_bias=st.booleans(),
     dtype=st.sampled_from(DTYPES),

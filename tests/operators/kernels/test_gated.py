@@ -21,7 +21,7 @@ from tests.operators.kernels.comparison import (
 @given(
     rows=st.lists(st.integers(1, 9), min_size=0, max_size=3),
     inner=st.integers(1, 300),
-    gate=st.sampled_from(sorted(kernels.GATES)),
+    gate=st.sampled_from(sorted(reference.GATES)),
     dtype=st.sampled_from(DTYPES),
 )
 def test_gated_activation(place, rows, inner, gate, dtype):
