@@ -6,6 +6,10 @@ the built-in exception that a caller would guess, so ``except ValueError`` keeps
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 
 class RosearchError(Exception):
     """Base of every error that rosearch raises on purpose."""
@@ -48,7 +52,13 @@ class StudyMismatchError(StorageError):
 
 
 class EvaluationError(RosearchError, RuntimeError):
-    """A candidate could not be trained or attacked; the search records it and goes on."""
+    """A candidate could not be trained or attacked; the search records it and goes on.
+
+    Attributes:
+        reports: Robustness reports of the attacks that were finished before one failed, by name.
+    """
+
+    reports: Mapping[str, Any] = MappingProxyType({})
 
 
 class StatisticsError(RosearchError, ValueError):

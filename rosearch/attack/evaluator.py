@@ -20,7 +20,7 @@ from rosearch.attack.victim.make import Precision, describe_victim, make_victim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset, check_class_order
-from rosearch.errors import ArgumentError
+from rosearch.errors import ArgumentError, EvaluationError
 from rosearch.seeding import generator
 
 
@@ -155,8 +155,8 @@ class RobustnessEvaluator:
             DataError: The model has no tokenizer, the tokenizer no padding token, or the model's
                 class names are those of the data in another order.
             EvaluationError: The victim's number of classes differs from the data set's, or it or
-                an attack fails on every example. Failures on some examples are counted in the
-                report.
+                an attack fails on every example; its ``reports`` are those of the attacks that
+                completed before. Failures on some examples are counted in the report.
         """
         victim = self.victim(model, tokenizer)
         settings = {**self.settings, "victim": describe_victim(victim)}
@@ -171,19 +171,23 @@ class RobustnessEvaluator:
         ) as bar:
             for attack in self.attacks:
                 start, rows = time.perf_counter(), victim.forward_rows
-                results = run_attack(
-                    attack,
-                    self.examples,
-                    victim,
-                    goal=self.goal,
-                    seed=self.seed,
-                    in_flight=self.in_flight,
-                    query_budget=self.query_budget,
-                    attacked_side=self.attacked_side,
-                    skip_truncated=self.skip_truncated,
-                    all_may_fail=all_may_fail,
-                    on_result=lambda _: bar.update(),
-                )
+                try:
+                    results = run_attack(
+                        attack,
+                        self.examples,
+                        victim,
+                        goal=self.goal,
+                        seed=self.seed,
+                        in_flight=self.in_flight,
+                        query_budget=self.query_budget,
+                        attacked_side=self.attacked_side,
+                        skip_truncated=self.skip_truncated,
+                        all_may_fail=all_may_fail,
+                        on_result=lambda _: bar.update(),
+                    )
+                except EvaluationError as error:
+                    error.reports = dict(reports)
+                    raise
                 reports[attack.name] = summarise(
                     results,
                     forward_rows=victim.forward_rows - rows,

@@ -313,3 +313,20 @@ def test_class_names_in_another_order_are_rejected(
             evaluator(data, examples=5).evaluate(victim, tokenizer)
     model.config.id2label = {0: "NEGATIVE", 1: "POSITIVE"}
     assert evaluator(data, examples=5).evaluate(model, tokenizer).accuracy > 0.5
+
+
+def test_error_keeps_the_reports_of_completed_attacks(dataset: Any) -> None:
+    class Fails(Capitals):
+        name = "fails"
+
+        def search(self, text, context):
+            raise ZeroDivisionError("a mistake")
+
+    evaluator = RobustnessEvaluator([DeepWordBug(), Fails()], dataset, examples=5, progress=False)
+    with pytest.raises(EvaluationError) as raised:
+        evaluator.evaluate(hashing_classifier)
+    assert list(raised.value.reports) == ["deepwordbug"]
+    assert raised.value.reports["deepwordbug"].n == 5
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert list(again.reports) == ["deepwordbug"]
+    assert not EvaluationError("another").reports
