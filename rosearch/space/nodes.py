@@ -26,10 +26,7 @@ class Parameters(Mapping[str, Value]):
         self._items = tuple(sorted(items.items()))
 
     def __getitem__(self, key: str) -> Value:
-        for name, value in self._items:
-            if name == key:
-                return value
-        raise KeyError(key)
+        return dict(self._items)[key]
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self._items)

@@ -43,10 +43,7 @@ def sample(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Genome:
         if limits is None or not excess:
             return genome
         if excess < least:
-            nearest, least = (
-                f"The nearest has {limits.describe(genome)}.",
-                excess,
-            )
+            nearest, least = f"The nearest has {limits.describe(genome)}.", excess
     raise SpaceError(
         f"No genome of this space was found within {limits} in {_DRAWS} draws. {nearest} Move a "
         f"limit or widen the space."
@@ -66,7 +63,7 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
             draft.nodes.append(_draw_node(domain, rng, number, operator, parameters))
     else:
         frame = rng.weighted(limits.frames, limits.cumulative_weights)
-        draft = Draft(frame.width, frame.embedding_width, frame.pooling, frame.embedding, [], set())
+        draft = changed(frame.draft, nodes=[])
         count = _draw_count(rng, frame.min_nodes, frame.max_nodes)
         spent = frame.costs
         for _ in range(count):
