@@ -91,14 +91,6 @@ class Domain:
         """Return all combinations of an operator's or embedding's parameters that fit a width."""
         return self._fitting.get((operator, width), ())
 
-    def neighbours(self, node: Node, width: int) -> list[Parameters]:
-        """Return the combinations of a node's parameters that differ from its own in one value."""
-        return [
-            values
-            for values in self.fitting(node.operator, width)
-            if sum(values[name] != value for name, value in node.parameters.items()) == 1
-        ]
-
     def pick_operator(
         self, rng: RandomChoices, names: Mapping[int, Sequence[str]], width: int
     ) -> tuple[str, Parameters]:

@@ -47,7 +47,6 @@ class Draft:
 
     def genome(self) -> Genome:
         """Return the genome, which is valid by construction."""
-        return unchecked(
-            Genome,
-            **{**self.__dict__, "nodes": tuple(self.nodes), "outputs": self.read_by_output()},
-        )
+        sizes = self.width, self.embedding_width, self.pooling
+        nodes, outputs = tuple(self.nodes), self.read_by_output()
+        return unchecked(Genome, *sizes, nodes, outputs, self.embedding)

@@ -103,13 +103,8 @@ class Genome:
         graph = nx.DiGraph(
             width=self.width, embedding_width=self.embedding_width, pooling=self.pooling
         )
-        embedding = self.embedding
-        graph.add_node(
-            EMBEDDING,
-            operator=EMBEDDING,
-            source=embedding.operator,
-            parameters=dict(embedding.parameters),
-        )
+        source, parameters = self.embedding.operator, dict(self.embedding.parameters)
+        graph.add_node(EMBEDDING, operator=EMBEDDING, source=source, parameters=parameters)
         for number, node in enumerate(self.nodes, start=1):
             graph.add_node(number, **_attributes(node))
         graph.add_node(OUTPUT, operator=OUTPUT)
@@ -139,16 +134,10 @@ class Genome:
             if name not in graph.graph:
                 raise GenomeError(f"graph.graph[{name!r}] is missing; it must be a whole number.")
         start = graph.nodes[source]
-        return cls(
-            width=graph.graph["width"],
-            embedding_width=graph.graph["embedding_width"],
-            pooling=graph.graph.get("pooling", "mean"),
-            nodes=tuple(nodes),
-            outputs=tuple(number[u] for u in graph.predecessors(sink)),
-            embedding=Embedding(
-                start.get("source", Embedding().operator), start.get("parameters", {})
-            ),
-        )
+        embedding = Embedding(start.get("source", Embedding.operator), start.get("parameters", {}))
+        outputs = tuple(number[u] for u in graph.predecessors(sink))
+        sizes = graph.graph["width"], graph.graph["embedding_width"]
+        return cls(*sizes, graph.graph.get("pooling", "mean"), tuple(nodes), outputs, embedding)
 
     def ordered(self) -> Genome:
         """Return the same architecture in canonical numbering, which isomorphic genomes share.

@@ -27,8 +27,7 @@ _MAX_NEIGHBOURS = 2000
 
 
 def _change_operator(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
-    for k in rng.shuffled(range(len(draft.nodes))):
-        node = draft.nodes[k]
+    for k, node in rng.shuffled(enumerate(draft.nodes)):
         for name in rng.shuffled(domain.operators_at[draft.width]):
             if name == node.operator:
                 continue
@@ -40,7 +39,8 @@ def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Itera
     moves = [
         (k, values)
         for k, node in enumerate(draft.nodes)
-        for values in domain.neighbours(node, draft.width)
+        for values in domain.fitting(node.operator, draft.width)
+        if sum(values[name] != value for name, value in node.parameters.items()) == 1
     ]
     for k, values in rng.shuffled(moves):
         yield draft.with_node(k, changed(draft.nodes[k], parameters=values))
@@ -59,15 +59,8 @@ def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
     for name in rng.shuffled(domain.operators_at[draft.width]):
         for values in rng.shuffled(domain.fitting(name, draft.width)):
             for start, end in rng.shuffled(edges):
-                node = unchecked(
-                    Node,
-                    operator=name,
-                    parameters=values,
-                    inputs=(start,),
-                    merge=domain.merges[0],
-                    residual=True,
-                    identity=rng.identity(),
-                )
+                merge, identity = domain.merges[0], rng.identity()
+                node = unchecked(Node, name, values, (start,), merge, True, identity)
                 yield _split(draft, start, end, node)
 
 
@@ -89,20 +82,17 @@ def _remove(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
     """Take a node out; its readers read its inputs instead, as many as are allowed."""
     if len(draft.nodes) <= domain.nodes[0]:
         return
-    for k in rng.shuffled(range(len(draft.nodes))):
-        yield _without(domain, draft, k + 1, rng)
+    for number in rng.shuffled(range(1, len(draft.nodes) + 1)):
+        yield _without(domain, draft, number, rng)
 
 
 def _without(domain: Domain, draft: Draft, removed: int, rng: RandomChoices) -> Draft:
-    inherited = draft.nodes[removed - 1].inputs
-
     def shift(i: int) -> int:
         return i - 1 if i > removed else i
 
+    inherited = draft.nodes[removed - 1].inputs
     nodes = []
-    for number, old in enumerate(draft.nodes, start=1):
-        if number == removed:
-            continue
+    for old in [*draft.nodes[: removed - 1], *draft.nodes[removed:]]:
         inputs = set(old.inputs)
         if removed in inputs:
             inputs.discard(removed)
@@ -144,8 +134,7 @@ def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
 
 
 def _toggle_residual(_: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
-    for k in rng.shuffled(range(len(draft.nodes))):
-        node = draft.nodes[k]
+    for k, node in rng.shuffled(enumerate(draft.nodes)):
         yield draft.with_node(k, changed(node, residual=not node.residual))
 
 
@@ -178,7 +167,7 @@ def _change_embedding_width(domain: Domain, draft: Draft, rng: RandomChoices) ->
 
 def _change_embedding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     others = [
-        unchecked(Embedding, operator=name, parameters=values)
+        unchecked(Embedding, name, values)
         for name in domain.embeddings
         for values in domain.fitting(name, draft.width)
     ]

@@ -155,14 +155,11 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
     # Edges leave and enter a box side by side, in the order of where they come from.
     ports: dict[tuple[Any, Any, str], float] = {}
     for v in graph:
-        for name, edges, beside in (
-            ("out", list(graph.out_edges(v)), 1),
-            ("in", list(graph.in_edges(v)), -2),
-        ):
-            edges.sort(key=lambda edge: place[routes[edge][beside]][0])
+        for name, edges, beside in (("out", graph.out_edges(v), 1), ("in", graph.in_edges(v), -2)):
             step = min(0.3, 0.8 * _BOX_WIDTH / max(len(edges), 1))
-            for k, edge in enumerate(edges):
-                ports[edge[0], edge[1], name] = (k - (len(edges) - 1) / 2) * step
+            ordered = sorted(edges, key=lambda edge: place[routes[edge][beside]][0])
+            for k, edge in enumerate(ordered):
+                ports[(*edge, name)] = (k - (len(edges) - 1) / 2) * step
     head = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.8}
     for (start, end), route in routes.items():
         points = [place[v] for v in route]

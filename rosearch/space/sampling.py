@@ -59,8 +59,8 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
     if limits is None:
         draft = _draw_frame(domain, rng)
         for number in range(1, _draw_count(rng, *domain.nodes) + 1):
-            operator, parameters = domain.pick_operator(rng, domain.operators_at, draft.width)
-            draft.nodes.append(_draw_node(domain, rng, number, operator, parameters))
+            operator = domain.pick_operator(rng, domain.operators_at, draft.width)
+            draft.nodes.append(_draw_node(domain, rng, number, *operator))
     else:
         frame = rng.weighted(limits.frames, limits.cumulative_weights)
         draft = changed(frame.draft, nodes=[])
@@ -79,8 +79,7 @@ def _draw_frame(domain: Domain, rng: RandomChoices) -> Draft:
         for widths in (domain.widths, domain.embedding_widths)
     )
     pooling = rng.pick(domain.poolings)
-    operator, parameters = domain.pick_operator(rng, domain.embeddings_at, width)
-    embedding = unchecked(Embedding, operator=operator, parameters=parameters)
+    embedding = unchecked(Embedding, *domain.pick_operator(rng, domain.embeddings_at, width))
     return Draft(width, embedding_width, pooling, embedding, [], set())
 
 
@@ -100,15 +99,9 @@ def _draw_node(
     inputs = {number - 1 if rng.chance(0.7) else rng.below(number)}
     while len(inputs) < count:
         inputs.add(rng.below(number))
-    return unchecked(
-        Node,
-        operator=operator,
-        parameters=parameters,
-        inputs=tuple(sorted(inputs)),
-        merge=rng.pick(domain.merges),
-        residual=rng.chance(0.5),
-        identity=rng.identity(),
-    )
+    merge, residual = rng.pick(domain.merges), rng.chance(0.5)
+    reads = tuple(sorted(inputs))
+    return unchecked(Node, operator, parameters, reads, merge, residual, rng.identity())
 
 
 def _draw_limited_node(

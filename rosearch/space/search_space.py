@@ -170,6 +170,3 @@ class SearchSpace(Domain):
     def settings(self) -> dict[str, Any]:
         """The arguments that define the space, as plain values."""
         return {**self.choices, **(self.limits.settings if self.limits else {})}
-
-    def __repr__(self) -> str:
-        return f"SearchSpace({', '.join(f'{k}={v!r}' for k, v in self.settings.items())})"
