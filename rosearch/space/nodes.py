@@ -119,7 +119,7 @@ def unchecked(kind: type[T], *values: Any) -> T:
             type :class:`Parameters`, node numbers sorted.
     """
     made = object.__new__(kind)
-    made.__dict__.update(zip(kind.__dataclass_fields__, values, strict=True))
+    made.__dict__.update(zip(kind.__dataclass_fields__, values, strict=True))  # type: ignore[attr-defined]
     return made
 
 

@@ -153,18 +153,18 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
         bends = [v for v in place if isinstance(v, tuple) and v[:2] == (start, end)]
         routes[start, end] = [start, *sorted(bends, key=lambda bend: bend[2]), end]
     # Edges leave and enter a box side by side, in the order of where they come from.
-    ports: dict[tuple[Any, Any, str], float] = {}
+    ports: dict[tuple[Any, str], float] = {}
     for v in graph:
         for name, edges, beside in (("out", graph.out_edges(v), 1), ("in", graph.in_edges(v), -2)):
             step = min(0.3, 0.8 * _BOX_WIDTH / max(len(edges), 1))
             ordered = sorted(edges, key=lambda edge: place[routes[edge][beside]][0])
             for k, edge in enumerate(ordered):
-                ports[(*edge, name)] = (k - (len(edges) - 1) / 2) * step
-    head = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.8}
-    for (start, end), route in routes.items():
+                ports[edge, name] = (k - (len(edges) - 1) / 2) * step
+    head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
+    for edge, route in routes.items():
         points = [place[v] for v in route]
-        points[0] = (points[0][0] + ports[start, end, "out"], points[0][1])
-        points[-1] = (points[-1][0] + ports[start, end, "in"], points[-1][1] + 0.1)
+        points[0] = (points[0][0] + ports[edge, "out"], points[0][1])
+        points[-1] = (points[-1][0] + ports[edge, "in"], points[-1][1] + 0.1)
         vertices: list[tuple[float, float]] = []
         for (x0, y0), (x1, y1) in pairwise(points):  # a curve between layers, straight past them
             top, bottom = y0 - _BOX_HEIGHT / 2, y1 + _BOX_HEIGHT / 2
@@ -175,7 +175,8 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
         curve = Curve(vertices, codes)
         axes.add_patch(PathPatch(curve, facecolor="none", edgecolor=_LINE, linewidth=1.1))
         x, y = vertices[-1]
-        axes.add_patch(FancyArrowPatch((x, y + 0.02), (x, y - 0.1), color=_LINE, **head))
+        ends = (x, y + 0.02), (x, y - 0.1)
+        axes.add_patch(FancyArrowPatch(*ends, color=_LINE, linewidth=0.8, **head))
 
 
 def _draw_boxes(axes: Any, graph: nx.DiGraph, families: dict[Any, str], place: Place) -> None:
@@ -201,7 +202,7 @@ def _draw_box(
     width, height = _BOX_WIDTH - 0.12, _BOX_HEIGHT - 0.12
     corner = (x - width / 2, y - height / 2)
     edge, line = ("#333333", 2.0) if thick else ("#999999", 0.8)
-    style = {"facecolor": colour, "edgecolor": edge, "linewidth": line, "zorder": 3}
+    style: dict[str, Any] = {"facecolor": colour, "edgecolor": edge, "linewidth": line, "zorder": 3}
     axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.06", **style))
     above = 0.11 if details else 0.0
     for text, shift, size in ((name, above, 9.0), (details, -0.12, 7.5)):
