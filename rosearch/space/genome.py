@@ -163,14 +163,12 @@ class Genome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON and Hugging Face configurations hold them."""
+        operator, parameters = self.embedding.operator, dict(self.embedding.parameters)
         return {
             "width": self.width,
             "embedding_width": self.embedding_width,
             "pooling": self.pooling,
-            "embedding": {
-                "operator": self.embedding.operator,
-                "parameters": dict(self.embedding.parameters),
-            },
+            "embedding": {"operator": operator, "parameters": parameters},
             "nodes": [_attributes(node) | {"inputs": list(node.inputs)} for node in self.nodes],
             "outputs": list(self.outputs),
         }

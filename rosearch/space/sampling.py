@@ -30,10 +30,10 @@ def sample(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Genome:
         SpaceError: No genome within the limits was found.
     """
     nearest, least = "", float("inf")
-    begun, silent = time.monotonic(), True
+    patient_until = time.monotonic() + _PATIENCE
     for number in range(_DRAWS):
-        if silent and number and time.monotonic() - begun > _PATIENCE:
-            silent = False
+        if number and time.monotonic() > patient_until:
+            patient_until = float("inf")  # warn only once
             warnings.warn(
                 f"No genome of this space was found in {number} of {_DRAWS} draws so far. "
                 f"{nearest} A space that is so hard to sample is slow to search.",
