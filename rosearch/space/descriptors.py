@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from rosearch import operators as ops
-from rosearch.optional import try_import
 from rosearch.space.cost.additive import Task, genome_cost, part_parameters, parts
 from rosearch.space.genome import Genome
+from rosearch.space.picture import COLOURS
 
-FAMILIES = (
-    "attention",
-    "convolution",
-    "recurrence",
-    "feed-forward",
-    "mixing",
-    "pooling",
-    "identity",
-    "other",
-)
+FAMILIES = tuple(COLOURS)
 """Families with a column of their own; every other family counts as ``"other"``."""
 
 
@@ -99,20 +89,3 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         "embedding_share": part_parameters(embedding, task) / cost.parameters,
         **{f"pooling_{name}": float(name == genome.pooling) for name in ops.POOLINGS},
     }
-
-
-def descriptor_table(genomes: Iterable[Genome], *, teacher: Any = None) -> Any:
-    """Return a pandas DataFrame with a row of descriptors for each genome, indexed by key.
-
-    Args:
-        genomes: The architectures, in the order of the rows.
-        teacher: As for :func:`descriptors`.
-
-    Raises:
-        MissingResourceError: pandas is not installed.
-    """
-    without = "[descriptors(genome) for genome in genomes] works without it."
-    pandas = try_import("pandas", "descriptor_table", "pandas", without)
-    genomes = list(genomes)
-    rows = [descriptors(genome, teacher=teacher) for genome in genomes]
-    return pandas.DataFrame(rows, index=pandas.Index([g.key for g in genomes], name="key"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -36,7 +37,6 @@ class Domain:
 
     def __init__(
         self,
-        *,
         operators: OperatorChoices | None,
         nodes: tuple[int, int],
         max_inputs: int,
@@ -74,29 +74,22 @@ class Domain:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """The arguments, as plain values."""
-        return {
-            "operators": _plain(self.operators),
-            "nodes": list(self.nodes),
+        """A copy of the arguments, with the defaults filled in."""
+        choices = {
+            "operators": self.operators,
+            "nodes": self.nodes,
             "max_inputs": self.max_inputs,
-            "widths": list(self.widths),
-            "embedding_widths": list(self.embedding_widths),
-            "embeddings": _plain(self.embeddings),
-            "poolings": list(self.poolings),
-            "merges": list(self.merges),
+            "widths": self.widths,
+            "embedding_widths": self.embedding_widths,
+            "embeddings": self.embeddings,
+            "poolings": self.poolings,
+            "merges": self.merges,
         }
+        return copy.deepcopy(choices)
 
     def fitting(self, operator: str, width: int) -> tuple[Parameters, ...]:
         """Return all combinations of an operator's or embedding's parameters that fit a width."""
         return self._fitting.get((operator, width), ())
-
-    def neighbours(self, node: Node, width: int) -> list[Parameters]:
-        """Return the combinations of a node's parameters that differ from its own in one value."""
-        return [
-            values
-            for values in self.fitting(node.operator, width)
-            if sum(values[name] != value for name, value in node.parameters.items()) == 1
-        ]
 
     def pick_operator(
         self, rng: RandomChoices, names: Mapping[int, Sequence[str]], width: int
@@ -214,10 +207,3 @@ def _disallowed(part: Node | Embedding, choices: Mapping[str, Mapping[str, Any]]
         if value not in choices[part.operator][name]:
             return f"{name}={value!r}"
     return None
-
-
-def _plain(choices: Mapping[str, Mapping[str, Sequence[Value]]]) -> dict[str, Any]:
-    return {
-        name: {key: list(values) for key, values in parameters.items()}
-        for name, parameters in choices.items()
-    }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Embedding, Node, changed, unchecked
@@ -30,25 +29,15 @@ class Draft:
         """Return a draft of a genome in canonical order, with the identity of every node."""
         genome = genome.ordered()
         named = zip(genome.nodes, genome.identities, strict=True)
+        nodes = [changed(node, identity=identity) for node, identity in named]
+        outputs = set(genome.outputs)
         return cls(
-            genome.width,
-            genome.embedding_width,
-            genome.pooling,
-            genome.embedding,
-            [
-                node if node.identity else changed(node, identity=identity)
-                for node, identity in named
-            ],
-            set(genome.outputs),
+            genome.width, genome.embedding_width, genome.pooling, genome.embedding, nodes, outputs
         )
-
-    def changed(self, **fields: Any) -> Draft:
-        """Return a copy with other fields."""
-        return replace(self, **fields)
 
     def with_node(self, k: int, node: Node) -> Draft:
         """Return a copy in which ``nodes[k]`` is another node."""
-        return self.changed(nodes=[*self.nodes[:k], node, *self.nodes[k + 1 :]])
+        return changed(self, nodes=[*self.nodes[:k], node, *self.nodes[k + 1 :]])
 
     def read_by_output(self) -> tuple[int, ...]:
         """Return the nodes that the output reads: ``outputs``, and those that no node reads."""
@@ -58,7 +47,6 @@ class Draft:
 
     def genome(self) -> Genome:
         """Return the genome, which is valid by construction."""
-        return unchecked(
-            Genome,
-            **{**self.__dict__, "nodes": tuple(self.nodes), "outputs": self.read_by_output()},
-        )
+        sizes = self.width, self.embedding_width, self.pooling
+        nodes, outputs = tuple(self.nodes), self.read_by_output()
+        return unchecked(Genome, *sizes, nodes, outputs, self.embedding)

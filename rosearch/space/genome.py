@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 import networkx as nx
 
-from rosearch.errors import GenomeError, MissingResourceError
+from rosearch.errors import GenomeError
 from rosearch.operators import POOLINGS
 from rosearch.space.canonical import canonical_form, topological_order
 from rosearch.space.nodes import EMBEDDING, OUTPUT, Embedding, Node, changed, node_numbers
@@ -104,13 +103,8 @@ class Genome:
         graph = nx.DiGraph(
             width=self.width, embedding_width=self.embedding_width, pooling=self.pooling
         )
-        embedding = self.embedding
-        graph.add_node(
-            EMBEDDING,
-            operator=EMBEDDING,
-            source=embedding.operator,
-            parameters=dict(embedding.parameters),
-        )
+        source, parameters = self.embedding.operator, dict(self.embedding.parameters)
+        graph.add_node(EMBEDDING, operator=EMBEDDING, source=source, parameters=parameters)
         for number, node in enumerate(self.nodes, start=1):
             graph.add_node(number, **_attributes(node))
         graph.add_node(OUTPUT, operator=OUTPUT)
@@ -140,16 +134,10 @@ class Genome:
             if name not in graph.graph:
                 raise GenomeError(f"graph.graph[{name!r}] is missing; it must be a whole number.")
         start = graph.nodes[source]
-        return cls(
-            width=graph.graph["width"],
-            embedding_width=graph.graph["embedding_width"],
-            pooling=graph.graph.get("pooling", "mean"),
-            nodes=tuple(nodes),
-            outputs=tuple(number[u] for u in graph.predecessors(sink)),
-            embedding=Embedding(
-                start.get("source", Embedding().operator), start.get("parameters", {})
-            ),
-        )
+        embedding = Embedding(start.get("source", Embedding.operator), start.get("parameters", {}))
+        outputs = tuple(number[u] for u in graph.predecessors(sink))
+        sizes = graph.graph["width"], graph.graph["embedding_width"]
+        return cls(*sizes, graph.graph.get("pooling", "mean"), tuple(nodes), outputs, embedding)
 
     def ordered(self) -> Genome:
         """Return the same architecture in canonical numbering, which isomorphic genomes share.
@@ -164,13 +152,9 @@ class Genome:
         order = topological_order(self.nodes, canonical)
         place = {v: k for k, v in enumerate(order)}
         nodes = (self.nodes[v - 1] for v in order[1:])
-        ordered = changed(
-            self,
-            nodes=tuple(
-                changed(n, inputs=tuple(sorted(place[i] for i in n.inputs))) for n in nodes
-            ),
-            outputs=tuple(sorted(place[i] for i in self.outputs)),
-        )
+        nodes = (changed(n, inputs=tuple(sorted(place[i] for i in n.inputs))) for n in nodes)
+        outputs = tuple(sorted(place[i] for i in self.outputs))
+        ordered = changed(self, nodes=tuple(nodes), outputs=outputs)
         ordered.__dict__["_canonical_form"] = key, tuple(place[v] for v in canonical)
         return ordered
 
@@ -179,14 +163,12 @@ class Genome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON and Hugging Face configurations hold them."""
+        operator, parameters = self.embedding.operator, dict(self.embedding.parameters)
         return {
             "width": self.width,
             "embedding_width": self.embedding_width,
             "pooling": self.pooling,
-            "embedding": {
-                "operator": self.embedding.operator,
-                "parameters": dict(self.embedding.parameters),
-            },
+            "embedding": {"operator": operator, "parameters": parameters},
             "nodes": [_attributes(node) | {"inputs": list(node.inputs)} for node in self.nodes],
             "outputs": list(self.outputs),
         }
@@ -225,7 +207,7 @@ class Genome:
             raise GenomeError(f"A genome must be valid JSON, got {text!r:.80}: {error}") from error
         return cls.from_dict(values)
 
-    def draw(self, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Any:
+    def draw(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw the graph, layer by layer from top to bottom.
 
         A node is one layer below its lowest input. Its box shows its number, as in
@@ -234,7 +216,6 @@ class Genome:
 
         Args:
             path: File to save to, ``.svg``, ``.png`` or ``.pdf``; not saved if omitted.
-            title: Title of the picture; the key and the widths if omitted, none if empty.
 
         Returns:
             The matplotlib ``Figure``, which notebooks display.
@@ -243,28 +224,19 @@ class Genome:
             MissingResourceError: matplotlib is not installed.
             ValueError: matplotlib does not support the suffix of ``path``.
         """
-        if title is None:
-            title = f"{self.key}: width {self.width}, embedding width {self.embedding_width}"
+        title = f"{self.key}: width {self.width}, embedding width {self.embedding_width}"
         figure = draw_graph(self.graph(), title)
         if path is not None:
             figure.savefig(path, dpi=150)
         return figure
 
-    def _repr_svg_(self) -> str | None:
-        buffer = io.StringIO()
-        try:
-            self.draw().savefig(buffer, format="svg")
-        except MissingResourceError:
-            return None
-        return buffer.getvalue()
-
     def __str__(self) -> str:
         rows = []
         for number, node in enumerate(self.nodes, start=1):
-            inputs = ", ".join(str(i or EMBEDDING) for i in node.inputs)
-            reads = f"{node.merge} of {inputs}" if len(node.inputs) > 1 else inputs
+            merge = f"{node.merge} of " if len(node.inputs) > 1 else ""
+            reads = merge + _listed(node.inputs)
             rows.append((str(number), str(node), reads, "+ input" * node.residual))
-        rows.append(("output", "", ", ".join(str(i or EMBEDDING) for i in self.outputs), ""))
+        rows.append(("output", "", _listed(self.outputs), ""))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         text = (
             f"Genome {self.key}: width {self.width}, {self.embedding} of width "
@@ -285,6 +257,10 @@ def _attributes(node: Node) -> dict[str, Any]:
         "residual": node.residual,
     }
     return values | {"identity": node.identity} if node.identity else values
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ", ".join(str(i or EMBEDDING) for i in numbers)
 
 
 def _check_fields(values: object, kind: type[Genome | Node | Embedding], what: str) -> None:

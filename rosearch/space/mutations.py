@@ -8,7 +8,7 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from rosearch.checks import choice
@@ -27,8 +27,7 @@ _MAX_NEIGHBOURS = 2000
 
 
 def _change_operator(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
-    for k in rng.shuffled(range(len(draft.nodes))):
-        node = draft.nodes[k]
+    for k, node in rng.shuffled(enumerate(draft.nodes)):
         for name in rng.shuffled(domain.operators_at[draft.width]):
             if name == node.operator:
                 continue
@@ -40,7 +39,8 @@ def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Itera
     moves = [
         (k, values)
         for k, node in enumerate(draft.nodes)
-        for values in domain.neighbours(node, draft.width)
+        for values in domain.fitting(node.operator, draft.width)
+        if sum(values[name] != value for name, value in node.parameters.items()) == 1
     ]
     for k, values in rng.shuffled(moves):
         yield draft.with_node(k, changed(draft.nodes[k], parameters=values))
@@ -59,53 +59,40 @@ def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
     for name in rng.shuffled(domain.operators_at[draft.width]):
         for values in rng.shuffled(domain.fitting(name, draft.width)):
             for start, end in rng.shuffled(edges):
-                node = unchecked(
-                    Node,
-                    operator=name,
-                    parameters=values,
-                    inputs=(start,),
-                    merge=domain.merges[0],
-                    residual=True,
-                    identity=rng.identity(),
-                )
+                merge, identity = domain.merges[0], rng.identity()
+                node = unchecked(Node, name, values, (start,), merge, True, identity)
                 yield _split(draft, start, end, node)
 
 
 def _split(draft: Draft, start: int, end: int, node: Node) -> Draft:
-    new, output = start + 1, len(draft.nodes) + 1
+    new = start + 1
 
-    def shift(i: int) -> int:
-        return i + 1 if i >= new else i
+    def inputs(reader: int, old: Iterable[int]) -> list[int]:
+        shifted = (i + 1 if i >= new else i for i in old)
+        return sorted(new if (i, reader) == (start, end) else i for i in shifted)
 
-    nodes = []
-    for k, old in enumerate(draft.nodes, start=1):
-        if old.inputs[-1] >= new or k == end:
-            inputs = [new if (i, k) == (start, end) else shift(i) for i in old.inputs]
-            old = changed(old, inputs=tuple(sorted(inputs)))
-        nodes.append(old)
+    numbered = enumerate(draft.nodes, start=1)
+    nodes = [changed(old, inputs=tuple(inputs(k, old.inputs))) for k, old in numbered]
     nodes.insert(new - 1, node)
-    outputs = {shift(i) for i in draft.read_by_output() if (i, output) != (start, end)}
-    return draft.changed(nodes=nodes, outputs=outputs | ({new} if end == output else set()))
+    outputs = inputs(len(draft.nodes) + 1, draft.read_by_output())
+    return changed(draft, nodes=nodes, outputs=set(outputs))
 
 
 def _remove(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     """Take a node out; its readers read its inputs instead, as many as are allowed."""
     if len(draft.nodes) <= domain.nodes[0]:
         return
-    for k in rng.shuffled(range(len(draft.nodes))):
-        yield _without(domain, draft, k + 1, rng)
+    for number in rng.shuffled(range(1, len(draft.nodes) + 1)):
+        yield _without(domain, draft, number, rng)
 
 
 def _without(domain: Domain, draft: Draft, removed: int, rng: RandomChoices) -> Draft:
-    inherited = draft.nodes[removed - 1].inputs
-
     def shift(i: int) -> int:
         return i - 1 if i > removed else i
 
+    inherited = draft.nodes[removed - 1].inputs
     nodes = []
-    for number, old in enumerate(draft.nodes, start=1):
-        if number == removed:
-            continue
+    for old in [*draft.nodes[: removed - 1], *draft.nodes[removed:]]:
         inputs = set(old.inputs)
         if removed in inputs:
             inputs.discard(removed)
@@ -115,7 +102,7 @@ def _without(domain: Domain, draft: Draft, removed: int, rng: RandomChoices) -> 
     outputs = draft.outputs - {removed}
     if removed in draft.outputs and not outputs:
         outputs = set(inherited)
-    return draft.changed(nodes=nodes, outputs={shift(i) for i in outputs})
+    return changed(draft, nodes=nodes, outputs={shift(i) for i in outputs})
 
 
 def _with_inputs(domain: Domain, rng: RandomChoices, node: Node, inputs: set[int]) -> Node:
@@ -140,15 +127,14 @@ def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
                 for gained in [None] if kind == "lose" else rng.shuffled(free):
                     new = {i for i in (*inputs, gained) if i is not None and i != lost}
                     if is_output:
-                        yield draft.changed(outputs=new)
+                        yield changed(draft, outputs=new)
                     else:
                         node = _with_inputs(domain, rng, draft.nodes[target], new)
                         yield draft.with_node(target, node)
 
 
 def _toggle_residual(_: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
-    for k in rng.shuffled(range(len(draft.nodes))):
-        node = draft.nodes[k]
+    for k, node in rng.shuffled(enumerate(draft.nodes)):
         yield draft.with_node(k, changed(node, residual=not node.residual))
 
 
@@ -166,7 +152,8 @@ def _change_merge(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[
 def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     """Parts that do not fit the new width get other parameters, or another operator."""
     for width in rng.shuffled(w for w in domain.widths if w != draft.width):
-        yield draft.changed(
+        yield changed(
+            draft,
             width=width,
             nodes=[domain.fit_part(rng, node, width) for node in draft.nodes],
             embedding=domain.fit_part(rng, draft.embedding, width),
@@ -175,23 +162,23 @@ def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[
 
 def _change_embedding_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     for width in rng.shuffled(w for w in domain.embedding_widths if w != draft.embedding_width):
-        yield draft.changed(embedding_width=width)
+        yield changed(draft, embedding_width=width)
 
 
 def _change_embedding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     others = [
-        unchecked(Embedding, operator=name, parameters=values)
+        unchecked(Embedding, name, values)
         for name in domain.embeddings
         for values in domain.fitting(name, draft.width)
     ]
     for other in rng.shuffled(others):
         if other != draft.embedding:
-            yield draft.changed(embedding=other)
+            yield changed(draft, embedding=other)
 
 
 def _change_pooling(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     for pooling in rng.shuffled(p for p in domain.poolings if p != draft.pooling):
-        yield draft.changed(pooling=pooling)
+        yield changed(draft, pooling=pooling)
 
 
 MUTATIONS: dict[str, Mutation] = {

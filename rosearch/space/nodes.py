@@ -26,10 +26,7 @@ class Parameters(Mapping[str, Value]):
         self._items = tuple(sorted(items.items()))
 
     def __getitem__(self, key: str) -> Value:
-        for name, value in self._items:
-            if name == key:
-                return value
-        raise KeyError(key)
+        return dict(self._items)[key]
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self._items)
@@ -110,7 +107,7 @@ class Embedding:
         return _as_call(self)
 
 
-def unchecked(kind: type[T], **fields: Any) -> T:
+def unchecked(kind: type[T], *values: Any) -> T:
     """Return an instance of a frozen dataclass without running its checks.
 
     For sampling, mutation and crossover, which are valid by construction and would spend most of
@@ -118,11 +115,11 @@ def unchecked(kind: type[T], **fields: Any) -> T:
 
     Args:
         kind: :class:`Node`, :class:`Embedding` or :class:`Genome`.
-        fields: All of its fields, in their final form: parameters complete and of the type
-            :class:`Parameters`, node numbers sorted.
+        values: All of its fields in order, in their final form: parameters complete and of the
+            type :class:`Parameters`, node numbers sorted.
     """
     made = object.__new__(kind)
-    made.__dict__.update(fields)
+    made.__dict__.update(zip(kind.__dataclass_fields__, values, strict=True))  # type: ignore[attr-defined]
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -19,9 +20,8 @@ COLOURS = {
     "pooling": "#d4a373",
     "identity": "#e5e5e5",
     "other": "#f8edeb",
-    "embedding": "#ffffff",
 }
-"""Colour of a node by the family of its operator."""
+"""Colour of a node by the family of its operator; all other families are ``"other"``."""
 
 _BOX_WIDTH, _BOX_HEIGHT = 2.3, 0.56  # inches, as all lengths here
 _COLUMN, _ROW = 2.55, 1.05  # from one box to the next
@@ -58,8 +58,12 @@ def draw_graph(graph: nx.DiGraph, title: str) -> Any:
     left, right = min(x[v] - _room(v) / 2 for v in x), max(x[v] + _room(v) / 2 for v in x)
     width = max(right - left, _MIN_WIDTH)
     left -= (width - (right - left)) / 2
-    families = sorted({_family(operator) for _, operator in _operators(graph)})
-    legend = 0.22 * -(-len(families) // _KEYS)
+    families = {
+        v: str(ops.get(operator).family)
+        for v, operator in graph.nodes(data="operator")
+        if v not in (EMBEDDING, OUTPUT)
+    }
+    legend = 0.22 * -(-len(set(families.values())) // _KEYS)
     height = (len(rows) - 1) * _ROW + _BOX_HEIGHT + _TITLE + (legend + 0.2)
     figure = figures.Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -72,19 +76,10 @@ def draw_graph(graph: nx.DiGraph, title: str) -> Any:
         for v in row
     }
     _draw_edges(axes, graph, place)
-    _draw_boxes(axes, graph, place)
-    _draw_legend(axes, families, legend)
+    _draw_boxes(axes, graph, families, place)
+    _draw_legend(axes, sorted(set(families.values())), legend)
     axes.text(width / 2, height - 0.25, title, ha="center", va="center", fontsize=10)
     return figure
-
-
-def _operators(graph: nx.DiGraph) -> list[tuple[Any, str]]:
-    """Return each node's number and operator."""
-    return [(v, name) for v, name in graph.nodes(data="operator") if v not in (EMBEDDING, OUTPUT)]
-
-
-def _family(operator: str) -> str:
-    return str(ops.get(operator).family)
 
 
 def _layers(graph: nx.DiGraph) -> tuple[list[list[Any]], nx.DiGraph]:
@@ -101,31 +96,25 @@ def _layers(graph: nx.DiGraph) -> tuple[list[list[Any]], nx.DiGraph]:
         for bend in bends:
             rows[bend[2]].append(bend)
         nx.add_path(layered, [start, *bends, end])
-    best, fewest = [list(row) for row in rows], _crossings(rows, layered)
+    orders = [list(rows)]
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
-        near = layered.pred if down else layered.succ
+        near, step = (layered.pred, -1) if down else (layered.succ, 1)
         for depth in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
-            rows[depth] = _by_neighbours(rows[depth], rows[depth - 1 if down else depth + 1], near)
-        crossings = _crossings(rows, layered)
-        if crossings < fewest:
-            best, fewest = [list(row) for row in rows], crossings
-    return best, layered
+            rows[depth] = _by_neighbours(rows[depth], rows[depth + step], near)
+        orders.append(list(rows))
+    return min(orders, key=lambda order: _crossings(order, layered)), layered
 
 
 def _by_neighbours(row: list[Any], beside: list[Any], near: Any) -> list[Any]:
     """Return a row sorted by the mean position of each node's neighbours in the row beside."""
-    at = {v: k - (len(beside) - 1) / 2 for k, v in enumerate(beside)}
-    middle = {}
-    for k, v in enumerate(row):
-        found = [at[u] for u in near[v] if u in at]
-        middle[v] = sum(found) / len(found) if found else k - (len(row) - 1) / 2
-    return sorted(row, key=middle.__getitem__)
+    at = {v: k for k, v in enumerate(beside)}
+    return sorted(row, key=lambda v: sum(at[u] for u in near[v]) / len(near[v]))
 
 
 def _crossings(rows: list[list[Any]], layered: nx.DiGraph) -> int:
     count = 0
-    for above, below in zip(rows, rows[1:], strict=False):
+    for above, below in pairwise(rows):
         at = {v: k for k, v in enumerate(below)}
         edges = [(k, at[u]) for k, v in enumerate(above) for u in layered.succ[v]]
         count += sum(a[0] < b[0] and a[1] > b[1] for a in edges for b in edges)
@@ -141,7 +130,7 @@ def _columns(rows: list[list[Any]], layered: nx.DiGraph) -> dict[Any, float]:
             for v in row:
                 beside = [*layered.pred[v], *layered.succ[v]]
                 wanted.append(sum(x[u] for u in beside) / len(beside))
-            gaps = [(_room(u) + _room(v)) / 2 for u, v in zip(row, row[1:], strict=False)]
+            gaps = [(_room(u) + _room(v)) / 2 for u, v in pairwise(row)]
             right, left = list(wanted), list(wanted)
             for k in range(1, len(row)):
                 right[k] = max(right[k], right[k - 1] + gaps[k - 1])
@@ -164,87 +153,57 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
         bends = [v for v in place if isinstance(v, tuple) and v[:2] == (start, end)]
         routes[start, end] = [start, *sorted(bends, key=lambda bend: bend[2]), end]
     # Edges leave and enter a box side by side, in the order of where they come from.
-    ports: dict[tuple[Any, Any, str], float] = {}
+    ports: dict[tuple[Any, str], float] = {}
     for v in graph:
-        for name, edges, beside in (
-            ("out", list(graph.out_edges(v)), 1),
-            ("in", list(graph.in_edges(v)), -2),
-        ):
-            edges.sort(key=lambda edge: place[routes[edge][beside]][0])
+        for name, edges, beside in (("out", graph.out_edges(v), 1), ("in", graph.in_edges(v), -2)):
             step = min(0.3, 0.8 * _BOX_WIDTH / max(len(edges), 1))
-            for k, edge in enumerate(edges):
-                ports[edge[0], edge[1], name] = (k - (len(edges) - 1) / 2) * step
-    for (start, end), route in routes.items():
-        x, y = place[start]
-        points = [(x + ports[start, end, "out"], y - _BOX_HEIGHT / 2)]
-        for x, y in (place[bend] for bend in route[1:-1]):
-            points += [(x, y + _BOX_HEIGHT / 2), (x, y - _BOX_HEIGHT / 2)]
-        x, y = place[end]
-        tip = (x + ports[start, end, "in"], y + _BOX_HEIGHT / 2)
-        points.append((tip[0], tip[1] + 0.1))
-        vertices, codes = [points[0]], [Curve.MOVETO]
-        for k in range(1, len(points)):
-            (x0, y0), (x1, y1) = points[k - 1], points[k]
-            if k % 2 == 0:  # past a layer: straight down
-                vertices.append((x1, y1))
-                codes.append(Curve.LINETO)
-            else:
-                half = (y0 - y1) / 2
-                vertices += [(x0, y0 - half), (x1, y1 + half), (x1, y1)]
-                codes += [Curve.CURVE4] * 3
+            ordered = sorted(edges, key=lambda edge: place[routes[edge][beside]][0])
+            for k, edge in enumerate(ordered):
+                ports[edge, name] = (k - (len(edges) - 1) / 2) * step
+    head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
+    for edge, route in routes.items():
+        points = [place[v] for v in route]
+        points[0] = (points[0][0] + ports[edge, "out"], points[0][1])
+        points[-1] = (points[-1][0] + ports[edge, "in"], points[-1][1] + 0.1)
+        vertices: list[tuple[float, float]] = []
+        for (x0, y0), (x1, y1) in pairwise(points):  # a curve between layers, straight past them
+            top, bottom = y0 - _BOX_HEIGHT / 2, y1 + _BOX_HEIGHT / 2
+            middle = (top + bottom) / 2
+            vertices += [(x0, top), (x0, middle), (x1, middle), (x1, bottom)]
+        codes = [Curve.LINETO, *[Curve.CURVE4] * 3] * (len(points) - 1)
+        codes[0] = Curve.MOVETO
         curve = Curve(vertices, codes)
         axes.add_patch(PathPatch(curve, facecolor="none", edgecolor=_LINE, linewidth=1.1))
-        axes.add_patch(
-            FancyArrowPatch(
-                (tip[0], tip[1] + 0.12),
-                tip,
-                arrowstyle="-|>",
-                mutation_scale=9,
-                shrinkA=0,
-                shrinkB=0,
-                color=_LINE,
-                linewidth=0.8,
-            )
-        )
+        x, y = vertices[-1]
+        ends = (x, y + 0.02), (x, y - 0.1)
+        axes.add_patch(FancyArrowPatch(*ends, color=_LINE, linewidth=0.8, **head))
 
 
-def _draw_boxes(axes: Any, graph: nx.DiGraph, place: Place) -> None:
+def _draw_boxes(axes: Any, graph: nx.DiGraph, families: dict[Any, str], place: Place) -> None:
     embedding = graph.nodes[EMBEDDING]
-    white = COLOURS["embedding"]
-    _draw_box(axes, place[EMBEDDING], embedding["source"], _values(embedding), white)
-    _draw_box(axes, place[OUTPUT], f"{graph.graph['pooling']} pooling", "classifier", white)
-    for number, operator in _operators(graph):
+    _draw_box(axes, place[EMBEDDING], embedding["source"], _values(embedding), "white", False)
+    pooling = f"{graph.graph['pooling']} pooling"
+    _draw_box(axes, place[OUTPUT], pooling, "classifier", "white", False)
+    for number, family in families.items():
         node, inputs = graph.nodes[number], graph.in_degree(number)
         merge = f"{node['merge']} of {inputs}" if inputs > 1 else ""
         details = [_values(node), merge, "+ input" if node["residual"] else ""]
         text = " · ".join(filter(None, details))
-        colour = COLOURS.get(_family(operator), COLOURS["other"])
-        _draw_box(axes, place[number], f"{number}  {operator}", text, colour, node["residual"])
+        name, colour = f"{number}  {node['operator']}", COLOURS.get(family, COLOURS["other"])
+        _draw_box(axes, place[number], name, text, colour, node["residual"])
 
 
 def _draw_box(
-    axes: Any,
-    centre: tuple[float, float],
-    name: str,
-    details: str,
-    colour: str,
-    thick: bool = False,
+    axes: Any, centre: tuple[float, float], name: str, details: str, colour: str, thick: bool
 ) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     x, y = centre
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - _BOX_WIDTH / 2 + 0.06, y - _BOX_HEIGHT / 2 + 0.06),
-            _BOX_WIDTH - 0.12,
-            _BOX_HEIGHT - 0.12,
-            boxstyle="round,pad=0.06",
-            facecolor=colour,
-            edgecolor="#333333" if thick else "#999999",
-            linewidth=2.0 if thick else 0.8,
-            zorder=3,
-        )
-    )
+    width, height = _BOX_WIDTH - 0.12, _BOX_HEIGHT - 0.12
+    corner = (x - width / 2, y - height / 2)
+    edge, line = ("#333333", 2.0) if thick else ("#999999", 0.8)
+    style: dict[str, Any] = {"facecolor": colour, "edgecolor": edge, "linewidth": line, "zorder": 3}
+    axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.06", **style))
     above = 0.11 if details else 0.0
     for text, shift, size in ((name, above, 9.0), (details, -0.12, 7.5)):
         fitted = size * min(1.0, _LETTERS / max(len(text) * size / 9.0, 1.0))

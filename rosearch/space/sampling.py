@@ -30,10 +30,10 @@ def sample(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Genome:
         SpaceError: No genome within the limits was found.
     """
     nearest, least = "", float("inf")
-    begun, silent = time.monotonic(), True
+    patient_until = time.monotonic() + _PATIENCE
     for number in range(_DRAWS):
-        if silent and number and time.monotonic() - begun > _PATIENCE:
-            silent = False
+        if number and time.monotonic() > patient_until:
+            patient_until = float("inf")  # warn only once
             warnings.warn(
                 f"No genome of this space was found in {number} of {_DRAWS} draws so far. "
                 f"{nearest} A space that is so hard to sample is slow to search.",
@@ -43,10 +43,7 @@ def sample(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Genome:
         if limits is None or not excess:
             return genome
         if excess < least:
-            nearest, least = (
-                f"The nearest has {limits.describe(genome)}.",
-                excess,
-            )
+            nearest, least = f"The nearest has {limits.describe(genome)}.", excess
     raise SpaceError(
         f"No genome of this space was found within {limits} in {_DRAWS} draws. {nearest} Move a "
         f"limit or widen the space."
@@ -62,11 +59,11 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
     if limits is None:
         draft = _draw_frame(domain, rng)
         for number in range(1, _draw_count(rng, *domain.nodes) + 1):
-            operator, parameters = domain.pick_operator(rng, domain.operators_at, draft.width)
-            draft.nodes.append(_draw_node(domain, rng, number, operator, parameters))
+            operator = domain.pick_operator(rng, domain.operators_at, draft.width)
+            draft.nodes.append(_draw_node(domain, rng, number, *operator))
     else:
         frame = rng.weighted(limits.frames, limits.cumulative_weights)
-        draft = Draft(frame.width, frame.embedding_width, frame.pooling, frame.embedding, [], set())
+        draft = changed(frame.draft, nodes=[])
         count = _draw_count(rng, frame.min_nodes, frame.max_nodes)
         spent = frame.costs
         for _ in range(count):
@@ -82,8 +79,7 @@ def _draw_frame(domain: Domain, rng: RandomChoices) -> Draft:
         for widths in (domain.widths, domain.embedding_widths)
     )
     pooling = rng.pick(domain.poolings)
-    operator, parameters = domain.pick_operator(rng, domain.embeddings_at, width)
-    embedding = unchecked(Embedding, operator=operator, parameters=parameters)
+    embedding = unchecked(Embedding, *domain.pick_operator(rng, domain.embeddings_at, width))
     return Draft(width, embedding_width, pooling, embedding, [], set())
 
 
@@ -103,15 +99,9 @@ def _draw_node(
     inputs = {number - 1 if rng.chance(0.7) else rng.below(number)}
     while len(inputs) < count:
         inputs.add(rng.below(number))
-    return unchecked(
-        Node,
-        operator=operator,
-        parameters=parameters,
-        inputs=tuple(sorted(inputs)),
-        merge=rng.pick(domain.merges),
-        residual=rng.chance(0.5),
-        identity=rng.identity(),
-    )
+    merge, residual = rng.pick(domain.merges), rng.chance(0.5)
+    reads = tuple(sorted(inputs))
+    return unchecked(Node, operator, parameters, reads, merge, residual, rng.identity())
 
 
 def _draw_limited_node(

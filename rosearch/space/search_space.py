@@ -86,22 +86,11 @@ class SearchSpace(Domain):
         latencies: LatencyTable | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            operators=operators,
-            nodes=nodes,
-            max_inputs=max_inputs,
-            widths=widths,
-            embedding_widths=embedding_widths,
-            embeddings=embeddings,
-            poolings=poolings,
-            merges=merges,
+            operators, nodes, max_inputs, widths, embedding_widths, embeddings, poolings, merges
         )
-        limits = (
-            ("parameters", parameters),
-            ("compression", compression),
-            ("flops", flops),
-            ("latency", latency),
-        )
-        bounds = {name: values for name, values in limits if values is not None}
+        size = {"parameters": parameters, "compression": compression}
+        limits = size | {"flops": flops, "latency": latency}
+        bounds = {name: values for name, values in limits.items() if values is not None}
         if latencies is not None and not isinstance(latencies, LatencyTable):
             latencies = LatencyTable.from_dict(latencies)
         self.limits = Limits(self, bounds, teacher=teacher, latencies=latencies) if bounds else None
@@ -181,6 +170,3 @@ class SearchSpace(Domain):
     def settings(self) -> dict[str, Any]:
         """The arguments that define the space, as plain values."""
         return {**self.choices, **(self.limits.settings if self.limits else {})}
-
-    def __repr__(self) -> str:
-        return f"SearchSpace({', '.join(f'{k}={v!r}' for k, v in self.settings.items())})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from rosearch import operators as ops
@@ -242,7 +243,7 @@ def fitting(space: SearchSpace) -> tuple[Genome, ...]:
     found: dict[str, Genome] = {}
     sizes = list(itertools.product(space.widths, space.embedding_widths))
     for make in ALL.values():
-        for width, embedding_width in sorted(sizes, key=_size_difference(make())):
+        for width, embedding_width in sorted(sizes, key=partial(_size_difference, make())):
             try:
                 genome = make(width=width, embedding_width=embedding_width)
             except GenomeError:  # heads that do not divide the width
@@ -253,11 +254,6 @@ def fitting(space: SearchSpace) -> tuple[Genome, ...]:
     return tuple(found.values())
 
 
-def _size_difference(genome: Genome) -> Callable[[tuple[int, int]], float]:
-    def difference(size: tuple[int, int]) -> float:
-        width, embedding_width = size
-        return abs(math.log(width / genome.width)) + abs(
-            math.log(embedding_width / genome.embedding_width)
-        )
-
-    return difference
+def _size_difference(genome: Genome, size: tuple[int, int]) -> float:
+    own = (genome.width, genome.embedding_width)
+    return sum(abs(math.log(s / o)) for s, o in zip(size, own, strict=True))

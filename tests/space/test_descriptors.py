@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import networkx as nx
 import pytest
 
-from rosearch.errors import MissingResourceError
 from rosearch.space import Genome, Node, SearchSpace, Task, genome_cost, templates
-from rosearch.space.descriptors import descriptor_table, descriptors
+from rosearch.space.descriptors import descriptors
 
 
 def test_values_computed_by_hand() -> None:
@@ -60,18 +57,3 @@ def test_genome_without_nodes() -> None:
     found = descriptors(templates.bag_of_words())
     assert (found["depth"], found["mean_path"], found["paths"]) == (0, 0, 1)
     assert found["residuals"] == found["mean_inputs"] == 0
-
-
-def test_descriptor_table() -> None:
-    pytest.importorskip("pandas")
-    genomes = [make() for make in templates.ALL.values()]
-    table = descriptor_table(genomes, teacher=Task(vocabulary=100))
-    assert list(table.index) == [g.key for g in genomes]
-    assert list(table.columns) == list(descriptors(genomes[0]))
-    assert dict(table.loc[genomes[1].key]) == descriptors(genomes[1], teacher=Task(vocabulary=100))
-
-
-def test_descriptor_table_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingResourceError, match=r"pip install 'rosearch\[pandas\]'"):
-        descriptor_table([])

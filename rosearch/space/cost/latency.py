@@ -69,17 +69,17 @@ class LatencyTable:
         # Building the parts must not change the state of the random number generators.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             for width in space.widths:
-                for part in _all_parts(space, width):
-                    seconds[part_name(*part)] = _median_seconds(part, task, device, repeats)
+                for part in possible_parts(space, width):
+                    seconds[part_name(part)] = _median_seconds(part, task, device, repeats)
         return cls(length, seconds, str(device))
 
-    def of(self, kind: str, *details: Any) -> float:
+    def of(self, part: Part) -> float:
         """Return the seconds of one part, see :func:`rosearch.space.cost.additive.parts`.
 
         Raises:
             SpaceError: The table does not have the part.
         """
-        name = part_name(kind, *details)
+        name = part_name(part)
         if name not in self.seconds:
             raise SpaceError(
                 f"The latency table has no {name}; measure one for this space with "
@@ -128,10 +128,9 @@ class LatencyTable:
         return cls.from_dict(values)
 
 
-def part_name(kind: str, *details: Any) -> str:
+def part_name(part: Part) -> str:
     """Return the name of a part in a table: its kind and details as JSON."""
-    plain = [dict(d) if isinstance(d, Mapping) else d for d in details]
-    return json.dumps([kind, *plain], sort_keys=True)
+    return json.dumps(part, sort_keys=True, default=dict)
 
 
 def _median_seconds(part: Part, task: Task, device: torch.device, repeats: int) -> float:
@@ -150,7 +149,7 @@ def _median_seconds(part: Part, task: Task, device: torch.device, repeats: int) 
     return statistics.median(times[2:])  # the first two are warm-up
 
 
-def _all_parts(space: Domain, width: int) -> Iterator[Part]:
+def possible_parts(space: Domain, width: int) -> Iterator[Part]:
     """Yield every part that a student of this width may have."""
     for name in space.operators:
         yield from (("node", name, values, width) for values in space.fitting(name, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from rosearch.checks import positive, refused
 from rosearch.errors import SpaceError
 from rosearch.space.cost import additive
 from rosearch.space.cost.additive import Part, Task
-from rosearch.space.cost.latency import LatencyTable
+from rosearch.space.cost.latency import LatencyTable, possible_parts
 from rosearch.space.domain import Domain, pair
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
@@ -26,15 +27,15 @@ Costs = tuple[float, ...]
 
 _QUANTITIES = ("parameters", "flops", "latency")
 
+_NODE_KINDS = ("node", "merge", "pool", "gain")
+"""Kinds of parts that a node can add to a student."""
+
 
 @dataclass(frozen=True)
 class Frame:
-    """Everything of a genome but its nodes, with the numbers of nodes that can meet the limits."""
+    """A draft without nodes, and the numbers of nodes with which it can meet the limits."""
 
-    width: int
-    embedding_width: int
-    pooling: str
-    embedding: Embedding
+    draft: Draft
     costs: Costs
     """Of the embedding, one pooling and the classifier."""
     min_nodes: int
@@ -149,7 +150,7 @@ class Limits:
 
     def _measure(self, quantity: str, part: Part) -> float:
         if quantity == "latency" and self.latencies is not None:
-            return self.latencies.of(*part)
+            return self.latencies.of(part)
         if quantity == "parameters":
             return additive.part_parameters(part, self.task)
         return additive.part_flops(part, self.task)
@@ -187,25 +188,17 @@ class Limits:
         return {name: values[name] for name in self.bounds}
 
     def _measure_nodes(self, domain: Domain, width: int) -> None:
-        options = [
-            (name, parameters, self.costs(("node", name, parameters, width)))
-            for name in domain.operators
-            for parameters in domain.fitting(name, width)
-        ]
-        nothing = (0.0,) * len(self.quantities)
-        nodes = [costs for *_, costs in options] or [nothing]
-        merges = [
-            self.costs(("merge", kind, inputs, width))
-            for kind in domain.merges
-            for inputs in range(2, domain.max_inputs + 1)
-        ]
-        pools = [self.costs(("pool", kind, width)) for kind in domain.poolings]
-        gain = self.costs(("gain", width))
-        self.options[width] = options
-        self.min_costs[width] = _extreme(min, nodes)
-        self.max_costs[width] = add(
-            _extreme(max, nodes), _extreme(max, [nothing, *merges]), _extreme(max, pools), gain
-        )
+        found: dict[str, list[Costs]] = defaultdict(list)
+        self.options[width] = []
+        for part in possible_parts(domain, width):
+            costs = self.costs(part)
+            found[part[0]].append(costs)
+            if part[0] == "node":
+                self.options[width].append((part[1], part[2], costs))
+        nothing = [(0.0,) * len(self.quantities)]
+        self.min_costs[width] = _extreme(min, found["node"] or nothing)
+        highest = (_extreme(max, found[kind] or nothing) for kind in _NODE_KINDS)
+        self.max_costs[width] = add(*highest)
 
     def _all_frames(self, domain: Domain) -> Iterator[Frame]:
         for width, name in itertools.product(domain.widths, domain.embeddings):
@@ -213,10 +206,10 @@ class Limits:
             for embedding, inner, pooling in itertools.product(
                 embeddings, domain.embedding_widths, domain.poolings
             ):
-                frame = (width, inner, pooling, embedding)
-                costs = self.total(Draft(*frame, [], set()).genome())
+                draft = Draft(width, inner, pooling, embedding, [], set())
+                costs = self.total(draft.genome())
                 nodes = self._node_range(domain.nodes, width, costs)
-                yield Frame(*frame, costs, *nodes, 1 / (width * inner * len(embeddings)))
+                yield Frame(draft, costs, *nodes, 1 / (width * inner * len(embeddings)))
 
     def _node_range(self, nodes: tuple[int, int], width: int, costs: Costs) -> tuple[int, int]:
         """Return the minimum and maximum number of nodes with which a frame can meet the limits.
@@ -241,7 +234,7 @@ class Limits:
         """Return a message with the ranges that the domain has."""
         low, high = [], []
         for frame in frames:
-            width = frame.width
+            width = frame.draft.width
             low.append(add(frame.costs, *[self.min_costs[width]] * nodes[0]))
             high.append(add(frame.costs, *[self.max_costs[width]] * nodes[1]))
         ends = [self._named_values(_extreme(min, low)), self._named_values(_extreme(max, high))]
