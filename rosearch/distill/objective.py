@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.distill.losses import LossMix, Outputs, StudentShape, node_depths
+from rosearch.distill.losses import LossMix, Outputs, StudentShape
+from rosearch.distill.losses.layers import node_depths
 from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.student import StudentForSequenceClassification
 

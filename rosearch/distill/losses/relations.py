@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from rosearch.checks import refused
 from rosearch.distill.losses.base import (
     DistillationLoss,
     Outputs,
@@ -27,7 +26,8 @@ class RelationLoss(DistillationLoss):
 
     MiniLM (Wang et al. 2020, equations 4 and 5) introduced value relations for the last layer. As
     in MiniLMv2 (Wang et al. 2021, section 3.1) the values of all heads are concatenated and split
-    into relation heads, so that teacher and student may differ in width and number of heads. The
+    into relation heads, so that teacher and student may differ in width and number of heads; their
+    number is the greatest common divisor of the teacher's heads and the student's width. The
     divergence is averaged over relation heads and the real tokens of a text, over texts, and over
     the pairs of layers. Relations of queries and keys, which MiniLMv2 adds, are left out, because
     they would triple the cache.
@@ -35,42 +35,28 @@ class RelationLoss(DistillationLoss):
     Args:
         teacher: The teacher's sizes.
         student: The student's sizes.
-        relation_heads: Number of relation heads; must divide both widths. Default: the greatest
-            common divisor of the teacher's heads and the student's width.
         layers: Teacher layers from 1, matched by relative depth with the student's attention
             nodes, or pairs of a student's attention node and a teacher's layer. Default: the
             teacher's last layer and the student's last attention node.
 
     Raises:
-        ArgumentError: ``relation_heads`` does not divide the teacher's width, or the teacher has
-            no such layer.
-        EvaluationError: The student has no attention, or ``relation_heads`` does not divide its
-            width.
+        ArgumentError: The teacher has no such layer.
+        EvaluationError: The student has no attention.
     """
 
     needs = ("values",)
 
     def __init__(
-        self,
-        teacher: TeacherShape,
-        student: StudentShape,
-        *,
-        relation_heads: int | None = None,
-        layers: Layers | None = None,
+        self, teacher: TeacherShape, student: StudentShape, *, layers: Layers | None = None
     ) -> None:
         super().__init__(teacher, student)
-        self.teacher_layers(teacher, relation_heads=relation_heads, layers=layers)
+        self.teacher_layers(teacher, layers=layers)
         if not student.attention:
             raise EvaluationError(
                 "The loss 'relations' compares attention, but this student has no attention node. "
                 "Search a space whose students have one, or leave out the loss."
             )
-        heads = relation_heads or math.gcd(teacher.heads, student.width)
-        if student.width % heads:
-            raise EvaluationError(
-                f"relation_heads={heads} does not divide the student's width {student.width}."
-            )
-        self.heads = heads
+        self.heads = math.gcd(teacher.heads, student.width)
         if layers is None:
             last = max(student.attention, key=lambda node: (student.depths[node], node))
             self.pairs = ((last, teacher.layers),)
@@ -81,11 +67,6 @@ class RelationLoss(DistillationLoss):
 
     @classmethod
     def teacher_layers(cls, teacher: TeacherShape, **settings: Any) -> tuple[int, ...]:
-        heads = settings.get("relation_heads")
-        if heads is not None and (not isinstance(heads, int) or heads < 1 or teacher.width % heads):
-            raise refused(
-                "relation_heads", f"a divisor of the teacher's width {teacher.width}", heads
-            )
         layers = settings.get("layers")
         if layers is None:
             return (teacher.layers,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.data import TextDataset, check_class_order, warn_if_useless
+from rosearch.data import Text, TextDataset, check_class_order, warn_if_useless
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
@@ -29,16 +30,15 @@ from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
 from rosearch.tokens import (
+    TokenizedText,
     default_device,
-    length_limit,
+    max_tokens,
     pads_left,
-    position_limit,
     require_padding,
     tokenize,
 )
 
 _PRECISIONS = ("float32", "bfloat16")
-_TABLES = ("tokens", "positions", "types")
 
 
 class Teacher:
@@ -82,8 +82,7 @@ class Teacher:
         self.pad_id = require_padding(tokenizer)
         self.tokenizer = tokenizer
         self.config = model.config
-        limits = [length_limit(tokenizer, max_length), position_limit(model)]
-        self.max_length = min(limit for limit in limits if limit is not None)
+        self.max_length = max_tokens(model, tokenizer, max_length)
         self.device = torch.device(device) if device is not None else default_device()
         self.parameters = parameters(model)
         self.fingerprint = fingerprint(model, tokenizer, self.max_length, precision)
@@ -171,9 +170,9 @@ class Teacher:
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         history = fit(
             model,
-            tokenize(teacher.tokenizer, train.texts, max_length=teacher.max_length),
+            teacher.tokenize(train.texts),
             HardLabels(train.labels),
-            tokenize(teacher.tokenizer, dev.texts, max_length=teacher.max_length),
+            teacher.tokenize(dev.texts),
             dev.labels,
             optimization=Optimization(
                 learning_rate=learning_rate, epochs=epochs, batch_size=batch_size
@@ -230,6 +229,10 @@ class Teacher:
         """Layers, width and heads according to the configuration; 0 if it does not say."""
         names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
         return TeacherShape(*(int(getattr(self.config, name, None) or 0) for name in names))
+
+    def tokenize(self, texts: Sequence[Text]) -> list[TokenizedText]:
+        """Tokenise texts or pairs as teacher and students read them."""
+        return tokenize(self.tokenizer, texts, max_length=self.max_length)
 
     def logits(self, dataset: TextDataset, *, progress: bool = True) -> np.ndarray:
         """Return the teacher's logits, computed at the first call and cached.
@@ -298,7 +301,7 @@ class Teacher:
         return OutputCache(
             self._folder,
             texts=dataset.texts,
-            encoded=lambda texts: tokenize(self.tokenizer, texts, max_length=self.max_length),
+            encoded=self.tokenize,
             shape=self.shape,
             classes=self.num_labels,
             storage=self.storage,
@@ -322,9 +325,9 @@ class Teacher:
         tables = read_tensors(path)
         if tables is None:
             made = compress_embedding(self.model)
-            tables = {n: torch.tensor(getattr(made, n), dtype=torch.float32) for n in _TABLES}
+            tables = {n: torch.tensor(t, dtype=torch.float32) for n, t in vars(made).items()}
             write_tensors(path, tables)
-        return CompressedEmbedding(**{name: tables[name].numpy() for name in _TABLES})
+        return CompressedEmbedding(**{name: table.numpy() for name, table in tables.items()})
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

@@ -83,7 +83,7 @@ class TestTeacher:
         one_sided = TextDataset(dataset.texts, 1 - guessing.logits(dataset).argmax(axis=1))
         with pytest.warns(UserWarning, match=r"The teacher's accuracy is 0.000, and always"):
             assert guessing.accuracy(one_sided) == 0.0
-        with pytest.raises(DataError, match="no labels"):
+        with pytest.raises(DataError, match="unlabelled"):
             guessing.accuracy(TextDataset.unlabelled(["good"], classes=dataset.classes))
 
     def test_no_warning_for_an_accurate_teacher(
