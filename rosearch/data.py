@@ -161,8 +161,7 @@ class TextDataset:
         digest = hashlib.blake2b(layout.encode(), digest_size=16)
         for part in (*self.classes, *self.texts):
             for piece in (part,) if isinstance(part, str) else part:
-                encoded = piece.encode("utf-8", "surrogatepass")
-                digest.update(len(encoded).to_bytes(8, "big") + encoded)
+                digest.update(hashed_bytes(piece))
         digest.update(b"no labels" if self._labels is None else self._labels.tobytes())
         return digest.hexdigest()
 
@@ -288,6 +287,12 @@ def _check_text(text: Any, index: int) -> Text:
     raise DataError(
         f"Text {index} must be a str or a pair of str, got {type(text).__name__} ({text!r:.80})."
     )
+
+
+def hashed_bytes(text: str) -> bytes:
+    """Return what a hash reads of a text: its length in bytes, then its bytes."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    return len(encoded).to_bytes(8, "big") + encoded
 
 
 def check_class_order(config: Any, classes: Sequence[str], *, owner: str) -> None:

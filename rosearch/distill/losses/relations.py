@@ -15,7 +15,7 @@ from rosearch.distill.losses.base import (
     TeacherShape,
     distillation_losses,
 )
-from rosearch.distill.losses.labels import token_shares
+from rosearch.distill.losses.labels import token_mean
 from rosearch.distill.losses.layers import Layers, match_layers, teacher_layers_of
 from rosearch.errors import EvaluationError
 
@@ -75,15 +75,14 @@ class RelationLoss(DistillationLoss):
     def forward(
         self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
-        share = token_shares(mask)
-        total = torch.zeros((), device=mask.device)
+        errors = []
         for node, layer in self.pairs:
             own = log_relations(student.values[node], mask, heads=self.heads)
             given = log_relations(teacher.values[layer], mask, heads=self.heads)
             # At padded keys both logarithms are very negative and the teacher's probability is 0.
             divergence = functional.kl_div(own, given, reduction="none", log_target=True)
-            total = total + (divergence.sum(dim=-1).mean(dim=1) * share).sum()
-        return total / len(self.pairs)
+            errors.append(divergence.sum(dim=-1).mean(dim=1))
+        return token_mean(errors, mask)
 
 
 def log_relations(values: torch.Tensor, mask: torch.Tensor, *, heads: int) -> torch.Tensor:

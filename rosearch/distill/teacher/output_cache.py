@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from rosearch.data import Text
+from rosearch.data import Text, hashed_bytes
 from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.output_reader import OutputReader
 from rosearch.distill.teacher.outputs import OutputPart, TeacherOutputs, is_per_text
@@ -159,7 +159,6 @@ class OutputCache:
 def _digest(text: Text) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for piece in (text,) if isinstance(text, str) else ("pair", *text):
-        encoded = piece.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+        digest.update(hashed_bytes(piece))
     # As text, because numpy drops zeros at the end of bytes.
     return digest.hexdigest().encode()

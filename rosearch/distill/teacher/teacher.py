@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -38,8 +37,6 @@ from rosearch.tokens import (
     tokenize,
 )
 
-_PRECISIONS = ("float32", "bfloat16")
-
 
 class Teacher:
     """A sequence classifier, its tokenizer, and a disk cache of its outputs.
@@ -55,14 +52,12 @@ class Teacher:
         max_length: Maximum tokens of a text; longer texts are truncated. Default: the limit of
             tokenizer and model.
         device: Device of the teacher; default: the GPU if available.
-        precision: ``"float32"`` or ``"bfloat16"``: precision in which outputs are computed. It is
-            part of the fingerprint, so each precision has its own cache.
         storage: ``"bfloat16"`` or, at twice the space, ``"float32"``: how hidden states, attention
             values and pooled vectors are cached. Logits are always float32.
         cache_dir: Cache folder; default: ``$ROSEARCH_CACHE`` or ``~/.cache/rosearch``.
 
     Raises:
-        ArgumentError: ``precision`` or ``storage`` is unknown.
+        ArgumentError: ``storage`` is unknown.
         DataError: The tokenizer has no padding token.
     """
 
@@ -73,19 +68,17 @@ class Teacher:
         *,
         max_length: int | None = None,
         device: torch.device | str | None = None,
-        precision: str = "float32",
         storage: str = "bfloat16",
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.precision = choice("precision", precision, _PRECISIONS)
-        self.storage = choice("storage", storage, _PRECISIONS)
+        self.storage = choice("storage", storage, ("float32", "bfloat16"))
         self.pad_id = require_padding(tokenizer)
         self.tokenizer = tokenizer
         self.config = model.config
         self.max_length = max_tokens(model, tokenizer, max_length)
         self.device = torch.device(device) if device is not None else default_device()
         self.parameters = parameters(model)
-        self.fingerprint = fingerprint(model, tokenizer, self.max_length, precision)
+        self.fingerprint = fingerprint(model, tokenizer, self.max_length)
         self._source: str | None = None
         self._model: Any = model.to(self.device).eval()
         self._folder = cache_folder("teachers", self.fingerprint, folder=cache_dir, create=False)
@@ -197,7 +190,7 @@ class Teacher:
         if self._model is None:
             with quiet_transformers():
                 model = AutoModelForSequenceClassification.from_pretrained(self._source).float()
-            found = fingerprint(model, self.tokenizer, self.max_length, self.precision)
+            found = fingerprint(model, self.tokenizer, self.max_length)
             if found != self.fingerprint:
                 raise DataError(
                     f"{self._source} holds another model than the one this teacher was made from "
@@ -276,7 +269,7 @@ class Teacher:
 
         def reader() -> OutputReader:
             return OutputReader(
-                _in_precision(self.model, self.precision),
+                self.model,
                 self.tokenizer,
                 self.shape,
                 dtype=torch.float32 if self.storage == "float32" else torch.bfloat16,
@@ -339,10 +332,3 @@ class Teacher:
     def __repr__(self) -> str:
         name = self._source or type(self._model).__name__
         return f"Teacher({name!r}, {self.parameters / 1e6:.1f} M parameters, {self.fingerprint})"
-
-
-def _in_precision(model: Any, precision: str) -> Any:
-    dtype = torch.float32 if precision == "float32" else torch.bfloat16
-    if all(p.dtype == dtype for p in model.parameters() if p.is_floating_point()):
-        return model
-    return copy.deepcopy(model).to(dtype)

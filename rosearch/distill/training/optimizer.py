@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -58,7 +60,7 @@ class Updates:
             for part, value in self.optimizer.state.get(parameter, {}).items()
         }
 
-    def load(self, state: dict[str, torch.Tensor]) -> None:
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Restore what :meth:`state` returned."""
         for name, value in state.items():
             owner, _, part = name.rpartition("/")

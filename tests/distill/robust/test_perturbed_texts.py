@@ -75,8 +75,8 @@ class TestAnswers:
             found = objective.outputs.logits()
             assert np.array_equal(found[:120], teacher.logits(train, progress=False))
             np.testing.assert_allclose(found[120:], logits, atol=1e-5)
-            labels = dict(objective.named_buffers())["_labels"]
-            assert labels[120:].tolist() == train.labels[:20].tolist()
+            assert objective.labels is not None
+            assert objective.labels[120:].tolist() == train.labels[:20].tolist()
 
     def test_answers_decide_what_is_learnt(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
