@@ -35,8 +35,9 @@ class Noted(rs.Pipeline):
 
     def __call__(self, genome: rs.Genome, **arguments: Any) -> dict[str, float]:
         metrics = super().__call__(genome, **arguments)
-        with note(self.folder(genome, **arguments).parent).open("a", encoding="utf-8") as log:
-            log.write(f"{genome.key}\n")
+        if self.students is not None:
+            with note(self.students).open("a", encoding="utf-8") as log:
+                log.write(f"{genome.key}\n")
         return metrics
 
 

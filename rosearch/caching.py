@@ -20,6 +20,9 @@ CACHE_VARIABLE = "ROSEARCH_CACHE"
 """Environment variable that names the cache folder."""
 
 _TEMPORARY = "rosearch-scratch-"
+_DRAFT = ".draft-"
+"""Prefix of folders that are being written."""
+
 _OLD_SECONDS = 24 * 3600.0
 
 
@@ -48,12 +51,17 @@ def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that is renamed to ``target`` when the block ends without an error.
 
     Other processes see the whole folder or none. If one of them was faster, its folder stays.
+    Drafts that killed processes left in the parent folder are removed a day later.
 
     Raises:
         OSError: ``target`` cannot be written, or exists with other files in it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as private:
+    for left in target.parent.glob(f"{_DRAFT}*"):
+        _remove_old(left)
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, prefix=_DRAFT, ignore_cleanup_errors=True
+    ) as private:
         # A folder inside, because the temporary one itself is not readable by other users.
         draft = Path(private) / "draft"
         draft.mkdir()
@@ -81,22 +89,38 @@ def apply_umask(path: Path) -> None:
         found.chmod(stat.S_IMODE(found.stat().st_mode) | permissions)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file that readers see either as it was or complete."""
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield an empty file that replaces ``path`` when the block ends without an error.
+
+    Readers see the previous file or the complete new one. A process killed while it writes leaves
+    the previous file, and processes that have it mapped keep reading it.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    scratch = Path(name)
     try:
-        scratch.write_text(text, encoding="utf-8")
+        yield scratch
+        apply_umask(scratch)
+        # On the disk before it has its name, so that a crash of the machine leaves no empty file.
+        with scratch.open("r+b") as file:
+            os.fsync(file.fileno())
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def remove_old(folder: Path, prefix: str) -> None:
-    """Remove the folders in ``folder`` that start with ``prefix`` and are unchanged for a day."""
-    for path in folder.glob(f"{prefix}*"):
-        with contextlib.suppress(OSError):  # another process may be removing it
-            if time.time() - path.stat().st_mtime > _OLD_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+def replace_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file atomically; see :func:`replacing`."""
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def _remove_old(path: Path) -> None:
+    """Remove a folder that is unchanged for a day."""
+    with contextlib.suppress(OSError):  # another process may be removing it
+        if time.time() - path.stat().st_mtime > _OLD_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class TemporaryFolder:
@@ -113,21 +137,15 @@ class TemporaryFolder:
     def path(self) -> Path:
         """The folder; a new one where it does not exist, such as on another machine."""
         if self._path is None or not self._path.is_dir():
-            for process in _processes_with_folders():
-                if not psutil.pid_exists(process):
-                    remove_old(Path(tempfile.gettempdir()), f"{_TEMPORARY}{process}-")
+            for left in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}[0-9]*-*"):
+                if not psutil.pid_exists(int(left.name.split("-")[2])):
+                    _remove_old(left)
             self._path = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-"))
             weakref.finalize(self, _remove, self._path, os.getpid())
         return self._path
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_path": self.path}
-
-
-def _processes_with_folders() -> set[int]:
-    names = [path.name for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*")]
-    numbers = [name.removeprefix(_TEMPORARY).partition("-")[0] for name in names]
-    return {int(number) for number in numbers if number.isdigit()}
 
 
 def _remove(path: Path, pid: int) -> None:

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -160,8 +161,7 @@ class TextDataset:
         digest = hashlib.blake2b(layout.encode(), digest_size=16)
         for part in (*self.classes, *self.texts):
             for piece in (part,) if isinstance(part, str) else part:
-                encoded = piece.encode("utf-8", "surrogatepass")
-                digest.update(len(encoded).to_bytes(8, "big") + encoded)
+                digest.update(hashed_bytes(piece))
         digest.update(b"no labels" if self._labels is None else self._labels.tobytes())
         return digest.hexdigest()
 
@@ -199,14 +199,11 @@ class TextDataset:
             DataError: The parts together exceed the data set, or one is empty.
         """
         # Shares are rounded at the borders between parts, so 0.5 and 0.5 of 11 give 6 and 5.
-        shares = [isinstance(s, (float, np.floating)) for s in sizes]
-        borders = np.cumsum(
-            [0.0, *(s if share else 0.0 for s, share in zip(sizes, shares, strict=True))]
-        )
+        is_share = np.array([isinstance(size, (float, np.floating)) for size in sizes], dtype=bool)
+        given = np.array(sizes, dtype=float)
+        borders = np.cumsum(np.append(0.0, np.where(is_share, given, 0.0)))
         rounded = np.diff(np.rint(borders * len(self)))
-        counts = [
-            int(n if share else s) for s, n, share in zip(sizes, rounded, shares, strict=True)
-        ]
+        counts = np.where(is_share, rounded, given).astype(int).tolist()
         if not counts or min(counts) < 1 or sum(counts) > len(self):
             raise DataError(
                 f"Cannot split {len(self)} examples into parts of {', '.join(map(str, counts))}: "
@@ -223,10 +220,7 @@ class TextDataset:
             position[members] = (np.arange(len(members)) + rng.random()) / max(len(members), 1)
         ranked = np.argsort(position, kind="stable")
         ends = np.cumsum([0, *counts])
-        return tuple(
-            self.select(rng.permutation(ranked[a:b]))
-            for a, b in zip(ends[:-1], ends[1:], strict=True)
-        )
+        return tuple(self.select(rng.permutation(ranked[a:b])) for a, b in pairwise(ends))
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -286,21 +280,19 @@ def _check_labels(labels: Iterable[int], count: int, classes: Sequence[str] | No
 
 def _check_text(text: Any, index: int) -> Text:
     if isinstance(text, str):
-        parts: tuple[str, ...] = (text,)
-    elif isinstance(text, (tuple, list)) and len(text) == 2:
-        parts = tuple(text)
-    else:
-        raise DataError(
-            f"Text {index} must be a str or a pair of str, got {type(text).__name__} "
-            f"({text!r:.80})."
-        )
-    for part in parts:
-        if not isinstance(part, str):
-            raise DataError(
-                f"Text {index} must be a str or a pair of str, got a pair with "
-                f"{type(part).__name__} ({part!r:.80})."
-            )
-    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+        return text
+    is_pair = isinstance(text, (tuple, list)) and len(text) == 2
+    if is_pair and all(isinstance(part, str) for part in text):
+        return (text[0], text[1])
+    raise DataError(
+        f"Text {index} must be a str or a pair of str, got {type(text).__name__} ({text!r:.80})."
+    )
+
+
+def hashed_bytes(text: str) -> bytes:
+    """Return what a hash reads of a text: its length in bytes, then its bytes."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    return len(encoded).to_bytes(8, "big") + encoded
 
 
 def check_class_order(config: Any, classes: Sequence[str], *, owner: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -19,32 +20,25 @@ T = TypeVar("T")
 _Registered = TypeVar("_Registered")
 
 
+@dataclass(eq=False, repr=False)
 class Registry(Generic[T]):
-    """Objects of one kind, by name.
+    """Objects of one kind, by name."""
 
-    Args:
-        kind: Name of an entry in messages, for example ``"operator"``.
-        group: Entry-point group of other packages, for example ``"rosearch.operators"``.
-        check: Called with an object before it is registered; returns the reason to refuse it, or
-            ``None``.
-        on_register: Called with the name and the object after it was registered.
-    """
+    kind: str
+    """Name of an entry in messages, for example ``"operator"``."""
 
-    def __init__(
-        self,
-        kind: str,
-        *,
-        group: str,
-        check: Callable[[object], str | None] | None = None,
-        on_register: Callable[[str, Any], object] | None = None,
-    ) -> None:
-        self.kind = kind
-        self.group = group
-        self._check = check
-        self._on_register = on_register
-        self._entries: dict[str, T] = {}
-        self._entry_points_loaded = False
-        self._broken: dict[str, str] = {}
+    group: str
+    """Entry-point group of other packages, for example ``"rosearch.operators"``."""
+
+    check: Callable[[object], str | None] | None = None
+    """Called with an object before it is registered; returns the reason to refuse it, if any."""
+
+    on_register: Callable[[str, Any], object] | None = None
+    """Called with the name and the object after it was registered."""
+
+    _entries: dict[str, T] = field(default_factory=dict, init=False)
+    _entry_points_loaded: bool = field(default=False, init=False)
+    _broken: dict[str, str] = field(default_factory=dict, init=False)
 
     def register(self, name: str) -> Callable[[_Registered], _Registered]:
         """Return a decorator that registers an object under ``name``.
@@ -61,7 +55,7 @@ class Registry(Generic[T]):
             )
 
         def decorate(item: _Registered) -> _Registered:
-            reason = self._check(item) if self._check else None
+            reason = self.check(item) if self.check else None
             if reason:
                 raise RegistryError(f"{item!r} cannot be the {self.kind} {name!r}: {reason}")
             known = self._entries.get(name)
@@ -72,8 +66,8 @@ class Registry(Generic[T]):
                     f"Choose another name."
                 )
             self._entries[name] = item  # type: ignore[assignment]
-            if self._on_register:
-                self._on_register(name, item)
+            if self.on_register:
+                self.on_register(name, item)
             return item
 
         return decorate
@@ -117,14 +111,6 @@ class Registry(Generic[T]):
         """
         self.get(name)
         del self._entries[name]
-
-    def __contains__(self, name: object) -> bool:
-        if name not in self._entries:
-            self._load_entry_points()
-        return name in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names())
 
     def __repr__(self) -> str:
         return f"Registry({self.kind!r}: {', '.join(self.names())})"

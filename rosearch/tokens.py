@@ -86,6 +86,12 @@ def pads_left(tokenizer: Any) -> bool:
     return not first or first[0] != getattr(tokenizer, "cls_token_id", None)
 
 
+def max_tokens(model: Any, tokenizer: Any, max_length: int | None = None) -> int:
+    """The smallest of ``max_length`` and what the tokenizer and the model allow."""
+    own, positions = length_limit(tokenizer, max_length), position_limit(model)
+    return own if positions is None else min(own, positions)
+
+
 def length_limit(tokenizer: Any, max_length: int | None = None) -> int:
     """The smaller of ``max_length`` and what the tokenizer allows; 512 where neither says."""
     # Tokenizers without a limit carry a huge number (1e30) instead of None.
@@ -118,12 +124,9 @@ def tokenize(tokenizer: Any, texts: Sequence[Text], *, max_length: int) -> list[
     """Tokenise texts or pairs, special tokens added, truncated to ``max_length`` tokens."""
     if not texts:
         return []
-    if isinstance(texts[0], tuple):
-        first, second = (list(side) for side in zip(*texts, strict=True))
-        out = tokenizer(first, second, truncation=True, max_length=max_length)
-    else:
-        out = tokenizer(list(texts), truncation=True, max_length=max_length)
-    return tokenized_rows(out, pairs=isinstance(texts[0], tuple))
+    pairs = isinstance(texts[0], tuple)
+    sides = map(list, zip(*texts, strict=True)) if pairs else [list(texts)]
+    return tokenized_rows(tokenizer(*sides, truncation=True, max_length=max_length), pairs=pairs)
 
 
 def tokenized_rows(out: Mapping[str, Any], *, pairs: bool) -> list[TokenizedText]:
@@ -141,7 +144,6 @@ def token_batches(
     lengths: Sequence[int] | np.ndarray,
     *,
     token_budget: int,
-    max_rows: int | None = None,
     even: bool = False,
 ) -> list[np.ndarray]:
     """Row indices packed into batches of similar length.
@@ -150,7 +152,6 @@ def token_batches(
         lengths: Tokens in each row, shape ``(rows,)``.
         token_budget: Upper bound on rows times longest row of a batch; a single row may
             exceed it.
-        max_rows: Upper bound on rows of a batch.
         even: Whether a batch that is half full ends where the length changes, so that most
             batches hold rows of one length and no padding.
 
@@ -161,21 +162,14 @@ def token_batches(
     order = np.argsort(lengths, kind="stable")
     batches: list[np.ndarray] = []
     start = 0
-    for end in range(1, len(order) + 1):
-        full = end == len(order)
-        if not full:
-            rows = end + 1 - start
-            longest = int(lengths[order[end]])
-            full = (
-                rows * longest > token_budget
-                or (max_rows is not None and rows > max_rows)
-                or (
-                    even and longest > lengths[order[end - 1]] and 2 * rows * longest > token_budget
-                )
-            )
-        if full:
+    for end in range(1, len(order)):
+        longest = int(lengths[order[end]])
+        longer = even and longest > lengths[order[end - 1]]
+        if (end + 1 - start) * longest > (token_budget / 2 if longer else token_budget):
             batches.append(order[start:end])
             start = end
+    if len(order):
+        batches.append(order[start:])
     return batches
 
 
@@ -209,10 +203,10 @@ def collate(
         types = np.zeros(mask.shape, dtype=np.int64)
         types[mask] = np.concatenate([row.types or (0,) * len(row.ids) for row in rows])
         arrays["token_type_ids"] = types
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    if str(device) == "cpu":
-        return tensors
-    return {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
+    return {
+        name: torch.from_numpy(array).to(device, non_blocking=True)
+        for name, array in arrays.items()
+    }
 
 
 def model_inputs(
@@ -250,7 +244,6 @@ def predict(
     pad_id: int,
     pad_left: bool = False,
     token_budget: int = 4096,
-    on_batch: Callable[[int], object] | None = None,
 ) -> np.ndarray:
     """Logits of a Hugging Face sequence classifier in inference mode.
 
@@ -261,7 +254,6 @@ def predict(
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
         token_budget: Tokens of a batch, padding included.
-        on_batch: Called with the number of rows done after every batch.
 
     Returns:
         float32 array of shape ``(rows, classes)``, in the order of ``rows``.
@@ -272,15 +264,10 @@ def predict(
         out: torch.Tensor = model(**inputs).logits.float()
         return out
 
-    batches: list[np.ndarray] = []
-    parts: list[torch.Tensor] = []
-    for batch, part in answers(
+    found = answers(
         model, rows, logits, pad_id=pad_id, pad_left=pad_left, token_budget=token_budget
-    ):
-        batches.append(batch)
-        parts.append(part)
-        if on_batch:
-            on_batch(len(batch))
+    )
+    batches, parts = zip(*found, strict=True)
     together = torch.cat(parts).cpu().numpy()
     out = np.empty_like(together)
     out[np.concatenate(batches)] = together
@@ -377,8 +364,7 @@ def accuracy(
     if tokenizer is None:
         raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")
     pad_id = require_padding(tokenizer)
-    limits = [length_limit(tokenizer, max_length), position_limit(model)]
-    longest = min(limit for limit in limits if limit is not None)
+    longest = max_tokens(model, tokenizer, max_length)
     rows = tokenize(tokenizer, dataset.texts, max_length=longest)
     logits = predict(model, rows, pad_id=pad_id, pad_left=pads_left(tokenizer))
     return float((logits.argmax(axis=1) == dataset.labels).mean())

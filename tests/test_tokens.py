@@ -64,20 +64,17 @@ def test_length_limit(own, asked, limit):
 @given(
     lengths=st.lists(st.integers(1, 60), max_size=80),
     budget=st.integers(1, 400),
-    max_rows=st.none() | st.integers(1, 10),
 )
-def test_batches_hold_every_row_once_within_the_budget(lengths, budget, max_rows):
-    batches = token_batches(lengths, token_budget=budget, max_rows=max_rows)
+def test_batches_hold_every_row_once_within_the_budget(lengths, budget):
+    batches = token_batches(lengths, token_budget=budget)
     rows = [int(i) for batch in batches for i in batch]
     assert sorted(rows) == list(range(len(lengths)))
     assert [lengths[i] for i in rows] == sorted(lengths)
     for batch, following in zip(batches, [*batches[1:], None], strict=False):
         longest = max(lengths[i] for i in batch)
         assert len(batch) == 1 or len(batch) * longest <= budget
-        assert max_rows is None or len(batch) <= max_rows
         if following is not None:  # a batch ends only where the next row would not fit
-            grown = (len(batch) + 1) * lengths[following[0]]
-            assert grown > budget or len(batch) == max_rows
+            assert (len(batch) + 1) * lengths[following[0]] > budget
 
 
 def test_even_batches_mostly_hold_one_length():
@@ -126,13 +123,9 @@ def test_collate_and_mask_give_the_rows_back(rows, pad_left):
 def test_predict_equals_one_row_at_a_time(device, budget, tokenizer, dataset, trained_bert):
     model = trained_bert.to(device)
     rows = tokenize(tokenizer, dataset.texts[:40], max_length=64)
-    done: list[int] = []
-    logits = predict(
-        model, rows, pad_id=tokenizer.pad_token_id, token_budget=budget, on_batch=done.append
-    )
+    logits = predict(model, rows, pad_id=tokenizer.pad_token_id, token_budget=budget)
     assert logits.shape == (40, 2)
     assert logits.dtype == np.float32
-    assert sum(done) == 40
     with torch.inference_mode():
         for row, got in zip(rows, logits, strict=True):
             alone = model(input_ids=torch.tensor([row.ids], device=device)).logits[0]
@@ -216,18 +209,17 @@ def two_threads():
 
 def test_threads_compute_batches_of_their_own(two_threads, tokenizer, dataset, trained_bert):
     rows = tokenize(tokenizer, dataset.texts, max_length=64)
-    seen, done = set(), []
+    seen = set()
     hook = trained_bert.register_forward_hook(
         lambda *_: seen.add((threading.get_ident(), torch.get_num_threads()))
     )
     try:
-        together = predict(trained_bert, rows, pad_id=0, token_budget=256, on_batch=done.append)
+        together = predict(trained_bert, rows, pad_id=0, token_budget=256)
     finally:
         hook.remove()
     assert {threads for _, threads in seen} == {1}
     assert threading.get_ident() not in {thread for thread, _ in seen}
     assert torch.get_num_threads() == 2
-    assert sum(done) == len(rows)
     torch.set_num_threads(1)
     alone = predict(trained_bert, rows, pad_id=0, token_budget=256)
     np.testing.assert_allclose(together, alone, atol=1e-5)

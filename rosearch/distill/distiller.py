@@ -45,7 +45,7 @@ from rosearch.student import (
     inherit,
     start_from_teacher,
 )
-from rosearch.tokens import TokenizedText, default_device, tokenize
+from rosearch.tokens import TokenizedText, default_device
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -101,10 +101,8 @@ class Distiller:
         losses: Name of each loss to its weight, or to its weight and settings, such as
             ``{"soft_labels": 1.0, "hidden_states": {"weight": 0.5, "layers": (6, 12)}}``; names are
             registered in ``rosearch.distill.distillation_losses``. The weighted losses are added.
-            Default: ``soft_labels``, and ``hard_labels`` if ``label_weight`` is above 0.
+            Default: ``soft_labels``.
         temperature: Softens the probabilities of teacher and student (Hinton et al. 2015).
-        label_weight: Weight of the cross-entropy with true labels, 0 to 1. Short for
-            ``losses={"soft_labels": 1 - label_weight, "hard_labels": label_weight}``.
         learning_rate: Peak learning rate of AdamW.
         dropout: Dropout rate of students, at least 0 and below 1.
         nearest_words: Nearest words for embedding operators that need them, such as
@@ -142,7 +140,6 @@ class Distiller:
         epochs: int = 3,
         losses: Losses | None = None,
         temperature: float = 2.0,
-        label_weight: float = 0.0,
         learning_rate: float = 1e-3,
         dropout: float = 0.1,
         nearest_words: NearestWords | None = None,
@@ -157,9 +154,7 @@ class Distiller:
         self.teacher = teacher
         self.train = train
         self.dev = dev
-        self.losses = LossMix.of(
-            losses, teacher=teacher.shape, temperature=temperature, label_weight=label_weight
-        )
+        self.losses = LossMix.of(losses, teacher=teacher.shape, temperature=temperature)
         self._check_data()
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)
         self.nearest_words = nearest_words
@@ -241,7 +236,7 @@ class Distiller:
     def config(self, genome: Genome) -> StudentConfig:
         """Return the configuration of the genome's student."""
         teacher = self.teacher
-        (row,) = tokenize(teacher.tokenizer, self.train.texts[:1], max_length=teacher.max_length)
+        (row,) = teacher.tokenize(self.train.texts[:1])
         return StudentConfig(
             genome,
             vocab_size=len(teacher.embedding.tokens),
@@ -320,7 +315,19 @@ class Distiller:
             _ = self._teacher_accuracy  # warns if the teacher is no better than a constant
         start = time.perf_counter()
         student = self.student(genome, seed=seed, parent=parent)
-        objective = self._objective(student, seed)
+        with isolated_rng(child_seed(seed, "losses")):
+            objective = DistillationObjective(
+                self.losses, student, outputs=self._outputs, labels=self._labels
+            )
+        file = None
+        if checkpoint is not None:
+            identity = {
+                "settings": self.settings,
+                "genome": genome.key,
+                "seed": seed,
+                "parent": None if parent is None else weights_digest(parent.state_dict()),
+            }
+            file = CheckpointFile(Path(checkpoint), identity)
         history = fit(
             student,
             self._train_rows,
@@ -331,7 +338,7 @@ class Distiller:
             pad_id=self.teacher.pad_id,
             seed=seed,
             until=epochs,
-            checkpoint=self._checkpoint_file(checkpoint, genome, seed, parent),
+            checkpoint=file,
             callbacks=self.callbacks,
             name=f"{genome.key[:8]}-{seed}",
             progress=f"distill {genome.key[:8]}" if self.progress else None,
@@ -348,32 +355,6 @@ class Distiller:
         if not self.losses.needs:
             return 0
         return self.teacher.cache_size(self.train, self.losses.wanted)
-
-    def _checkpoint_file(
-        self,
-        path: str | os.PathLike[str] | None,
-        genome: Genome,
-        seed: int,
-        parent: StudentForSequenceClassification | None,
-    ) -> CheckpointFile | None:
-        if path is None:
-            return None
-        identity = {
-            "settings": self.settings,
-            "genome": genome.key,
-            "seed": seed,
-            "parent": None if parent is None else weights_digest(parent.state_dict()),
-        }
-        return CheckpointFile(Path(path), identity)
-
-    def _objective(
-        self, student: StudentForSequenceClassification, seed: int
-    ) -> DistillationObjective:
-        with isolated_rng(child_seed(seed, "losses")):
-            objective = DistillationObjective(
-                self.losses, student, outputs=self._outputs, labels=self._labels
-            )
-        return objective.to(self.device)
 
     def _hooks(
         self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
@@ -430,14 +411,11 @@ class Distiller:
 
     @cached_property
     def _train_rows(self) -> list[TokenizedText]:
-        return tokenize(
-            self.teacher.tokenizer, self.train.texts, max_length=self.teacher.max_length
-        )
+        return self.teacher.tokenize(self.train.texts)
 
     @cached_property
     def _dev_rows(self) -> list[TokenizedText]:
-        teacher = self.teacher
-        return tokenize(teacher.tokenizer, self.dev.texts, max_length=teacher.max_length)
+        return self.teacher.tokenize(self.dev.texts)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

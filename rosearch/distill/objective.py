@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.distill.losses import LossMix, Outputs, StudentShape, node_depths
+from rosearch.distill.losses import LossMix, Outputs, StudentShape
+from rosearch.distill.losses.layers import node_depths
 from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.student import StudentForSequenceClassification
 
@@ -30,9 +31,6 @@ class DistillationObjective(nn.Module):
         EvaluationError: The student lacks what a loss compares.
     """
 
-    _logits: torch.Tensor | None
-    _labels: torch.Tensor | None
-
     def __init__(
         self,
         mix: LossMix,
@@ -51,8 +49,6 @@ class DistillationObjective(nn.Module):
         self.pooled = "pooled" in mix.needs
         self.states = bool(mix.needs & {"pooled", "hidden_states", "values"})
         self._reads_logits = "logits" in mix.needs
-        self.register_buffer("_logits", None, persistent=False)
-        self.register_buffer("_labels", None, persistent=False)
         self.serve(outputs, labels)
 
     def serve(self, outputs: TeacherOutputs | None, labels: np.ndarray | None) -> None:
@@ -63,13 +59,9 @@ class DistillationObjective(nn.Module):
             labels: As for the constructor.
         """
         self.outputs = outputs
-        # Logits are small enough for the device; other outputs are read from disk for each batch.
-        logits = outputs.logits() if outputs is not None and self._reads_logits else None
-        device = next((p.device for p in self.parameters()), None)
-        for name, array in (("_logits", logits), ("_labels", labels)):
-            before = getattr(self, name)
-            place = before.device if before is not None else device
-            setattr(self, name, None if array is None else torch.tensor(array, device=place))
+        self.labels = labels
+        # Kept in memory; other outputs are read from disk for each batch.
+        self._logits = outputs.logits() if outputs is not None and self._reads_logits else None
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
@@ -88,10 +80,11 @@ class DistillationObjective(nn.Module):
         given = Outputs()
         if self.outputs is not None and self.states:
             given = self.outputs.batch(rows, length=ids.shape[1], device=ids.device)
-        places = torch.from_numpy(np.ascontiguousarray(rows)).to(ids.device)
         if self._logits is not None:
-            given = replace(given, logits=self._logits[places])
-        labels = None if self._labels is None else self._labels[places]
+            given = replace(given, logits=torch.from_numpy(self._logits[rows]).to(ids.device))
+        labels = None
+        if self.labels is not None:
+            labels = torch.from_numpy(self.labels[rows]).to(ids.device)
         total = torch.zeros((), device=ids.device)
         for weight, loss in zip(self.weights, self.losses, strict=True):
             total = total + weight * loss(own, given, mask=mask, labels=labels)

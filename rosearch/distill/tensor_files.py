@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,16 +9,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rosearch.caching import apply_umask
+from rosearch.caching import replacing
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a file, replacing an existing one atomically.
-
-    A process killed while it writes leaves the previous file, if any, and processes that have the
-    previous file mapped keep reading it.
+    """Write a file, replacing an existing one atomically; see :func:`rosearch.caching.replacing`.
 
     Args:
         path: Target; missing folders are created.
@@ -30,18 +25,8 @@ def write_tensors(
     path.parent.mkdir(parents=True, exist_ok=True)
     # Copies, because safetensors refuses tensors that share memory.
     copies = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    scratch = Path(name)
-    try:
+    with replacing(path) as scratch:
         save_file(copies, scratch, metadata=metadata)
-        apply_umask(scratch)
-        # On the disk before it has its name, so that a crash of the machine leaves no empty file.
-        with scratch.open("r+b") as file:
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:

@@ -86,10 +86,8 @@ class Pipeline:
         self.students = None if students is None else Path(students)
         self.keep_all = keep_all
         self._saves_students = self.students is not None or self.inherits
-        self._store: StudentStore | None = None
-        if self._saves_students or self.plan:
-            last = len(self.plan) - 1 if self.plan else None
-            self._store = StudentStore(self.students, settings=self.settings, last_rung=last)
+        last = len(self.plan) - 1 if self.plan else None
+        self._store = StudentStore(self.students, settings=self.settings, last_rung=last)
         for place, rung in enumerate(self.plan):
             if (rung.epochs or 0) < distiller.first_counted:
                 warnings.warn(
@@ -156,7 +154,7 @@ class Pipeline:
             student, report = result.student, self.attacker.evaluate(result.student)
         else:
             step = self._rung(rung)
-            files = self._required_store.rung_files(genome, seed=seed, parent=parent)
+            files = self._store.rung_files(genome, seed=seed, parent=parent)
             result = self.distiller.distill(
                 genome,
                 seed=seed,
@@ -179,13 +177,13 @@ class Pipeline:
         if self.latencies is None:
             metrics["latency"] = latency(student, length=self.length)
         if self._saves_students:
-            store = self._required_store
-            store.save(student, store.folder(genome, seed=seed, rung=rung, parent=parent))
+            folder = self._store.folder(genome, seed=seed, rung=rung, parent=parent)
+            self._store.save(student, folder)
         seconds = time.perf_counter() - start
         if rung is not None:
             seconds = files.store(student, reports, rung=rung, seconds=seconds, parent=origin)
             if rung > 0:
-                below = self._required_store.folder(genome, seed=seed, rung=rung - 1, parent=parent)
+                below = self._store.folder(genome, seed=seed, rung=rung - 1, parent=parent)
                 shutil.rmtree(below, ignore_errors=True)
         return {**metrics, "seconds": seconds}
 
@@ -209,25 +207,13 @@ class Pipeline:
             known["latency"] = float(sum(self.latencies.of(*item) for item in items))
         return known
 
-    def folder(
-        self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
-    ) -> Path:
-        """The folder of the candidate's student.
-
-        Raises:
-            ArgumentError: The pipeline keeps no students.
-        """
-        if self.students is None:
-            raise ArgumentError("This Pipeline keeps no students; make it with students=FOLDER.")
-        return self._required_store.folder(genome, seed=seed, rung=rung, parent=parent)
-
     def where(
         self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
     ) -> Path | None:
-        """The absolute :meth:`folder`; ``None`` where the pipeline keeps no students."""
+        """Return the absolute folder of the candidate's student; ``None`` without ``students``."""
         if self.students is None:
             return None
-        return self.folder(genome, seed=seed, rung=rung, parent=parent).absolute()
+        return self._store.folder(genome, seed=seed, rung=rung, parent=parent).absolute()
 
     def load(
         self, genome: Genome, *, seed: int, rung: int | None = None, parent: Parent | None = None
@@ -242,9 +228,8 @@ class Pipeline:
                 again, it is stored afterwards, as it may have more children.
         """
         if self._saves_students:
-            store = self._required_store
-            folder = store.folder(genome, seed=seed, rung=rung, parent=parent)
-            student = store.load(folder, self.distiller.device)
+            folder = self._store.folder(genome, seed=seed, rung=rung, parent=parent)
+            student = self._store.load(folder, self.distiller.device)
             if student is not None:
                 return student
         origin = self._parent_student(parent)
@@ -256,7 +241,7 @@ class Pipeline:
     ) -> None:
         """Delete the candidate's stored student, unless all are kept."""
         if self._saves_students and not self.keep_all:
-            folder = self._required_store.folder(genome, seed=seed, rung=rung, parent=parent)
+            folder = self._store.folder(genome, seed=seed, rung=rung, parent=parent)
             shutil.rmtree(folder, ignore_errors=True)
 
     def finish(
@@ -264,17 +249,16 @@ class Pipeline:
     ) -> None:
         """Delete what was kept for the candidate's next rung."""
         if self.plan:
-            self._required_store.rung_files(genome, seed=seed, parent=parent).remove()
+            self._store.rung_files(genome, seed=seed, parent=parent).remove()
 
     def _parent_student(self, parent: Parent | None) -> StudentForSequenceClassification | None:
         if parent is None:
             return None
         student = self.load(parent.genome, **parent.arguments)
         if self.inherits:
-            store = self._required_store
-            folder = store.folder(parent.genome, **parent.arguments)
+            folder = self._store.folder(parent.genome, **parent.arguments)
             if not folder.is_dir():
-                store.save(student, folder, replace=False)
+                self._store.save(student, folder, replace=False)
         return student
 
     def _rung(self, rung: int) -> Rung:
@@ -283,11 +267,3 @@ class Pipeline:
                 f"rung={rung!r}: this Pipeline has rungs 0 to {len(self.plan) - 1}."
             )
         return self.plan[rung]
-
-    @property
-    def _required_store(self) -> StudentStore:
-        if self._store is None:
-            raise ArgumentError(
-                "This Pipeline has neither rungs nor inheritance nor students=FOLDER."
-            )
-        return self._store

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rosearch.attack import RobustnessReport
-from rosearch.caching import TemporaryFolder, apply_umask, remove_old, replace_text
+from rosearch.caching import TemporaryFolder, apply_umask, new_folder, replace_text, replacing
 from rosearch.distill.training.checkpoints import weights_digest
 from rosearch.quiet import quiet_transformers
 from rosearch.space import Genome
@@ -24,9 +21,6 @@ from rosearch.student import StudentForSequenceClassification
 
 if TYPE_CHECKING:
     from rosearch.evolve import Parent
-
-_SAVING = ".student-"
-"""Prefix of folders in which students are being saved."""
 
 
 class StudentStore:
@@ -82,23 +76,13 @@ class StudentStore:
             folder: Its folder.
             replace: Whether to replace a folder that exists. Another process may be reading it.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        remove_old(folder.parent, _SAVING)
-        saving = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_SAVING))
-        try:
+        with new_folder(folder) as draft:
             with quiet_transformers():
-                student.save_pretrained(saving / "new")
-            apply_umask(saving / "new")
+                student.save_pretrained(draft)
+            apply_umask(draft)
             if replace:
                 with contextlib.suppress(OSError):  # usually there is none
-                    folder.rename(saving / "old")
-            (saving / "new").rename(folder)
-        except OSError as error:
-            # Another process has saved the same student meanwhile.
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        finally:
-            shutil.rmtree(saving, ignore_errors=True)
+                    folder.rename(draft.with_name("old"))
 
     def _name(self, genome: Genome, seed: int, parent: Parent | None) -> str:
         made_by = self._settings
@@ -131,9 +115,8 @@ class RungFiles:
         """
         own, below = self._training(rung, parent), self._training(rung - 1, parent)
         if not own.exists() and below.exists():
-            copy = own.with_suffix(f".{os.getpid()}.tmp")
-            shutil.copyfile(below, copy)
-            copy.replace(own)
+            with replacing(own) as copy:
+                shutil.copyfile(below, copy)
         return own
 
     def reports(self, student: StudentForSequenceClassification) -> dict[str, RobustnessReport]:

@@ -86,7 +86,9 @@ class TestDistiller:
         wrong = TextDataset(train.texts, 1 - train.labels, classes=train.classes)
         settings: dict[str, Any] = {"epochs": 6, "learning_rate": 1e-2, "progress": False}
         genome = templates.bag_of_words(**SMALL)
-        misled = Distiller(teacher, wrong, dev, label_weight=1.0, **settings).distill(genome)
+        misled = Distiller(teacher, wrong, dev, losses={"hard_labels": 1.0}, **settings).distill(
+            genome
+        )
         assert misled.history[-1].accuracy < 0.3
 
     def test_settings_tell_what_matters(
@@ -109,7 +111,6 @@ class TestDistiller:
         ("change", "message"),
         [
             ({"temperature": 0.0}, "temperature must be .* got 0.0"),
-            ({"label_weight": 1.5}, "label_weight must be .* got 1.5"),
             ({"dropout": 1.0}, "dropout must be .* got 1.0"),
             ({"epochs": 0}, "epochs must be .* got 0"),
         ],

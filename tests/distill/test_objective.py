@@ -202,10 +202,8 @@ class TestDistiller:
         def settings(**changes: Any) -> Any:
             return Distiller(teacher, *parts, **changes).settings
 
-        assert settings(label_weight=0.25) == settings(
-            losses={"hard_labels": 0.25, "soft_labels": 0.75}
-        )
-        assert settings() != settings(label_weight=0.25)
+        assert settings() == settings(losses={"soft_labels": 1.0})
+        assert settings() != settings(losses={"hard_labels": 0.25, "soft_labels": 0.75})
         with_states = settings(losses={"soft_labels": 1.0, "hidden_states": {"layers": [1]}})
         assert with_states["losses"]["hidden_states"] == {"weight": 1.0, "layers": [1]}
         assert with_states["storage"] == "bfloat16"
@@ -221,7 +219,7 @@ class TestDistiller:
         distiller = Distiller(teacher, new, dev, losses={"hidden_states": 1.0}, progress=False)
         tokens = sum(len(ids) for ids in teacher.tokenizer(list(new.texts))["input_ids"])
         assert distiller.cache_size() == 2 * tokens * 32 * 2
-        assert Distiller(teacher, new, dev, label_weight=1.0).cache_size() == 0
+        assert Distiller(teacher, new, dev, losses={"hard_labels": 1.0}).cache_size() == 0
 
     def test_a_pickled_distiller_is_small_and_trains_the_same_student(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
@@ -245,7 +243,7 @@ class TestDistiller:
         assert result.accuracy > 0.8
         assert [e.loss for e in result.history] == [e.loss for e in with_labels.history]
         with pytest.raises(DataError, match="'hard_labels' reads true labels, but train has none"):
-            Distiller(teacher, blind, dev, label_weight=0.1)
+            Distiller(teacher, blind, dev, losses={"soft_labels": 0.9, "hard_labels": 0.1})
         with pytest.raises(DataError, match="dev selects the best epoch and needs labels"):
             Distiller(teacher, train, TextDataset.unlabelled(dev.texts, classes=dev.classes))
 

@@ -39,7 +39,7 @@ def test_a_failed_write_leaves_the_previous_file(
     path = tmp_path / "x"
     write_tensors(path, {"a": torch.ones(3)})
     with monkeypatch.context() as patch:
-        patch.setattr("rosearch.distill.tensor_files.share", lambda path: 1 / 0)
+        patch.setattr("rosearch.caching.apply_umask", lambda path: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write_tensors(path, {"a": torch.zeros(3)})
     found = read_tensors(path)

@@ -73,7 +73,7 @@ def test_cost_builds_no_student_and_equals_the_measured_cost(
 def test_stored_student_has_the_evaluated_weights(pipeline: rs.Pipeline) -> None:
     genome = rs.templates.bigru(**SMALL)
     pipeline(genome, seed=5)
-    folder = pipeline.folder(genome, seed=5)
+    folder = pipeline.where(genome, seed=5)
     kept = pipeline.load(genome, seed=5)
     trained = pipeline.distiller.distill(genome, seed=5).student
     assert all(
@@ -86,7 +86,7 @@ def test_stored_student_has_the_evaluated_weights(pipeline: rs.Pipeline) -> None
     assert all(
         torch.equal(a, b) for a, b in zip(kept.parameters(), again.parameters(), strict=True)
     )
-    assert not list(folder.parent.glob(".student-*"))
+    assert not list(folder.parent.glob(".draft-*"))
 
 
 def test_keep_all_keeps_discarded_students_readable_by_others(
@@ -96,7 +96,7 @@ def test_keep_all_keeps_discarded_students_readable_by_others(
     keeping = rs.Pipeline(pipeline.distiller, pipeline.attacker, students=tmp_path, keep_all=True)
     keeping(genome, seed=0)
     keeping.discard(genome, seed=0)
-    kept = keeping.folder(genome, seed=0)
+    kept = keeping.where(genome, seed=0)
     assert (kept / "model.safetensors").exists()
     # And whoever may read what is new there may read them.
     (tmp_path / "new").mkdir()
@@ -144,9 +144,9 @@ def test_pipelines_with_other_settings_use_other_folders(pipeline: rs.Pipeline) 
     other = rs.Pipeline(longer, pipeline.attacker, students=pipeline.students)
     pipeline(genome, seed=2)
     other(genome, seed=2)
-    assert pipeline.folder(genome, seed=2) != other.folder(genome, seed=2)
+    assert pipeline.where(genome, seed=2) != other.where(genome, seed=2)
     other.discard(genome, seed=2)
-    assert pipeline.folder(genome, seed=2).is_dir()
+    assert pipeline.where(genome, seed=2).is_dir()
 
 
 def test_length_beyond_the_students_is_refused(pipeline: rs.Pipeline) -> None:
@@ -163,8 +163,7 @@ def test_other_number_of_classes_is_refused(pipeline: rs.Pipeline) -> None:
 
 def test_without_folder_no_student_is_stored(pipeline: rs.Pipeline) -> None:
     bare = rs.Pipeline(pipeline.distiller, pipeline.attacker)
-    with pytest.raises(ValueError, match="keeps no students"):
-        bare.folder(rs.templates.bag_of_words(), seed=0)
+    assert bare.where(rs.templates.bag_of_words(), seed=0) is None
     bare.discard(rs.templates.bag_of_words(), seed=0)
 
 

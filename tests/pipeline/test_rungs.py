@@ -65,7 +65,7 @@ def test_last_rung_gives_the_metrics_of_a_whole_evaluation(parts: Any, tmp_path:
     assert metrics.keys() == whole.keys()
     assert exact(pipeline(genome, seed=0)) == exact(whole)
     pipeline.finish(genome, seed=0, rung=2)
-    assert [p.name for p in tmp_path.iterdir()] == [pipeline.folder(genome, seed=0).name]
+    assert [p.name for p in tmp_path.iterdir()] == [pipeline.where(genome, seed=0).name]
 
 
 def test_a_rung_uses_its_own_examples_and_attacks(parts: Any) -> None:
@@ -151,7 +151,7 @@ def test_training_state_of_a_parent_with_other_weights_is_not_used(
     origin = pipeline.load(parent.genome, **parent.arguments)
     with torch.no_grad():
         next(origin.parameters()).flatten()[0].add_(1e-6)
-    folder = pipeline.folder(parent.genome, **parent.arguments)
+    folder = pipeline.where(parent.genome, **parent.arguments)
     shutil.rmtree(folder)
     origin.save_pretrained(folder)
     metrics = pipeline(genome, seed=1, rung=1, parent=parent)
@@ -224,7 +224,7 @@ def test_a_child_inherits_and_its_ancestors_can_be_trained_again(
     shutil.rmtree(tmp_path)  # no student is kept any more
     assert exact(pipeline(child, seed=7, rung=0, parent=second)) == exact(metrics)
     other = replace(second, seed=6)
-    assert pipeline.folder(child, seed=7, parent=other) != pipeline.folder(
+    assert pipeline.where(child, seed=7, parent=other) != pipeline.where(
         child, seed=7, parent=second
     )
 

@@ -1,5 +1,6 @@
 """The losses that a student is trained with, by name."""
 
+from rosearch.distill.losses import labels, relations, states  # noqa: F401 - registers the losses
 from rosearch.distill.losses.base import (
     DistillationLoss,
     Outputs,
@@ -8,29 +9,18 @@ from rosearch.distill.losses.base import (
     Wanted,
     distillation_losses,
 )
-from rosearch.distill.losses.labels import HardLabelLoss, HardLabels, SoftLabelLoss, soft_label_loss
-from rosearch.distill.losses.layers import default_layers, match_layers, node_depths
+from rosearch.distill.losses.labels import HardLabels, soft_label_loss
 from rosearch.distill.losses.mix import Losses, LossMix
-from rosearch.distill.losses.relations import RelationLoss
-from rosearch.distill.losses.states import HiddenStateLoss, PooledCosineLoss
 
 __all__ = [
     "DistillationLoss",
-    "HardLabelLoss",
     "HardLabels",
-    "HiddenStateLoss",
     "LossMix",
     "Losses",
     "Outputs",
-    "PooledCosineLoss",
-    "RelationLoss",
-    "SoftLabelLoss",
     "StudentShape",
     "TeacherShape",
     "Wanted",
-    "default_layers",
     "distillation_losses",
-    "match_layers",
-    "node_depths",
     "soft_label_loss",
 ]

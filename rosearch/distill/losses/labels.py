@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -78,20 +80,22 @@ class HardLabelLoss(DistillationLoss):
         return functional.cross_entropy(required(student.logits).float(), required(labels))
 
 
-def token_shares(mask: torch.Tensor) -> torch.Tensor:
-    """Return the weight of each token in a mean over tokens of a text, then over texts.
+def token_mean(errors: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean over the tokens of a text, then over texts, then over ``errors``.
 
     Texts have equal weight, whatever their length; a text without tokens has loss 0. So the loss of
     a batch is the mean of its texts' losses, however the batch is divided.
 
     Args:
+        errors: At least one float32 ``(batch, length)``.
         mask: bool ``(batch, length)``, true at real tokens.
-
-    Returns:
-        float32 ``(batch, length)``, zero at padding; the sum is 1 if every text has tokens.
     """
     real = mask.float()
-    return real / (real.sum(dim=1, keepdim=True).clamp(min=1) * len(mask))
+    share = real / (real.sum(dim=1, keepdim=True).clamp(min=1) * len(mask))
+    total = torch.zeros((), device=mask.device)
+    for error in errors:
+        total = total + (error * share).sum()
+    return total / len(errors)
 
 
 def required(tensor: torch.Tensor | None) -> torch.Tensor:
@@ -110,7 +114,7 @@ class HardLabels(nn.Module):
 
     def __init__(self, labels: np.ndarray) -> None:
         super().__init__()
-        self.register_buffer("labels", torch.tensor(labels), persistent=False)
+        self.labels = torch.tensor(labels)
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: np.ndarray
@@ -122,6 +126,5 @@ class HardLabels(nn.Module):
             inputs: Its keyword arguments.
             rows: int64 ``(batch,)``, the row numbers of the batch's examples.
         """
-        labels: torch.Tensor = self.get_buffer("labels")
-        places = torch.from_numpy(rows).to(labels.device)
-        return functional.cross_entropy(model(**inputs).logits, labels[places])
+        logits = model(**inputs).logits
+        return functional.cross_entropy(logits, self.labels[rows].to(logits.device))

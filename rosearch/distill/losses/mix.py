@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from rosearch.checks import number, positive, refused, share
+from rosearch.checks import number, positive, refused
 from rosearch.distill.losses.base import (
     DistillationLoss,
     StudentShape,
@@ -40,32 +40,22 @@ class LossMix:
         *,
         teacher: TeacherShape,
         temperature: float = 2.0,
-        label_weight: float = 0.0,
     ) -> LossMix:
         """Validate a user's losses.
 
         Args:
-            losses: See :data:`Losses`. Default: ``soft_labels`` with weight ``1 - label_weight``
-                and ``hard_labels`` with weight ``label_weight``.
+            losses: See :data:`Losses`. Default: ``soft_labels``.
             teacher: The teacher's sizes.
             temperature: Default for losses that have a setting of that name.
-            label_weight: 0 to 1; see ``losses``.
 
         Raises:
-            ArgumentError: A weight is negative or not a number, all weights are 0, a setting is
-                unknown or out of range, or both ``losses`` and ``label_weight`` are given.
+            ArgumentError: A weight is negative or not a number, all weights are 0, or a setting is
+                unknown or out of range.
             RegistryError: A loss is not registered.
         """
         positive("temperature", temperature)
-        share("label_weight", label_weight)
         if losses is None:
-            losses = {"soft_labels": 1.0 - label_weight, "hard_labels": label_weight}
-        elif label_weight:
-            raise ArgumentError(
-                f"label_weight={label_weight!r} is short for losses={{'soft_labels': "
-                f"{1 - label_weight:g}, 'hard_labels': {label_weight:g}}} and cannot be combined "
-                f"with losses. Add 'hard_labels' to losses instead."
-            )
+            losses = {"soft_labels": 1.0}
         if not isinstance(losses, Mapping):
             raise refused("losses", "a mapping of names to weights", losses)
         entries = []

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from rosearch.checks import refused
 from rosearch.distill.losses.base import (
     DistillationLoss,
     Outputs,
@@ -16,7 +15,7 @@ from rosearch.distill.losses.base import (
     TeacherShape,
     distillation_losses,
 )
-from rosearch.distill.losses.labels import token_shares
+from rosearch.distill.losses.labels import token_mean
 from rosearch.distill.losses.layers import Layers, match_layers, teacher_layers_of
 from rosearch.errors import EvaluationError
 
@@ -27,7 +26,8 @@ class RelationLoss(DistillationLoss):
 
     MiniLM (Wang et al. 2020, equations 4 and 5) introduced value relations for the last layer. As
     in MiniLMv2 (Wang et al. 2021, section 3.1) the values of all heads are concatenated and split
-    into relation heads, so that teacher and student may differ in width and number of heads. The
+    into relation heads, so that teacher and student may differ in width and number of heads; their
+    number is the greatest common divisor of the teacher's heads and the student's width. The
     divergence is averaged over relation heads and the real tokens of a text, over texts, and over
     the pairs of layers. Relations of queries and keys, which MiniLMv2 adds, are left out, because
     they would triple the cache.
@@ -35,42 +35,28 @@ class RelationLoss(DistillationLoss):
     Args:
         teacher: The teacher's sizes.
         student: The student's sizes.
-        relation_heads: Number of relation heads; must divide both widths. Default: the greatest
-            common divisor of the teacher's heads and the student's width.
         layers: Teacher layers from 1, matched by relative depth with the student's attention
             nodes, or pairs of a student's attention node and a teacher's layer. Default: the
             teacher's last layer and the student's last attention node.
 
     Raises:
-        ArgumentError: ``relation_heads`` does not divide the teacher's width, or the teacher has
-            no such layer.
-        EvaluationError: The student has no attention, or ``relation_heads`` does not divide its
-            width.
+        ArgumentError: The teacher has no such layer.
+        EvaluationError: The student has no attention.
     """
 
     needs = ("values",)
 
     def __init__(
-        self,
-        teacher: TeacherShape,
-        student: StudentShape,
-        *,
-        relation_heads: int | None = None,
-        layers: Layers | None = None,
+        self, teacher: TeacherShape, student: StudentShape, *, layers: Layers | None = None
     ) -> None:
         super().__init__(teacher, student)
-        self.teacher_layers(teacher, relation_heads=relation_heads, layers=layers)
+        self.teacher_layers(teacher, layers=layers)
         if not student.attention:
             raise EvaluationError(
                 "The loss 'relations' compares attention, but this student has no attention node. "
                 "Search a space whose students have one, or leave out the loss."
             )
-        heads = relation_heads or math.gcd(teacher.heads, student.width)
-        if student.width % heads:
-            raise EvaluationError(
-                f"relation_heads={heads} does not divide the student's width {student.width}."
-            )
-        self.heads = heads
+        self.heads = math.gcd(teacher.heads, student.width)
         if layers is None:
             last = max(student.attention, key=lambda node: (student.depths[node], node))
             self.pairs = ((last, teacher.layers),)
@@ -81,11 +67,6 @@ class RelationLoss(DistillationLoss):
 
     @classmethod
     def teacher_layers(cls, teacher: TeacherShape, **settings: Any) -> tuple[int, ...]:
-        heads = settings.get("relation_heads")
-        if heads is not None and (not isinstance(heads, int) or heads < 1 or teacher.width % heads):
-            raise refused(
-                "relation_heads", f"a divisor of the teacher's width {teacher.width}", heads
-            )
         layers = settings.get("layers")
         if layers is None:
             return (teacher.layers,)
@@ -94,15 +75,14 @@ class RelationLoss(DistillationLoss):
     def forward(
         self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
-        share = token_shares(mask)
-        total = torch.zeros((), device=mask.device)
+        errors = []
         for node, layer in self.pairs:
             own = log_relations(student.values[node], mask, heads=self.heads)
             given = log_relations(teacher.values[layer], mask, heads=self.heads)
             # At padded keys both logarithms are very negative and the teacher's probability is 0.
             divergence = functional.kl_div(own, given, reduction="none", log_target=True)
-            total = total + (divergence.sum(dim=-1).mean(dim=1) * share).sum()
-        return total / len(self.pairs)
+            errors.append(divergence.sum(dim=-1).mean(dim=1))
+        return token_mean(errors, mask)
 
 
 def log_relations(values: torch.Tensor, mask: torch.Tensor, *, heads: int) -> torch.Tensor:

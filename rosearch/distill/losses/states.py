@@ -15,7 +15,7 @@ from rosearch.distill.losses.base import (
     TeacherShape,
     distillation_losses,
 )
-from rosearch.distill.losses.labels import required, token_shares
+from rosearch.distill.losses.labels import required, token_mean
 from rosearch.distill.losses.layers import Layers, default_layers, match_layers, teacher_layers_of
 
 
@@ -64,15 +64,14 @@ class HiddenStateLoss(DistillationLoss):
     def forward(
         self, student: Outputs, teacher: Outputs, *, mask: torch.Tensor, labels: torch.Tensor | None
     ) -> torch.Tensor:
-        share = token_shares(mask)
-        total = torch.zeros((), device=mask.device)
+        errors = []
         for (node, layer), projection in zip(self.pairs, self.projections, strict=True):
             projected = projection(student.hidden_states[node]).float()
             difference = projected - teacher.hidden_states[layer].float()
             # Masked before squaring, because values at padding may overflow.
-            error = difference.masked_fill(~mask.unsqueeze(-1), 0.0).square().mean(dim=-1)
-            total = total + (error * share).sum()
-        return total / len(self.pairs)
+            difference = difference.masked_fill(~mask.unsqueeze(-1), 0.0)
+            errors.append(difference.square().mean(dim=-1))
+        return token_mean(errors, mask)
 
 
 @distillation_losses.register("pooled_cosine")

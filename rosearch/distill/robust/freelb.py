@@ -62,15 +62,16 @@ class EmbeddingPerturbation(TrainingHook):
         embedding = model.embedding
         mask = batch.inputs["attention_mask"].unsqueeze(2).to(embedding.tokens.weight.dtype)
         delta = self._first(mask, embedding.shape.inner)
-        state = _random_state(mask.device)
+        devices = [mask.device] if mask.device.type == "cuda" else []
         total = torch.zeros((), device=mask.device)
         for step in range(self.steps):
-            _set_random_state(mask.device, state)
             delta.requires_grad_()
-            with shifted(embedding, delta):
+            # Put back before the next pass, so that all passes draw the same dropout masks.
+            again = step + 1 < self.steps
+            with torch.random.fork_rng(devices, enabled=again), shifted(embedding, delta):
                 total = total + backward(batch, share / self.steps)
             gradient, delta = delta.grad, delta.detach()
-            if gradient is not None and step + 1 < self.steps:
+            if gradient is not None and again:
                 delta = self._moved(delta, gradient * mask)
         return total
 
@@ -115,14 +116,3 @@ def shifted(embedding: Any, delta: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         del embedding.vectors
-
-
-def _random_state(device: torch.device) -> torch.Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-
-
-def _set_random_state(device: torch.device, state: torch.Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)

@@ -20,7 +20,7 @@ from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.seeding import child_seed
 from rosearch.student import StudentForSequenceClassification
-from rosearch.tokens import TokenizedText, tokenize
+from rosearch.tokens import TokenizedText
 
 Answers = Literal["perturbed", "original"]
 """Which teacher outputs a perturbed text is trained to: those for it, or for its original."""
@@ -166,8 +166,7 @@ class TextSource:
                 cached=cached,
             )
         seconds = time.perf_counter() - start
-        rows = tokenize(self.teacher.tokenizer, texts, max_length=self.teacher.max_length)
-        return Group(examples, rows, outputs, seconds)
+        return Group(examples, self.teacher.tokenize(texts), outputs, seconds)
 
 
 @dataclass

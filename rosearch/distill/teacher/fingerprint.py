@@ -19,10 +19,8 @@ _PROVENANCE = {
 """Entries of a configuration that say where a model comes from, not what it computes."""
 
 
-def fingerprint(
-    model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int, precision: str
-) -> str:
-    """Return a hash of weights, configuration, tokenizer, maximum length and precision."""
+def fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    """Return a hash of weights, configuration, tokenizer and maximum length."""
     (row,) = tokenize(tokenizer, ["a"], max_length=max_length)
     parts = [
         type(model).__qualname__,
@@ -32,7 +30,6 @@ def fingerprint(
         {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
         [pads_left(tokenizer), tokenizer.truncation_side, row.types],
         max_length,
-        precision,
     ]
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from rosearch.data import Text
+from rosearch.data import Text, hashed_bytes
 from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.output_reader import OutputReader
 from rosearch.distill.teacher.outputs import OutputPart, TeacherOutputs, is_per_text
@@ -22,6 +24,7 @@ TEXTS_PER_FILE = 1024
 outputs are held in memory."""
 
 
+@dataclass(eq=False)
 class OutputCache:
     """Computes a teacher's outputs for distinct texts once and stores them in a folder.
 
@@ -29,36 +32,32 @@ class OutputCache:
     reads the same numbers, and batches depend on neither order nor number of processes. Each file
     holds one output for up to 1,024 texts. It is written under another name and then renamed, so
     it is complete or absent.
-
-    Args:
-        folder: The teacher's folder of the cache.
-        texts: Texts, which may repeat.
-        encoded: Tokenises texts.
-        shape: The teacher's sizes.
-        classes: Number of classes.
-        storage: How all outputs except logits are stored, ``"bfloat16"`` or ``"float32"``.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        texts: Sequence[Text],
-        encoded: Callable[[Sequence[Text]], list[TokenizedText]],
-        shape: TeacherShape,
-        classes: int,
-        storage: str,
-    ) -> None:
-        digests = np.array([_digest(text) for text in texts])
+    folder: Path
+    """The teacher's folder of the cache."""
+
+    texts: Sequence[Text]
+    """Texts, which may repeat."""
+
+    encoded: Callable[[Sequence[Text]], list[TokenizedText]]
+    """Tokenises texts."""
+
+    shape: TeacherShape
+    """The teacher's sizes."""
+
+    classes: int
+    """Number of classes."""
+
+    storage: str
+    """How all outputs except logits are stored, ``"bfloat16"`` or ``"float32"``."""
+
+    def __post_init__(self) -> None:
+        digests = np.array([_digest(text) for text in self.texts])
         distinct, first, self._index = np.unique(digests, return_index=True, return_inverse=True)
         key = hashlib.blake2b(b"".join(distinct.tolist()), digest_size=16).hexdigest()
-        self._texts = [texts[i] for i in first]
-        self._folder = folder / key
-        self._shape = shape
-        self._classes = classes
-        self._storage = storage
-        self._encoded = encoded
-        self._rows: list[TokenizedText] | None = None
+        self._texts = [self.texts[i] for i in first]
+        self._folder = self.folder / key
 
     def size(self, wanted: Wanted) -> int:
         """Return the bytes that missing outputs would take on disk."""
@@ -67,7 +66,7 @@ class OutputCache:
         for start, end in self._spans():
             for name in self._missing(wanted, start, end):
                 rows = end - start if is_per_text(name) else offsets[end] - offsets[start]
-                width = self._classes if name == "logits" else self._shape.width
+                width = self.classes if name == "logits" else self.shape.width
                 total += int(rows) * width * (4 if self._stored_as(name) == "float32" else 2)
         return total
 
@@ -105,8 +104,7 @@ class OutputCache:
 
     def compute(self, wanted: Wanted, reader: OutputReader) -> TeacherOutputs:
         """Compute outputs now and keep them in memory only."""
-        rows = self._tokenised()
-        part = OutputPart(reader.read(rows, wanted), self._offsets(wanted))
+        part = OutputPart(reader.read(self._rows, wanted), self._offsets(wanted))
         return TeacherOutputs([part], self._index)
 
     def _compute(
@@ -115,7 +113,7 @@ class OutputCache:
         spans = [span for span in self._spans() if self._missing(wanted, *span)]
         if not spans:
             return
-        made, rows = reader(), self._tokenised()
+        made = reader()
         with tqdm(
             total=sum(end - start for start, end in spans),
             desc=f"teacher ({tqdm.format_sizeof(self.size(wanted), 'B')} to cache)",
@@ -125,7 +123,7 @@ class OutputCache:
             disable=not progress,
         ) as bar:
             for start, end in spans:
-                computed = made.read(rows[start:end], wanted, on_batch=bar.update)
+                computed = made.read(self._rows[start:end], wanted, on_batch=bar.update)
                 for name in self._missing(wanted, start, end):
                     write_tensors(self._path(name, start, end), {"values": computed[name]})
 
@@ -145,24 +143,22 @@ class OutputCache:
         return folder / f"{start:08}-{end:08}.safetensors"
 
     def _stored_as(self, name: str) -> str:
-        return "float32" if name == "logits" else self._storage
+        return "float32" if name == "logits" else self.storage
 
-    def _tokenised(self) -> list[TokenizedText]:
-        if self._rows is None:
-            self._rows = self._encoded(self._texts)
-        return self._rows
+    @cached_property
+    def _rows(self) -> list[TokenizedText]:
+        return self.encoded(self._texts)
 
     def _offsets(self, wanted: Wanted) -> np.ndarray:
         # Outputs per text need no lengths, so a process that finds them tokenises nothing.
         if all(map(is_per_text, wanted.names)):
             return np.arange(len(self._texts) + 1)
-        return np.cumsum([0, *(len(row.ids) for row in self._tokenised())])
+        return np.cumsum([0, *(len(row.ids) for row in self._rows)])
 
 
 def _digest(text: Text) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for piece in (text,) if isinstance(text, str) else ("pair", *text):
-        encoded = piece.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+        digest.update(hashed_bytes(piece))
     # As text, because numpy drops zeros at the end of bytes.
     return digest.hexdigest().encode()

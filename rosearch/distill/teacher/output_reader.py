@@ -88,8 +88,7 @@ class OutputReader:
             )
         if not bool(torch.isfinite(joined).all()):
             raise DataError(
-                f"The teacher's {name} are not finite. Check its weights or, with "
-                f"precision='bfloat16', try precision='float32'."
+                f"The teacher's {name} are not finite. Check its weights, or load it in float32."
             )
         return joined
 

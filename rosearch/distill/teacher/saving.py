@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from rosearch.caching import apply_umask
+from rosearch.caching import apply_umask, new_folder
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
 
@@ -30,23 +28,17 @@ def require_model_folder(target: Path) -> None:
 
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:
     """Save a model and its tokenizer; a model in the folder is replaced, other files stay."""
-    # A new folder gets its name once it is complete, so that a killed run leaves none.
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent))
-    try:
+    with new_folder(target) as draft:
         with quiet_transformers():
-            model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
-        apply_umask(scratch)
+            model.save_pretrained(draft)
+        tokenizer.save_pretrained(draft)
+        apply_umask(draft)
         if not target.exists():
-            scratch.rename(target)
             return
-        written = {path.name for path in scratch.iterdir()}
+        written = {path.name for path in draft.iterdir()}
         for path in target.glob("model*.safetensors*"):
             # transformers prefers weights in one file to those in several.
             if path.name not in written:
                 path.unlink()
         for name in written:
-            (scratch / name).replace(target / name)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            (draft / name).replace(target / name)

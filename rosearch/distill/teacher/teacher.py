@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.data import TextDataset, check_class_order, warn_if_useless
+from rosearch.data import Text, TextDataset, check_class_order, warn_if_useless
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
@@ -29,16 +29,13 @@ from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
 from rosearch.tokens import (
+    TokenizedText,
     default_device,
-    length_limit,
+    max_tokens,
     pads_left,
-    position_limit,
     require_padding,
     tokenize,
 )
-
-_PRECISIONS = ("float32", "bfloat16")
-_TABLES = ("tokens", "positions", "types")
 
 
 class Teacher:
@@ -55,14 +52,12 @@ class Teacher:
         max_length: Maximum tokens of a text; longer texts are truncated. Default: the limit of
             tokenizer and model.
         device: Device of the teacher; default: the GPU if available.
-        precision: ``"float32"`` or ``"bfloat16"``: precision in which outputs are computed. It is
-            part of the fingerprint, so each precision has its own cache.
         storage: ``"bfloat16"`` or, at twice the space, ``"float32"``: how hidden states, attention
             values and pooled vectors are cached. Logits are always float32.
         cache_dir: Cache folder; default: ``$ROSEARCH_CACHE`` or ``~/.cache/rosearch``.
 
     Raises:
-        ArgumentError: ``precision`` or ``storage`` is unknown.
+        ArgumentError: ``storage`` is unknown.
         DataError: The tokenizer has no padding token.
     """
 
@@ -73,20 +68,17 @@ class Teacher:
         *,
         max_length: int | None = None,
         device: torch.device | str | None = None,
-        precision: str = "float32",
         storage: str = "bfloat16",
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.precision = choice("precision", precision, _PRECISIONS)
-        self.storage = choice("storage", storage, _PRECISIONS)
+        self.storage = choice("storage", storage, ("float32", "bfloat16"))
         self.pad_id = require_padding(tokenizer)
         self.tokenizer = tokenizer
         self.config = model.config
-        limits = [length_limit(tokenizer, max_length), position_limit(model)]
-        self.max_length = min(limit for limit in limits if limit is not None)
+        self.max_length = max_tokens(model, tokenizer, max_length)
         self.device = torch.device(device) if device is not None else default_device()
         self.parameters = parameters(model)
-        self.fingerprint = fingerprint(model, tokenizer, self.max_length, precision)
+        self.fingerprint = fingerprint(model, tokenizer, self.max_length)
         self._source: str | None = None
         self._model: Any = model.to(self.device).eval()
         self._folder = cache_folder("teachers", self.fingerprint, folder=cache_dir, create=False)
@@ -171,9 +163,9 @@ class Teacher:
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         history = fit(
             model,
-            tokenize(teacher.tokenizer, train.texts, max_length=teacher.max_length),
+            teacher.tokenize(train.texts),
             HardLabels(train.labels),
-            tokenize(teacher.tokenizer, dev.texts, max_length=teacher.max_length),
+            teacher.tokenize(dev.texts),
             dev.labels,
             optimization=Optimization(
                 learning_rate=learning_rate, epochs=epochs, batch_size=batch_size
@@ -198,7 +190,7 @@ class Teacher:
         if self._model is None:
             with quiet_transformers():
                 model = AutoModelForSequenceClassification.from_pretrained(self._source).float()
-            found = fingerprint(model, self.tokenizer, self.max_length, self.precision)
+            found = fingerprint(model, self.tokenizer, self.max_length)
             if found != self.fingerprint:
                 raise DataError(
                     f"{self._source} holds another model than the one this teacher was made from "
@@ -230,6 +222,10 @@ class Teacher:
         """Layers, width and heads according to the configuration; 0 if it does not say."""
         names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
         return TeacherShape(*(int(getattr(self.config, name, None) or 0) for name in names))
+
+    def tokenize(self, texts: Sequence[Text]) -> list[TokenizedText]:
+        """Tokenise texts or pairs as teacher and students read them."""
+        return tokenize(self.tokenizer, texts, max_length=self.max_length)
 
     def logits(self, dataset: TextDataset, *, progress: bool = True) -> np.ndarray:
         """Return the teacher's logits, computed at the first call and cached.
@@ -273,7 +269,7 @@ class Teacher:
 
         def reader() -> OutputReader:
             return OutputReader(
-                _in_precision(self.model, self.precision),
+                self.model,
                 self.tokenizer,
                 self.shape,
                 dtype=torch.float32 if self.storage == "float32" else torch.bfloat16,
@@ -298,7 +294,7 @@ class Teacher:
         return OutputCache(
             self._folder,
             texts=dataset.texts,
-            encoded=lambda texts: tokenize(self.tokenizer, texts, max_length=self.max_length),
+            encoded=self.tokenize,
             shape=self.shape,
             classes=self.num_labels,
             storage=self.storage,
@@ -322,9 +318,9 @@ class Teacher:
         tables = read_tensors(path)
         if tables is None:
             made = compress_embedding(self.model)
-            tables = {n: torch.tensor(getattr(made, n), dtype=torch.float32) for n in _TABLES}
+            tables = {n: torch.tensor(t, dtype=torch.float32) for n, t in vars(made).items()}
             write_tensors(path, tables)
-        return CompressedEmbedding(**{name: tables[name].numpy() for name in _TABLES})
+        return CompressedEmbedding(**{name: table.numpy() for name, table in tables.items()})
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -336,10 +332,3 @@ class Teacher:
     def __repr__(self) -> str:
         name = self._source or type(self._model).__name__
         return f"Teacher({name!r}, {self.parameters / 1e6:.1f} M parameters, {self.fingerprint})"
-
-
-def _in_precision(model: Any, precision: str) -> Any:
-    dtype = torch.float32 if precision == "float32" else torch.bfloat16
-    if all(p.dtype == dtype for p in model.parameters() if p.is_floating_point()):
-        return model
-    return copy.deepcopy(model).to(dtype)

@@ -70,9 +70,6 @@ class Callbacks:
             "model": model,
             "processing_class": getattr(model, "tokenizer", None),
             "optimizer": optimizer,
-            "lr_scheduler": None,
-            "train_dataloader": None,
-            "eval_dataloader": None,
         }
         self._args = LoopArguments(
             run_name=name,
@@ -109,11 +106,7 @@ class Callbacks:
         self._state.global_step = step
         for epoch in history:
             self._best(epoch)
-        self._call("on_train_begin")
-
-    def epoch_begin(self) -> None:
-        """Report that an epoch begins."""
-        self._call("on_epoch_begin")
+        self.call("on_train_begin")
 
     def step(self, number: int, epochs: float) -> None:
         """Report a step.
@@ -124,7 +117,7 @@ class Callbacks:
         """
         self._state.global_step = number
         self._state.epoch = epochs
-        self._call("on_step_end")
+        self.call("on_step_end")
 
     def epoch_end(self, epoch: Epoch, rate: float) -> None:
         """Report that an epoch has ended and dev was evaluated.
@@ -135,25 +128,27 @@ class Callbacks:
         """
         state = self._state
         state.epoch = float(epoch.number)
-        self._call("on_epoch_end")
+        self.call("on_epoch_end")
         metrics = {"eval_accuracy": epoch.accuracy, "epoch": state.epoch}
         logs = {"loss": epoch.loss, "learning_rate": rate, "seconds": epoch.seconds, **metrics}
         state.log_history.append({**logs, "step": state.global_step})
-        self._call("on_log", logs=logs)
-        self._call("on_evaluate", metrics=metrics)
+        self.call("on_log", logs=logs)
+        self.call("on_evaluate", metrics=metrics)
         # Last, because transformers' EarlyStoppingCallback compares with the best before.
         self._best(epoch)
-
-    def end(self) -> None:
-        """Report that training has ended or failed."""
-        self._call("on_train_end")
 
     def _best(self, epoch: Epoch) -> None:
         if self._state.best_metric is None or epoch.accuracy > self._state.best_metric:
             self._state.best_metric = epoch.accuracy
             self._state.best_global_step = self._state.global_step
 
-    def _call(self, event: str, **given: Any) -> None:
+    def call(self, event: str, **given: Any) -> None:
+        """Call a method of all callbacks.
+
+        Args:
+            event: Name of the method, such as ``"on_epoch_begin"``.
+            given: Keyword arguments of this event.
+        """
         for callback in self._callbacks:
             answer = getattr(callback, event)(
                 self._args, self._state, self._control, **self._given, **given

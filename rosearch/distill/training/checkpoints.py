@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,20 +79,10 @@ class Checkpoint:
     micro_batch_size: int | None
     """Rows in memory at once, if memory has run out before."""
 
-    model: Mapping[str, torch.Tensor]
-    """Weights after the last epoch."""
-
-    best: Mapping[str, torch.Tensor]
-    """Weights after the best epoch."""
-
-    objective: Mapping[str, torch.Tensor]
-    """Trained parameters of the objective."""
-
-    updates: Mapping[str, torch.Tensor]
-    """State of the optimizer."""
-
-    hooks: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    """State of the training hooks."""
+    tensors: Mapping[str, Mapping[str, torch.Tensor]]
+    """``"model"``, the weights after the last epoch; ``"best"``, those after the best epoch;
+    ``"objective"``, the objective's trained parameters; ``"updates"``, the optimizer's state; and
+    ``"hooks"``, that of the training hooks. A part without tensors is empty or missing."""
 
 
 def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
@@ -102,9 +93,6 @@ def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
         flat = value.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-_PARTS = ("model", "best", "objective", "updates", "hooks")
 
 
 @dataclass(frozen=True)
@@ -132,7 +120,7 @@ class CheckpointFile:
         """
         if not self.path.exists():
             return None
-        parts: dict[str, dict[str, torch.Tensor]] = {name: {} for name in _PARTS}
+        parts: defaultdict[str, dict[str, torch.Tensor]] = defaultdict(dict)
         try:
             with safe_open(self.path, framework="pt") as file:
                 header = json.loads((file.metadata() or {})["rosearch"])
@@ -153,7 +141,7 @@ class CheckpointFile:
                 f"{self.path} is the checkpoint of another training: genome, seed, parent, data, "
                 f"teacher or settings differ. Give each training its own file, or delete this one."
             )
-        return Checkpoint(history=history, micro_batch_size=micro, **parts)
+        return Checkpoint(history=history, micro_batch_size=micro, tensors=parts)
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Replace the file."""
@@ -164,7 +152,7 @@ class CheckpointFile:
         }
         tensors = {
             f"{part}/{name}": value
-            for part in _PARTS
-            for name, value in getattr(checkpoint, part).items()
+            for part, values in checkpoint.tensors.items()
+            for name, value in values.items()
         }
         write_tensors(self.path, tensors, {"rosearch": json.dumps(header)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -34,44 +35,32 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
+@dataclass
 class Gradients:
-    """Computes losses and accumulates gradients, one micro batch at a time.
+    """Computes losses and accumulates gradients, one micro batch at a time."""
 
-    Args:
-        model: The model to train.
-        objective: ``objective(model, inputs, rows)`` returns the mean loss of the rows.
-        rows: Tokenised training texts.
-        optimization: The settings.
-        clear: Discards the gradients of a failed step.
-        pad_id: Id of the padding token.
-        pad_left: Whether padding precedes the text.
-        hooks: Their :meth:`~TrainingHook.accumulate` wraps each pass, the first outermost.
-    """
+    model: nn.Module
+    objective: nn.Module
+    """``objective(model, inputs, rows)`` returns the mean loss of the rows."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        objective: nn.Module,
-        rows: Sequence[TokenizedText],
-        optimization: Optimization,
-        *,
-        clear: Callable[[], None],
-        pad_id: int,
-        pad_left: bool = False,
-        hooks: Sequence[TrainingHook] = (),
-    ) -> None:
-        self.micro_batch_size = optimization.micro_batch_size
-        self.rows = rows
-        self._hooks = hooks
-        self._model = model
-        self._called = _compiled(model, optimization.compile)
-        self._objective = objective
-        self._clear = clear
-        self._pad_id = pad_id
-        self._pad_left = pad_left
-        self._graphs = optimization.compile == "reduce-overhead"
-        self._autocast = optimization.precision == "bfloat16"
-        self._device = next(model.parameters()).device
+    rows: Sequence[TokenizedText]
+    """Tokenised training texts."""
+
+    optimization: Optimization
+    clear: Callable[[], None]
+    """Discards the gradients of a failed step."""
+
+    pad_id: int
+    pad_left: bool = False
+    hooks: Sequence[TrainingHook] = ()
+    """Their :meth:`~TrainingHook.accumulate` wraps each pass, the first outermost."""
+
+    def __post_init__(self) -> None:
+        self.micro_batch_size = self.optimization.micro_batch_size
+        self._called = _compiled(self.model, self.optimization.compile)
+        self._graphs = self.optimization.compile == "reduce-overhead"
+        self._autocast = self.optimization.precision == "bfloat16"
+        self._device = next(self.model.parameters()).device
 
     @contextmanager
     def compiling(self) -> Iterator[None]:
@@ -108,14 +97,14 @@ class Gradients:
                     raise
                 reason = str(error).partition("\n")[0]
             # Outside the handler, whose traceback holds the tensors of the failed attempt.
-            self._clear()
+            self.clear()
             self._halve(len(batch), reason)
 
     def _sum(self, batch: np.ndarray, progress: float) -> torch.Tensor:
         size = self.micro_batch_size or len(batch)
         backward: Backward = self._backward
-        for hook in reversed(self._hooks):
-            backward = partial(hook.accumulate, self._model, backward=backward, progress=progress)
+        for hook in reversed(self.hooks):
+            backward = partial(hook.accumulate, self.model, backward=backward, progress=progress)
         total = torch.zeros((), device=self._device)
         for start in range(0, len(batch), size):
             numbers = batch[start : start + size]
@@ -128,18 +117,18 @@ class Gradients:
 
     def _backward(self, batch: Batch, share: float) -> torch.Tensor:
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._autocast):
-            loss: torch.Tensor = self._objective(self._called, batch.inputs, batch.numbers)
+            loss: torch.Tensor = self.objective(self._called, batch.inputs, batch.numbers)
         loss = loss.float() * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def _inputs(self, rows: Sequence[TokenizedText]) -> dict[str, torch.Tensor]:
-        inputs = model_inputs(self._model, rows, pad_id=self._pad_id, pad_left=self._pad_left)
+        inputs = model_inputs(self.model, rows, pad_id=self.pad_id, pad_left=self.pad_left)
         more = -inputs["input_ids"].shape[1] % _LENGTH_MULTIPLE
         if not self._graphs or not more:
             return inputs
-        sides = (more, 0) if self._pad_left else (0, more)
-        filling = {"input_ids": self._pad_id}
+        sides = (more, 0) if self.pad_left else (0, more)
+        filling = {"input_ids": self.pad_id}
         return {
             name: functional.pad(tensor, sides, value=filling.get(name, 0))
             for name, tensor in inputs.items()

@@ -180,7 +180,7 @@ class _Training:
                     events.epoch_end(epoch, self.updates.rate)
                     bar.set_postfix(dev=f"{epoch.accuracy:.3f}")
             finally:
-                events.end()
+                events.call("on_train_end")
         if not self.history:
             raise EvaluationError(
                 "A callback set should_training_stop before the first epoch, so there is no "
@@ -201,7 +201,7 @@ class _Training:
         torch.manual_seed(child_seed(self.seed, "dropout", number))
         self.model.train()
         self.objective.train()
-        events.epoch_begin()
+        events.call("on_epoch_begin")
         # The sum stays on the device, because reading it waits for a GPU.
         total = torch.zeros((), device=self.device)
         check_every = 1 if self.device.type == "cpu" else _CHECK_EVERY
@@ -291,11 +291,13 @@ class _Training:
         return Checkpoint(
             history=tuple(self.history),
             micro_batch_size=self.gradients.micro_batch_size,
-            model=self.model.state_dict(),
-            best=self.best,
-            objective=self.objective.state_dict(),
-            updates=self.updates.state(),
-            hooks={name: value for hook in self.hooks for name, value in hook.state().items()},
+            tensors={
+                "model": self.model.state_dict(),
+                "best": self.best,
+                "objective": self.objective.state_dict(),
+                "updates": self.updates.state(),
+                "hooks": dict(item for hook in self.hooks for item in hook.state().items()),
+            },
         )
 
     def _restore(self, found: Checkpoint, last: int) -> None:
@@ -308,12 +310,13 @@ class _Training:
         self.history = list(found.history)
         self.step = sum(epoch.steps for epoch in self.history)
         self.gradients.micro_batch_size = found.micro_batch_size
-        self.best = {name: value.to(self.device) for name, value in found.best.items()}
-        self.model.load_state_dict(found.model)
-        self.objective.load_state_dict(found.objective)
-        self.updates.load(dict(found.updates))
+        parts = found.tensors
+        self.best = {name: value.to(self.device) for name, value in parts["best"].items()}
+        self.model.load_state_dict(parts["model"])
+        self.objective.load_state_dict(parts["objective"])
+        self.updates.load(parts["updates"])
         for hook in self.hooks:
-            hook.load(found.hooks)
+            hook.load(parts["hooks"])
 
 
 @contextlib.contextmanager

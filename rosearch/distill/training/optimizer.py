@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -58,13 +60,9 @@ class Updates:
             for part, value in self.optimizer.state.get(parameter, {}).items()
         }
 
-    def load(self, state: dict[str, torch.Tensor]) -> None:
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Restore what :meth:`state` returned."""
-        entries: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         for name, value in state.items():
             owner, _, part = name.rpartition("/")
-            entries.setdefault(self._named[owner], {})[part] = value
-        held = [p for group in self.optimizer.param_groups for p in group["params"]]
-        numbered = {number: entries[p] for number, p in enumerate(held) if p in entries}
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": numbered, "param_groups": groups})
+            parameter = self._named[owner]
+            self.optimizer.state[parameter][part] = value.to(parameter.device)

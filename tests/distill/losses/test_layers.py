@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rosearch.distill.losses import LossMix, default_layers, match_layers, node_depths
+from rosearch.distill.losses import LossMix
+from rosearch.distill.losses.layers import default_layers, match_layers, node_depths
 from rosearch.errors import EvaluationError
 from rosearch.space import Genome, Node, templates
 from tests.distill.losses.examples import TEACHER, make

@@ -43,15 +43,13 @@ class TestMix:
         assert set(BUILT_IN) <= set(distillation_losses.names())
         assert all(distillation_losses.get(name).__doc__ for name in BUILT_IN)
 
-    def test_default_and_its_short_form(self) -> None:
+    def test_default_and_labels(self) -> None:
         plain = LossMix.of(None, teacher=TEACHER, temperature=4.0)
         assert plain.settings == {"soft_labels": {"weight": 1.0, "temperature": 4.0}}
         assert not plain.needs_labels
-        short = LossMix.of(None, teacher=TEACHER, label_weight=0.25)
-        long = {"hard_labels": 0.25, "soft_labels": 0.75}
-        assert short.settings == LossMix.of(long, teacher=TEACHER).settings
-        assert short.needs_labels == ("hard_labels",)
-        assert LossMix.of(None, teacher=TEACHER, label_weight=1.0).needs == frozenset()
+        labelled = LossMix.of({"hard_labels": 0.25, "soft_labels": 0.75}, teacher=TEACHER)
+        assert labelled.needs_labels == ("hard_labels",)
+        assert LossMix.of({"hard_labels": 1.0}, teacher=TEACHER).needs == frozenset()
 
     def test_what_is_needed_of_the_teacher(self) -> None:
         mix = LossMix.of(
@@ -90,10 +88,6 @@ class TestMix:
     def test_unknown_names(self) -> None:
         with pytest.raises(RegistryError, match="Did you mean 'soft_labels'"):
             LossMix.of({"soft_label": 1.0}, teacher=TEACHER)
-
-    def test_losses_and_label_weight_are_refused_together(self) -> None:
-        with pytest.raises(ValueError, match="short for losses="):
-            LossMix.of({"soft_labels": 1.0}, teacher=TEACHER, label_weight=0.5)
 
     def test_plug_in(self, plug_in: type[DistillationLoss]) -> None:
         mix = LossMix.of({"logit_error": {"weight": 2.0, "power": 3}}, teacher=TEACHER)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
 
-from rosearch.distill import (
-    Outputs,
-    StudentShape,
-)
+from rosearch.distill import Outputs, StudentShape, TeacherShape
 from rosearch.errors import EvaluationError
 from tests.distill.losses.examples import make, sides
 
@@ -19,7 +15,7 @@ from tests.distill.losses.examples import make, sides
 class TestRelations:
     def test_value_by_hand(self) -> None:
         student, teacher, mask = sides()
-        loss = make("relations", relation_heads=2)
+        loss = make("relations", teacher=TeacherShape(layers=12, width=24, heads=2))
         assert loss.pairs == ((2, 12),)
         total = 0.0
         for row, length in enumerate((5, 3)):
@@ -56,10 +52,3 @@ class TestRelations:
             EvaluationError, match=r"node 2 of this student cannot be matched; .* are 1, 3"
         ):
             make("relations", student=student, layers=[[2, 12]])
-
-    @pytest.mark.parametrize("heads", [0, 5, 1.0])
-    def test_bad_heads(self, heads: Any) -> None:
-        with pytest.raises(ValueError, match=r"must be a divisor of the teacher's width 24"):
-            make("relations", relation_heads=heads)
-        with pytest.raises(EvaluationError, match="does not divide the student's width 8"):
-            make("relations", relation_heads=12)

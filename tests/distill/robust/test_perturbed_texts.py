@@ -56,7 +56,7 @@ class TestAnswers:
                 part = Doubters(answers=answers, first=1)
                 part.texts = lambda *_, **__: Turning().texts(train, epoch=1)
             student = make(teacher, parts).student(BAG)
-            mix = LossMix.of(None, teacher=teacher.shape, label_weight=0.5)
+            mix = LossMix.of({"soft_labels": 0.5, "hard_labels": 0.5}, teacher=teacher.shape)
             outputs = teacher.outputs(train, mix.wanted, progress=False)
             objective = DistillationObjective(mix, student, outputs=outputs, labels=train.labels)
             source = TextSource(
@@ -75,8 +75,8 @@ class TestAnswers:
             found = objective.outputs.logits()
             assert np.array_equal(found[:120], teacher.logits(train, progress=False))
             np.testing.assert_allclose(found[120:], logits, atol=1e-5)
-            labels = dict(objective.named_buffers())["_labels"]
-            assert labels[120:].tolist() == train.labels[:20].tolist()
+            assert objective.labels is not None
+            assert objective.labels[120:].tolist() == train.labels[:20].tolist()
 
     def test_answers_decide_what_is_learnt(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
@@ -281,7 +281,7 @@ class TestWithOtherSettings:
             {"precision": "bfloat16"},
             {"micro_batch_size": 5},
             {"batch_tokens": 150},
-            {"label_weight": 1.0},
+            {"losses": {"hard_labels": 1.0}},
             {"patience": 1},
         ],
         ids=lambda settings: next(iter(settings)),

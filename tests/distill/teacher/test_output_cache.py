@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import multiprocessing
 import os
@@ -264,28 +263,6 @@ class TestStorage:
             rounded = torch.from_numpy(exact[name]).to(torch.bfloat16).float().numpy()
             np.testing.assert_array_equal(half[name], rounded)
         assert (half["hidden-1"] != exact["hidden-1"]).any()
-
-    def test_a_teacher_in_bfloat16_has_its_own_cache(
-        self, fresh: Callable[..., Teacher], dataset: TextDataset
-    ) -> None:
-        exact = arrays(fresh(), dataset)
-        teacher = fresh(precision="bfloat16")
-        low = arrays(teacher, dataset)
-        assert next(teacher.model.parameters()).dtype == torch.float32
-        assert not np.array_equal(low["logits"], exact["logits"])
-        np.testing.assert_allclose(low["logits"], exact["logits"], atol=0.05)
-        assert_same(arrays(fresh(), dataset), exact)
-
-    def test_a_model_in_bfloat16_is_computed_in_the_teacher_s_precision(
-        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
-    ) -> None:
-        low = tiny_bert().to(torch.bfloat16)
-        full = copy.deepcopy(low).float()
-        found, expected = (
-            Teacher(model, tokenizer, cache_dir=tmp_path).logits(dataset) for model in (low, full)
-        )
-        np.testing.assert_array_equal(found, expected)
-        assert next(low.parameters()).dtype == torch.bfloat16
 
     def test_size_is_known_before_computing(
         self, fresh: Callable[..., Teacher], dataset: TextDataset

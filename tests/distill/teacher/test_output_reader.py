@@ -29,13 +29,6 @@ SIZES = {
 }
 
 
-def deberta_values(attention: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """As DisentangledSelfAttention computes them, heads joined again."""
-    value = attention.transpose_for_scores(attention.in_proj(hidden)).chunk(3, dim=-1)[2]
-    value = value + attention.transpose_for_scores(attention.v_bias[None, None, :])
-    return value.transpose(1, 2).flatten(2)
-
-
 DISTIL = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "pad_token_id": 0}
 FAMILIES: dict[str, tuple[dict[str, Any], Callable[[Any, int, torch.Tensor], torch.Tensor]]] = {
     "Bert": (SIZES, lambda m, k, h: m.bert.encoder.layer[k].attention.self.value(h)),
@@ -50,10 +43,6 @@ FAMILIES: dict[str, tuple[dict[str, Any], Callable[[Any, int, torch.Tensor], tor
     ),
     "DistilBert": (DISTIL, lambda m, k, h: m.distilbert.transformer.layer[k].attention.v_lin(h)),
     "MPNet": (SIZES, lambda m, k, h: m.mpnet.encoder.layer[k].attention.attn.v(h)),
-    "Deberta": (
-        {**SIZES, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
-        lambda m, k, h: deberta_values(m.deberta.encoder.layer[k].attention.self, h),
-    ),
     "DebertaV2": (
         {**SIZES, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
         lambda m, k, h: m.deberta.encoder.layer[k].attention.self.value_proj(h),
