@@ -35,7 +35,7 @@ def test_kernel(benchmark: Any, name: str, way: str, shape: Any) -> None:
     info = {
         "dtype": str(dtype),
         "shape": "x".join(map(str, shape)),
-        "triton": torch.cuda.is_available() and dispatch.triton_installed(),
+        "triton": torch.cuda.is_available() and dispatch.triton_problem() is None,
         "bytes": moved,
         "flops": case.flops * (1 if way == "forward" else 3),
     }

@@ -206,7 +206,8 @@ class LinearEnding(Operator):
 
     @final
     def compute(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return getattr(self, self.last)(self.before_last(hidden, mask))
+        out: torch.Tensor = getattr(self, self.last)(self.before_last(hidden, mask))
+        return out
 
     def pooled(
         self,
@@ -227,7 +228,8 @@ class LinearEnding(Operator):
         """
         if self.mixes_tokens and not unpadded(mask):
             hidden = blank(hidden, mask)
-        return getattr(self, self.last)(pool(self.before_last(hidden, mask), mask))
+        out: torch.Tensor = getattr(self, self.last)(pool(self.before_last(hidden, mask), mask))
+        return out
 
 
 def _check(item: object) -> str | None:

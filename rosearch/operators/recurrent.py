@@ -70,7 +70,8 @@ class Recurrence(nn.RNNBase):
 
         step, size = (gru, 1) if self.mode == "GRU" else (lstm, 2)
         start = projected.new_zeros(hidden.shape[0], size * self.hidden_size)
-        return recorded_scan(step, start, projected)[1].transpose(0, 1)
+        out: torch.Tensor = recorded_scan(step, start, projected)[1].transpose(0, 1)
+        return out
 
 
 class Bidirectional(Operator):

@@ -26,7 +26,8 @@ class _Logits(nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
     ) -> torch.Tensor:
-        return self.student(input_ids, attention_mask, token_type_ids).logits
+        out: torch.Tensor = self.student(input_ids, attention_mask, token_type_ids).logits
+        return out
 
 
 def export_program(student: StudentForSequenceClassification) -> torch.export.ExportedProgram:

@@ -59,7 +59,8 @@ def compress_embedding(teacher: nn.Module) -> CompressedEmbedding:
                 used = module.weight.detach().double().cpu()
                 if name == "position_embeddings":
                     used = used[first_position(teacher) :]
-                return (used @ directions / scale).float().numpy()
+                out: np.ndarray = (used @ directions / scale).float().numpy()
+                return out
         return np.empty((0, table.shape[1]), dtype=np.float32)
 
     return CompressedEmbedding(

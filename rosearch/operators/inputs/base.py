@@ -43,7 +43,8 @@ class IndirectTable(nn.Embedding):
 
     def table(self) -> torch.Tensor:
         """Return the vector of each token, ``(tokens, width)``, for white-box attacks."""
-        return self(torch.arange(self.num_embeddings, device=self.weight.device))
+        out: torch.Tensor = self(torch.arange(self.num_embeddings, device=self.weight.device))
+        return out
 
 
 class EmbeddingOperator(Searchable):
@@ -86,7 +87,8 @@ class EmbeddingOperator(Searchable):
         Returns:
             ``(batch, length, inner)``.
         """
-        return self.tokens(input_ids)
+        out: torch.Tensor = self.tokens(input_ids)
+        return out
 
     def prepare(self, vocabulary: Vocabulary, nearest_words: NearestWords) -> None:
         """Fill buffers that depend on the tokens' texts; the default does nothing.
@@ -141,7 +143,8 @@ class EmbeddingOperator(Searchable):
             summed = summed + self.types.weight[0]
         else:
             summed = summed + self.types(token_type_ids)
-        return self.norm(self.projection(summed))
+        out: torch.Tensor = self.norm(self.projection(summed))
+        return out
 
 
 @registry.register("subword_embedding")

@@ -176,7 +176,8 @@ class CharacterEmbedding(EmbeddingOperator):
         own: torch.Tensor = self.tokens(input_ids)
         if self.split == "spelling":
             own = own * (same.sum(dim=2, keepdim=True) <= 1).to(own.dtype)
-        return own + mean
+        out: torch.Tensor = own + mean
+        return out
 
     def fit(self, tokens: torch.Tensor) -> None:
         """Initialize the n-grams by ridge regression of the teacher's vectors.

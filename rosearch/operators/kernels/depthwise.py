@@ -248,6 +248,7 @@ def depthwise_convolution(hidden, mask, weight, bias, *, activation="none") -> t
         # One byte a token, of a type that all versions of Triton load.
         mask = mask.contiguous().view(torch.uint8)
     bias = None if bias is None else bias.contiguous()
-    return _DepthwiseConvolution.apply(
+    out: torch.Tensor = _DepthwiseConvolution.apply(
         differentiate, hidden, mask, weight.contiguous(), bias, activation
     )
+    return out

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib.util import find_spec
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -94,9 +93,13 @@ def _dispatched(
 
 
 @functools.cache
-def triton_installed() -> bool:
-    """Return whether Triton is installed."""
-    return find_spec("triton") is not None
+def triton_problem() -> str | None:
+    """Return why Triton cannot be imported, or ``None``."""
+    try:
+        importlib.import_module("triton")
+    except ImportError as error:
+        return f"Triton cannot be imported ({error}): pip install triton. PyTorch for CUDA has it."
+    return None
 
 
 def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
@@ -106,8 +109,9 @@ def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
     interpreted = _asked.get() != "auto" and os.environ.get("TRITON_INTERPRET") == "1"
     if device.type != "cuda" and not (device.type == "cpu" and interpreted):
         yield f"the tensors are on the device {str(device)!r}; expected a CUDA device."
-    if not triton_installed():
-        yield "Triton is not installed: pip install triton. PyTorch for CUDA on Linux brings it."
+    problem = triton_problem()
+    if problem is not None:
+        yield problem
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         yield "the call is being traced, and traced graphs hold PyTorch's operations only."
     if device.type in ("cpu", "cuda") and torch.is_autocast_enabled(device.type):
@@ -128,7 +132,9 @@ def _common(first: torch.Tensor, *others: torch.Tensor | None) -> Iterator[str]:
 # The arguments of the next three are those of the functions in reference.
 
 
-def _merge_obstacles(inputs, weight, bias, **_: float) -> Iterator[str]:
+def _merge_obstacles(
+    inputs: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor, **_: float
+) -> Iterator[str]:
     yield from _common(weight, bias, *inputs)
     width = weight.shape[0]
     if not 1 <= width <= launch.MAX_WIDTH:
@@ -140,7 +146,14 @@ def _merge_obstacles(inputs, weight, bias, **_: float) -> Iterator[str]:
         yield f"inputs are of the shapes {sorted(shapes)}; expected one shape (..., {width})."
 
 
-def _depthwise_obstacles(hidden, mask, weight, bias, *, activation="none") -> Iterator[str]:
+def _depthwise_obstacles(
+    hidden: torch.Tensor,
+    mask: torch.Tensor | None,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    *,
+    activation: str = "none",
+) -> Iterator[str]:
     yield from _common(hidden, weight, bias)
     if hidden.ndim != 3 or weight.ndim != 2 or weight.shape[0] != hidden.shape[-1]:
         shapes = f"{tuple(hidden.shape)} and {tuple(weight.shape)}"
@@ -158,7 +171,7 @@ def _depthwise_obstacles(hidden, mask, weight, bias, *, activation="none") -> It
         yield f"activation={activation!r}; expected one of {', '.join(reference.ACTIVATIONS)}."
 
 
-def _gate_obstacles(hidden, *, gate="sigmoid") -> Iterator[str]:
+def _gate_obstacles(hidden: torch.Tensor, *, gate: str = "sigmoid") -> Iterator[str]:
     yield from _common(hidden)
     if hidden.ndim < 1 or hidden.shape[-1] % 2:
         yield f"the shape is {tuple(hidden.shape)}; expected an even last dimension."

@@ -125,4 +125,5 @@ class _GatedActivation(torch.autograd.Function):
 
 def gated_activation(hidden: torch.Tensor, *, gate: str = "sigmoid") -> torch.Tensor:
     """As :func:`rosearch.operators.kernels.gated_activation`, by Triton."""
-    return _GatedActivation.apply(hidden, gate)
+    out: torch.Tensor = _GatedActivation.apply(hidden, gate)
+    return out

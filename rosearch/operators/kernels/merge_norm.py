@@ -239,6 +239,7 @@ def merge_normalize(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As :func:`rosearch.operators.kernels.merge_normalize`, by Triton."""
     differentiate = launch.needs_gradient(weight, bias, *inputs)
-    return _MergeNormalize.apply(
+    out: tuple[torch.Tensor, torch.Tensor] = _MergeNormalize.apply(
         differentiate, scale, eps, weight.contiguous(), bias.contiguous(), *inputs
     )
+    return out
