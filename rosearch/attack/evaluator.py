@@ -10,8 +10,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from rosearch.attack.base import Attack, make_attack
+from rosearch.attack.engine.attack_run import Example
 from rosearch.attack.engine.engine import run_attack
-from rosearch.attack.engine.search_run import Example
 from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.report.results import RobustnessReport
 from rosearch.attack.report.summary import join_attacks, summarise

@@ -7,8 +7,8 @@ from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import changed
+from rosearch.space.random_choices import RandomChoices
 from rosearch.space.repair import repaired
-from rosearch.space.rng import RandomChoices
 
 _CHILDREN = 8
 """Cuts that are tried, each with its repair."""

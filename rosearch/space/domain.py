@@ -13,7 +13,7 @@ from rosearch.errors import SpaceError
 from rosearch.operators.base import Searchable, Value
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Embedding, Node, Parameters, changed
-from rosearch.space.rng import RandomChoices
+from rosearch.space.random_choices import RandomChoices
 
 OperatorChoices = Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]]
 """Names of operators, or a mapping from name to ``{parameter: values}``."""

@@ -18,7 +18,7 @@ from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Embedding, Node, changed, unchecked
-from rosearch.space.rng import RandomChoices
+from rosearch.space.random_choices import RandomChoices
 
 Mutation = Callable[[Domain, Draft, RandomChoices], Iterator[Draft]]
 

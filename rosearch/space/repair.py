@@ -9,7 +9,7 @@ from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
 from rosearch.space.mutations import MUTATIONS
-from rosearch.space.rng import RandomChoices
+from rosearch.space.random_choices import RandomChoices
 
 _STEPS = 24
 _CHANGES = 300

@@ -14,8 +14,8 @@ from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Embedding, Node, Parameters, changed, unchecked
+from rosearch.space.random_choices import RandomChoices
 from rosearch.space.repair import repaired
-from rosearch.space.rng import RandomChoices
 
 _DRAWS = 50
 """Draws, each with its repair, after which a space counts as empty."""

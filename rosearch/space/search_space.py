@@ -14,7 +14,7 @@ from rosearch.space.crossover import crossover
 from rosearch.space.domain import Domain, OperatorChoices
 from rosearch.space.genome import Genome
 from rosearch.space.mutations import mutate
-from rosearch.space.rng import RandomChoices
+from rosearch.space.random_choices import RandomChoices
 from rosearch.space.sampling import sample
 
 

@@ -25,7 +25,7 @@ from rosearch.attack import (
     WordSwapAttack,
     run_attack,
 )
-from rosearch.attack.engine.search_run import Example
+from rosearch.attack.engine.attack_run import Example
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.word_swaps.substitutions import CharacterDeletion

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rosearch.attack.base import Attack
-from rosearch.attack.engine.pooling import pooled, pooled_probabilities
-from rosearch.attack.engine.search_run import Example, SearchRun, Setup
+from rosearch.attack.engine.attack_run import AttackRun, Example, Setup
+from rosearch.attack.engine.query_pool import pooled, pooled_probabilities
 from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.report.results import AttackResult
 from rosearch.attack.resources.oracles import Ask
@@ -68,10 +68,10 @@ def run_attack(
         skip_truncated,
         on_result,
     )
-    runs = [SearchRun(example, setup) for example in examples]
+    runs = [AttackRun(example, setup) for example in examples]
     _check_originals(runs, victim)
     waiting = deque(run for run in runs if run.result is None)
-    active: list[SearchRun] = []
+    active: list[AttackRun] = []
     while active or waiting:
         squared_words = sum(len(run.words) ** 2 for run in active)
         while waiting and len(active) < in_flight:
@@ -107,7 +107,7 @@ def check_some_ran(
         ) from cause
 
 
-def _check_originals(runs: Sequence[SearchRun], victim: Victim) -> None:
+def _check_originals(runs: Sequence[AttackRun], victim: Victim) -> None:
     """Query all unchanged texts together, before any search.
 
     What a victim decides on its first texts (tokenization, kind of outputs) must not depend on how
@@ -118,10 +118,10 @@ def _check_originals(runs: Sequence[SearchRun], victim: Victim) -> None:
         run.check_original(answer)
 
 
-def _answer_requests(active: list[SearchRun], victim: Victim) -> list[SearchRun]:
+def _answer_requests(active: list[AttackRun], victim: Victim) -> list[AttackRun]:
     """Answer oracle and gradient requests, until every remaining search waits for the victim."""
     while asking := [run for run in active if run.request is not None]:
-        by_oracle: dict[int, list[SearchRun]] = {}
+        by_oracle: dict[int, list[AttackRun]] = {}
         for run in asking:
             by_oracle.setdefault(id(getattr(run.request, "oracle", None)), []).append(run)
         for runs in by_oracle.values():
@@ -130,7 +130,7 @@ def _answer_requests(active: list[SearchRun], victim: Victim) -> list[SearchRun]
     return active
 
 
-def _pooled_requests(runs: Sequence[SearchRun], victim: Victim) -> list[Any]:
+def _pooled_requests(runs: Sequence[AttackRun], victim: Victim) -> list[Any]:
     """Answer requests that all go to one oracle, or all ask for gradients."""
     requests: list[Any] = [run.request for run in runs]
     if isinstance(requests[0], Ask):
@@ -149,9 +149,9 @@ def _pooled_requests(runs: Sequence[SearchRun], victim: Victim) -> list[Any]:
     )
 
 
-def _answer_queries(active: Sequence[SearchRun]) -> list[SearchRun]:
+def _answer_queries(active: Sequence[AttackRun]) -> list[AttackRun]:
     """Answer the queries of all searches, by one call per victim."""
-    by_victim: dict[Victim, list[SearchRun]] = {}
+    by_victim: dict[Victim, list[AttackRun]] = {}
     for run in active:
         by_victim.setdefault(run.victim, []).append(run)
     for victim, runs in by_victim.items():
@@ -160,10 +160,10 @@ def _answer_queries(active: Sequence[SearchRun]) -> list[SearchRun]:
     return _unfinished(active)
 
 
-def _receive(runs: Sequence[SearchRun], answers: Sequence[Any]) -> None:
+def _receive(runs: Sequence[AttackRun], answers: Sequence[Any]) -> None:
     for run, answer in zip(runs, answers, strict=True):
         run.receive(answer)
 
 
-def _unfinished(runs: Sequence[SearchRun]) -> list[SearchRun]:
+def _unfinished(runs: Sequence[AttackRun]) -> list[AttackRun]:
     return [run for run in runs if run.result is None]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from rosearch.attack.base import Attack, make_attack
+from rosearch.attack.engine.attack_run import Example
 from rosearch.attack.engine.engine import run_attack
-from rosearch.attack.engine.search_run import Example
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.model import ModelVictim

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rosearch.attack import Attack, FunctionVictim, run_attack
-from rosearch.attack.engine.search_run import Example
+from rosearch.attack.engine.attack_run import Example
 
 EXAMPLES = [Example(7 * k, text, 0) for k, text in enumerate(["one two", "three four five", "six"])]
 

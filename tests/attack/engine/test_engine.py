@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rosearch.attack import DeepWordBug, FunctionVictim, run_attack
-from rosearch.attack.engine.search_run import Example
+from rosearch.attack.engine.attack_run import Example
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.text import AttackedInput
 from tests.attack.engine.lengthen import Lengthen, by_length, run

@@ -52,7 +52,7 @@ class Setup:
     on_result: Callable[[AttackResult], object] | None
 
 
-class SearchRun:
+class AttackRun:
     """The attack on one example, from the unchanged text to the result.
 
     The engine calls :meth:`check_original` and :meth:`begin` once, and then :meth:`receive` with

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rosearch.attack import Answer, Attack, BudgetExhausted, Untargeted, Words
-from rosearch.attack.engine.search_run import Example
+from rosearch.attack.engine.attack_run import Example
 from rosearch.attack.goals import Goal
 from rosearch.attack.report.summary import summarise
 from rosearch.errors import EvaluationError
