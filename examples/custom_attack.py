@@ -1,10 +1,10 @@
-"""An attack of one's own, on a classifier of one's own.
+"""A custom attack on a custom classifier.
 
     python examples/custom_attack.py
 
-A naive Bayes classifier over words, written here in a few lines, reads movie reviews. It is
-attacked three ways: by an attack written from scratch, by one put together from parts, and by a
-published recipe. Takes well under a minute; downloads 2 MB once.
+A naive Bayes classifier, written here in a few lines, classifies movie reviews. It is attacked in
+three ways: by an attack written from scratch, by one combined from parts, and by a published
+recipe. Takes less than a minute; downloads 2 MB once.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""A fitness of one's own: two terms, one of them over a figure that the pipeline does not measure.
+"""A custom fitness: two terms, one of them over a metric that the pipeline does not measure.
 
     python examples/custom_fitness.py
     python examples/custom_fitness.py --candidates 40 --examples 200
 
-The first term reads how many queries an attack needs, which every evaluation gives. The second
-is accuracy on the class that a student recognises least, before any attack (after it, there is
-``worst_class``): a pipeline of one's own measures it, and as a constraint it keeps out students
-that answer the same to everything, which no attack breaks.
-Takes about five minutes on two cores. Run it again and it goes on from where it was.
+The first term is the number of queries that an attack needs, a metric of every evaluation. The
+second is the clean accuracy of the worst class (``worst_class`` is that under attack): a subclass
+of Pipeline measures it, and as a constraint it excludes constant classifiers, which no attack
+breaks. Takes about five minutes on two cores. Run it again to continue.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""An operator of one's own, and a student that uses it.
+"""A custom operator, and a student that uses it.
 
     python examples/custom_operator.py
 
-Each token sees the mean of those before it. A tiny student is made of it and printed with its
-cost; a search space that is told the operator's name searches its parameters. Takes seconds.
+The operator averages each token with those before it. The script prints a tiny student with its
+cost, and samples a search space that contains the operator. Takes seconds.
 """
 
 from __future__ import annotations

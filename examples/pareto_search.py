@@ -1,12 +1,12 @@
-"""Several objectives without weights: a front of students instead of one.
+"""A search with several objectives: a Pareto front of students instead of one.
 
     python examples/pareto_search.py
     python examples/pareto_search.py --strategy sms_emoa --objectives robustness latency
 
-Searches for students that no other beats in accuracy under attack, accuracy and size at once,
-prints them, and draws them where matplotlib is installed. A dozen candidates show how it is done;
-hundreds make a front. Takes about five minutes on two cores. Run it again and it goes on from where
-it was, with a larger --candidates too.
+Searches for students that no other dominates in accuracy under attack, accuracy and size, prints
+them, and plots them if matplotlib is installed. A dozen candidates are a demonstration; hundreds
+make a front. Takes about five minutes on two cores. Run it again to continue, also with a larger
+--candidates.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The main job: from a teacher and text to a small student that stands attacks better.
+"""The main job: from a teacher and text to a small student that is more robust to attacks.
 
     python examples/quickstart.py           # what make demo runs
     python examples/quickstart.py --teacher bert-base-uncased --dataset rotten_tomatoes
 
-The second takes any model and data set of the Hugging Face Hub. Without arguments it uses a MiniLM
-encoder and movie-review sentences that come from the package registry. It fine-tunes the teacher
+The second command takes any model and data set of the Hugging Face Hub. Without arguments it uses a
+MiniLM encoder and movie-review sentences from the package registry. It fine-tunes the teacher
 (once, then cached), distils and attacks four hand-designed students, searches, and compares
-everything on test sentences that no one has seen. Run it again and it goes on from where it was.
+everything on unseen test sentences. Run it again to continue.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-r"""A search on a Dask cluster that is interrupted and taken up again: nothing is done twice.
+r"""A search on a Dask cluster that is interrupted and resumed without repeating finished work.
 
     pip install "rosearch[dask]"
     python examples/resume_on_dask.py                  # two workers on this machine
     python examples/resume_on_dask.py --address tcp://scheduler:8786 \
         --storage journal:////shared/search.log --out /shared/run --interrupt 0
 
-When the first candidates are finished, the script presses Ctrl-C on itself and closes its cluster.
-Then it goes on with a new cluster, as you would by running it again, which works as well. The
-candidates that were under way begin anew, with the same genomes and seeds. A cluster of several
-machines needs --out (for students and cache) on a disk that all of them share, and a storage that
-is not SQLite. Takes about five minutes on two cores.
+When the first candidates are finished, the script sends itself Ctrl-C and closes its cluster. Then
+it continues on a new cluster, as it would if you ran it again. Candidates that were interrupted
+start again with the same genomes and seeds. A cluster of several machines needs --out (for students
+and cache) on a shared disk, and a storage other than SQLite. Takes about five minutes on two cores.
 """
 
 from __future__ import annotations

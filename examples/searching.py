@@ -1,6 +1,6 @@
-"""What the examples that search have in common: their arguments, and their text and teacher.
+"""Arguments, texts and teacher that the example searches share.
 
-Both come from the quickstart: movie reviews and a MiniLM teacher that is fine-tuned once, or any
+They come from the quickstart: movie reviews and a MiniLM teacher that is fine-tuned once, or any
 data set and model of the Hugging Face Hub, or a folder with a model.
 """
 
@@ -16,11 +16,11 @@ import rosearch as rs
 
 
 def parser(what: str, *, out: str) -> argparse.ArgumentParser:
-    """A parser of the arguments that all searches take.
+    """Return a parser for the arguments that all example searches take.
 
     Args:
-        what: The script's docstring, whose first line is shown.
-        out: Folder to write to, if no other is named.
+        what: The script's docstring; its first line is the description.
+        out: Default folder for the results.
     """
     parser = argparse.ArgumentParser(description=what.partition("\n")[0])
     parser.add_argument("--teacher", help="model on the Hub, or a folder; fine-tuned if it must be")
