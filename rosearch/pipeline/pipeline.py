@@ -203,8 +203,7 @@ class Pipeline:
             "flops": float(cost.flops),
         }
         if self.latencies is not None:
-            items = parts(genome)
-            known["latency"] = float(sum(self.latencies.of(*item) for item in items))
+            known["latency"] = float(sum(self.latencies.of(part) for part in parts(genome)))
         return known
 
     def where(
