@@ -185,7 +185,7 @@ def test_report_passes_on_majority_and_examples(study, tmp_path, monkeypatch, ar
     ("arguments", "said"),
     [
         (["nowhere.db"], "there is no file"),
-        (["{study}", "other"], "no study 'other' is there. Studies: 'films'"),
+        (["{study}", "other"], "there is no study 'other'. Studies: 'films'"),
         (["{study}", "--robustness", "best.json"], "must be NAME=FILE, such as best=best.json"),
         (["{study}", "--robustness", "best=none.json"], "none.json"),
         (["{study}", "--import", "no_such_module"], "no_such_module"),

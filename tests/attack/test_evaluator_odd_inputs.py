@@ -254,7 +254,7 @@ class TestVictims:
             (lambda texts: hashing_classifier(texts)[:-1], "Expected one row per text"),
             (lambda texts: hashing_classifier(texts)[:, :1], "classes"),
             (lambda texts: hashing_classifier(texts, 3), "has 3 classes"),
-            (lambda texts: None, "all 2 unchanged texts"),
+            (lambda texts: None, "all 2 examples"),
         ],
     )
     def test_outputs_of_the_wrong_shape_are_rejected(self, answer: Any, message: str) -> None:

@@ -123,5 +123,5 @@ class TestSaving:
         assert values["genome"]["nodes"][0]["operator"] == "bidirectional_gru"
 
     def test_bad_genome_in_a_configuration_is_refused(self) -> None:
-        with pytest.raises(GenomeError, match="width is 0"):
+        with pytest.raises(GenomeError, match="width must be a whole number from 1, got 0"):
             StudentConfig({"width": 0, "embedding_width": 8})

@@ -63,7 +63,7 @@ def test_variants_with_different_names_share_an_evaluator(dataset: Any) -> None:
 
 
 def test_class_instead_of_an_attack_is_refused(dataset: Any) -> None:
-    with pytest.raises(ArgumentError, match="Attack instances, not classes"):
+    with pytest.raises(ArgumentError, match="an Attack instance, not a class"):
         RobustnessEvaluator(DeepWordBug, dataset)  # type: ignore[arg-type]
 
 
