@@ -168,10 +168,26 @@ def within_edits(a: str, b: str, limit: int) -> bool:
             i = min(i, len(a), len(b) - diagonal)
             if i < 0 or i + diagonal < 0:
                 continue
-            while i < len(a) and i + diagonal < len(b) and a[i] == b[i + diagonal]:
-                i += 1
+            i += _common_length(a, b, i, i + diagonal)
             if diagonal == goal and i == len(a):
                 return True
             further[diagonal] = i
         reached = further
     return False
+
+
+def _common_length(a: str, b: str, i: int, j: int) -> int:
+    """Length of the longest common prefix of ``a[i:]`` and ``b[j:]``.
+
+    Slices of doubling length are compared: a loop over characters would take most of the time of an
+    attack on a long text.
+    """
+    longest = min(len(a) - i, len(b) - j)
+    length, step = 0, 1
+    while step:
+        end = length + step
+        if end <= longest and a[i + length : i + end] == b[j + length : j + end]:
+            length, step = end, 2 * step
+        else:
+            step //= 2
+    return length
