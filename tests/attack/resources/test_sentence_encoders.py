@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,7 @@ import torch
 from rosearch.attack import SentenceEncoder
 from rosearch.attack.resources import sentence_encoders as encoders
 from rosearch.errors import EvaluationError, MissingResourceError
-
-
-def letters(texts: Sequence[str]) -> np.ndarray:
-    """Counts of a to d."""
-    return np.array([[text.count(c) for c in "abcd"] for text in texts], dtype=np.float64)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def __call__(self, texts: list[str]) -> Any:
-        self.seen += texts
-        return torch.from_numpy(letters(texts))
+from tests.attack.recorders import RecordingEncoder, letters
 
 
 def test_cosines_of_pairs() -> None:
@@ -40,7 +26,7 @@ def test_cosines_of_pairs() -> None:
 
 
 def test_each_text_is_embedded_once() -> None:
-    recorder = Recorder()
+    recorder = RecordingEncoder()
     encoder = SentenceEncoder(recorder)
     encoder.answer([("a", "b"), ("a", "c"), ("c", "b")])
     encoder.answer([("a", "d"), ("a", "b")])

@@ -12,27 +12,11 @@ from rosearch.attack.resources import taggers
 from rosearch.attack.resources.inventory import Resource
 from rosearch.attack.resources.taggers import universal
 from rosearch.errors import ArgumentError, EvaluationError, MissingResourceError
-
-
-def by_length(sentences: list[list[str]]) -> list[list[str]]:
-    """Short words are verbs, those of five letters nouns, longer ones adjectives."""
-    return [
-        ["VERB" if len(word) < 5 else "NOUN" if len(word) == 5 else "ADJ" for word in words]
-        for words in sentences
-    ]
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.seen: list[list[str]] = []
-
-    def __call__(self, sentences: list[list[str]]) -> list[list[str]]:
-        self.seen += sentences
-        return by_length(sentences)
+from tests.attack.recorders import RecordingTagger, by_length
 
 
 def test_each_context_is_tagged_once_and_answers_are_cached_on_disk(tmp_path: Path) -> None:
-    recorder = Recorder()
+    recorder = RecordingTagger()
     tagger = Tagger(recorder, key="by length 1", cache=tmp_path)
     questions = [("a", "film", 0), ("a", "film", 1), ("a", "film", 0), ("film", 0)]
     assert tagger.answer(questions) == ["VERB", "VERB", "VERB", "VERB"]

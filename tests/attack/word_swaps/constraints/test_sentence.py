@@ -6,28 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from rosearch.attack import Change, SentenceEncoder, SentenceSimilarity, Words
 from rosearch.attack.word_swaps.constraints.sentence import text_window
 from rosearch.errors import ArgumentError
+from tests.attack.recorders import RecordingEncoder, letters
 from tests.attack.word_swaps.helpers import change, examined
-
-
-def letters(texts: Sequence[str]) -> np.ndarray:
-    """Counts of a to d."""
-    return np.array([[text.count(c) for c in "abcd"] for text in texts], dtype=np.float64)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def __call__(self, texts: list[str]) -> Any:
-        self.seen += texts
-        return torch.from_numpy(letters(texts))
 
 
 def verdicts(constraint: SentenceSimilarity, changed: Change) -> tuple[list[bool], list[float]]:
@@ -81,7 +66,7 @@ def test_similarity_to_the_original_or_the_previous_text() -> None:
 
 
 def test_window_and_short_texts() -> None:
-    recorder = Recorder()
+    recorder = RecordingEncoder()
     constraint = SentenceSimilarity(recorder, 0.9, window=3)
     verdicts(constraint, change("a b c d e f", 4, "x"))
     assert recorder.seen == ["d e f", "d x f"]

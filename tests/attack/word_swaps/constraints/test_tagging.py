@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 from rosearch.attack import Change, PartOfSpeech, Words
+from tests.attack.recorders import RecordingTagger, by_length
 from tests.attack.word_swaps.helpers import allowed, examined
-
-
-def by_length(sentences: list[list[str]]) -> list[list[str]]:
-    """Short words are verbs, those of five letters nouns, longer ones adjectives."""
-    return [
-        ["VERB" if len(word) < 5 else "NOUN" if len(word) == 5 else "ADJ" for word in words]
-        for words in sentences
-    ]
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.seen: list[list[str]] = []
-
-    def __call__(self, sentences: list[list[str]]) -> list[list[str]]:
-        self.seen += sentences
-        return by_length(sentences)
 
 
 def test_new_word_has_the_same_tag() -> None:
@@ -31,7 +15,7 @@ def test_new_word_has_the_same_tag() -> None:
 
 
 def test_context_is_four_words_before_and_three_after_in_the_original() -> None:
-    recorder = Recorder()
+    recorder = RecordingTagger()
     words = Words.of("a b c d e f g h i j k")
     current = words.replace(4, "x").replace(8, "y")
     examined(PartOfSpeech(recorder), Change(words, current, 5, [current.replace(5, "new")]))
