@@ -186,10 +186,10 @@ def findings() -> str:
 
 
 def confirmed(training: str) -> str:
-    """What was trained and attacked afresh, and the teacher.
+    """The confirmed students, the teacher and the constant classifier.
 
-    Students that answer the same to everything are counted and left out of the means: no attack
-    changes what they say.
+    Trainings that ended as constant classifiers are counted and left out of the means: no attack
+    changes their predictions.
     """
     data = summary()
     rows = [["student", "trainings", *COLUMNS.values()]]
@@ -205,11 +205,24 @@ def confirmed(training: str) -> str:
             share = percent if metric != "compression" else lambda v: f"{statistics.fmean(v):.2f}"
             cells.append(share(values) if values else "-")
         rows.append([name, *cells])
+    rows.insert(2, constant_classifier())
     return markdown(rows)
 
 
+def constant_classifier() -> list[str]:
+    """The row of a classifier that always predicts the more frequent class.
+
+    A training that collapsed is right for one class only, so it tells the share of that class.
+    """
+    runs = [run for one in summary()["robust"].values() for run in one["runs"]]
+    share = next(run["accuracy"] for run in runs if is_constant(run))
+    cells = {"compression": "-", "worst_class_under_searched": percent([0.0])}
+    rate = percent([max(share, 1 - share)])
+    return ["constant classifier", "-", *(cells.get(metric, rate) for metric in COLUMNS)]
+
+
 def is_constant(run: Mapping[str, float]) -> bool:
-    """Whether a student gave one answer to everything: no text fell, and a class is all wrong."""
+    """Whether a student is a constant classifier: no attack succeeds, and one class is all wrong."""
     worst = run.get("worst_class_under_searched", 1.0)
     return worst == 0 and run["under_searched"] == run["accuracy"]
 
