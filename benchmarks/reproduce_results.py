@@ -222,7 +222,7 @@ def constant_classifier() -> list[str]:
 
 
 def is_constant(run: Mapping[str, float]) -> bool:
-    """Whether a student is a constant classifier: no attack succeeds, and one class is all wrong."""
+    """Whether a student is a constant classifier: no attack succeeds, one class is all wrong."""
     worst = run.get("worst_class_under_searched", 1.0)
     return worst == 0 and run["under_searched"] == run["accuracy"]
 
