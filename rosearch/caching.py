@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import stat
@@ -16,11 +17,13 @@ from typing import Any
 
 import psutil
 
+from rosearch.owners import host_name
+
 CACHE_VARIABLE = "ROSEARCH_CACHE"
 """Environment variable that names the cache folder."""
 
 _TEMPORARY = "rosearch-scratch-"
-_DRAFT = ".draft-"
+_DRAFT = ".rosearch-draft-"
 """Prefix of folders that are being written."""
 
 _OLD_SECONDS = 24 * 3600.0
@@ -124,7 +127,7 @@ def _remove_old(path: Path) -> None:
 
 
 class TemporaryFolder:
-    """A temporary folder, made when it is first needed, that pickled copies share.
+    """A temporary folder, made when it is first needed or pickled, that pickled copies share.
 
     It is removed with the process that made it. Folders that killed processes left behind are
     removed a day later, when the next one is made on their machine.
@@ -137,10 +140,12 @@ class TemporaryFolder:
     def path(self) -> Path:
         """The folder; a new one where it does not exist, such as on another machine."""
         if self._path is None or not self._path.is_dir():
-            for left in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}[0-9]*-*"):
-                if not psutil.pid_exists(int(left.name.split("-")[2])):
+            # The process table of this machine says nothing of folders that another made here.
+            host = f"{_TEMPORARY}{hashlib.blake2b(host_name().encode(), digest_size=4).hexdigest()}"
+            for left in Path(tempfile.gettempdir()).glob(f"{host}-[0-9]*-*"):
+                if not psutil.pid_exists(int(left.name.split("-")[3])):
                     _remove_old(left)
-            self._path = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-"))
+            self._path = Path(tempfile.mkdtemp(prefix=f"{host}-{os.getpid()}-"))
             weakref.finalize(self, _remove, self._path, os.getpid())
         return self._path
 

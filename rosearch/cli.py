@@ -183,7 +183,8 @@ class _Majority(click.ParamType):  # type: ignore[type-arg]
     name = "SHARE"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
-        return None if value == "none" else click.FloatRange(0, 1).convert(value, param, ctx)
+        share = click.FloatRange(0, 1, min_open=True, max_open=True)
+        return None if value == "none" else share.convert(value, param, ctx)
 
 
 class _NamedReport(click.ParamType):  # type: ignore[type-arg]

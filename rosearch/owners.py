@@ -27,7 +27,7 @@ RENEW_SECONDS = 60.0
 ASKED_LEASE_SECONDS = 24 * 3600.0
 """Length of the lease on a candidate from ``ask``, which is not renewed."""
 _START_TOLERANCE_SECONDS = 1.0
-"""psutil computes start times from the time of boot, which it knows to within a second."""
+"""The kernel tells the time of boot, which start times are counted from, to within a second."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Owner:
     """A process that holds leases.
 
     Attributes:
-        host: Machine and process namespace.
+        host: Machine, its boot and its process namespace.
         pid: Process number there.
-        started: Start time of the process, in Unix time.
+        started: Start time of the process, in seconds since the machine was started.
         token: Tells several owners within one process apart.
         until: Unix time at which the lease ends.
     """
@@ -52,7 +52,7 @@ class Owner:
     def this_process(cls) -> Owner:
         """A new owner within this process."""
         pid = os.getpid()
-        return cls(_host(), pid, psutil.Process(pid).create_time(), secrets.token_hex(8), 0.0)
+        return cls(host_name(), pid, _started(psutil.Process(pid)), secrets.token_hex(8), 0.0)
 
     def leased(self, seconds: float) -> dict[str, Any]:
         """A lease for ``seconds`` from now, as plain data."""
@@ -87,11 +87,23 @@ def describe_owner(lease: Mapping[str, Any] | None) -> str:
     return f"process {lease['pid']}{this} on {machine}, until {until} or until it ends"
 
 
-def _host() -> str:
-    # Containers may share a host name but not a process table.
+def host_name() -> str:
+    """The host name, with the boot and the process namespace where the system tells them.
+
+    Containers and copies of a virtual machine may share a host name but not a process table, and a
+    boot starts the numbers of processes anew.
+    """
+    parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
-        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    return socket.gethostname()
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
+
+
+def _started(process: psutil.Process) -> float:
+    # The clock may be set while a process runs: both times move by as much.
+    boot = psutil.boot_time()
+    return float(process.create_time() - boot)
 
 
 def _is_running(pid: int, started: float) -> bool:
@@ -100,7 +112,7 @@ def _is_running(pid: int, started: float) -> bool:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return bool(abs(process.create_time() - started) <= _START_TOLERANCE_SECONDS)
+        return abs(_started(process) - started) <= _START_TOLERANCE_SECONDS
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:  # another user's

@@ -113,7 +113,9 @@ class Registry(Generic[T]):
         del self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names()
+        if name not in self._entries:
+            self._load_entry_points()
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())

@@ -190,7 +190,7 @@ def test_report_passes_on_majority_and_examples(study, tmp_path, monkeypatch, ar
         (["{study}", "--robustness", "best=none.json"], "none.json"),
         (["{study}", "--import", "no_such_module"], "no_such_module"),
         (["{study}", "--majority", "half"], "'half' is not a valid float"),
-        (["{study}", "--majority", "1.5"], "1.5 is not in the range 0<=x<=1"),
+        (["{study}", "--majority", "1.5"], "1.5 is not in the range 0<x<1"),
     ],
 )
 def test_report_refuses_bad_arguments(study, capsys, arguments, said):

@@ -6,6 +6,10 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import psutil
+import pytest
 
 from rosearch.owners import Owner, describe_owner
 
@@ -46,3 +50,17 @@ def test_describe_owner_names_process_and_machine():
     assert describe_owner(None) == "no process"
     text = describe_owner(me.leased(60))
     assert text.startswith(f"process {me.pid} (this one) on {me.host.split()[0]}, until 20")
+
+
+def test_setting_the_clock_leaves_the_start_time_as_it_is(monkeypatch):
+    me = Owner.this_process()
+    boot, created = psutil.boot_time(), psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot + 3600)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 3600)
+    assert abs(Owner.this_process().started - me.started) < 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_boot_is_part_of_the_host():
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert boot in Owner.this_process().host

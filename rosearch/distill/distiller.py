@@ -427,5 +427,6 @@ class Distiller:
 
     def __getstate__(self) -> dict[str, Any]:
         # Making these again in a worker is cheaper than sending them.
-        made = {n for n, value in vars(type(self)).items() if isinstance(value, cached_property)}
+        kinds = (item for kind in type(self).__mro__ for item in vars(kind).items())
+        made = {name for name, value in kinds if isinstance(value, cached_property)}
         return {name: value for name, value in vars(self).items() if name not in made}

@@ -53,7 +53,7 @@ def front(
         accuracy: Metric of the horizontal axis.
         robustness: Metric of the vertical axis.
         color: Metric shown by the colour and size of a point; ``None`` draws all points alike.
-            Ignored if no candidate has it.
+            Ignored unless every candidate has it.
 
     Raises:
         StatisticsError: No candidate has both metrics.

@@ -86,7 +86,7 @@ def test_stored_student_has_the_evaluated_weights(pipeline: rs.Pipeline) -> None
     assert all(
         torch.equal(a, b) for a, b in zip(kept.parameters(), again.parameters(), strict=True)
     )
-    assert not list(folder.parent.glob(".draft-*"))
+    assert not list(folder.parent.glob(".rosearch-draft-*"))
 
 
 def test_keep_all_keeps_discarded_students_readable_by_others(

@@ -86,13 +86,21 @@ def test_incomplete_folders_of_killed_processes_are_removed_after_a_day(
     student: StudentForSequenceClassification, tmp_path: Path
 ) -> None:
     now = time.time()
-    for name, age in {".draft-old": 25, ".draft-new": 23, "other-old": 25}.items():
+    for name, age in {
+        ".rosearch-draft-old": 25,
+        ".rosearch-draft-new": 23,
+        ".draft-old": 25,
+    }.items():
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (now - age * 3600,) * 2)
     own = store(tmp_path)
     folder = own.folder(GENOME, seed=0)
     own.save(student, folder)
-    assert {path.name for path in tmp_path.iterdir()} == {".draft-new", "other-old", folder.name}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".rosearch-draft-new",
+        ".draft-old",
+        folder.name,
+    }
 
 
 def test_pickled_copies_share_the_temporary_folder() -> None:

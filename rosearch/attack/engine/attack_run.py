@@ -244,6 +244,8 @@ class AttackRun:
             queries=self._queries,
             error=None if error is None else f"{type(error).__name__}: {error}",
         )
+        # Runs are kept for their results; a long search has thousands of texts.
+        self._seen, self._best, self.texts = {}, None, []
         if self.setup.on_result is not None:
             self.setup.on_result(self.result)
 

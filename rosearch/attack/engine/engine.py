@@ -13,6 +13,7 @@ from rosearch.attack.goals import Goal, Untargeted
 from rosearch.attack.report.results import AttackResult
 from rosearch.attack.resources.oracles import Ask
 from rosearch.attack.victim.victim import Victim
+from rosearch.checks import whole_number
 from rosearch.errors import EvaluationError
 
 # The memory of a search grows with the square of its text's length: it holds as many perturbed
@@ -55,9 +56,13 @@ def run_attack(
         One result per example, in the same order.
 
     Raises:
+        ArgumentError: ``in_flight`` or ``query_budget`` is not a whole number from 1.
         EvaluationError: The victim or the attack fails on every example. A failure on some examples
             is recorded as their error.
     """
+    whole_number("in_flight", in_flight)
+    if query_budget is not None:
+        whole_number("query_budget", query_budget)
     setup = Setup(
         attack,
         victim,

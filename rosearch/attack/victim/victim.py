@@ -113,6 +113,8 @@ class Victim(ABC):
         if self.classes is not None and self.classes != classes:
             raise _wrong_classes(self.classes, classes)
         self.classes = classes
+        if self.exact is not self:
+            self.exact.expect(classes)
 
     def check(self, probabilities: np.ndarray, rows: int) -> None:
         """Check the shape of computed probabilities.

@@ -40,5 +40,6 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
             # transformers prefers weights in one file to those in several.
             if path.name not in written:
                 path.unlink()
-        for name in written:
+        # config.json last: with it the folder counts as a model.
+        for name in sorted(written, key="config.json".__eq__):
             (draft / name).replace(target / name)

@@ -16,7 +16,7 @@ from rosearch import checks
 from rosearch.attack import RobustnessReport
 from rosearch.attack.report.results import AttackResult
 from rosearch.caching import replace_text
-from rosearch.errors import MissingResourceError, RosearchError
+from rosearch.errors import MissingResourceError, StatisticsError
 from rosearch.evolve import SearchResult, TrialRecord
 from rosearch.pages import environment, template_file
 from rosearch.report.html.compare import BEST, Compared, charts, rows
@@ -81,7 +81,7 @@ def write_report(
     if statistics is None:
         try:
             statistics = compute(search, majority=majority, examples=accuracy_examples)
-        except RosearchError as error:
+        except (MissingResourceError, StatisticsError) as error:
             reason = str(error)
     view = View(search, compared or {})
     compared_rows = rows(view.best, view.compared, named, view.n)

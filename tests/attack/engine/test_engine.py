@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from rosearch.attack import DeepWordBug, FunctionVictim, run_attack
 from rosearch.attack.engine.attack_run import Example
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.text import AttackedInput
+from rosearch.errors import ArgumentError
 from tests.attack.engine.lengthen import Lengthen, by_length, run
 
 
@@ -54,3 +56,9 @@ def test_searches_change_visible_words_only() -> None:
     assert any(result.changed for result in results)
     for result in results:
         assert set(result.changed) <= {result.words - 2, result.words - 1}
+
+
+@pytest.mark.parametrize("setting", [{"in_flight": 0}, {"query_budget": 0}, {"in_flight": 1.5}])
+def test_counts_out_of_range_are_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match=f"{next(iter(setting))} must be a whole number from 1"):
+        run_attack(DeepWordBug(), [], FunctionVictim(hashing_classifier), **setting)
