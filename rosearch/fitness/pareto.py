@@ -98,12 +98,14 @@ def hypervolume_contributions(
         Contributions of shape ``(points,)``.
 
     Raises:
-        ArgumentError: The shapes differ, or a point above the reference is infinite.
+        ArgumentError: The shapes differ, or the reference or a point above it is not finite.
     """
     points = _matrix(values)
     corner = np.asarray(reference, dtype=float)
     if len(points) and points.shape[1:] != corner.shape:
         raise refused("reference", f"of shape ({points.shape[1]},) like the points", reference)
+    if not np.isfinite(corner).all():
+        raise refused("reference", "finite", reference)
     mask = np.all(points > corner, axis=1)
     above = (points - corner)[mask]
     if not np.isfinite(above).all():

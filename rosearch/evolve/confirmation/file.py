@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from rosearch.caching import replace_text
 from rosearch.errors import StorageError, StudyMismatchError
 from rosearch.evolve.confirmation.result import ConfirmedRun
 from rosearch.evolve.study.settings import differences
@@ -58,9 +59,7 @@ class ConfirmationFile:
             "settings": self._settings,
             "runs": [{"key": key, **asdict(run)} for (key, _), run in self.runs.items()],
         }
-        new = path.with_name(f".{path.name}.new")
-        new.write_text(json.dumps(data, indent=1), encoding="utf-8")
-        new.replace(path)
+        replace_text(path, json.dumps(data, indent=1))
 
     def _read(self, path: Path) -> dict[tuple[str, int], ConfirmedRun]:
         runs = {}

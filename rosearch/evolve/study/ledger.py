@@ -15,7 +15,6 @@ are, so an outcome that a killed process left without its change of state is who
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
@@ -409,9 +408,11 @@ def _create_study(
         storage.set_study_user_attr(study_id, _SETTINGS, settings)
         storage.set_study_user_attr(study_id, _VERSIONS, versions())
         stored = storage.get_study_user_attrs(study_id)[_SETTINGS]
-    lines = itertools.islice(differences(stored, settings), _MAX_DIFFERENCES)
-    different = "\n".join(f"  {line}" for line in lines)
-    if different:
+    lines = list(differences(stored, settings))
+    if len(lines) > _MAX_DIFFERENCES:
+        lines[_MAX_DIFFERENCES:] = [f"and {len(lines) - _MAX_DIFFERENCES} more"]
+    if lines:
+        different = "\n".join(f"  {line}" for line in lines)
         raise StudyMismatchError(
             f"The study {study!r} was made with other settings:\n{different}\nUse the settings of "
             f"the study to continue it, or another name with study= to start a new one."

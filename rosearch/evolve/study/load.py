@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rosearch.errors import RegistryError
 from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.storage import open_storage
@@ -34,5 +35,11 @@ def load_search(storage: str | Path | BaseStorage, study: str | None = None) -> 
     if isinstance(storage, Path) or (isinstance(storage, str) and "://" not in storage):
         storage = f"sqlite:///{Path(storage).resolve()}"
     ledger = Ledger.existing(open_storage(storage, existing=True), study)
-    fitness = Fitness.from_settings(ledger.settings["fitness"])
+    try:
+        fitness = Fitness.from_settings(ledger.settings["fitness"])
+    except RegistryError as error:
+        raise RegistryError(
+            f"Import the module that registers the fitness terms of the study {ledger.study!r} "
+            f"first. {error}"
+        ) from error
     return ledger.result(fitness)

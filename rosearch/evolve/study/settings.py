@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -65,16 +66,23 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(stored: Any, current: Any, path: str = "") -> Iterator[str]:
-    """One line for each setting that differs: its path, its value in the study and now."""
+    """One line for each setting that differs: its path, its value in the study and now.
+
+    A list of numbers or strings is one setting; longer lists are compared item by item.
+    """
     if isinstance(stored, dict) and isinstance(current, dict):
         for key in sorted({*stored, *current}):
             below = f"{path}.{key}" if path else key
             yield from differences(stored.get(key, _NOT_SET), current.get(key, _NOT_SET), below)
-    elif isinstance(stored, list) and isinstance(current, list) and len(stored) == len(current):
+    elif _is_nested(stored) and _is_nested(current) and len(stored) == len(current):
         for place, (before, now) in enumerate(zip(stored, current, strict=True)):
             yield from differences(before, now, f"{path}[{place}]")
     elif stored != current:
-        yield f"{path}: {_shown(stored)} in the study, {_shown(current)} now"
+        texts = ["not set" if value is _NOT_SET else repr(value) for value in (stored, current)]
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
+        start = max(0, sum(1 for _ in same) - _MAX_SHOWN // 4)
+        before, now = (_excerpt(text, start) for text in texts)
+        yield f"{path}: {before} in the study, {now} now"
 
 
 @functools.cache
@@ -96,6 +104,13 @@ def _plain_or_class(value: Any) -> Any:
     return value
 
 
-def _shown(value: Any) -> str:
-    text = "not set" if value is _NOT_SET else repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
+
+
+def _excerpt(text: str, start: int) -> str:
+    """``text``, or if it is long the part from ``start``, where two values begin to differ."""
+    if len(text) <= _MAX_SHOWN:
+        return text
+    end = start + _MAX_SHOWN
+    return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
@@ -19,7 +20,7 @@ class RayExecutor(Executor):
     """Runs each call as a Ray task, with the cores and the share of a GPU that it asks for.
 
     Uses the Ray that this process is connected to (``ray.init()``), or starts or joins one as
-    ``ray.init()`` does. The executor needs no shutdown.
+    ``ray.init()`` does.
 
     A task with a GPU, or a share of one, gets a new process, because a process cannot release a
     GPU that it has used. Ray does not repeat a task whose process dies; a search does that itself,
@@ -56,6 +57,8 @@ class RayExecutor(Executor):
         self._call = self._ray.remote(_call).options(
             num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0
         )
+        self._futures: set[Future[Any]] = set()
+        self._is_shut_down = False
 
     def capacity(self) -> int:
         """How many candidates run at a time, at least 1."""
@@ -66,11 +69,29 @@ class RayExecutor(Executor):
         return self._ray.put(value)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Start ``fn`` as a task. Cancelling the future kills the process that runs it."""
+        """Start ``fn`` as a task. Cancelling the future kills the process that runs it.
+
+        Raises:
+            RuntimeError: The executor is shut down.
+        """
+        if self._is_shut_down:
+            raise RuntimeError("cannot schedule new futures after shutdown")
         task = self._call.remote(fn, *args, **kwargs)
         future: _TaskFuture[R] = _TaskFuture(self._ray, task)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
         task.future().add_done_callback(future.copy_from)
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Accept no more calls; wait for those that run, or kill them."""
+        self._is_shut_down = True
+        futures = list(self._futures)
+        if cancel_futures:
+            for future in futures:
+                future.cancel()
+        elif wait:
+            concurrent.futures.wait(futures)
 
     def _room(self) -> int:
         return sum(self._fit(n["Resources"]) for n in self._ray.nodes() if n["Alive"])

@@ -20,7 +20,7 @@ def test_differences_name_each_setting_that_differs():
     assert lines(settings(keep=1), settings(keep=2)) == ["attacks[1].keep: 1 in the study, 2 now"]
     assert lines(settings(keep=1), settings()) == ["attacks[1].keep: 1 in the study, not set now"]
     assert lines(settings(), {**settings(), "examples": [1, 3]}) == [
-        "examples[1]: 2 in the study, 3 now"
+        "examples: [1, 2] in the study, [1, 3] now"
     ]
     changed = settings(words=["word"] * 99 + ["last"])
     assert lines(settings(), changed) == ["attacks[1].words[99]: 'word' in the study, 'last' now"]
@@ -47,3 +47,11 @@ def test_a_method_is_described_by_the_settings_of_its_object():
 
     assert describe(Trainer(3).measure) == describe(Trainer(3).measure)
     assert describe(Trainer(3).measure) != describe(Trainer(4).measure)
+
+
+def test_a_long_list_is_one_difference_and_shown_where_it_begins_to_differ():
+    stored, current = list(range(100)), [*range(90), *range(1000, 1010)]
+    (line,) = differences({"examples": stored}, {"examples": current})
+    assert "89, 90, 91" in line
+    assert "89, 1000, 1001" in line
+    assert len(line) < 330
