@@ -23,7 +23,9 @@ def test_differences_name_each_setting_that_differs():
         "examples: [1, 2] in the study, [1, 3] now"
     ]
     changed = settings(words=["word"] * 99 + ["last"])
-    assert lines(settings(), changed) == ["attacks[1].words[99]: 'word' in the study, 'last' now"]
+    (line,) = lines(settings(), changed)
+    assert line.startswith("attacks[1].words: ...")
+    assert line.endswith("'last'] now")
     (line,) = lines({"a": "x" * 500}, {"a": "y" * 500})
     assert line == f"a: '{'x' * 119}... in the study, '{'y' * 119}... now"
     (line,) = lines({"attacks": [{"name": "a"}] * 30}, {"attacks": [{"name": "a"}] * 29})
