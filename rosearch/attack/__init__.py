@@ -1,13 +1,16 @@
 """Adversarial attacks: recipes and their parts, the engine, and the robustness evaluator."""
 
 from rosearch.attack.base import Answer as Answer
+from rosearch.attack.base import AskGradients as AskGradients
 from rosearch.attack.base import Attack as Attack
 from rosearch.attack.base import BudgetExhausted as BudgetExhausted
 from rosearch.attack.base import Search as Search
 from rosearch.attack.base import SearchContext as SearchContext
 from rosearch.attack.base import attacks as attacks
+from rosearch.attack.engine.attack_run import Example as Example
 from rosearch.attack.engine.engine import run_attack as run_attack
 from rosearch.attack.evaluator import RobustnessEvaluator as RobustnessEvaluator
+from rosearch.attack.goals import Goal as Goal
 from rosearch.attack.goals import Targeted as Targeted
 from rosearch.attack.goals import Untargeted as Untargeted
 from rosearch.attack.report.results import AttackResult as AttackResult

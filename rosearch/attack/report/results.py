@@ -267,12 +267,30 @@ class RobustnessReport:
         return f"{text}; {self.errors} errors, so under attack between {low:.1%} and {high:.1%}"
 
 
+_STATUSES = ("skipped", "succeeded", "failed", "error")
+_KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "None": type(None)}
+
+
+def _check(kind: type[Any], data: Mapping[str, Any]) -> None:
+    """Check the type of every field that is text or a number."""
+    for each in fields(kind):
+        names = str(each.type).split(" | ")
+        kinds = [_KINDS[name] for name in names if name in _KINDS]
+        value = data[each.name]
+        if len(kinds) == len(names) and not any(isinstance(value, kind) for kind in kinds):
+            raise TypeError(f"{each.name} must be {each.type}, got {value!r:.80}")
+
+
 def _result(data: Mapping[str, Any]) -> AttackResult:
+    _check(AttackResult, data)
+    if data["status"] not in _STATUSES:
+        raise ValueError(f"status must be one of {_STATUSES}, got {data['status']!r:.80}")
     lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
     return AttackResult(**{**data, **lists})
 
 
 def _report(data: Mapping[str, Any]) -> RobustnessReport:
+    _check(RobustnessReport, data)
     intervals = {
         name: Interval(*value)
         for name, value in data.items()

@@ -27,6 +27,7 @@ from rosearch.errors import EvaluationError
 
 _T = TypeVar("_T")
 _MAX_MEMORY = 256 << 20  # bytes
+_AT_ONCE = 500  # questions of one query; SQLite allows 999 values
 
 
 class Oracle(Part, ABC):
@@ -147,7 +148,8 @@ Asking: TypeAlias = Generator[Ask, Any, _T]
 class AnswerStore:
     """Answers in an SQLite file, which any number of processes may share.
 
-    If the file cannot be read or written, a warning is shown once and nothing is stored.
+    A damaged file is renamed and a new one started. If the file cannot be opened or written, a
+    warning is shown once and nothing is stored.
     """
 
     def __init__(self, path: Path) -> None:
@@ -158,14 +160,18 @@ class AnswerStore:
 
     def get(self, questions: Sequence[Hashable]) -> dict[Hashable, Any]:
         """Return the stored answers to some of ``questions``."""
+        keys = {_key(question): question for question in questions}
         found: dict[Hashable, Any] = {}
 
         def read(connection: sqlite3.Connection) -> None:
-            select = "SELECT value FROM answers WHERE key = ?"
-            for question in questions:
-                for (value,) in connection.execute(select, (_key(question),)):
+            wanted = list(keys)
+            for start in range(0, len(wanted), _AT_ONCE):
+                part = wanted[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(part))
+                select = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608
+                for key, value in connection.execute(select, part):
                     with contextlib.suppress(ValueError):  # a damaged answer is computed again
-                        found[question] = json.loads(value)
+                        found[keys[key]] = json.loads(value)
 
         self._run(read)
         return found
@@ -180,17 +186,36 @@ class AnswerStore:
         if self._broken:
             return
         try:
-            connection = self._connect()
-            with connection:
-                action(connection)
+            try:
+                self._act(action)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._set_aside()
+                self._act(action)
         except (sqlite3.Error, OSError) as error:
             self._broken = True
             warnings.warn(
                 f"The cache {self.path} cannot be used ({error}); answers are kept in memory only. "
-                f"Delete the file if it is damaged, or name a writable folder with the environment "
-                f"variable {CACHE_VARIABLE}.",
+                f"Name a writable folder with the environment variable {CACHE_VARIABLE}.",
                 stacklevel=2,
             )
+
+    def _act(self, action: Callable[[sqlite3.Connection], object]) -> None:
+        with self._connect() as connection:
+            action(connection)
+
+    def _set_aside(self) -> None:
+        warnings.warn(
+            f"The cache {self.path} is damaged; it is renamed and a new one started.", stacklevel=2
+        )
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        for suffix in ("-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process may have been faster
+            self.path.replace(self.path.with_suffix(".damaged"))
 
     def _connect(self) -> sqlite3.Connection:
         # A connection must not be used in a forked process.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ TextsToScores = Callable[[list[Any]], Any]
 """A classifier as a function from texts (or pairs) to an array of shape ``(texts, classes)``."""
 
 _SUM_TOLERANCE = 1e-3
+_ROUNDED = 0.05
 
 
 class OutputsError(EvaluationError):
@@ -85,6 +87,13 @@ class FunctionVictim(Victim):
             deviation = np.inf
         if self.outputs == "auto" and len(finite):
             self.outputs = "probabilities" if deviation < _SUM_TOLERANCE else "logits"
+            if _SUM_TOLERANCE <= deviation < _ROUNDED:
+                warnings.warn(
+                    "The function's rows sum to nearly 1 and are treated as logits. If they are "
+                    "rounded probabilities, divide each row by its sum; if they are logits, pass "
+                    "FunctionVictim(function, outputs='logits').",
+                    stacklevel=2,
+                )
         if self.outputs != "probabilities":
             return softmax(scores)
         if deviation >= _SUM_TOLERANCE:

@@ -61,8 +61,9 @@ class IncrementalTokenizer:
         template = self._template(isinstance(texts[0], tuple))
         if template is not None:
             rows = self._encode_chunks(texts, template)
-            checked = texts[: self._unchecked]
-            self._unchecked -= len(checked)
+            # The first texts are unperturbed, so one of every later call is checked too.
+            checked = texts[: max(1, self._unchecked)]
+            self._unchecked = max(0, self._unchecked - len(checked))
             if rows[: len(checked)] == tokenize(
                 self.tokenizer, checked, max_length=self.max_length
             ):

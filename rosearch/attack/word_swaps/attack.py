@@ -97,13 +97,16 @@ class WordSwapAttack(Attack):
         Raises:
             DataError: The search method is not greedy.
         """
-        if not isinstance(self.search_method, GreedyWordSwap):
+        # A subclass may search in another way, which would be lost.
+        method = self.search_method
+        kinds = (GreedyWordSwap, LazyGreedyWordSwap)
+        if not isinstance(method, GreedyWordSwap) or type(method) not in kinds:
             raise DataError(
                 f"Only attacks that search by GreedyWordSwap can check constraints lazily; "
                 f"{self.name!r} searches by {type(self.search_method).__name__}."
             )
         twin = copy.copy(self)
-        twin.search_method = LazyGreedyWordSwap(self.search_method.ranking)
+        twin.search_method = LazyGreedyWordSwap(method.ranking)
         return twin
 
     @property
@@ -119,6 +122,8 @@ class WordSwapAttack(Attack):
         return (yield from self.search_method.search(self.swaps.start(text, context), context))
 
 
-def _checked(constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
+def _checked(constraints: Sequence[Constraint] | Constraint) -> tuple[Constraint, ...]:
     expected = "an instance of Constraint"
+    if isinstance(constraints, Constraint):
+        constraints = (constraints,)
     return tuple(instance("each constraint", c, Constraint, expected) for c in constraints)

@@ -140,3 +140,22 @@ def test_errors_are_shown_as_bounds() -> None:
     assert f"{report.errors} errors, so under attack between {low:.1%} and {high:.1%}" in str(
         report
     )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("n", None), ("accuracy", "high"), ("queries", "<b>"), ("seconds", [1])]
+)
+def test_json_with_a_field_of_another_type_is_refused(field: str, value: Any) -> None:
+    data = json.loads(report("succeeded").to_json())
+    with pytest.raises(DataError, match=f"{field} must be"):
+        RobustnessReport.from_json(json.dumps({**data, field: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("queries", "<b>"), ("predicted", "<b>"), ("status", "banana")]
+)
+def test_json_with_a_result_of_another_type_is_refused(field: str, value: Any) -> None:
+    data = json.loads(report("succeeded").to_json())
+    data["examples"][0][field] = value
+    with pytest.raises(DataError, match=f"{field} must be"):
+        RobustnessReport.from_json(json.dumps(data))

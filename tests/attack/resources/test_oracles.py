@@ -222,16 +222,24 @@ class TestUnusableFiles:
         assert again.answer(["a", "bb"]) == [1, 2]
         assert again.computed == 0
 
-    @pytest.mark.parametrize("reason", ["damaged file", "file in the way", "read-only folder"])
+    def test_damaged_file_is_renamed_and_a_new_one_started(self, tmp_path: Path) -> None:
+        Lengths(cache=tmp_path).answer(["a"])
+        (file,) = files(tmp_path)
+        for suffix in ("-wal", "-shm"):
+            Path(f"{file}{suffix}").unlink(missing_ok=True)
+        file.write_bytes(b"not a database " * 500)
+        oracle = Lengths(cache=tmp_path)
+        with pytest.warns(UserWarning, match="renamed and a new one started"):
+            assert oracle.answer(["a", "b"]) == [1, 1]
+        assert file.with_suffix(".damaged").read_bytes().startswith(b"not a database")
+        again = Lengths(cache=tmp_path)
+        assert again.answer(["a", "b"]) == [1, 1]
+        assert again.computed == 0
+
+    @pytest.mark.parametrize("reason", ["file in the way", "read-only folder"])
     def test_unusable_file_is_a_warning(self, tmp_path: Path, reason: str) -> None:
         folder = tmp_path / "cache"
-        if reason == "damaged file":
-            Lengths(cache=folder).answer(["a"])
-            (file,) = files(folder)
-            for suffix in ("-wal", "-shm"):
-                Path(f"{file}{suffix}").unlink(missing_ok=True)
-            file.write_bytes(b"not a database " * 500)
-        elif reason == "file in the way":
+        if reason == "file in the way":
             folder.write_text("in the way")
         else:
             folder.mkdir()

@@ -12,7 +12,7 @@ import torch
 import rosearch as rs
 from rosearch.attack import ModelVictim, RobustnessEvaluator, Victim
 from rosearch.attack.victim.precision import Bfloat16Victim
-from rosearch.errors import ArgumentError
+from rosearch.errors import ArgumentError, EvaluationError
 
 
 @pytest.mark.parametrize("attack", ["pwws", "deepwordbug"])
@@ -127,3 +127,10 @@ def test_model_saved_in_bfloat16_is_judged_in_float32(
 def test_unknown_precision_is_rejected(dataset: Any) -> None:
     with pytest.raises(ArgumentError, match="bfloat16"):
         RobustnessEvaluator("deepwordbug", dataset, precision="int8")  # type: ignore[arg-type]
+
+
+def test_another_number_of_classes_is_refused(trained_bert: Any, tokenizer: Any) -> None:
+    three = rs.TextDataset(["a good film", "a bad film", "so so"], [0, 1, 2])
+    evaluator = RobustnessEvaluator("deepwordbug", three, precision="bfloat16", progress=False)
+    with pytest.raises(EvaluationError, match="has 2 classes, but the data set has 3"):
+        evaluator.evaluate(trained_bert, tokenizer)

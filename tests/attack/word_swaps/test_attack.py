@@ -122,3 +122,15 @@ def test_lazy_copy_of_a_recipe() -> None:
 def test_only_greedy_search_can_be_lazy() -> None:
     with pytest.raises(DataError, match="'word-swap' searches by BeamSearch"):
         WordSwapAttack(CharacterEdits(), (), BeamSearch(2)).lazily()
+
+    class Own(GreedyWordSwap):
+        """May search in another way."""
+
+    with pytest.raises(DataError, match="searches by Own"):
+        WordSwapAttack(CharacterEdits(), (), Own("deletion")).lazily()
+
+
+def test_a_single_constraint_needs_no_list() -> None:
+    assert [c.name for c in WordSwapAttack(CharacterEdits(), NoRepeat()).constraints] == [
+        NoRepeat.name
+    ]

@@ -183,3 +183,9 @@ def test_invalid_ray_resources_are_refused(ray):
             RayExecutor(**settings)
     with pytest.raises(ValueError, match="room for one candidate"):
         RayExecutor(num_cpus=64)
+    executor = RayExecutor()
+    future = executor.submit(max, 1, 2)
+    executor.shutdown()
+    assert future.done()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(max, 1, 2)

@@ -144,6 +144,17 @@ class MaxEditDistance(Constraint):
         self.limit = whole_number("limit", limit, 0)
 
     def allows_text(self, original: Words, candidate: Words) -> bool:
+        if len(original) == len(candidate):
+            # The sum over words is an upper bound, and settles almost every case at little cost.
+            left = self.limit
+            for index in candidate.changed:
+                before, after = (text.pieces[2 * index + 1] for text in (original, candidate))
+                fits = (k for k in range(left + 1) if within_edits(before, after, k))
+                left -= next(fits, left + 1)
+                if left < 0:
+                    break
+            if left >= 0:
+                return True
         return within_edits(original.text, candidate.text, self.limit)
 
 
