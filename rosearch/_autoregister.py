@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -29,13 +29,17 @@ _AUTO = (
     "transformers.models.auto.modeling_auto",
 )
 
+# If several threads import transformers at once, its lazy modules sometimes fail with this error.
+# The end of the next import is another chance; a few dozen suffice.
 _LAZY_MODULE_ERROR = "Could not import module"
+_ATTEMPTS = 100
 
 
 def install() -> None:
     """Register students with the Auto classes now, or as soon as these are imported."""
-    waiting = any(isinstance(finder, _Finder) for finder in sys.meta_path)
-    if not waiting and not (_auto_classes_imported() and _register()):
+    if _auto_classes_imported():
+        _register(last=True)
+    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
@@ -43,14 +47,14 @@ def _auto_classes_imported() -> bool:
     return any(name in sys.modules for name in _AUTO)
 
 
-def _register() -> bool:
-    """Return whether no further attempt is needed."""
+def _register(*, last: bool) -> bool:
+    """Return whether no further attempt is needed; the last attempt warns of any error."""
     if "rosearch.student" in sys.modules:  # it has registered itself, or is about to
         return True
     try:
         import_module("rosearch.student")  # registers students when it is imported
     except ImportError as error:
-        if _LAZY_MODULE_ERROR in str(error):
+        if not last and _LAZY_MODULE_ERROR in str(error):
             return False
         # An error would break an import of transformers that may not concern students.
         warnings.warn(
@@ -63,20 +67,26 @@ def _register() -> bool:
 
 
 class _Finder(MetaPathFinder):
-    """Observes the imports of transformers' modules."""
+    """Observes the imports of transformers' modules, which the other finders find."""
 
     def __init__(self) -> None:
         self._nesting = threading.local()
+        self._attempts = _ATTEMPTS
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if not fullname.startswith("transformers."):
             return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            self._observe(spec.loader)
-        return spec
+        for finder in list(sys.meta_path):
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    self._observe(spec.loader)
+                return spec
+        return None
 
     def _observe(self, loader: Any) -> None:
         execute = loader.exec_module
@@ -101,7 +111,6 @@ class _Finder(MetaPathFinder):
             sys.meta_path.remove(self)
         except ValueError:
             return
-        # If several threads import transformers at once, its lazy modules sometimes fail. Then the
-        # end of the next import is another chance.
-        if not _register():
+        self._attempts -= 1
+        if not _register(last=self._attempts == 0):
             sys.meta_path.insert(0, self)

@@ -195,6 +195,28 @@ print(AutoConfig.for_model("bert").model_type)
     assert "RuntimeWarning" in out.stderr
 
 
+def test_an_import_that_fails_again_and_again_warns_once():
+    code = """
+import sys, warnings, rosearch
+from rosearch import _autoregister
+[finder] = [f for f in sys.meta_path if isinstance(f, _autoregister._Finder)]
+finder._attempts = 2
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "rosearch.student":
+            raise ImportError("Could not import module 'PreTrainedModel'. Is everything installed?")
+sys.meta_path.insert(0, Broken())
+from transformers import AutoConfig
+assert finder in sys.meta_path
+import transformers.models.bart.modeling_bart, transformers.models.t5.modeling_t5
+assert finder not in sys.meta_path
+print(AutoConfig.for_model("bert").model_type)
+"""
+    out = start(code)
+    assert out.stdout.strip() == "bert", out.stderr
+    assert out.stderr.count("cannot load rosearch's students") == 1, out.stderr
+
+
 def test_version_is_the_installed_one():
     from importlib.metadata import PackageNotFoundError, version
 

@@ -1,15 +1,20 @@
-"""Safetensors files that other processes see either complete or not at all."""
+"""Safetensors files with a checksum, which other processes see complete or not at all."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from rosearch.caching import replacing
+
+_CHECKSUM = "crc32"
 
 
 def write_tensors(
@@ -26,16 +31,37 @@ def write_tensors(
     # Copies, because safetensors refuses tensors that share memory.
     copies = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     with replacing(path) as scratch:
-        save_file(copies, scratch, metadata=metadata)
+        save_file(copies, scratch, metadata={**(metadata or {}), _CHECKSUM: _checksum(copies)})
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:
     """Map a file into memory: only the parts that are accessed are read from disk.
 
+    A process verifies the checksum of each file once, and again if the file has changed.
+
     Returns:
         Tensors by name, on the CPU; ``None`` if the file is missing or damaged.
     """
     try:
-        return load_file(path)
+        status = path.stat()
+        version = (status.st_ino, status.st_size, status.st_mtime_ns)
+        return load_file(path) if _is_sound(path, version) else None
     except (OSError, SafetensorError):
         return None
+
+
+@cache
+def _is_sound(path: Path, _version: tuple[int, ...]) -> bool:
+    # A map of its own, so that the pages read for it do not stay in this process's memory.
+    with safe_open(path, "pt") as file:
+        recorded = (file.metadata() or {}).get(_CHECKSUM)
+    return recorded == _checksum(load_file(path))
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    crc = 0
+    for name in sorted(tensors):
+        # As bytes, because numpy has no bfloat16.
+        content: Any = tensors[name].reshape(-1).view(torch.uint8).numpy()
+        crc = zlib.crc32(content, crc)
+    return str(crc)

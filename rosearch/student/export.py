@@ -54,7 +54,9 @@ def export_program(student: StudentForSequenceClassification) -> torch.export.Ex
         )
 
 
-def export_onnx(student: StudentForSequenceClassification, path: str | Path) -> Path:
+def export_onnx(
+    student: StudentForSequenceClassification, path: str | Path, *, opset: int = 18
+) -> Path:
     """Write a student to an ONNX file with dynamic batch size and length.
 
     The inputs are input_ids, attention_mask and token_type_ids, each int64 ``(batch, length)``; the
@@ -64,6 +66,7 @@ def export_onnx(student: StudentForSequenceClassification, path: str | Path) -> 
     Args:
         student: Exported in eval mode; its own mode does not change.
         path: File to write; an existing one is overwritten.
+        opset: Version of the ONNX operators, at least 18.
 
     Returns:
         ``path``.
@@ -77,7 +80,7 @@ def export_onnx(student: StudentForSequenceClassification, path: str | Path) -> 
         dynamo=True,
         input_names=_INPUTS,
         output_names=("logits",),
-        opset_version=18,
+        opset_version=opset,
         verbose=False,
     )
     program.model.metadata_props["genome"] = json.dumps(student.config.genome)

@@ -193,6 +193,10 @@ class StudentForSequenceClassification(PreTrainedModel):
         """Return the token embedding, ``(vocab_size, embedding width)``."""
         return self.embedding.tokens
 
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.embedding.tokens = value
+
     def _init_weights(self, module: nn.Module) -> None:
         if module is self.classifier:
             # Initially, all classes are about equally likely.

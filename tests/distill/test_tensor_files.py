@@ -54,3 +54,17 @@ def test_missing_and_damaged_files(tmp_path: Path, content: bytes | None) -> Non
     if content is not None:
         path.write_bytes(content)
     assert read_tensors(path) is None
+
+
+def test_a_changed_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    tensors = {"a": torch.randn(100), "b": torch.ones(3, dtype=torch.bool)}
+    write_tensors(path, tensors)
+    content = path.read_bytes()
+    for bit in (len(content) - 1, len(content) - 200):
+        path.unlink()
+        path.write_bytes(content[:bit] + bytes([content[bit] ^ 1]) + content[bit + 1 :])
+        assert read_tensors(path) is None
+    path.unlink()
+    path.write_bytes(content)
+    assert read_tensors(path) is not None

@@ -93,6 +93,15 @@ class TestExport:
                 torch.testing.assert_close(program(ids, mask, types), expected, rtol=0, atol=1e-5)
             torch.testing.assert_close(torch.from_numpy(out), expected, rtol=0, atol=1e-4)
 
+    def test_version_of_the_operators(self, tmp_path: Path) -> None:
+        onnx = pytest.importorskip("onnx")
+        pytest.importorskip("onnxscript")
+        student = make(templates.text_cnn(**SMALL))
+        for opset in (18, 20):
+            path = export_onnx(student, tmp_path / "student.onnx", opset=opset)
+            versions = {i.domain: i.version for i in onnx.load(path).opset_import}
+            assert versions[""] == opset
+
     def test_metadata_and_mode(self, tmp_path: Path, onnxruntime: Any) -> None:
         genome = templates.text_cnn(**SMALL)
         student = make(genome).train()

@@ -69,6 +69,16 @@ class TestForward:
         assert torch.equal(loss, out.loss)
         assert torch.equal(logits, out.logits)
 
+    def test_the_vocabulary_can_grow(self) -> None:
+        student = make(templates.bag_of_words(width=16, embedding_width=8)).eval()
+        ids = torch.randint(1, 60, (2, 6))
+        before = student(ids).logits
+        size = student.config.vocab_size
+        student.resize_token_embeddings(size + 4)
+        assert student.config.vocab_size == size + 4
+        torch.testing.assert_close(student(ids).logits, before)
+        assert student(torch.full((1, 3), size + 3)).logits.isfinite().all()
+
     def test_token_types_count(self) -> None:
         student = make(templates.bag_of_words(width=16, embedding_width=8))
         ids = torch.randint(1, 60, (1, 6))

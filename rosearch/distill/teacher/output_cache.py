@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.output_reader import OutputReader
 from rosearch.distill.teacher.outputs import OutputPart, TeacherOutputs, is_per_text
 from rosearch.distill.tensor_files import read_tensors, write_tensors
+from rosearch.errors import DataError
 from rosearch.tokens import TokenizedText
 
 TEXTS_PER_FILE = 1024
@@ -81,8 +83,9 @@ class OutputCache:
             progress: Whether to show a progress bar.
 
         Raises:
-            DataError: The teacher cannot give an output; see :meth:`OutputReader.read`.
-            OSError: The disk is full or cannot be written.
+            DataError: The teacher cannot give an output, see :meth:`OutputReader.read`, or the
+                disk has less space than the missing outputs need.
+            OSError: The disk cannot be written.
         """
         offsets = self._offsets(wanted)
         spans = self._spans()
@@ -113,10 +116,18 @@ class OutputCache:
         spans = [span for span in self._spans() if self._missing(wanted, *span)]
         if not spans:
             return
+        size, free = self.size(wanted), shutil.disk_usage(self._folder).free
+        needed = tqdm.format_sizeof(size, "B")
+        if size > free:
+            raise DataError(
+                f"The teacher's outputs take {needed}, and {self._folder} has space for "
+                f"{tqdm.format_sizeof(free, 'B')}. Choose another cache_dir, storage='bfloat16', "
+                f"or losses that need fewer of the teacher's layers."
+            )
         made = reader()
         with tqdm(
             total=sum(end - start for start, end in spans),
-            desc=f"teacher ({tqdm.format_sizeof(self.size(wanted), 'B')} to cache)",
+            desc=f"teacher ({needed} to cache)",
             unit="text",
             delay=2,
             leave=False,

@@ -263,8 +263,8 @@ class Teacher:
                 used only once.
 
         Raises:
-            DataError: An output is not finite, or the teacher does not have it.
-            OSError: The disk is full.
+            DataError: An output is not finite, the teacher does not have it, or the disk has too
+                little space.
         """
 
         def reader() -> OutputReader:

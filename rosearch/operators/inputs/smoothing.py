@@ -87,12 +87,16 @@ class NeighbourSmoothedEmbedding(EmbeddingOperator):
             ArgumentError: The vocabulary and the table differ in size.
         """
         vocabulary.check(self.shape.vocabulary)
-        rows, weights = self.tokens.neighbours, self.tokens.weights
+        rows = torch.arange(self.shape.vocabulary).unsqueeze(1).repeat(1, self.count + 1)
+        weights = torch.zeros(rows.shape)
+        weights[:, 0] = 1.0
         for own, near in vocabulary.near(nearest_words, count=self.count):
             total = sum(nearness for _, nearness in near)
             if not total:
                 continue
-            rows[own, 1 : len(near) + 1] = torch.tensor([other for other, _ in near]).int()
+            rows[own, 1 : len(near) + 1] = torch.tensor([other for other, _ in near])
             shares = torch.tensor([nearness / total for _, nearness in near])
             weights[own, 0] = 1.0 - self.strength
             weights[own, 1 : len(near) + 1] = self.strength * shares
+        self.tokens.neighbours.copy_(rows)
+        self.tokens.weights.copy_(weights)

@@ -29,6 +29,13 @@ def test_logits_go_through_a_softmax() -> None:
     assert victim.outputs == "logits"
 
 
+def test_rounded_probabilities_are_read_as_logits_with_a_warning() -> None:
+    victim = FunctionVictim(lambda texts: [[0.9, 0.05, 0.04]] * len(texts))
+    with pytest.warns(UserWarning, match="nearly 1"):
+        victim.probabilities(["x"])
+    assert victim.outputs == "logits"
+
+
 def test_output_kind_is_decided_once() -> None:
     answers = {"x": [0.5, 0.5], "y": [3.0, 1.0]}
     victim = FunctionVictim(lambda texts: [answers[t] for t in texts])

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,8 +199,13 @@ class TestCrashes:
 
     @pytest.mark.parametrize(
         "damage",
-        [lambda data: data[: len(data) // 2], lambda data: data + b"more", lambda data: b""],
-        ids=["half", "longer", "empty"],
+        [
+            lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+            lambda data: data[: len(data) // 2],
+            lambda data: data + b"more",
+            lambda data: b"",
+        ],
+        ids=["last bit", "half", "longer", "empty"],
     )
     def test_damaged_files_are_computed_again(
         self,
@@ -221,6 +227,19 @@ class TestCrashes:
         # A process that had mapped the old files still reads them.
         still = held.batch(np.arange(30), length=64).hidden_states[1].float().numpy()
         np.testing.assert_array_equal(still, expected["hidden-1"])
+
+    def test_too_little_disk_space_is_refused_before_computing(
+        self,
+        fresh: Callable[..., Teacher],
+        dataset: TextDataset,
+        counted: list[int],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        usage = shutil._ntuple_diskusage(100, 50, 50)  # type: ignore[attr-defined]
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(DataError, match=r"outputs take 1\.60kB, and .* has space for 50\.0B"):
+            fresh().logits(dataset, progress=False)
+        assert counted == []
 
     def test_outputs_that_are_not_finite_are_refused(
         self, fresh: Callable[..., Teacher], dataset: TextDataset
@@ -302,13 +321,16 @@ def test_a_batch_reads_only_its_rows_from_disk(tmp_path: Path) -> None:
     examples, tokens, width = 4000, 32, 256
     size = examples * tokens * width * 4  # 131 MB
     entry = {"dtype": "F32", "shape": [examples * tokens, width], "data_offsets": [0, size]}
-    header = json.dumps({"values": entry}).encode()
+    checksum = {"crc32": str(zlib.crc32(bytes(size)))}
+    header = json.dumps({"values": entry, "__metadata__": checksum}).encode()
     path = tmp_path / "hidden-1"
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         file.truncate(8 + len(header) + size)  # sparse: the kernel reads ahead little
     mapped = read_tensors(path)
     assert mapped is not None
+    with path.open("rb") as file:  # forget what verifying the checksum has read
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     part = OutputPart({"hidden-1": mapped["values"]}, np.arange(examples + 1) * tokens)
     found = TeacherOutputs([part], np.arange(examples))
 

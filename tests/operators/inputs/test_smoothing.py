@@ -28,6 +28,15 @@ class TestSmoothing:
         out = made.vectors(ids, ids.bool())
         torch.testing.assert_close(out, (matrix @ made.tokens.weight)[ids])
 
+    def test_prepared_again_it_forgets_the_words_before(self) -> None:
+        vocabulary = words("good", "great", "fine", "film")
+        made = make("neighbour_smoothed_embedding", vocabulary, strength=0.5)
+        made.prepare(vocabulary, Near({"good": [("great", 0.9), ("fine", 0.3)]}))
+        made.prepare(vocabulary, Near({"great": [("good", 0.9)]}))
+        matrix = torch.eye(5)
+        matrix[2] = torch.tensor([0.0, 0.5, 0.5, 0.0, 0.0])
+        torch.testing.assert_close(made.tokens.table(), matrix @ made.tokens.weight)
+
     def test_synonyms_become_more_similar(self) -> None:
         made = make("neighbour_smoothed_embedding", strength=0.75)
         texts = small_vocabulary().texts
