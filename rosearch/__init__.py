@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Teacher,
         distillation_losses,
     )
+    from rosearch.encode import Encoding, encodings
     from rosearch.errors import RosearchError
     from rosearch.evolve import (
         NSGA2,
@@ -61,6 +62,7 @@ _OBJECTS = {
     "Distiller": "rosearch.distill",
     "Embedding": "rosearch.space",
     "EmbeddingOperator": "rosearch.operators",
+    "Encoding": "rosearch.encode",
     "Evolver": "rosearch.evolve",
     "Fitness": "rosearch.fitness",
     "FitnessTerm": "rosearch.fitness",
@@ -92,6 +94,7 @@ _OBJECTS = {
     "compare": "rosearch.evolve",
     "confirm": "rosearch.evolve",
     "distillation_losses": "rosearch.distill",
+    "encodings": "rosearch.encode",
     "fitness_terms": "rosearch.fitness",
     "load_search": "rosearch.evolve",
     "statistics": "rosearch.report",
@@ -105,6 +108,7 @@ __all__ = [
     "Distiller",
     "Embedding",
     "EmbeddingOperator",
+    "Encoding",
     "Evolver",
     "Fitness",
     "FitnessTerm",
@@ -137,6 +141,7 @@ __all__ = [
     "compare",
     "confirm",
     "distillation_losses",
+    "encodings",
     "errors",
     "fitness_terms",
     "load_search",

@@ -10,7 +10,6 @@ from rosearch.operators import (  # noqa: F401
     recurrent,
 )
 from rosearch.operators.base import (
-    Choice,
     LinearEnding,
     Operator,
     complete,
@@ -24,6 +23,7 @@ from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
 from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
 from rosearch.operators.merging import MERGES, Merge
 from rosearch.operators.pooling import POOLINGS, Pool
+from rosearch.parameters import Choice
 
 register = registry.register
 get = registry.get

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, LinearEnding, registry, tracing, unpadded
+from rosearch.operators.base import LinearEnding, registry, tracing, unpadded
+from rosearch.parameters import Choice
 
 LONG = 128
 """Length in tokens above which PyTorch's fused attention trains as fast in float32 on a CPU."""

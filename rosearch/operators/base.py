@@ -5,41 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import torch
 from torch import nn
 
-from rosearch.checks import choice, refused
 from rosearch.errors import GenomeError
+from rosearch.parameters import Choice, Value
+from rosearch.parameters import complete as complete_parameters
 from rosearch.registry import Registry
-
-Value = int | float | bool | str
-"""Types of an operator's parameters, all of which JSON can represent."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Values that the search may choose for one parameter of an operator.
-
-    Args:
-        values: All of them, in increasing order where they have one.
-        default: Value of a node that does not set the parameter; the first value if omitted.
-
-    Raises:
-        ArgumentError: There are no values, or ``default`` is not one of them.
-    """
-
-    values: tuple[Value, ...]
-    default: Value
-
-    def __init__(self, *values: Value, default: Value | None = None) -> None:
-        if not values:
-            raise refused("values", "one or more values", values)
-        object.__setattr__(self, "values", values)
-        default = values[0] if default is None else choice("default", default, values)
-        object.__setattr__(self, "default", default)
 
 
 def tracing() -> bool:
@@ -271,16 +245,4 @@ def complete(name: str, parameters: Mapping[str, Any]) -> dict[str, Value]:
         RegistryError: The operator is unknown.
         GenomeError: A parameter is unknown, or its value is not among the operator's choices.
     """
-    choices = registry.get(name).choices
-    for key, value in parameters.items():
-        if key not in choices:
-            known = ", ".join(choices) or "none"
-            raise GenomeError(f"The operator {name!r} has no parameter {key!r}; known: {known}.")
-        # 1 == True == 1.0 in Python; a genome's JSON must not depend on which was written.
-        allowed = choices[key].values
-        if not any(type(value) is type(v) and value == v for v in allowed):
-            raise GenomeError(
-                f"{key} of the operator {name!r} must be one of {', '.join(map(repr, allowed))}, "
-                f"got {value!r}."
-            )
-    return {key: parameters.get(key, choice.default) for key, choice in choices.items()}
+    return complete_parameters(f"the operator {name!r}", registry.get(name).choices, parameters)

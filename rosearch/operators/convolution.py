@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry
+from rosearch.operators.base import Operator, registry
 from rosearch.operators.kernels import depthwise_convolution
+from rosearch.parameters import Choice
 
 SIZES = Choice(3, 5, 7)
 """Kernel sizes in tokens."""

@@ -14,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from rosearch.checks import whole_number
 from rosearch.errors import GenomeError
 from rosearch.operators import kernels
-from rosearch.operators.base import Operator, Value, complete, require
+from rosearch.operators.base import Operator, complete, require
+from rosearch.parameters import Value
 
 
 @dataclass(frozen=True)

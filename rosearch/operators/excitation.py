@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, Operator, registry
+from rosearch.operators.base import Operator, registry
+from rosearch.parameters import Choice
 
 
 @registry.register("squeeze_excitation")

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, LinearEnding, Operator, registry
+from rosearch.operators.base import LinearEnding, Operator, registry
 from rosearch.operators.kernels import gated_activation
+from rosearch.parameters import Choice
 
 
 class TokenWise(LinearEnding):

@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.operators.attention import heads_complaint
-from rosearch.operators.base import Choice, LinearEnding, blank, registry, unpadded
+from rosearch.operators.base import LinearEnding, blank, registry, unpadded
 from rosearch.operators.kernels import depthwise_convolution, gated_activation
+from rosearch.parameters import Choice
 
 
 class SharedKernels(LinearEnding):

@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.checks import choice
-from rosearch.operators.base import Choice, Operator, blank, registry, unpadded
+from rosearch.operators.base import Operator, blank, registry, unpadded
+from rosearch.parameters import Choice
 
 POOLINGS = ("mean", "max", "first", "attention")
 """Ways to pool the hidden states of a text into one vector."""

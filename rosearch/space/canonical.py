@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from rosearch.operators.base import Value
+from rosearch.parameters import Value
 from rosearch.space.nodes import Node
 
 

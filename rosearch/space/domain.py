@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from rosearch import operators as ops
 from rosearch.checks import choice, refused, whole_number
 from rosearch.errors import SpaceError
-from rosearch.operators.base import Searchable, Value
+from rosearch.operators.base import Searchable
+from rosearch.parameters import Parameters, Value
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, Parameters, changed
+from rosearch.space.nodes import Embedding, Node, changed
 from rosearch.space.random_choices import RandomChoices
 
 OperatorChoices = Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]]

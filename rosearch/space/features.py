@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rosearch import operators as ops
-from rosearch.operators.base import Value
+from rosearch.parameters import Value
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import EMBEDDING, OUTPUT
 

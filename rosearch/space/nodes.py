@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rosearch.errors import GenomeError
 from rosearch.operators import EmbeddingOperator, Operator, complete, require
-from rosearch.operators.base import Searchable, Value
+from rosearch.operators.base import Searchable
+from rosearch.parameters import Parameters, Value
 
 EMBEDDING = "embedding"
 OUTPUT = "output"
 
 T = TypeVar("T")
-
-
-class Parameters(Mapping[str, Value]):
-    """An immutable, hashable mapping from parameter name to value."""
-
-    __slots__ = ("_items",)
-
-    def __init__(self, items: Mapping[str, Value]) -> None:
-        self._items = tuple(sorted(items.items()))
-
-    def __getitem__(self, key: str) -> Value:
-        return dict(self._items)[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __hash__(self) -> int:
-        return hash(self._items)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Parameters):  # the usual case, and much faster
-            return self._items == other._items
-        return Mapping.__eq__(self, other)
-
-    def __repr__(self) -> str:
-        return repr(dict(self._items))
 
 
 @dataclass(frozen=True)

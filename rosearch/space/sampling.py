@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from rosearch.errors import SpaceError
+from rosearch.parameters import Parameters
 from rosearch.space.cost.additive import extra_parts
 from rosearch.space.cost.limits import Costs, Limits, add
 from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, Parameters, changed, unchecked
+from rosearch.space.nodes import Embedding, Node, changed, unchecked
 from rosearch.space.random_choices import RandomChoices
 from rosearch.space.repair import repaired
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosearch.attack.text import AttackedInput, Words, word_spans
+from rosearch.attack.text import AttackedInput, Words
+from rosearch.words import word_spans
 
 TRIMMED = "'-_*@"
 text = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("ab'-_*@ .,`\u02d7\u00d7")))

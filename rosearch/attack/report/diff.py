@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Literal, NamedTuple, TypeAlias
 
-from rosearch.attack.text import word_spans
+from rosearch.words import word_spans
 
 Color = Literal["auto"] | bool
 Kind = Literal["same", "deleted", "inserted"]

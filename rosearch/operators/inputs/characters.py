@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rosearch.operators.base import Choice, registry
+from rosearch.operators.base import registry
 from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
 from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
+from rosearch.parameters import Choice
 from rosearch.seeding import child_seed
 
 INSIDE = 16

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from rosearch.operators.base import Choice, registry
+from rosearch.operators.base import registry
 from rosearch.operators.inputs.base import EmbeddingOperator, IndirectTable, InputShape
 from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
+from rosearch.parameters import Choice
 
 
 class CodedTable(IndirectTable):

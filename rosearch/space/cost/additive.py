@@ -20,8 +20,9 @@ from rosearch import operators as ops
 from rosearch.checks import refused, whole_number
 from rosearch.operators.cost import cost as operator_cost
 from rosearch.operators.cost import counted_flops
+from rosearch.parameters import Parameters
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Node, Parameters
+from rosearch.space.nodes import Node
 from rosearch.tokens import tokenize
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from rosearch.checks import positive, refused
 from rosearch.errors import SpaceError
+from rosearch.parameters import Parameters
 from rosearch.space.cost import additive
 from rosearch.space.cost.additive import Part, Task
 from rosearch.space.cost.latency import LatencyTable, possible_parts
 from rosearch.space.domain import Domain, pair
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Parameters
+from rosearch.space.nodes import Embedding
 
 Bounds = tuple[float | None, float | None]
 """Minimum and maximum, both included; ``None`` leaves that side open."""

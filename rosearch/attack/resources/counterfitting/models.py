@@ -9,9 +9,9 @@ from typing import Any
 from rosearch.attack.resources.counterfitting.descent import counterfit
 from rosearch.attack.resources.hub_models import load_pretrained
 from rosearch.attack.resources.word_vectors import WordVectors
-from rosearch.attack.text import word_spans
 from rosearch.errors import DataError
 from rosearch.wordnet import WordNet
+from rosearch.words import word_spans
 
 _SENSES = 2
 # Larger than in the paper, because hardly any two words of a model's embeddings are within 0.2, and

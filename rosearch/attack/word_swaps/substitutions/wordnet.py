@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rosearch.attack.resources.oracles import Oracle
-from rosearch.attack.text import word_spans
 from rosearch.attack.word_swaps.substitutions.base import Substitution
 from rosearch.wordnet import WordNet
+from rosearch.words import word_spans
 
 
 class WordNetSynonyms(Substitution):

@@ -1,0 +1,355 @@
+"""The interface of encodings, and the registry of their names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Protocol, overload
+
+import numpy as np
+from typing_extensions import Self
+
+from rosearch.checks import refused
+from rosearch.data import Text, TextDataset
+from rosearch.parameters import Choice, Value, complete
+from rosearch.registry import Registry
+from rosearch.words import word_spans, words_of
+
+Level = Literal["characters", "words"]
+
+_MAX_REMEMBERED = 1 << 19
+"""Encoded words after which the memory is cleared; an attack on long texts makes millions."""
+
+
+class Exchanges(Protocol):
+    """What substitutions may put in place of words, such as WordNet's synonyms."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything that decides the exchanges, as JSON values."""
+
+    def count(self, texts: Sequence[Text]) -> Mapping[tuple[str, str], float]:
+        """Return how often each exchange is possible in ``texts``.
+
+        Returns:
+            By lower-case word and lower-case replacement, the number of the word's occurrences
+            where it may be replaced.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What an encoding may learn from."""
+
+    train: TextDataset
+    """Training texts."""
+
+    tokenizer: Any = None
+    """The tokenizer of the model that will read the encoded texts, if known."""
+
+    answers: np.ndarray | None = None
+    """A model's probabilities for the training texts, ``(texts, classes)``, if known."""
+
+    exchanges: Exchanges | None = None
+    """What substitutions may exchange; ``None``: WordNet's synonyms."""
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """Occurrences of each lower-case word in the training texts."""
+        return word_counts(self.train.texts)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """:attr:`answers`, or else the labels as probabilities, float64 ``(texts, classes)``."""
+        if self.answers is not None:
+            return np.asarray(self.answers, dtype=np.float64)
+        labels: np.ndarray = np.eye(len(self.train.classes))[self.train.labels]
+        return labels
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the result of a fit depends on, as JSON values."""
+        tokenizer, answers, exchanges = self.tokenizer, self.answers, self.exchanges
+        vocabulary = "" if tokenizer is None else sorted(tokenizer.get_vocab().items())
+        digest = hashlib.blake2b(repr(vocabulary).encode(), digest_size=16)
+        if answers is not None:
+            digest.update(np.ascontiguousarray(answers, dtype=np.float32).tobytes())
+        return {
+            "train": self.train.fingerprint,
+            "tokenizer and answers": digest.hexdigest(),
+            "exchanges": None if exchanges is None else dict(exchanges.settings),
+        }
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A canonical text and where its parts come from."""
+
+    original: str
+    """The text before encoding."""
+
+    text: str
+    """The canonical text."""
+
+    edits: tuple[tuple[int, int, int, int], ...] = ()
+    """Replaced parts in reading order: start and end in :attr:`original`, start and end in
+    :attr:`text`, in characters. All else is the same in both."""
+
+    _starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_starts", tuple(edit[2] for edit in self.edits))
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Return the characters of the original that ``text[start:end]`` comes from.
+
+        A part of a replaced word comes from the whole word.
+        """
+        return self._origin(start, 0), self._origin(end, 1) if end > start else self._origin(end, 0)
+
+    def _origin(self, place: int, side: int) -> int:
+        # The edit that contains the place; an end belongs to the edit that it closes.
+        number = bisect_right(self._starts, place - side) - 1
+        if number < 0:
+            return place
+        start, end, new_start, new_end = self.edits[number]
+        if place < new_end or (side and place == new_end and new_end > new_start):
+            return (start, end)[side]
+        return place - new_end + end
+
+
+class Encoding(ABC):
+    r"""Maps texts to canonical texts, word by word.
+
+    Everything that :meth:`word` maps to the same canonical word is one word to the model behind the
+    encoding, so an exchange of such words changes nothing. Separators between words stay. Instances
+    are made by :meth:`fit`, :meth:`from_dict` or :func:`rosearch.encode.load_encoding`, are
+    picklable and do not change.
+
+    Implement :meth:`word`, and :meth:`learn` if the encoding learns from training texts::
+
+        @rosearch.encodings.register("no_digits")
+        class NoDigits(rosearch.Encoding):
+            '''Reads every digit as 0.'''
+
+            def word(self, word):
+                return re.sub(r"\d", "0", word)
+
+    :class:`rosearch.testing.EncodingConformance` holds the tests that every encoding must pass.
+
+    Args:
+        learnt: What :meth:`learn` returned, as JSON values.
+        settings: Values for some of the ``choices``; the others get their defaults.
+
+    Raises:
+        GenomeError: A setting is unknown, or its value is not among the choices.
+        ArgumentError: A setting is out of range.
+    """
+
+    choices: ClassVar[Mapping[str, Choice]] = {}
+    """Settings and the values that a search may choose for each."""
+
+    level: ClassVar[Level] = "words"
+    """What is made equal: ``"characters"`` (spellings of one word) or ``"words"`` (words of one
+    meaning). A genome has at most one encoding of each level, characters first."""
+
+    source: ClassVar[str] = ""
+    """Paper or library that the encoding follows, for tables."""
+
+    def __init__(self, learnt: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        self.settings: Mapping[str, Value] = self.complete(settings)
+        """All settings."""
+        self.learnt: Mapping[str, Any] = {} if learnt is None else learnt
+        """What was learnt from the training texts, as JSON values."""
+        self._words: dict[str, str] = {}
+
+    @abstractmethod
+    def word(self, word: str) -> str:
+        """Return the canonical form of one segment, as it stands in a text.
+
+        It may consist of several words. It must not depend on anything but the arguments of the
+        instance, and its own canonical form must be itself.
+        """
+
+    @classmethod
+    def learn(cls, evidence: Evidence, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Learn from training texts.
+
+        Override it; by default nothing is learnt.
+
+        Returns:
+            JSON values, which become :attr:`learnt`.
+        """
+        return {}
+
+    def segments(self, text: str) -> list[tuple[int, int]]:
+        """Return start and end of each segment that :meth:`word` maps, in reading order.
+
+        The default is every word. Override it to make one segment of several words.
+        """
+        return word_spans(text)
+
+    @classmethod
+    def fit(
+        cls,
+        train: TextDataset | Evidence,
+        *,
+        tokenizer: Any = None,
+        answers: np.ndarray | None = None,
+        exchanges: Exchanges | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Learn an encoding from training texts.
+
+        Args:
+            train: The training texts, or all evidence in one.
+            tokenizer: See :class:`Evidence`, like the next two; not with an ``Evidence``.
+            answers: A model's probabilities, such as a teacher's.
+            exchanges: What substitutions may exchange.
+            settings: Values for some of the ``choices``.
+
+        Raises:
+            GenomeError: A setting is unknown, or its value is not among the choices.
+            ArgumentError: A setting is out of range, or ``train`` is no data set.
+        """
+        complete_settings = cls.complete(settings)
+        evidence = train
+        if isinstance(train, TextDataset):
+            evidence = Evidence(train, tokenizer, answers, exchanges)
+        if not isinstance(evidence, Evidence):
+            raise refused("train", "a TextDataset", train)
+        return cls(cls.learn(evidence, complete_settings), **complete_settings)
+
+    @classmethod
+    def complete(cls, settings: Mapping[str, Any]) -> dict[str, Value]:
+        """Return ``settings`` with the defaults filled in.
+
+        Raises:
+            GenomeError: A setting is unknown, or its value is not among the choices.
+            ArgumentError: A setting is out of range.
+        """
+        return complete(f"the encoding {cls.registered_name()!r}", cls.choices, settings)
+
+    @classmethod
+    def registered_name(cls) -> str:
+        """Return the name under which the class is registered, else its own."""
+        return next((n for n in encodings.names() if encodings.get(n) is cls), cls.__name__)
+
+    @overload
+    def __call__(self, texts: str) -> str: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, texts: tuple[str, str]) -> tuple[str, str]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, texts: Sequence[Text]) -> list[Text]: ...
+
+    def __call__(self, texts: Any) -> Any:
+        """Return the canonical form of a text, of a pair, or of each of several."""
+        if isinstance(texts, str):
+            return self._canonical(texts)
+        if isinstance(texts, tuple):
+            return tuple(map(self._canonical, texts))
+        return [self(text) for text in texts]
+
+    def encode(self, text: str) -> EncodedText:
+        """Return the canonical form of a text, and which of its parts were replaced."""
+        pieces: list[str] = []
+        edits: list[tuple[int, int, int, int]] = []
+        done = length = 0
+        for start, end in self.segments(text):
+            old, new = text[start:end], self.canonical_word(text[start:end])
+            if new == old:
+                continue
+            pieces += [text[done:start], new]
+            length += start - done
+            edits.append((start, end, length, length + len(new)))
+            length += len(new)
+            done = end
+        return EncodedText(text, "".join([*pieces, text[done:]]), tuple(edits))
+
+    def canonical_word(self, word: str) -> str:
+        """Return :meth:`word` of a segment, remembered."""
+        found = self._words.get(word)
+        if found is None:
+            if len(self._words) > _MAX_REMEMBERED:
+                self._words.clear()
+            found = self._words[word] = self.word(word)
+        return found
+
+    def _canonical(self, text: str) -> str:
+        # The inner loop of every attack.
+        pieces: list[str] = []
+        known, done = self._words, 0
+        for start, end in self.segments(text):
+            old = text[start:end]
+            new = known.get(old)
+            if new is None:
+                new = self.canonical_word(old)
+            if new != old:
+                pieces += (text[done:start], new)
+                done = end
+        return "".join([*pieces, text[done:]]) if pieces else text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, settings and what was learnt, as JSON values."""
+        return {
+            "name": self.registered_name(),
+            "settings": dict(self.settings),
+            "learnt": dict(self.learnt),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the encoding of :meth:`to_dict`."""
+        return cls(values["learnt"], **values["settings"])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of name, settings and what was learnt: equal encodings have equal ones."""
+        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Derived values are made again where they are needed.
+        derived = {
+            name
+            for kind in type(self).__mro__
+            for name, value in vars(kind).items()
+            if isinstance(value, cached_property)
+        }
+        return {k: v for k, v in vars(self).items() if k not in derived} | {"_words": {}}
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.fingerprint == getattr(other, "fingerprint", "")
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"{type(self).__name__}({settings})"
+
+
+def word_counts(texts: Iterable[Text]) -> Counter[str]:
+    """Count the lower-case words of texts or pairs."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        for side in (text,) if isinstance(text, str) else text:
+            counts.update(words_of(side.lower()))
+    return counts
+
+
+def _check(item: object) -> str | None:
+    if isinstance(item, type) and issubclass(item, Encoding):
+        return None
+    return "expected a subclass of rosearch.Encoding."
+
+
+encodings: Registry[type[Encoding]] = Registry("encoding", group="rosearch.encodings", check=_check)
