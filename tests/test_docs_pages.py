@@ -67,7 +67,8 @@ def plugins(capsys):
 def registries():
     operators = importlib.import_module("rosearch.operators").registry
     return (
-        operators, rs.attacks, rs.distillation_losses, rs.fitness_terms, rs.strategies.registry
+        operators, rs.encodings, rs.attacks, rs.distillation_losses, rs.fitness_terms,
+        rs.strategies.registry,
     )  # fmt: skip
 
 
@@ -88,6 +89,17 @@ def test_plugins(plugins, trained_bert, tokenizer, dataset):
     genome = rs.templates.bag_of_words(width=16, embedding_width=16)
     result = values["train"](teacher, dataset[40:], dev, genome)
     assert result.student.config.architecture.key == genome.key
+
+
+def test_the_encoding_of_the_page_passes_its_suite_and_helps(plugins, dataset, capsys):
+    values, _ = plugins
+    suite = values["TestNoRepeats"]()
+    encoding = suite.fit(dataset)
+    assert encoding("A boooring  movieee!!") == "A boring  movie!!"
+    for name, test in inspect.getmembers(suite, inspect.ismethod):
+        if list(inspect.signature(test).parameters) == ["encoding"] and "process" not in name:
+            test(encoding)
+    values["robustness"](lambda texts: [[len(t) % 2, 1 - len(t) % 2] for t in texts], dataset)
 
 
 def test_the_input_of_the_page_passes_its_suite(plugins):

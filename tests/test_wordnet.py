@@ -175,3 +175,15 @@ def test_nltk_folders_are_searched(
     (tmp_path / "corpora").mkdir()
     (tmp_path / "corpora" / "wordnet").symlink_to(wordnet_folder)
     assert find_wordnet() == tmp_path / "corpora" / "wordnet"
+
+
+def test_synonyms_are_single_words_sorted(wordnet_folder: Path) -> None:
+    wordnet = WordNet(wordnet_folder)
+    found = wordnet.synonyms("films")
+    assert {"film", "movie", "pic"} <= set(found)
+    assert found == sorted(found)
+    assert "motion_picture" in wordnet.ranked("films")
+    assert not any("_" in name for name in found)
+    assert "film" not in wordnet.synonyms("film")
+    assert "film" in wordnet.synonyms("Film")  # as it is written
+    assert wordnet.synonyms("xyzzy") == []

@@ -29,6 +29,7 @@ from rosearch.attack.training.adversary import AdversarialTexts as AdversarialTe
 from rosearch.attack.training.augmentation import (
     SubstitutionAugmentation as SubstitutionAugmentation,
 )
+from rosearch.attack.training.exchanges import WordExchanges as WordExchanges
 from rosearch.attack.training.word_replacements import WordReplacements as WordReplacements
 from rosearch.attack.victim.function import FunctionVictim as FunctionVictim
 from rosearch.attack.victim.model import ModelVictim as ModelVictim

@@ -20,6 +20,7 @@ from rosearch.attack.victim.make import Precision, describe_victim, make_victim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset, check_class_order
+from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError, EvaluationError
 from rosearch.seeding import generator
 
@@ -121,11 +122,14 @@ class RobustnessEvaluator:
             "examples": list(self.indices),
         }
 
-    def victim(self, model: Any, tokenizer: Any = None) -> Victim:
+    def victim(
+        self, model: Any, tokenizer: Any = None, *, encoding: Encoding | None = None
+    ) -> Victim:
         """Return the victim that :meth:`evaluate` attacks; see there for arguments and errors."""
         victim = make_victim(
             model,
             tokenizer,
+            encoding=encoding,
             max_length=self.max_length,
             token_budget=self.token_budget,
             precision=self.precision,
@@ -136,7 +140,12 @@ class RobustnessEvaluator:
         return victim
 
     def evaluate(
-        self, model: Any, tokenizer: Any = None, *, all_may_fail: bool = False
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        *,
+        encoding: Encoding | None = None,
+        all_may_fail: bool = False,
     ) -> RobustnessReport:
         """Attack one victim.
 
@@ -149,16 +158,20 @@ class RobustnessEvaluator:
                 of probabilities or logits, shape ``(texts, classes)``; or a
                 :class:`~rosearch.attack.victim.victim.Victim`.
             tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``.
+            encoding: Applied to every text before the model or function reads it; the attack sees
+                and changes the original. Default: that of the tokenizer, if it applies one.
             all_may_fail: Report errors if every example failed, instead of raising.
 
         Raises:
             DataError: The model has no tokenizer, the tokenizer no padding token, or the model's
-                class names are those of the data in another order.
+                class names are those of the data in another order; or ``encoding`` is given and
+                the tokenizer is slow or applies an encoding already.
+            ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``.
             EvaluationError: The victim's number of classes differs from the data set's, or it or
                 an attack fails on every example; its ``reports`` are those of the attacks that
                 completed before. Failures on some examples are counted in the report.
         """
-        victim = self.victim(model, tokenizer)
+        victim = self.victim(model, tokenizer, encoding=encoding)
         settings = {**self.settings, "victim": describe_victim(victim)}
         reports: dict[str, RobustnessReport] = {}
         with tqdm(

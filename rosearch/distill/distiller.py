@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rosearch.checks import number, refused
+from rosearch.checks import choice, number, refused
 from rosearch.data import TextDataset, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
@@ -27,13 +27,14 @@ from rosearch.distill.robust.perturbed_texts import (
     TextSource,
 )
 from rosearch.distill.robust.word_perturbation import WordPerturbation, WordPerturbationHook
-from rosearch.distill.teacher.outputs import TeacherOutputs
+from rosearch.distill.student_texts import StudentTexts, TeacherReads
 from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.checkpoints import CheckpointFile, Epoch, best_epoch, weights_digest
 from rosearch.distill.training.hooks import TrainingHook
 from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
-from rosearch.errors import DataError
+from rosearch.encode import Encoding, Evidence, Exchanges, fitted_chain, plain_tokenizer
+from rosearch.errors import ArgumentError, DataError
 from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
@@ -45,7 +46,7 @@ from rosearch.student import (
     inherit,
     start_from_teacher,
 )
-from rosearch.tokens import TokenizedText, default_device
+from rosearch.tokens import default_device
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -57,6 +58,10 @@ _COSTS = (
     "teacher_seconds",
     "training_seconds",
 )
+
+
+_READINGS = 4
+"""Encodings whose tokenised texts a Distiller keeps; a search tries many."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,10 @@ class Distiller:
         perturbation: Perturbs every step: :class:`~rosearch.distill.WordPerturbation` trains on
             worst-case word substitutions, :class:`~rosearch.distill.EmbeddingPerturbation` on
             shifted token embeddings.
+        exchanges: What encodings of words learn that substitutions exchange, such as
+            ``rosearch.attack.WordExchanges(["pwws", "textfooler"])``. Default: WordNet's synonyms.
+        teacher_reads: For genomes with encodings, whether the teacher answers to the
+            ``"original"`` texts or to the ``"encoded"`` ones, as losses need that compare tokens.
         optimization: Further settings of :class:`~rosearch.distill.Optimization`, such as
             ``batch_size=64``, ``warmup=0.05``, ``weight_decay=0.1``, ``precision="bfloat16"``,
             ``micro_batch_size=8``, ``schedule="cosine"``, ``patience=2`` or ``compile=True``.
@@ -149,6 +158,8 @@ class Distiller:
         augmentation: Augmentation | None = None,
         adversary: Adversary | None = None,
         perturbation: EmbeddingPerturbation | WordPerturbation | None = None,
+        exchanges: Exchanges | None = None,
+        teacher_reads: TeacherReads = "original",
         **optimization: Any,
     ) -> None:
         self.teacher = teacher
@@ -181,6 +192,10 @@ class Distiller:
             epochs=epochs,
             compiled=self.optimization.compile,
         )
+        self.exchanges = exchanges
+        self.teacher_reads: TeacherReads = choice(
+            "teacher_reads", teacher_reads, ("original", "encoded")
+        )
         self.augmentation = augmentation
         self.adversary = adversary
         self.perturbation = perturbation
@@ -201,6 +216,15 @@ class Distiller:
                 f"Leave out the loss, or give labelled texts."
             )
 
+    def _check_encoded(self, genome: Genome) -> None:
+        per_token = sorted(self.losses.needs & {"hidden_states", "values"})
+        if genome.encodings and per_token and self.teacher_reads == "original":
+            raise ArgumentError(
+                f"A loss compares {per_token[0]} token by token, and genome {genome.key[:8]} "
+                f"encodes texts, which have other tokens than their originals. Use "
+                f"teacher_reads='encoded', or leave out that loss."
+            )
+
     def __repr__(self) -> str:
         losses = ", ".join(self.losses.settings)
         return f"Distiller({self.teacher!r}, {self.train!r}, {self.dev!r}, losses: {losses})"
@@ -219,10 +243,12 @@ class Distiller:
         if self.losses.needs - {"logits"}:
             settings["storage"] = self.teacher.storage
         # Default nearest words follow from the teacher.
-        for name in ("nearest_words", "augmentation", "adversary", "perturbation"):
+        for name in ("nearest_words", "augmentation", "adversary", "perturbation", "exchanges"):
             part = getattr(self, name)
             if part is not None:
                 settings[name] = dict(part.settings)
+        if self.teacher_reads != "original":
+            settings["teacher_reads"] = self.teacher_reads
         return settings
 
     @property
@@ -232,6 +258,14 @@ class Distiller:
         if isinstance(self.perturbation, WordPerturbation):
             first = max(first, math.ceil(self.perturbation.ramp * self.optimization.epochs) + 1)
         return first
+
+    def encoding(self, genome: Genome) -> Encoding | None:
+        """Return the genome's encodings as one, fitted to ``train`` and cached on disk.
+
+        They learn from the teacher's answers to ``train``, too. ``None`` if the genome has none:
+        its students then read texts as the teacher does.
+        """
+        return self._texts(genome).encoding
 
     def config(self, genome: Genome) -> StudentConfig:
         """Return the configuration of the genome's student."""
@@ -276,7 +310,7 @@ class Distiller:
             start_from_teacher(student, self.teacher.embedding)
         if parent is not None:
             inherit(student, parent)
-        student.tokenizer = self.teacher.tokenizer
+        student.tokenizer = self._texts(genome).tokenizer
         student.to(self.device)
         return student
 
@@ -306,18 +340,23 @@ class Distiller:
             parent: As for :meth:`student`.
 
         Raises:
-            ArgumentError: ``epochs`` is more than the Distiller's.
+            ArgumentError: ``epochs`` is more than the Distiller's, or a loss compares the tokens of
+                an encoded text with those of its original.
             DataError: The checkpoint belongs to another training, or is past ``epochs``.
+            MissingResourceError: An encoding needs a resource that is not installed.
             EvaluationError: The loss is not finite, memory is not enough, a callback stopped the
                 training before the first epoch, or the student lacks what a loss compares.
         """
-        if self._outputs is not None:
+        self._check_encoded(genome)
+        texts = self._texts(genome)
+        outputs = texts.outputs
+        if outputs is not None:
             _ = self._teacher_accuracy  # warns if the teacher is no better than a constant
         start = time.perf_counter()
         student = self.student(genome, seed=seed, parent=parent)
         with isolated_rng(child_seed(seed, "losses")):
             objective = DistillationObjective(
-                self.losses, student, outputs=self._outputs, labels=self._labels
+                self.losses, student, outputs=outputs, labels=self._labels
             )
         file = None
         if checkpoint is not None:
@@ -330,9 +369,9 @@ class Distiller:
             file = CheckpointFile(Path(checkpoint), identity)
         history = fit(
             student,
-            self._train_rows,
+            texts.train_rows,
             objective,
-            self._dev_rows,
+            texts.dev_rows,
             self.dev.labels,
             optimization=self.optimization,
             pad_id=self.teacher.pad_id,
@@ -342,7 +381,7 @@ class Distiller:
             callbacks=self.callbacks,
             name=f"{genome.key[:8]}-{seed}",
             progress=f"distill {genome.key[:8]}" if self.progress else None,
-            hooks=self._hooks(student, objective, seed),
+            hooks=self._reading(genome).hooks(student, objective, seed),
         )
         accuracy = best_epoch(history).accuracy
         warn_if_useless(accuracy, self.dev, owner=f"Student {genome.key[:8]}")
@@ -356,15 +395,39 @@ class Distiller:
             return 0
         return self.teacher.cache_size(self.train, self.losses.wanted)
 
-    def _hooks(
-        self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
-    ) -> list[TrainingHook]:
-        hooks: list[TrainingHook] = []
-        if self.augmentation is not None or self.adversary is not None:
-            hooks.append(PerturbedTexts(self._text_source, student, objective, seed))
-        if self._perturbation_hook is not None:
-            hooks.append(self._perturbation_hook)
-        return hooks
+    def _texts(self, genome: Genome) -> StudentTexts:
+        return self._reading(genome).texts
+
+    def _reading(self, genome: Genome) -> _Reading:
+        """Return what students with the genome's encodings share."""
+        parts = tuple((part.name, part.parameters) for part in genome.encodings)
+        reading = self._readings.pop(parts, None)
+        if reading is None:
+            texts = StudentTexts(
+                self.teacher,
+                self.train,
+                self.dev,
+                self._fitted(parts) if parts else None,
+                self.losses.wanted if self.losses.needs else None,
+                self.teacher_reads,
+                self.progress,
+            )
+            reading = _Reading(self, texts)
+        while len(self._readings) >= _READINGS:
+            del self._readings[next(iter(self._readings))]
+        self._readings[parts] = reading  # last, as the most recent
+        return reading
+
+    def _fitted(self, parts: Sequence[tuple[str, Mapping[str, Any]]]) -> Encoding | None:
+        teacher = self.teacher
+        logits = torch.from_numpy(teacher.logits(self.train, progress=self.progress).copy())
+        evidence = Evidence(
+            self.train,
+            tokenizer=plain_tokenizer(teacher.tokenizer),
+            answers=logits.softmax(dim=1).numpy(),
+            exchanges=self.exchanges,
+        )
+        return fitted_chain(parts, evidence, cache_dir=teacher.cache_dir)
 
     @property
     def _labels(self) -> np.ndarray | None:
@@ -373,49 +436,12 @@ class Distiller:
     # The following are made once per process and not pickled; see __getstate__.
 
     @cached_property
-    def _text_source(self) -> TextSource:
-        return TextSource(
-            self.teacher,
-            self.train,
-            self._labels,
-            self._outputs,
-            self.losses.wanted,
-            self.augmentation,
-            self.adversary,
-            self.progress,
-        )
-
-    @cached_property
-    def _perturbation_hook(self) -> TrainingHook | None:
-        if not isinstance(self.perturbation, WordPerturbation):
-            return self.perturbation
-        choices = self.perturbation.replacements.choices(
-            self.train, self.teacher.tokenizer, max_length=self.teacher.max_length
-        )
-        return WordPerturbationHook(
-            self.perturbation,
-            choices,
-            pad_id=self.teacher.pad_id,
-            max_length=self.teacher.max_length,
-        )
-
-    @cached_property
-    def _outputs(self) -> TeacherOutputs | None:
-        if not self.losses.needs:
-            return None
-        return self.teacher.outputs(self.train, self.losses.wanted, progress=self.progress)
+    def _readings(self) -> dict[tuple[Any, ...], _Reading]:
+        return {}
 
     @cached_property
     def _teacher_accuracy(self) -> float:
         return self.teacher.accuracy(self.dev, progress=self.progress)
-
-    @cached_property
-    def _train_rows(self) -> list[TokenizedText]:
-        return self.teacher.tokenize(self.train.texts)
-
-    @cached_property
-    def _dev_rows(self) -> list[TokenizedText]:
-        return self.teacher.tokenize(self.dev.texts)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -430,3 +456,38 @@ class Distiller:
         kinds = (item for kind in type(self).__mro__ for item in vars(kind).items())
         made = {name for name, value in kinds if isinstance(value, cached_property)}
         return {name: value for name, value in vars(self).items() if name not in made}
+
+
+@dataclass(eq=False)
+class _Reading:
+    """What all students of one encoding share."""
+
+    distiller: Distiller
+    texts: StudentTexts
+
+    def hooks(
+        self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
+    ) -> list[TrainingHook]:
+        hooks: list[TrainingHook] = []
+        if self.distiller.augmentation is not None or self.distiller.adversary is not None:
+            hooks.append(PerturbedTexts(self._source, student, objective, seed))
+        if self._perturbation is not None:
+            hooks.append(self._perturbation)
+        return hooks
+
+    @cached_property
+    def _source(self) -> TextSource:
+        distiller = self.distiller
+        return TextSource(
+            self.texts, distiller._labels, distiller.augmentation, distiller.adversary
+        )
+
+    @cached_property
+    def _perturbation(self) -> TrainingHook | None:
+        perturbation, teacher = self.distiller.perturbation, self.distiller.teacher
+        if not isinstance(perturbation, WordPerturbation):
+            return perturbation
+        choices = self.texts.choices(perturbation.replacements)
+        return WordPerturbationHook(
+            perturbation, choices, pad_id=teacher.pad_id, max_length=teacher.max_length
+        )

@@ -43,11 +43,36 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:
         Tensors by name, on the CPU; ``None`` if the file is missing or damaged.
     """
     try:
-        status = path.stat()
-        version = (status.st_ino, status.st_size, status.st_mtime_ns)
-        return load_file(path) if _is_sound(path, version) else None
+        return load_file(path) if _is_sound(path, _version(path)) else None
     except (OSError, SafetensorError):
         return None
+
+
+def read_unverified(path: Path, name: str) -> torch.Tensor | None:
+    """Read one tensor without reading the others, and so without verifying the checksum.
+
+    A process reads each once, and again if the file has changed.
+
+    Returns:
+        The tensor, not to be changed; ``None`` if the file is missing, has no such tensor, or is
+        seen to be damaged.
+    """
+    try:
+        return _tensor(path, _version(path), name)
+    except (OSError, SafetensorError):
+        return None
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@cache
+def _tensor(path: Path, _version: tuple[int, ...], name: str) -> torch.Tensor:
+    with safe_open(path, "pt") as file:
+        tensor: torch.Tensor = file.get_tensor(name)
+    return tensor.clone()  # so that the file does not stay mapped
 
 
 @cache

@@ -8,18 +8,22 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol, overload
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, overload
 
 import numpy as np
 from typing_extensions import Self
 
 from rosearch.checks import refused
 from rosearch.data import Text, TextDataset
+from rosearch.errors import MissingResourceError
 from rosearch.parameters import Choice, Value, complete
 from rosearch.registry import Registry
+from rosearch.wordnet import WordNet
 from rosearch.words import word_spans, words_of
+
+T = TypeVar("T", bound=Text)
 
 Level = Literal["characters", "words"]
 
@@ -68,9 +72,13 @@ class Evidence:
     def targets(self) -> np.ndarray:
         """:attr:`answers`, or else the labels as probabilities, float64 ``(texts, classes)``."""
         if self.answers is not None:
-            return np.asarray(self.answers, dtype=np.float64)
+            return _rounded(self.answers)
         labels: np.ndarray = np.eye(len(self.train.classes))[self.train.labels]
         return labels
+
+    def encoded(self, encoding: Encoding) -> Evidence:
+        """Return the same evidence for texts that ``encoding`` has read before."""
+        return replace(self, train=self.train.with_texts(encoding(self.train.texts)))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -79,11 +87,11 @@ class Evidence:
         vocabulary = "" if tokenizer is None else sorted(tokenizer.get_vocab().items())
         digest = hashlib.blake2b(repr(vocabulary).encode(), digest_size=16)
         if answers is not None:
-            digest.update(np.ascontiguousarray(answers, dtype=np.float32).tobytes())
+            digest.update(_rounded(answers).tobytes())
         return {
             "train": self.train.fingerprint,
             "tokenizer and answers": digest.hexdigest(),
-            "exchanges": None if exchanges is None else dict(exchanges.settings),
+            "exchanges": _wordnet_digest() if exchanges is None else dict(exchanges.settings),
         }
 
 
@@ -118,8 +126,8 @@ class EncodedText:
         number = bisect_right(self._starts, place - side) - 1
         if number < 0:
             return place
-        start, end, new_start, new_end = self.edits[number]
-        if place < new_end or (side and place == new_end and new_end > new_start):
+        start, end, _, new_end = self.edits[number]
+        if place < new_end:
             return (start, end)[side]
         return place - new_end + end
 
@@ -165,7 +173,7 @@ class Encoding(ABC):
     def __init__(self, learnt: Mapping[str, Any] | None = None, **settings: Any) -> None:
         self.settings: Mapping[str, Value] = self.complete(settings)
         """All settings."""
-        self.learnt: Mapping[str, Any] = {} if learnt is None else learnt
+        self.learnt: Mapping[str, Any] = dict(learnt or {})
         """What was learnt from the training texts, as JSON values."""
         self._words: dict[str, str] = {}
 
@@ -216,13 +224,19 @@ class Encoding(ABC):
 
         Raises:
             GenomeError: A setting is unknown, or its value is not among the choices.
-            ArgumentError: A setting is out of range, or ``train`` is no data set.
+            ArgumentError: A setting is out of range, ``train`` is no data set, or there is an
+                ``Evidence`` and more beside it.
         """
         complete_settings = cls.complete(settings)
-        evidence = train
+        more = {"tokenizer": tokenizer, "answers": answers, "exchanges": exchanges}
         if isinstance(train, TextDataset):
-            evidence = Evidence(train, tokenizer, answers, exchanges)
-        if not isinstance(evidence, Evidence):
+            evidence = Evidence(train, **more)
+        elif isinstance(train, Evidence):
+            evidence = train
+            for name, value in more.items():
+                if value is not None:
+                    raise refused(name, "part of the Evidence where there is one", value)
+        else:
             raise refused("train", "a TextDataset", train)
         return cls(cls.learn(evidence, complete_settings), **complete_settings)
 
@@ -248,14 +262,20 @@ class Encoding(ABC):
     def __call__(self, texts: tuple[str, str]) -> tuple[str, str]: ...  # type: ignore[overload-overlap]
 
     @overload
-    def __call__(self, texts: Sequence[Text]) -> list[Text]: ...
+    def __call__(self, texts: tuple[T, ...]) -> tuple[T, ...]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, texts: Sequence[T]) -> list[T]: ...
 
     def __call__(self, texts: Any) -> Any:
-        """Return the canonical form of a text, of a pair, or of each of several."""
+        """Return the canonical form of a text, of a pair, or of each of several.
+
+        A tuple gives a tuple, any other sequence a list.
+        """
         if isinstance(texts, str):
             return self._canonical(texts)
         if isinstance(texts, tuple):
-            return tuple(map(self._canonical, texts))
+            return tuple(map(self, texts))
         return [self(text) for text in texts]
 
     def encode(self, text: str) -> EncodedText:
@@ -337,19 +357,36 @@ class Encoding(ABC):
         return f"{type(self).__name__}({settings})"
 
 
+def _rounded(answers: np.ndarray) -> np.ndarray:
+    # The last bits of a model's answers depend on its batches, and must not decide the result.
+    rounded: np.ndarray = np.round(np.asarray(answers, dtype=np.float64), 3)
+    return rounded
+
+
+@cache
+def _wordnet_digest() -> str | None:
+    """The edition of WordNet that is the default, if there is one."""
+    try:
+        return WordNet().digest
+    except MissingResourceError:
+        return None
+
+
 def word_counts(texts: Iterable[Text]) -> Counter[str]:
     """Count the lower-case words of texts or pairs."""
     counts: Counter[str] = Counter()
     for text in texts:
         for side in (text,) if isinstance(text, str) else text:
-            counts.update(words_of(side.lower()))
+            counts.update(map(str.lower, words_of(side)))
     return counts
 
 
 def _check(item: object) -> str | None:
-    if isinstance(item, type) and issubclass(item, Encoding):
-        return None
-    return "expected a subclass of rosearch.Encoding."
+    if not (isinstance(item, type) and issubclass(item, Encoding)):
+        return "expected a subclass of rosearch.Encoding."
+    if item.level not in get_args(Level):
+        return f"level must be one of {', '.join(map(repr, get_args(Level)))}, got {item.level!r}."
+    return None
 
 
 encodings: Registry[type[Encoding]] = Registry("encoding", group="rosearch.encodings", check=_check)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rosearch.caching import cache_folder, replace_text
 from rosearch.encode.base import Encoding, Evidence, encodings
-from rosearch.encode.chain import Chain
+from rosearch.encode.chain import Chain, joined
+from rosearch.encode.exchanges import WordNetExchanges
 from rosearch.errors import DataError, GenomeError, RegistryError
 from rosearch.version import __version__
 
@@ -23,11 +25,11 @@ _FORMAT = 1
 
 def to_json(encoding: Encoding) -> str:
     """Return an encoding as JSON, with everything that it has learnt."""
-    values = {"format": _FORMAT, **encoding.to_dict()}
-    return json.dumps(values, ensure_ascii=False, sort_keys=True)
+    # As ASCII, because training texts may have lone surrogates, which UTF-8 has not.
+    return json.dumps({"format": _FORMAT, **encoding.to_dict()}, sort_keys=True)
 
 
-def from_json(text: str) -> Encoding:
+def from_json(text: str | bytes) -> Encoding:
     """Return the encoding of :func:`to_json`.
 
     Raises:
@@ -36,7 +38,7 @@ def from_json(text: str) -> Encoding:
     """
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise DataError(f"An encoding must be valid JSON, got {text!r:.80}: {error}") from error
     return from_dict(values)
 
@@ -51,7 +53,10 @@ def from_dict(values: Any) -> Encoding:
             f"{_FORMAT}. Install a later rosearch."
         )
     if "chain" in values:
-        return Chain([from_dict(part) for part in values["chain"]])
+        parts = values["chain"]
+        if not parts or not isinstance(parts, list):
+            raise DataError(f"A chain must be a list of encodings, got {parts!r:.80}.")
+        return Chain([from_dict(part) for part in parts])
     try:
         name, settings, learnt = values["name"], values["settings"], values["learnt"]
     except KeyError as error:
@@ -59,14 +64,14 @@ def from_dict(values: Any) -> Encoding:
             f"The encoding lacks {error}; it must have name, settings and learnt."
         ) from None
     try:
-        kind = encodings.get(name)
+        kind = encodings.get(str(name))
     except RegistryError as error:
         raise RegistryError(
             f"The texts were encoded by {name!r}, which is missing. {error}"
         ) from None
     try:
         return kind.from_dict({"settings": settings, "learnt": learnt})
-    except (GenomeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, GenomeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"The encoding {name!r} cannot be read: {error!r}") from error
 
 
@@ -92,7 +97,7 @@ def load_encoding(path: str | os.PathLike[str]) -> Encoding:
     file = Path(path)
     file = file / ENCODING_FILE if file.is_dir() else file
     try:
-        return from_json(file.read_text(encoding="utf-8"))
+        return from_json(file.read_bytes())
     except (DataError, RegistryError) as error:
         raise type(error)(f"{file}: {error}") from error
 
@@ -122,8 +127,35 @@ def fitted(
     digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     path = cache_folder("encodings", folder=cache_dir) / f"{digest}.json"
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        return from_json(path.read_bytes())
     except (OSError, DataError):
         encoding = kind.fit(evidence, **complete)
         replace_text(path, to_json(encoding))
         return encoding
+
+
+def fitted_chain(
+    parts: Sequence[tuple[str, Mapping[str, Any]]],
+    evidence: Evidence,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Encoding | None:
+    """Fit encodings one after the other, each to the texts that those before it have encoded.
+
+    Args:
+        parts: Name and settings of each encoding.
+        evidence: What they learn from.
+        cache_dir: As for :func:`fitted`, like the errors.
+
+    Returns:
+        The encodings as one; ``None`` if there are none.
+    """
+    if evidence.exchanges is None and any(encodings.get(n).level == "words" for n, _ in parts):
+        # Spelling must know the words that the next encoding expects.
+        evidence = replace(evidence, exchanges=WordNetExchanges())
+    made: list[Encoding] = []
+    for name, settings in parts:
+        made.append(fitted(name, settings, evidence, cache_dir=cache_dir))
+        if len(made) < len(parts):
+            evidence = evidence.encoded(made[-1])
+    return joined(made)

@@ -197,7 +197,7 @@ def importances(statistics: Statistics, *, max_rows: int = 15) -> Figure:
 
 
 def enrichment(statistics: Statistics, *, max_rows: int = 20) -> Figure:
-    """Odds ratios of operators and edges on the front, on a logarithmic axis.
+    """Odds ratios of operators, edges and encodings on the front, on a logarithmic axis.
 
     Args:
         statistics: Result of :func:`rosearch.statistics`.
@@ -221,7 +221,8 @@ def enrichment(statistics: Statistics, *, max_rows: int = 20) -> Figure:
         for e in records
     ]
     names = [row.name for row in rows]
-    figure, (axes,) = _panels(len(rows) and 1, names, "tests of operators and edges", width=3.8)
+    tests = "tests of operators, edges and encodings"
+    figure, (axes,) = _panels(len(rows) and 1, names, tests, width=3.8)
     _draw_rows(axes, rows, names, statistics.confidence)
     axes.set_xscale("log")
     axes.set_xlim(low, high)

@@ -5,7 +5,7 @@ from rosearch.space.cost.additive import Cost, Task, genome_cost
 from rosearch.space.cost.latency import LatencyTable
 from rosearch.space.genome import Genome
 from rosearch.space.mutations import MUTATIONS
-from rosearch.space.nodes import Embedding, Node
+from rosearch.space.nodes import Embedding, Node, TextEncoding
 from rosearch.space.search_space import SearchSpace
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Node",
     "SearchSpace",
     "Task",
+    "TextEncoding",
     "genome_cost",
     "templates",
 ]

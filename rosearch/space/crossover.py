@@ -56,4 +56,5 @@ def _child(domain: Domain, first: Draft, second: Draft, rng: RandomChoices) -> D
         [domain.fit_part(rng, node, width) for node in nodes],
         {i for i in first.outputs if i <= head}
         | {i - cut + head for i in second.outputs if i > cut},
+        {level: rng.pick((first, second)).encodings.get(level) for level in domain.encodings_at},
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rosearch import operators as ops
+from rosearch.parameters import Value
 from rosearch.space.cost.additive import Task, genome_cost, part_parameters, parts
 from rosearch.space.genome import Genome
 from rosearch.space.picture import COLOURS
@@ -37,6 +39,8 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
     - ``parameters``, ``flops``: of the student; FLOPs for one text.
     - ``embedding_share``: share of the parameters that are the embedding's.
     - ``pooling_NAME``: 1 for the genome's pooling, else 0.
+    - Of each of the genome's encodings those of :func:`encoding_descriptors`; a genome without an
+      encoding lacks its descriptors, which stands for 0.
 
     Args:
         genome: The architecture.
@@ -88,4 +92,31 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         "flops": float(cost.flops),
         "embedding_share": part_parameters(embedding, task) / cost.parameters,
         **{f"pooling_{name}": float(name == genome.pooling) for name in ops.POOLINGS},
+        **{
+            name: value
+            for encoding in genome.encodings
+            for name, value in encoding_descriptors(encoding.name, encoding.parameters).items()
+        },
     }
+
+
+def encoding_descriptors(name: str, parameters: Mapping[str, Value]) -> dict[str, float]:
+    """Return numbers that describe an encoding.
+
+    - ``encoding_NAME``: 1.
+    - ``encoding_NAME.PARAMETER``: the value of a numeric or boolean parameter.
+    - ``encoding_NAME.PARAMETER=VALUE``: 1 for the value of any other parameter.
+    """
+    found = {f"encoding_{name}": 1.0}
+    for parameter, value in parameters.items():
+        if isinstance(value, str):
+            found[f"encoding_{name}.{parameter}={value}"] = 1.0
+        else:
+            found[f"encoding_{name}.{parameter}"] = float(value)
+    return found
+
+
+def aligned(rows: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
+    """Return the descriptors of several genomes, all with the same names; missing ones are 0."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name, 0.0) for name in names} for row in rows]

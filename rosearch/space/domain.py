@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, product
 from typing import Any, TypeVar
 
+from rosearch import encode
 from rosearch import operators as ops
 from rosearch.checks import choice, refused, whole_number
+from rosearch.encode.base import Level
 from rosearch.errors import SpaceError
 from rosearch.operators.base import Searchable
-from rosearch.parameters import Parameters, Value
+from rosearch.parameters import Choice, Parameters, Value, complete
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, changed
+from rosearch.space.nodes import LEVELS, Embedding, Node, TextEncoding, changed
 from rosearch.space.random_choices import RandomChoices
 
-OperatorChoices = Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]]
-"""Names of operators, or a mapping from name to ``{parameter: values}``."""
+PartChoices = Sequence[str] | Mapping[str, Mapping[str, Sequence[Value]]]
+"""Names of operators or encodings, or a mapping from name to ``{parameter: values}``."""
 
 
 P = TypeVar("P", bound=Node | Embedding)
@@ -27,25 +29,27 @@ class Domain:
     """The values that each part of a genome may have, without limits on costs.
 
     The arguments are those of :class:`rosearch.space.SearchSpace`, and are attributes too:
-    ``operators`` and ``embeddings`` as mappings from name to ``{parameter: values}``.
+    ``operators``, ``embeddings`` and ``encodings`` as mappings from name to ``{parameter:
+    values}``.
 
     Raises:
         ArgumentError: An argument is empty or out of range.
         SpaceError: No operator or no embedding fits one of the widths.
-        RegistryError: No operator has one of the names.
-        GenomeError: An operator has no such parameter or value.
+        RegistryError: No operator or encoding has one of the names.
+        GenomeError: An operator or encoding has no such parameter or value.
     """
 
     def __init__(
         self,
-        operators: OperatorChoices | None,
+        operators: PartChoices | None,
         nodes: tuple[int, int],
         max_inputs: int,
         widths: Sequence[int],
         embedding_widths: Sequence[int],
-        embeddings: OperatorChoices | None,
+        embeddings: PartChoices | None,
         poolings: Sequence[str],
         merges: Sequence[str],
+        encodings: PartChoices | None,
     ) -> None:
         low, high = pair("nodes", nodes)
         self.nodes = (whole_number("nodes[0]", low, 0), whole_number("nodes[1]", high, low))
@@ -56,6 +60,11 @@ class Domain:
         self.embedding_widths = _widths("embedding_widths", embedding_widths)
         self.poolings = _names("poolings", poolings, ops.POOLINGS)
         self.merges = _names("merges", merges, ops.MERGES)
+        self.encodings = {} if encodings is None else _encoding_choices(encodings)
+        self.encodings_at = _encodings_at(self.encodings)
+        """The encodings of each level that has any: by name, with all their parameters."""
+        of_levels = (chain(*named.values()) for named in self.encodings_at.values())
+        self._encodings = frozenset(chain(*of_levels))
         self._fitting = {
             (name, width): _fitting(name, values, width)
             for name, values in (self.operators | self.embeddings).items()
@@ -75,7 +84,7 @@ class Domain:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """A copy of the arguments, with the defaults filled in."""
+        """A copy of the arguments, with the defaults filled in; encodings only if there are any."""
         choices = {
             "operators": self.operators,
             "nodes": self.nodes,
@@ -85,6 +94,8 @@ class Domain:
             "embeddings": self.embeddings,
             "poolings": self.poolings,
             "merges": self.merges,
+            # Studies of spaces without encodings must go on comparing equal.
+            **({"encodings": self.encodings} if self.encodings else {}),
         }
         return copy.deepcopy(choices)
 
@@ -119,6 +130,13 @@ class Domain:
         operator, parameters = self.pick_operator(rng, names, width)
         return changed(part, operator=operator, parameters=parameters)
 
+    def pick_encodings(self, rng: RandomChoices) -> dict[Level, TextEncoding | None]:
+        """Draw for each level that has encodings one of them or none, then its parameters."""
+        return {
+            level: rng.pick(rng.pick([(None,), *named.values()]))
+            for level, named in self.encodings_at.items()
+        }
+
     def disallowed_part(self, genome: Genome) -> str | None:
         """Return which value of a genome is not in the domain, or ``None`` if all are."""
         for name in ("width", "embedding_width", "pooling"):
@@ -131,6 +149,10 @@ class Domain:
         if (genome.embedding.operator, genome.embedding.parameters) not in self._allowed:
             problem = _disallowed(genome.embedding, self.embeddings)
             return f"{problem} of the embedding is not in the space"
+        for encoding in genome.encodings:
+            if encoding not in self._encodings:
+                problem = _disallowed(encoding, self.encodings)
+                return f"{problem} of the encodings is not in the space"
         for number, node in enumerate(genome.nodes, start=1):
             if (node.operator, node.parameters) not in self._allowed:
                 problem = _disallowed(node, self.operators)
@@ -177,34 +199,63 @@ def _names(name: str, values: Any, known: Sequence[str]) -> tuple[str, ...]:
 def _operator_choices(
     argument: str, chosen: Any, kind: type[Searchable]
 ) -> dict[str, dict[str, tuple[Value, ...]]]:
-    names = _listed(argument, ops.names(kind) if chosen is None else chosen)
+    chosen = ops.names(kind) if chosen is None else chosen
+    return _choices(argument, chosen, "operator", lambda name: ops.require(name, kind).choices)
+
+
+def _encoding_choices(chosen: Any) -> dict[str, dict[str, tuple[Value, ...]]]:
+    return _choices("encodings", chosen, "encoding", lambda name: encode.get(name).choices)
+
+
+def _choices(
+    argument: str, chosen: Any, kind: str, choices_of: Callable[[str], Mapping[str, Choice]]
+) -> dict[str, dict[str, tuple[Value, ...]]]:
+    """Return the values of each parameter of the chosen operators or encodings."""
+    names = _listed(argument, chosen)
     narrowed = chosen if isinstance(chosen, Mapping) else {}
     choices = {}
     for name in sorted(names):
-        given = narrowed.get(name, {})
-        for parameter, values in given.items():
-            for value in _listed(f"{parameter} of {name!r}", values):
-                ops.complete(name, {parameter: value})
-        known = ops.require(name, kind).choices
-        choices[name] = {key: tuple(given.get(key, known[key].values)) for key in known}
+        known = choices_of(name)
+        choices[name] = {parameter: choice.values for parameter, choice in known.items()}
+        for parameter, values in narrowed.get(name, {}).items():
+            listed = _listed(f"{parameter} of {name!r}", values)
+            checked = [complete(f"the {kind} {name!r}", known, {parameter: v}) for v in listed]
+            choices[name][parameter] = tuple(values[parameter] for values in checked)
     return choices
+
+
+def _encodings_at(
+    choices: Mapping[str, Mapping[str, Sequence[Value]]],
+) -> dict[Level, dict[str, tuple[TextEncoding, ...]]]:
+    found: dict[Level, dict[str, tuple[TextEncoding, ...]]] = {level: {} for level in LEVELS}
+    for name, parameters in choices.items():
+        options = tuple(TextEncoding(name, values) for values in _combinations(parameters))
+        found[encode.get(name).level][name] = options
+    return {level: named for level, named in found.items() if named}
 
 
 def _fitting(
     name: str, choices: Mapping[str, Sequence[Value]], width: int
 ) -> tuple[Parameters, ...]:
     operator = ops.get(name)
-    combinations = (
-        Parameters(dict(zip(choices, values, strict=True)))
-        for values in itertools.product(*choices.values())
-    )
-    return tuple(c for c in combinations if operator.complaint(width, c) is None)
+    return tuple(c for c in _combinations(choices) if operator.complaint(width, c) is None)
 
 
-def _disallowed(part: Node | Embedding, choices: Mapping[str, Mapping[str, Any]]) -> str | None:
-    if part.operator not in choices:
-        return f"operator {part.operator!r}"
-    for name, value in part.parameters.items():
-        if value not in choices[part.operator][name]:
-            return f"{name}={value!r}"
+def _combinations(choices: Mapping[str, Sequence[Value]]) -> Iterator[Parameters]:
+    for values in product(*choices.values()):
+        yield Parameters(dict(zip(choices, values, strict=True)))
+
+
+def _disallowed(
+    part: Node | Embedding | TextEncoding, choices: Mapping[str, Mapping[str, Any]]
+) -> str | None:
+    if isinstance(part, TextEncoding):
+        kind, name = "encoding", part.name
+    else:
+        kind, name = "operator", part.operator
+    if name not in choices:
+        return f"{kind} {name!r}"
+    for parameter, value in part.parameters.items():
+        if value not in choices[name][parameter]:
+            return f"{parameter}={value!r}"
     return None

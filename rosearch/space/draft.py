@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from rosearch.encode.base import Level
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, changed, unchecked
+from rosearch.space.nodes import LEVELS, Embedding, Node, TextEncoding, changed, unchecked
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Draft:
     embedding: Embedding
     nodes: list[Node]
     outputs: set[int]
+    encodings: Mapping[Level, TextEncoding | None] = field(default_factory=dict)
+    """By level; ``None`` or missing: none."""
 
     @classmethod
     def of(cls, genome: Genome) -> Draft:
@@ -30,10 +34,9 @@ class Draft:
         genome = genome.ordered()
         named = zip(genome.nodes, genome.identities, strict=True)
         nodes = [changed(node, identity=identity) for node, identity in named]
-        outputs = set(genome.outputs)
-        return cls(
-            genome.width, genome.embedding_width, genome.pooling, genome.embedding, nodes, outputs
-        )
+        sizes = genome.width, genome.embedding_width, genome.pooling
+        encodings = {encoding.level: encoding for encoding in genome.encodings}
+        return cls(*sizes, genome.embedding, nodes, set(genome.outputs), encodings)
 
     def with_node(self, k: int, node: Node) -> Draft:
         """Return a copy in which ``nodes[k]`` is another node."""
@@ -49,4 +52,5 @@ class Draft:
         """Return the genome, which is valid by construction."""
         sizes = self.width, self.embedding_width, self.pooling
         nodes, outputs = tuple(self.nodes), self.read_by_output()
-        return unchecked(Genome, *sizes, nodes, outputs, self.embedding)
+        encodings = tuple(filter(None, map(self.encodings.get, LEVELS)))
+        return unchecked(Genome, *sizes, nodes, outputs, self.embedding, encodings)

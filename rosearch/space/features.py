@@ -29,6 +29,9 @@ def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
     - ``size:width``, ``size:embedding_width``: logarithms to base 2; ``size:nodes`` and
       ``size:depth``: of their number plus one.
     - ``input:NAME``: 1 for the embedding's operator; ``input:NAME.PARAMETER``, as below.
+    - ``input:encoding:NAME``: 1 for each encoding; ``input:encoding:NAME.PARAMETER``: logarithm of
+      a numeric parameter plus one, so that a genome without the encoding, which has 0, is next to
+      one with a small value; ``input:encoding:NAME.PARAMETER=VALUE``: 1 for any other value.
     - ``output:POOLING``: 1 for the genome's pooling; ``output:reads``: nodes that the output reads.
     - ``operator:NAME``: logarithm to base 2 of the number of nodes with the operator plus one;
       ``family:NAME``: the same of its family.
@@ -62,6 +65,10 @@ def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
     )
     for name, value in _settings(embedding.operator, embedding.parameters):
         found[f"input:{name}"] = value
+    for encoding in genome.encodings:
+        found[f"input:encoding:{encoding.name}"] = 1.0
+        for name, value in _settings(encoding.name, encoding.parameters, plus=1):
+            found[f"input:encoding:{name}"] = value
     if not nodes:
         return MappingProxyType(dict(found))
     found["size:nodes"] = math.log2(len(nodes) + 1)
@@ -126,13 +133,16 @@ def _depth(genome: Genome) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _settings(operator: str, parameters: Mapping[str, Value]) -> tuple[tuple[str, float], ...]:
+def _settings(
+    part: str, parameters: Mapping[str, Value], *, plus: int = 0
+) -> tuple[tuple[str, float], ...]:
+    """Return the parameters of a part as numbers; ``plus`` is added before the logarithm."""
     found = []
     for name, value in parameters.items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             # Where values differ much, as sizes do, each is about twice the one before.
-            number = math.log2(value) if value > 0 else float(value)
-            found.append((f"{operator}.{name}", number))
+            number = math.log2(value + plus) if value > 0 else float(value)
+            found.append((f"{part}.{name}", number))
         else:
-            found.append((f"{operator}.{name}={value}", 1.0))
+            found.append((f"{part}.{name}={value}", 1.0))
     return tuple(found)

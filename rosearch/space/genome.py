@@ -14,9 +14,17 @@ import networkx as nx
 from rosearch.errors import GenomeError
 from rosearch.operators import POOLINGS
 from rosearch.space.canonical import canonical_form, topological_order
-from rosearch.space.nodes import EMBEDDING, OUTPUT, Embedding, Node, changed, node_numbers
+from rosearch.space.nodes import (
+    EMBEDDING,
+    OUTPUT,
+    Embedding,
+    Node,
+    TextEncoding,
+    changed,
+    node_numbers,
+)
 from rosearch.space.picture import draw_graph
-from rosearch.space.validation import check_choice, check_graph, check_nodes
+from rosearch.space.validation import check_choice, check_encodings, check_graph, check_nodes
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,13 @@ class Genome:
         outputs: Numbers of the nodes that are pooled; by default the last node, or the embedding
             if there are no nodes.
         embedding: The embedding, or its operator's name.
+        encodings: How texts are rewritten before they are tokenised, or the names: at most one
+            encoding of each level, that of characters before that of words. Default: not at all.
 
     Raises:
         GenomeError: The graph has a cycle, a dead node or a missing input, or a value is
             out of range; the message names it.
+        RegistryError: An operator or encoding is not registered.
     """
 
     width: int
@@ -46,6 +57,7 @@ class Genome:
     nodes: tuple[Node, ...] = ()
     outputs: tuple[int, ...] = ()
     embedding: Embedding = field(default_factory=Embedding)
+    encodings: tuple[TextEncoding, ...] = ()
 
     def __post_init__(self) -> None:
         embedding: Any = self.embedding
@@ -60,6 +72,7 @@ class Genome:
         object.__setattr__(self, "embedding", embedding)
         object.__setattr__(self, "nodes", tuple(nodes))
         object.__setattr__(self, "outputs", outputs)
+        object.__setattr__(self, "encodings", check_encodings(self.encodings))
         for name in ("width", "embedding_width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -90,6 +103,8 @@ class Genome:
     def _canonical_form(self) -> tuple[str, tuple[int, ...]]:
         embedding = [self.embedding.operator, sorted(self.embedding.parameters.items())]
         head = [self.width, self.embedding_width, self.pooling, embedding]
+        if self.encodings:  # without them, keys are those of earlier versions
+            head.append([[e.name, sorted(e.parameters.items())] for e in self.encodings])
         return canonical_form(head, self.nodes, self.outputs)
 
     def graph(self) -> nx.DiGraph:
@@ -98,10 +113,13 @@ class Genome:
         Nodes are ``"embedding"``, 1 to ``len(nodes)``, and ``"output"``. The numbered ones have
         the attributes operator, parameters, merge, residual and, if not empty, identity; the
         embedding has source (its operator) and parameters; ``graph.graph`` holds width,
-        embedding_width and pooling.
+        embedding_width, pooling and encodings (dictionaries of name and parameters).
         """
         graph = nx.DiGraph(
-            width=self.width, embedding_width=self.embedding_width, pooling=self.pooling
+            width=self.width,
+            embedding_width=self.embedding_width,
+            pooling=self.pooling,
+            encodings=_plain_encodings(self.encodings),
         )
         source, parameters = self.embedding.operator, dict(self.embedding.parameters)
         graph.add_node(EMBEDDING, operator=EMBEDDING, source=source, parameters=parameters)
@@ -137,7 +155,9 @@ class Genome:
         embedding = Embedding(start.get("source", Embedding.operator), start.get("parameters", {}))
         outputs = tuple(number[u] for u in graph.predecessors(sink))
         sizes = graph.graph["width"], graph.graph["embedding_width"]
-        return cls(*sizes, graph.graph.get("pooling", "mean"), tuple(nodes), outputs, embedding)
+        pooling = graph.graph.get("pooling", "mean")
+        encodings = _read_encodings(graph.graph.get("encodings", ()))
+        return cls(*sizes, pooling, tuple(nodes), outputs, embedding, encodings)
 
     def ordered(self) -> Genome:
         """Return the same architecture in canonical numbering, which isomorphic genomes share.
@@ -162,9 +182,12 @@ class Genome:
         return {f.name: getattr(self, f.name) for f in fields(self)}  # without cached values
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON and Hugging Face configurations hold them."""
+        """Return plain values, as JSON and Hugging Face configurations hold them.
+
+        A genome without encodings has no field for them, as in files of earlier versions.
+        """
         operator, parameters = self.embedding.operator, dict(self.embedding.parameters)
-        return {
+        values = {
             "width": self.width,
             "embedding_width": self.embedding_width,
             "pooling": self.pooling,
@@ -172,6 +195,7 @@ class Genome:
             "nodes": [_attributes(node) | {"inputs": list(node.inputs)} for node in self.nodes],
             "outputs": list(self.outputs),
         }
+        return values | ({"encodings": _plain_encodings(self.encodings)} if self.encodings else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Genome:
@@ -187,7 +211,11 @@ class Genome:
         for number, node in enumerate(nodes, start=1):
             _check_fields(node, Node, f"node {number}")
         _check_fields(embedding, Embedding, "embedding")
-        made = {"nodes": [Node(**node) for node in nodes], "embedding": Embedding(**embedding)}
+        made: dict[str, Any] = {
+            "nodes": [Node(**node) for node in nodes],
+            "embedding": Embedding(**embedding),
+            "encodings": _read_encodings(values.get("encodings", ())),
+        }
         return cls(**{**values, **made})
 
     def to_json(self) -> str:
@@ -242,6 +270,8 @@ class Genome:
             f"Genome {self.key}: width {self.width}, {self.embedding} of width "
             f"{self.embedding_width}, {self.pooling} pooling"
         )
+        if self.encodings:
+            text += f"\n  encoded by {', '.join(map(str, self.encodings))}"
         for name, operator, reads, residual in rows:
             line = f"  {name:>{widths[0]}}  {operator:<{widths[1]}}  <- {reads:<{widths[2]}}"
             text += f"\n{line}  {residual}".rstrip(" ")
@@ -259,11 +289,30 @@ def _attributes(node: Node) -> dict[str, Any]:
     return values | {"identity": node.identity} if node.identity else values
 
 
+def _plain_encodings(encodings: tuple[TextEncoding, ...]) -> list[dict[str, Any]]:
+    return [{"name": e.name, "parameters": dict(e.parameters)} for e in encodings]
+
+
+def _read_encodings(values: Any) -> Any:
+    """Return dictionaries as encodings; whatever else there is, the genome checks."""
+    if not isinstance(values, (tuple, list)):
+        return values
+    read = []
+    for value in values:
+        if isinstance(value, Mapping):
+            _check_fields(value, TextEncoding, "encoding")
+            value = TextEncoding(**value)
+        read.append(value)
+    return tuple(read)
+
+
 def _listed(numbers: tuple[int, ...]) -> str:
     return ", ".join(str(i or EMBEDDING) for i in numbers)
 
 
-def _check_fields(values: object, kind: type[Genome | Node | Embedding], what: str) -> None:
+def _check_fields(
+    values: object, kind: type[Genome | Node | Embedding | TextEncoding], what: str
+) -> None:
     known = {f.name: f for f in fields(kind)}
     names = ", ".join(known)
     if not isinstance(values, Mapping):

@@ -17,7 +17,7 @@ from rosearch.space.cost.limits import Limits
 from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, Node, changed, unchecked
+from rosearch.space.nodes import Embedding, Node, TextEncoding, changed, unchecked
 from rosearch.space.random_choices import RandomChoices
 
 Mutation = Callable[[Domain, Draft, RandomChoices], Iterator[Draft]]
@@ -181,6 +181,22 @@ def _change_pooling(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterato
         yield changed(draft, pooling=pooling)
 
 
+def _change_encoding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    """Add, remove or exchange an encoding, or change one parameter of it."""
+    for level in rng.shuffled(domain.encodings_at):
+        old = draft.encodings.get(level)
+        for options in rng.shuffled([(None,), *domain.encodings_at[level].values()]):
+            for new in rng.shuffled(options):
+                if _is_one_change(old, new):
+                    yield changed(draft, encodings={**draft.encodings, level: new})
+
+
+def _is_one_change(old: TextEncoding | None, new: TextEncoding | None) -> bool:
+    if old is None or new is None or old.name != new.name:
+        return old is not new
+    return sum(new.parameters[name] != value for name, value in old.parameters.items()) == 1
+
+
 MUTATIONS: dict[str, Mutation] = {
     "change_operator": _change_operator,
     "change_parameter": _change_parameter,
@@ -193,6 +209,7 @@ MUTATIONS: dict[str, Mutation] = {
     "change_embedding_width": _change_embedding_width,
     "change_embedding": _change_embedding,
     "change_pooling": _change_pooling,
+    "change_encoding": _change_encoding,
 }
 """The kinds of mutation by name; each yields the drafts that it can make of another."""
 
@@ -214,7 +231,9 @@ def mutate(
         SpaceError: The genome has no such neighbour.
     """
     draft = Draft.of(genome)
-    for name in [choice("kind", kind, MUTATIONS)] if kind else rng.shuffled(MUTATIONS):
+    # A kind that never applies would shift the random numbers of spaces without encodings.
+    kinds = [name for name in MUTATIONS if name != "change_encoding" or domain.encodings]
+    for name in [choice("kind", kind, MUTATIONS)] if kind else rng.shuffled(kinds):
         for mutant in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
             child = mutant.genome()
             # The limits first: they exclude more neighbours than the other conditions.

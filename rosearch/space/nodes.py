@@ -1,12 +1,13 @@
-"""The parts of a genome: nodes, the embedding, and immutable parameters."""
+"""The parts of a genome: nodes, the embedding, and encodings of the text."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
+from rosearch.encode.base import Level, encodings
 from rosearch.errors import GenomeError
 from rosearch.operators import EmbeddingOperator, Operator, complete, require
 from rosearch.operators.base import Searchable
@@ -14,6 +15,9 @@ from rosearch.parameters import Parameters, Value
 
 EMBEDDING = "embedding"
 OUTPUT = "output"
+
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""Levels of encodings, in the order in which a genome applies them."""
 
 T = TypeVar("T")
 
@@ -52,7 +56,7 @@ class Node:
         object.__setattr__(self, "inputs", inputs)
 
     def __str__(self) -> str:
-        return _as_call(self)
+        return _as_call(self.operator, self.parameters)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,40 @@ class Embedding:
         _complete_parameters(self, "embedding", EmbeddingOperator)
 
     def __str__(self) -> str:
-        return _as_call(self)
+        return _as_call(self.operator, self.parameters)
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """How texts are rewritten before they are tokenised.
+
+    It says which encoding, not what that has learnt: the encoding is fitted for each data set.
+
+    Args:
+        name: Registered name of an :class:`~rosearch.encode.Encoding`.
+        parameters: Values for its choices; omitted ones get their defaults.
+
+    Raises:
+        RegistryError: No encoding has that name.
+        GenomeError: A parameter or its value is unknown to the encoding.
+        ArgumentError: A value is out of range.
+    """
+
+    name: str
+    parameters: Mapping[str, Value] = Parameters({})
+
+    def __post_init__(self) -> None:
+        _check_types("name of each encoding", self.name, self.parameters)
+        complete_parameters = encodings.get(self.name).complete(self.parameters)
+        object.__setattr__(self, "parameters", Parameters(complete_parameters))
+
+    @property
+    def level(self) -> Level:
+        """What the encoding makes equal, see :attr:`rosearch.encode.Encoding.level`."""
+        return encodings.get(self.name).level
+
+    def __str__(self) -> str:
+        return _as_call(self.name, self.parameters)
 
 
 def unchecked(kind: type[T], *values: Any) -> T:
@@ -86,7 +123,7 @@ def unchecked(kind: type[T], *values: Any) -> T:
     their time on checks.
 
     Args:
-        kind: :class:`Node`, :class:`Embedding` or :class:`Genome`.
+        kind: :class:`Node`, :class:`Embedding`, :class:`TextEncoding` or :class:`Genome`.
         values: All of its fields in order, in their final form: parameters complete and of the
             type :class:`Parameters`, node numbers sorted.
     """
@@ -96,7 +133,7 @@ def unchecked(kind: type[T], *values: Any) -> T:
 
 
 def changed(part: T, **fields: Any) -> T:
-    """Return a copy of a node, embedding or genome with other fields, unchecked as above."""
+    """Return a copy of a part or a genome with other fields, unchecked as above."""
     made = object.__new__(type(part))
     made.__dict__.update(part.__dict__)
     made.__dict__.update(fields)
@@ -120,17 +157,21 @@ def node_numbers(values: Any, what: str) -> tuple[int, ...]:
 
 
 def _complete_parameters(part: Node | Embedding, what: str, kind: type[Searchable]) -> None:
-    values: Any = (part.operator, part.parameters)  # from JSON they may be anything
-    if not isinstance(values[0], str) or not isinstance(values[1], Mapping):
-        raise GenomeError(
-            f"The operator of each {what} must be a str and its parameters a mapping, got "
-            f"{part.operator!r} and {part.parameters!r}."
-        )
+    _check_types(f"operator of each {what}", part.operator, part.parameters)
     require(part.operator, kind)
     object.__setattr__(part, "parameters", Parameters(complete(part.operator, part.parameters)))
 
 
-def _as_call(part: Node | Embedding) -> str:
-    """Return operator and parameters as a function call, such as ``attention(heads=4)``."""
-    values = ", ".join(f"{k}={v}" for k, v in part.parameters.items())
-    return f"{part.operator}({values})" if values else part.operator
+def _check_types(what: str, name: Any, parameters: Any) -> None:
+    # From JSON they may be anything.
+    if not isinstance(name, str) or not isinstance(parameters, Mapping):
+        raise GenomeError(
+            f"The {what} must be a str and its parameters a mapping, got {name!r} and "
+            f"{parameters!r}."
+        )
+
+
+def _as_call(name: str, parameters: Mapping[str, Value]) -> str:
+    """Return name and parameters as a function call, such as ``attention(heads=4)``."""
+    values = ", ".join(f"{k}={v}" for k, v in parameters.items())
+    return f"{name}({values})" if values else name

@@ -1,4 +1,4 @@
-"""Drawing a genome's graph, with the embedding at the top and the output at the bottom."""
+"""Drawing a genome's graph, with the encodings at the top and the output at the bottom."""
 
 from __future__ import annotations
 
@@ -53,15 +53,17 @@ def draw_graph(graph: nx.DiGraph, title: str) -> Any:
     figures = try_import(
         "matplotlib.figure", "Drawing", "plot", "print(genome) lists the nodes without it."
     )
+    graph = _with_encodings(graph)
     rows, layered = _layers(graph)
     x = _columns(rows, layered)
+    x.update(dict.fromkeys(nx.ancestors(graph, EMBEDDING), x[EMBEDDING]))
     left, right = min(x[v] - _room(v) / 2 for v in x), max(x[v] + _room(v) / 2 for v in x)
     width = max(right - left, _MIN_WIDTH)
     left -= (width - (right - left)) / 2
     families = {
         v: str(ops.get(operator).family)
         for v, operator in graph.nodes(data="operator")
-        if v not in (EMBEDDING, OUTPUT)
+        if isinstance(v, int)
     }
     legend = 0.22 * -(-len(set(families.values())) // _KEYS)
     height = (len(rows) - 1) * _ROW + _BOX_HEIGHT + _TITLE + (legend + 0.2)
@@ -80,6 +82,15 @@ def draw_graph(graph: nx.DiGraph, title: str) -> Any:
     _draw_legend(axes, sorted(set(families.values())), legend)
     axes.text(width / 2, height - 0.25, title, ha="center", va="center", fontsize=10)
     return figure
+
+
+def _with_encodings(graph: nx.DiGraph) -> nx.DiGraph:
+    """Return the graph with its encodings as a chain that ends in the embedding."""
+    encodings = {f"encoding {k}": values for k, values in enumerate(graph.graph["encodings"])}
+    whole = graph.copy()
+    whole.add_nodes_from(encodings.items())
+    nx.add_path(whole, [*encodings, EMBEDDING])
+    return whole
 
 
 def _layers(graph: nx.DiGraph) -> tuple[list[list[Any]], nx.DiGraph]:
@@ -182,6 +193,9 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
 def _draw_boxes(axes: Any, graph: nx.DiGraph, families: dict[Any, str], place: Place) -> None:
     embedding = graph.nodes[EMBEDDING]
     _draw_box(axes, place[EMBEDDING], embedding["source"], _values(embedding), "white", False)
+    for v in nx.ancestors(graph, EMBEDDING):
+        encoding = graph.nodes[v]
+        _draw_box(axes, place[v], encoding["name"], _values(encoding), "white", False)
     pooling = f"{graph.graph['pooling']} pooling"
     _draw_box(axes, place[OUTPUT], pooling, "classifier", "white", False)
     for number, family in families.items():

@@ -71,6 +71,7 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
             node, spent = _draw_limited_node(domain, limits, rng, draft, count, spent)
             draft.nodes.append(node)
     draft.outputs = {number for number in range(len(draft.nodes)) if rng.chance(0.05)}
+    draft.encodings = domain.pick_encodings(rng)
     return draft
 
 

@@ -11,7 +11,7 @@ from rosearch.seeding import Seed, generator
 from rosearch.space.cost.latency import LatencyTable
 from rosearch.space.cost.limits import Bounds, Limits
 from rosearch.space.crossover import crossover
-from rosearch.space.domain import Domain, OperatorChoices
+from rosearch.space.domain import Domain, PartChoices
 from rosearch.space.genome import Genome
 from rosearch.space.mutations import mutate
 from rosearch.space.random_choices import RandomChoices
@@ -30,7 +30,8 @@ class SearchSpace(Domain):
     width of 312 or more. Operators are drawn uniformly, then their parameters. A node reads the
     node before it or, with probability 0.3, any node before it, and each further input has
     probability 0.4. The output reads every node that no other node reads, and each other one with
-    probability 0.05. So every genome of the space can be drawn.
+    probability 0.05. Where there are encodings, each level has one of them or none, all equally
+    likely, with parameters drawn uniformly. So every genome of the space can be drawn.
 
     With limits, the same weights hold for the frames (width, embedding, pooling) that can meet
     them, and for the numbers of nodes with which a frame can. Each node is then drawn among the
@@ -49,6 +50,8 @@ class SearchSpace(Domain):
             registered.
         poolings: How the hidden states of output nodes are pooled to a vector.
         merges: How a node combines several inputs.
+        encodings: Names of encodings, or a mapping as for ``operators``. A genome has none or one
+            of each level (characters, words). Default: no genome has any.
         parameters: Minimum and maximum number of parameters of the student. As in all limits,
             ``None`` leaves a side open, and ``teacher`` is needed.
         compression: Minimum and maximum ratio of the teacher's parameters to the student's.
@@ -63,21 +66,22 @@ class SearchSpace(Domain):
         ArgumentError: An argument is empty or out of range.
         SpaceError: No operator fits one of the widths, or a limit cannot be met, was met by none of
             50 samples, or needs another argument.
-        RegistryError: No operator has one of the names.
-        GenomeError: An operator has no such parameter or value.
+        RegistryError: No operator or encoding has one of the names.
+        GenomeError: An operator or encoding has no such parameter or value.
     """
 
     def __init__(
         self,
         *,
-        operators: OperatorChoices | None = None,
+        operators: PartChoices | None = None,
         nodes: tuple[int, int] = (0, 24),
         max_inputs: int = 3,
         widths: Sequence[int] = (64, 96, 128, 160, 192, 256, 312, 384, 512, 768),
         embedding_widths: Sequence[int] = (32, 64, 96, 128, 256, 312, 384, 768),
-        embeddings: OperatorChoices | None = None,
+        embeddings: PartChoices | None = None,
         poolings: Sequence[str] = POOLINGS,
         merges: Sequence[str] = MERGES,
+        encodings: PartChoices | None = None,
         parameters: Bounds | None = None,
         compression: Bounds | None = None,
         flops: Bounds | None = None,
@@ -85,9 +89,8 @@ class SearchSpace(Domain):
         teacher: Any = None,
         latencies: LatencyTable | Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(
-            operators, nodes, max_inputs, widths, embedding_widths, embeddings, poolings, merges
-        )
+        sizes = nodes, max_inputs, widths, embedding_widths
+        super().__init__(operators, *sizes, embeddings, poolings, merges, encodings)
         size = {"parameters": parameters, "compression": compression}
         limits = size | {"flops": flops, "latency": latency}
         bounds = {name: values for name, values in limits.items() if values is not None}

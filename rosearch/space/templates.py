@@ -1,6 +1,7 @@
 """Hand-designed students, as baselines and as initial genomes of a search.
 
 All widths are channels; all embedding widths are the inner width of the factorised embedding.
+``encodings`` say how texts are rewritten before they are tokenised, as in a genome.
 """
 
 from __future__ import annotations
@@ -14,36 +15,46 @@ from typing import Any
 from rosearch import operators as ops
 from rosearch.errors import GenomeError
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Node, changed
+from rosearch.space.nodes import Node, TextEncoding, changed
 from rosearch.space.search_space import SearchSpace
 
 
-def bag_of_words(*, width: int = 128, embedding_width: int = 128) -> Genome:
+def bag_of_words(
+    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+) -> Genome:
     """Return a classifier of the mean of the word embeddings."""
-    return Genome(width, embedding_width, "mean")
+    return Genome(width, embedding_width, "mean", encodings=encodings)
 
 
-def text_cnn(*, width: int = 128, embedding_width: int = 128) -> Genome:
+def text_cnn(
+    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+) -> Genome:
     """Return parallel convolutions over 3, 5 and 7 tokens, max-pooled (TextCNN, Kim 2014).
 
     Kim uses windows of 3, 4 and 5 words and concatenates the pooled features; here windows are
     odd and the features are summed.
     """
     nodes = tuple(Node("convolution", {"kernel_size": size}, residual=False) for size in (3, 5, 7))
-    return Genome(width, embedding_width, "max", nodes, outputs=(1, 2, 3))
+    return Genome(width, embedding_width, "max", nodes, (1, 2, 3), encodings=encodings)
 
 
-def bigru(*, width: int = 128, embedding_width: int = 128) -> Genome:
+def bigru(
+    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+) -> Genome:
     """Return one bidirectional GRU, mean-pooled."""
-    return Genome(width, embedding_width, "mean", (Node("bidirectional_gru", residual=False),))
+    nodes = (Node("bidirectional_gru", residual=False),)
+    return Genome(width, embedding_width, "mean", nodes, encodings=encodings)
 
 
-def bilstm(*, width: int = 128, embedding_width: int = 128) -> Genome:
+def bilstm(
+    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+) -> Genome:
     """Return one bidirectional LSTM, mean-pooled (the student of Tang et al. 2019).
 
     Theirs has a hidden layer between the LSTM and the classes; here there is a linear map.
     """
-    return Genome(width, embedding_width, "mean", (Node("bidirectional_lstm", residual=False),))
+    nodes = (Node("bidirectional_lstm", residual=False),)
+    return Genome(width, embedding_width, "mean", nodes, encodings=encodings)
 
 
 def transformer(
@@ -54,6 +65,7 @@ def transformer(
     heads: int = 4,
     expansion: int = 4,
     pooling: str = "mean",
+    encodings: tuple[TextEncoding, ...] = (),
 ) -> Genome:
     """Return a pre-norm transformer encoder (Vaswani et al. 2017).
 
@@ -68,24 +80,42 @@ def transformer(
         heads: Attention heads per layer.
         expansion: Inner width of the feed-forward part as a multiple of ``width``.
         pooling: How the output becomes a vector.
+        encodings: How texts are rewritten before they are tokenised.
     """
     layer = [Node("attention", {"heads": heads}), Node("feed_forward", {"expansion": expansion})]
-    return Genome(width, embedding_width, pooling, _chain(layer * layers))
+    nodes = _chain(layer * layers)
+    return Genome(width, embedding_width, pooling, nodes, encodings=encodings)
 
 
-def tinybert(*, width: int = 312, embedding_width: int = 312, heads: int = 12) -> Genome:
+def tinybert(
+    *,
+    width: int = 312,
+    embedding_width: int = 312,
+    heads: int = 12,
+    encodings: tuple[TextEncoding, ...] = (),
+) -> Genome:
     """Return TinyBERT's four layers of width 312 with 12 heads (Jiao et al. 2020).
 
     They are pooled at ``[CLS]``. TinyBERT's feed-forward parts are 1,200 wide, 3.85 times the
     width; here they are 4 times as wide, 1,248. It normalises after each part, here before.
     """
     return transformer(
-        layers=4, width=width, embedding_width=embedding_width, heads=heads, pooling="first"
+        layers=4,
+        width=width,
+        embedding_width=embedding_width,
+        heads=heads,
+        pooling="first",
+        encodings=encodings,
     )
 
 
 def mobilebert(
-    *, layers: int = 4, width: int = 128, embedding_width: int = 128, heads: int = 4
+    *,
+    layers: int = 4,
+    width: int = 128,
+    embedding_width: int = 128,
+    heads: int = 4,
+    encodings: tuple[TextEncoding, ...] = (),
 ) -> Genome:
     """Return thin layers of one attention and four feed-forwards (MobileBERT, Sun et al. 2020).
 
@@ -94,10 +124,17 @@ def mobilebert(
     four layers make 20 nodes. Its feed-forwards are four times as wide inside, as here.
     """
     layer = [Node("attention", {"heads": heads})] + [Node("feed_forward", {"expansion": 4})] * 4
-    return Genome(width, embedding_width, "first", _chain(layer * layers))
+    nodes = _chain(layer * layers)
+    return Genome(width, embedding_width, "first", nodes, encodings=encodings)
 
 
-def adabert(*, cells: int = 3, width: int = 128, embedding_width: int = 128) -> Genome:
+def adabert(
+    *,
+    cells: int = 3,
+    width: int = 128,
+    embedding_width: int = 128,
+    encodings: tuple[TextEncoding, ...] = (),
+) -> Genome:
     """Return stacked convolution cells such as AdaBERT's search finds (Chen et al. 2020).
 
     Each cell reads the two before it (the first reads the embedding twice) through four operations,
@@ -109,6 +146,7 @@ def adabert(*, cells: int = 3, width: int = 128, embedding_width: int = 128) -> 
         cells: Number of cells of five nodes.
         width: Channels.
         embedding_width: Inner width of the factorised embedding.
+        encodings: How texts are rewritten before they are tokenised.
     """
     nodes: list[Node] = []
     before, last = 0, 0
@@ -122,10 +160,16 @@ def adabert(*, cells: int = 3, width: int = 128, embedding_width: int = 128) -> 
             Node("identity", {}, (first + 2, first + 3), residual=False),
         ]
         before, last = last, len(nodes)
-    return Genome(width, embedding_width, "mean", tuple(nodes))
+    return Genome(width, embedding_width, "mean", tuple(nodes), encodings=encodings)
 
 
-def dpcnn(*, blocks: int = 4, width: int = 128, embedding_width: int = 128) -> Genome:
+def dpcnn(
+    *,
+    blocks: int = 4,
+    width: int = 128,
+    embedding_width: int = 128,
+    encodings: tuple[TextEncoding, ...] = (),
+) -> Genome:
     """Return pairs of residual convolutions, max-pooled between (DPCNN, Johnson and Zhang 2017).
 
     DPCNN halves the length at each block by pooling with a stride of 2; here the length stays and
@@ -135,13 +179,17 @@ def dpcnn(*, blocks: int = 4, width: int = 128, embedding_width: int = 128) -> G
         blocks: Number of blocks of two convolutions and, except for the first, a pooling.
         width: Channels.
         embedding_width: Inner width of the factorised embedding.
+        encodings: How texts are rewritten before they are tokenised.
     """
     block = [Node("max_pooling", {"window": 3}, residual=False)]
     block += [Node("convolution", {"kernel_size": 3})] * 2
-    return Genome(width, embedding_width, "max", _chain((block * blocks)[1:]))
+    nodes = _chain((block * blocks)[1:])
+    return Genome(width, embedding_width, "max", nodes, encodings=encodings)
 
 
-def from_transformer(config: Any, *, pooling: str = "first") -> Genome:
+def from_transformer(
+    config: Any, *, pooling: str = "first", encodings: tuple[TextEncoding, ...] = ()
+) -> Genome:
     """Return a genome with the layers, width and heads of a Hugging Face encoder.
 
     Supports configurations that name their sizes as BERT, RoBERTa, ELECTRA, ALBERT, DeBERTa or
@@ -151,6 +199,7 @@ def from_transformer(config: Any, *, pooling: str = "first") -> Genome:
     Args:
         config: A ``transformers.PretrainedConfig``.
         pooling: How the output becomes a vector; these models read the first token.
+        encodings: How texts are rewritten before they are tokenised.
 
     Raises:
         GenomeError: A size is missing or does not fit: the heads are not among the choices of the
@@ -184,6 +233,7 @@ def from_transformer(config: Any, *, pooling: str = "first") -> Genome:
         heads=heads,
         expansion=expansion,
         pooling=pooling,
+        encodings=encodings,
     )
 
 
@@ -224,8 +274,8 @@ ALL: dict[str, Callable[..., Genome]] = {
     "AdaBERT-like": adabert,
     "DPCNN-like": dpcnn,
 }
-"""Display name to template; all accept ``width`` and ``embedding_width``, and are in the default
-space."""
+"""Display name to template; all accept ``width``, ``embedding_width`` and ``encodings``, and are in
+the default space."""
 
 
 def fitting(space: SearchSpace) -> tuple[Genome, ...]:

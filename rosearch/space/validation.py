@@ -9,7 +9,7 @@ import networkx as nx
 
 from rosearch.errors import GenomeError
 from rosearch.operators import MERGES, get
-from rosearch.space.nodes import EMBEDDING, OUTPUT, Embedding, Node
+from rosearch.space.nodes import EMBEDDING, LEVELS, OUTPUT, Embedding, Node, TextEncoding
 
 
 def check_nodes(
@@ -35,6 +35,27 @@ def check_nodes(
     identities = [node.identity for node in nodes if node.identity]
     if len(set(identities)) != len(identities):
         raise GenomeError(f"Node identities must be distinct, got {identities}.")
+
+
+def check_encodings(values: Any) -> tuple[TextEncoding, ...]:
+    """Return the encodings of a genome; a name stands for an encoding with default parameters.
+
+    Raises:
+        GenomeError: A value is neither, or two encodings have one level or the wrong order.
+        RegistryError: No encoding has one of the names.
+    """
+    kinds = str, TextEncoding
+    if not isinstance(values, (tuple, list)) or not all(isinstance(v, kinds) for v in values):
+        raise GenomeError(f"encodings must be a tuple of TextEncoding, got {values!r:.200}.")
+    encodings = tuple(TextEncoding(v) if isinstance(v, str) else v for v in values)
+    places = [LEVELS.index(encoding.level) for encoding in encodings]
+    if places != sorted(set(places)):
+        given = ", ".join(f"{encoding.name} ({encoding.level})" for encoding in encodings)
+        raise GenomeError(
+            f"encodings must be at most one of each level, in the order {', '.join(LEVELS)}, got "
+            f"{given}."
+        )
+    return encodings
 
 
 def check_graph(graph: nx.DiGraph) -> tuple[Hashable, Hashable]:

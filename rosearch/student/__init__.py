@@ -1,7 +1,8 @@
 """Students: Hugging Face models built from a genome."""
 
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from rosearch.encode.tokenizer import EncodedTokenizer
 from rosearch.student.configuration import StudentConfig
 from rosearch.student.export import export_onnx, export_program
 from rosearch.student.flops_and_latency import flops, latency, parameters, student_cost
@@ -23,6 +24,8 @@ AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(
     StudentConfig, StudentForSequenceClassification, exist_ok=True
 )
+# By this, AutoTokenizer finds the class by its name, in the folders of other models too.
+AutoTokenizer.register(StudentConfig, fast_tokenizer_class=EncodedTokenizer, exist_ok=True)
 
 __all__ = [
     "CachedNearestWords",

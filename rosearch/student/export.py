@@ -63,6 +63,10 @@ def export_onnx(
     output is logits ``(batch, num_labels)`` in the student's dtype. The metadata ``genome`` and
     ``id2label`` hold genome and class names as JSON.
 
+    Tokenization is a step before the model. If the student's tokenizer applies an encoding, the ids
+    must be those of canonical texts: let the tokenizer make them, or read
+    ``tokenizer.encoding(texts)`` by any runtime's counterpart of ``tokenizer.plain``.
+
     Args:
         student: Exported in eval mode; its own mode does not change.
         path: File to write; an existing one is overwritten.

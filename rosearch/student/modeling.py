@@ -18,6 +18,7 @@ from rosearch import operators as ops
 from rosearch.operators import kernels
 from rosearch.space import Node
 from rosearch.student.configuration import StudentConfig
+from rosearch.student.tokenizer_files import save_tokenizer
 
 # Arguments of saving and loading that the tokenizer needs too.
 _UPLOAD = ("push_to_hub", "repo_id", "private", "token", "revision", "commit_message", "create_pr")
@@ -227,7 +228,7 @@ class StudentForSequenceClassification(PreTrainedModel):
         super().save_pretrained(save_directory, **kwargs)
         if self.tokenizer is not None:
             upload = {key: value for key, value in kwargs.items() if key in _UPLOAD}
-            self.tokenizer.save_pretrained(save_directory, **upload)
+            save_tokenizer(self.tokenizer, save_directory, self.config, **upload)
 
     @classmethod
     def from_pretrained(cls, name_or_folder: Any, *args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rosearch.distill.tensor_files import read_tensors, write_tensors
+from rosearch.distill.tensor_files import read_tensors, read_unverified, write_tensors
 
 
 def test_what_is_written_is_read_in_its_type(tmp_path: Path) -> None:
@@ -68,3 +68,21 @@ def test_a_changed_bit_is_noticed(tmp_path: Path) -> None:
     path.unlink()
     path.write_bytes(content)
     assert read_tensors(path) is not None
+
+
+def test_one_tensor_is_read_without_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    write_tensors(path, {"a": torch.arange(5), "b": torch.randn(100)})
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of b
+    assert read_tensors(path) is None
+    found = read_unverified(path, "a")
+    assert found is not None
+    assert found.tolist() == [0, 1, 2, 3, 4]
+    assert read_unverified(path, "c") is None
+    write_tensors(path, {"a": torch.zeros(2)})
+    again = read_unverified(path, "a")
+    assert again is not None
+    assert again.tolist() == [0, 0]
+    path.unlink()
+    assert read_unverified(path, "a") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 from dataclasses import replace
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rosearch.space import Genome, Node, SearchSpace
+from rosearch.space import Genome, Node, SearchSpace, TextEncoding
 from rosearch.space.canonical import canonical_form, topological_order
-from tests.space.spaces import SMALL, diamond, is_isomorphic, renumbered
+from tests.space.spaces import NARROW, SMALL, diamond, is_isomorphic, renumbered
 
 
 @settings(max_examples=150, deadline=None)
@@ -176,3 +177,31 @@ def test_ordered_agrees_with_networkx() -> None:
         again = Genome.from_json(genome.ordered().to_json())
         assert again == genome.ordered()
         assert again.key == genome.key
+
+
+def test_keys_of_stored_studies_stay_the_same() -> None:
+    space = SearchSpace(**NARROW)
+    first, second = space.sample(seed=1), space.sample(seed=2)
+    made = space.mutate(first, seed=3), space.crossover(first, second, seed=4)
+    assert [genome.key for genome in (diamond(), first, second, *made)] == [
+        "767b7448fbb2ce39", "5e714f7d6a341bbe", "5acb7f7dbb8ce3a0", "4e61b2d53de14e10",
+        "654b8688ef104976",
+    ]  # fmt: skip
+    assert hashlib.sha256(first.to_json().encode()).hexdigest()[:16] == "59c8d81023e18b21"
+
+
+@pytest.mark.usefixtures("encodings")
+def test_key_depends_on_encodings_and_their_parameters() -> None:
+    choices: list[tuple[TextEncoding | str, ...]] = [
+        (),
+        ("lower_case",),
+        ("shortened",),
+        ("merged",),
+        ("lower_case", "merged"),
+        (TextEncoding("merged", {"strength": 0.1}),),
+    ]
+    genomes = [replace(diamond(), encodings=encodings) for encodings in choices]
+    assert len({genome.key for genome in genomes}) == len(choices)
+    for genome in genomes:
+        assert renumbered(genome, 1).key == genome.key
+        assert genome.ordered().encodings == genome.encodings

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
 from rosearch.space import Genome, SearchSpace, templates
 from tests.space.spaces import operators_by_identity
 
@@ -43,3 +47,16 @@ def test_children_of_relatives_have_distinct_identities() -> None:
         child = SPACE.crossover(a, b, seed=seed)
         assert len(set(child.identities)) == len(child.nodes)
         assert Genome.from_json(child.to_json()).identities == child.identities
+
+
+@pytest.mark.usefixtures("encodings")
+def test_each_level_of_encodings_comes_from_either_parent() -> None:
+    space = SearchSpace(encodings=["lower_case", "merged", "shortened"])
+    a = templates.text_cnn(encodings=("lower_case", "merged"))  # type: ignore[arg-type]
+    b = templates.text_cnn(encodings=("shortened",))  # type: ignore[arg-type]
+    children = [space.crossover(a, b, seed=seed) for seed in range(60)]
+    found = Counter(tuple(e.name for e in child.encodings) for child in children)
+    assert set(found) == {
+        ("lower_case",), ("lower_case", "merged"), ("shortened",), ("shortened", "merged"),
+    }  # fmt: skip
+    assert min(found.values()) > 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 
-from rosearch.space import Genome, Node, SearchSpace, Task, genome_cost, templates
-from rosearch.space.descriptors import descriptors
+from rosearch.space import Genome, Node, SearchSpace, Task, TextEncoding, genome_cost, templates
+from rosearch.space.descriptors import aligned, descriptors
 
 
 def test_values_computed_by_hand() -> None:
@@ -57,3 +57,15 @@ def test_genome_without_nodes() -> None:
     found = descriptors(templates.bag_of_words())
     assert (found["depth"], found["mean_path"], found["paths"]) == (0, 0, 1)
     assert found["residuals"] == found["mean_inputs"] == 0
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings() -> None:
+    plain = descriptors(templates.text_cnn())
+    encodings = TextEncoding("shortened"), TextEncoding("merged", {"strength": 0.2})
+    found = descriptors(templates.text_cnn(encodings=encodings))
+    assert found == plain | {
+        "encoding_shortened": 1, "encoding_shortened.length": 4, "encoding_shortened.side=left": 1,
+        "encoding_merged": 1, "encoding_merged.strength": 0.2,
+    }  # fmt: skip
+    assert list(aligned([plain, found])) == [dict.fromkeys(found, 0.0) | plain, found]

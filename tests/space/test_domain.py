@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rosearch.errors import ArgumentError, GenomeError, RegistryError, SpaceError
-from rosearch.space import SearchSpace
+from rosearch.space import SearchSpace, TextEncoding
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,28 @@ def test_unknown_operator_and_parameter() -> None:
         SearchSpace(operators=["lstm"])
     with pytest.raises(GenomeError, match="no parameter 'depth'"):
         SearchSpace(operators={"attention": {"depth": (1,)}})
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_of_a_space() -> None:
+    assert SearchSpace().encodings == {}
+    space = SearchSpace(encodings={"merged": {"strength": (0.1, 1)}, "lower_case": {}})
+    assert space.encodings == {"lower_case": {}, "merged": {"strength": (0.1, 1.0)}}
+    assert space.encodings_at == {
+        "characters": {"lower_case": (TextEncoding("lower_case"),)},
+        "words": {"merged": tuple(TextEncoding("merged", {"strength": s}) for s in (0.1, 1.0))},
+    }
+
+
+@pytest.mark.usefixtures("encodings")
+def test_invalid_encodings_of_a_space() -> None:
+    with pytest.raises(ArgumentError, match=r"encodings must be a sequence .* got 'merged'"):
+        SearchSpace(encodings="merged")
+    with pytest.raises(ArgumentError, match="strength of 'merged' must be a sequence"):
+        SearchSpace(encodings={"merged": {"strength": ()}})
+    with pytest.raises(ArgumentError, match=r"strength of the encoding 'merged' .* got 3"):
+        SearchSpace(encodings={"merged": {"strength": (3,)}})
+    with pytest.raises(GenomeError, match="The encoding 'merged' has no parameter 'size'"):
+        SearchSpace(encodings={"merged": {"size": (1,)}})
+    with pytest.raises(RegistryError, match="no encoding named 'identity'"):
+        SearchSpace(encodings=["identity"])

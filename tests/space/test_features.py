@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from rosearch.space import Genome, Node, SearchSpace, templates
+from rosearch.space import Genome, Node, SearchSpace, TextEncoding, templates
 from rosearch.space.features import feature_matrix, features
 
 NODES = (
@@ -88,3 +88,17 @@ def test_feature_matrix() -> None:
     np.testing.assert_array_equal(narrow, [[7.0, 0.0]])
     assert same == ("size:width", "unknown")
     assert feature_matrix([], ("size:width",))[0].shape == (0, 1)
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings() -> None:
+    encodings = TextEncoding("shortened"), TextEncoding("merged", {"strength": 0.5})
+    plain = features(templates.text_cnn())
+    assert dict(features(templates.text_cnn(encodings=encodings))) == pytest.approx(
+        {
+            **plain,
+            "input:encoding:shortened": 1, "input:encoding:shortened.length": math.log2(5),
+            "input:encoding:shortened.side=left": 1, "input:encoding:merged": 1,
+            "input:encoding:merged.strength": math.log2(1.5),
+        }
+    )  # fmt: skip

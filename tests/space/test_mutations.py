@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rosearch.errors import ArgumentError, SpaceError
-from rosearch.space import MUTATIONS, Genome, Node, SearchSpace
+from rosearch.space import MUTATIONS, Genome, Node, SearchSpace, TextEncoding
 from tests.space.spaces import operators_by_identity
 
+OF_GRAPHS = [kind for kind in MUTATIONS if kind != "change_encoding"]
 SPACE = SearchSpace(nodes=(2, 12))
 PARENTS = [SPACE.sample(seed=seed) for seed in range(30)]
 
 
-@pytest.mark.parametrize("kind", MUTATIONS)
+@pytest.mark.parametrize("kind", OF_GRAPHS)
 def test_each_kind_changes_one_thing(kind: str) -> None:
     space = SearchSpace(nodes=(0, 8))
     nodes = (
@@ -61,7 +64,7 @@ def test_removing_nodes_leaves_no_dead_node() -> None:
     assert genome.outputs == (0,)
 
 
-@pytest.mark.parametrize("kind", MUTATIONS)
+@pytest.mark.parametrize("kind", OF_GRAPHS)
 def test_each_kind_keeps_identities(kind: str) -> None:
     for seed, parent in enumerate(PARENTS):
         if kind in ("change_parameter", "change_merge", "remove", "insert"):
@@ -116,3 +119,47 @@ def test_genome_without_neighbours() -> None:
         space.mutate(genome, seed=0, kind="change_width")
     with pytest.raises(ArgumentError, match=r"kind must be one of 'change_operator', .* 'grow'"):
         space.mutate(genome, seed=0, kind="grow")
+
+
+@pytest.mark.usefixtures("encodings")
+def test_change_of_encoding_is_one_change() -> None:
+    names = ("lower_case", "merged", "shortened")
+    space = SearchSpace(encodings=names, nodes=(0, 2), widths=(64,))
+
+    def neighbours(*encodings: TextEncoding | str) -> set[str]:
+        parent = Genome(width=64, embedding_width=32, encodings=encodings)
+        children = [space.mutate(parent, seed=s, kind="change_encoding") for s in range(200)]
+        assert all(replace(c, encodings=()) == replace(parent, encodings=()) for c in children)
+        assert all(child in space for child in children)
+        return {" ".join(map(str, child.encodings)) for child in children}
+
+    merged = {f"merged(strength={s})" for s in (0.05, 0.1, 0.2, 0.5)}
+    shortened = {f"shortened(length={n}, side={s})" for n in (4, 8) for s in ("left", "right")}
+    assert neighbours() == {"lower_case", *merged, *shortened}
+    assert neighbours("lower_case", "merged") == {
+        *(f"lower_case {name}" for name in merged - {"merged(strength=0.05)"}),
+        *(f"{name} merged(strength=0.05)" for name in shortened),
+        "lower_case",
+        "merged(strength=0.05)",
+    }
+    assert neighbours("shortened") == {
+        "",
+        "lower_case",
+        "shortened(length=8, side=left)",
+        "shortened(length=4, side=right)",
+        *(f"shortened(length=4, side=left) {name}" for name in merged),
+    }
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_change_among_other_mutations() -> None:
+    space = SearchSpace(encodings=["merged"])
+    parent = space.sample(seed=0)
+    children = [space.mutate(parent, seed=seed) for seed in range(300)]
+    changed = sum(child.encodings != parent.encodings for child in children)
+    assert 0.4 * 300 / len(MUTATIONS) < changed < 2 * 300 / len(MUTATIONS)
+
+
+def test_spaces_without_encodings_have_no_change_of_encoding() -> None:
+    with pytest.raises(SpaceError, match="has no neighbour by change_encoding"):
+        SPACE.mutate(PARENTS[0], seed=0, kind="change_encoding")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from rosearch.errors import MissingResourceError
-from rosearch.space import SearchSpace, templates
+from rosearch.space import SearchSpace, TextEncoding, templates
 
 
+@pytest.mark.usefixtures("encodings")
 @pytest.mark.parametrize("count", [0, 3, 12, 24])
 def test_labels_and_boxes_do_not_overlap(count: int) -> None:
     pytest.importorskip("matplotlib")
@@ -20,13 +21,14 @@ def test_labels_and_boxes_do_not_overlap(count: int) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     for seed in range(4):
-        genome = SearchSpace(nodes=(count, count)).sample(seed=seed)
+        space = SearchSpace(nodes=(count, count), encodings=["merged", "shortened"])
+        genome = space.sample(seed=seed)
         figure = genome.draw()
         renderer = FigureCanvasAgg(figure).get_renderer()
         (axes,) = figure.axes
         boxes = [p.get_window_extent(renderer) for p in axes.patches
                  if isinstance(p, FancyBboxPatch)]  # fmt: skip
-        assert len(boxes) == count + 2
+        assert len(boxes) == len(genome.encodings) + count + 2
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
         texts = [t.get_window_extent(renderer) for t in axes.texts if t.get_text()]
         assert not any(a.overlaps(b) for a, b in itertools.combinations(texts, 2))
@@ -84,3 +86,16 @@ def test_matplotlib_is_imported_lazily() -> None:
         "assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_stand_above_the_embedding() -> None:
+    pytest.importorskip("matplotlib")
+    encodings = TextEncoding("lower_case"), TextEncoding("merged")
+    texts = templates.text_cnn(encodings=encodings).draw().axes[0].texts
+    place = {text.get_text(): text.get_position() for text in texts}
+    chain = ["lower_case", "merged", "subword_embedding", "max pooling"]
+    heights = [place[name][1] for name in chain]
+    assert heights == sorted(heights, reverse=True)
+    assert len({place[name][0] for name in chain[:3]}) == 1
+    assert "strength 0.05" in place

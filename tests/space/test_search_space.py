@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rosearch.errors import SpaceError
-from rosearch.space import Genome, Node, SearchSpace
+from rosearch.space import Genome, Node, SearchSpace, Task, TextEncoding, templates
+from tests.space.spaces import NARROW
 
 
 def checked(genome: Genome, space: SearchSpace) -> None:
@@ -122,3 +125,43 @@ def test_violations() -> None:
 def test_settings_recreate_the_space() -> None:
     space = SearchSpace(operators={"attention": {"heads": (2,)}}, widths=(16, 32))
     assert SearchSpace(**space.settings).settings == space.settings
+
+
+TASK = Task(vocabulary=2000, positions=64, length=16)
+ENCODINGS: dict[str, Any] = {"lower_case": {}, "merged": {"strength": (0.1, 0.2)}}
+
+
+@pytest.mark.usefixtures("encodings")
+@pytest.mark.parametrize("limits", [{}, {"parameters": (150_000, 160_000)}])
+def test_descendants_with_encodings_are_valid(limits: dict[str, Any]) -> None:
+    space = SearchSpace(**NARROW, encodings=ENCODINGS, teacher=TASK, **limits)
+    line = [space.sample(seed=seed) for seed in range(8)]
+    for seed in range(60):
+        child = space.crossover(line[-1], line[-4], seed=seed)
+        line += [child, space.mutate(child, seed=seed)]
+    for genome in line:
+        checked(genome, space)
+    assert len({genome.encodings for genome in line}) > 3
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_outside_the_space() -> None:
+    space = SearchSpace(encodings=ENCODINGS)
+    cases = {
+        "encoding 'shortened' of the encodings": TextEncoding("shortened"),
+        "strength=0.5 of the encodings": TextEncoding("merged", {"strength": 0.5}),
+    }
+    for reason, encoding in cases.items():
+        genome = templates.text_cnn(encodings=(encoding,))
+        assert reason in (space.violation(genome) or "")
+        assert "is not in the space" in (SearchSpace().violation(genome) or "")
+    assert templates.text_cnn() in space
+    assert templates.text_cnn(encodings=(TextEncoding("lower_case"),)) in space
+
+
+@pytest.mark.usefixtures("encodings")
+def test_settings_name_encodings_only_if_there_are_any() -> None:
+    space = SearchSpace(encodings=ENCODINGS)
+    assert SearchSpace(**space.settings).settings == space.settings
+    assert space.settings["encodings"] == ENCODINGS
+    assert space.settings.keys() - SearchSpace().settings.keys() == {"encodings"}

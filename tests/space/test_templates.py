@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import transformers
 
 from rosearch.errors import GenomeError
-from rosearch.space import SearchSpace, Task, genome_cost, templates
+from rosearch.space import SearchSpace, Task, TextEncoding, genome_cost, templates
 
 
 @pytest.mark.parametrize("name", templates.ALL)
@@ -123,3 +124,14 @@ def test_fitting_leaves_out_templates_outside_the_space() -> None:
     space = SearchSpace(operators=["convolution"], poolings=("max",))
     assert templates.fitting(space) == (templates.text_cnn(),)
     assert templates.fitting(SearchSpace(operators=["identity"], poolings=("attention",))) == ()
+
+
+@pytest.mark.usefixtures("encodings")
+def test_all_templates_take_encodings() -> None:
+    encodings = TextEncoding("lower_case"), TextEncoding("merged")
+    for make in templates.ALL.values():
+        genome = make(encodings=encodings)
+        assert genome.encodings == encodings
+        assert replace(genome, encodings=()) == make()
+    config = transformers.DistilBertConfig()
+    assert templates.from_transformer(config, encodings=encodings).encodings == encodings

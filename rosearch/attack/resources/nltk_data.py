@@ -6,9 +6,9 @@ import contextlib
 import hashlib
 from pathlib import Path
 
-from rosearch.attack.resources.stop_words import STOP_WORDS
 from rosearch.caching import cache_folder, new_folder
 from rosearch.errors import MissingResourceError
+from rosearch.stop_words import STOP_WORDS
 from rosearch.wordnet import EXCEPTIONS, FILES, WordNet, find_wordnet, read_file
 
 _LAYOUT = "1"

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from rosearch.attack.victim.victim import Victim, softmax
-from rosearch.checks import choice, whole_number
+from rosearch.checks import choice, refused, whole_number
 from rosearch.data import Text
+from rosearch.encode import Encoding
 from rosearch.errors import EvaluationError
 
 Outputs = Literal["auto", "logits", "probabilities"]
@@ -38,9 +39,12 @@ class FunctionVictim(Victim):
         outputs: What the function returns. ``"auto"`` decides on the first call: non-negative rows
             that each sum to 1 are probabilities, anything else is treated as logits.
         batch_size: Maximum number of texts per call.
+        encoding: Applied to every text; the function is called with canonical texts, and once for
+            those that are equal.
 
     Raises:
-        ArgumentError: ``outputs`` is unknown, or ``batch_size`` is below 1.
+        ArgumentError: ``outputs`` is unknown, or ``batch_size`` is below 1, or ``encoding`` is no
+            :class:`~rosearch.encode.Encoding`.
     """
 
     def __init__(
@@ -49,15 +53,19 @@ class FunctionVictim(Victim):
         *,
         outputs: Outputs = "auto",
         batch_size: int = 1024,
+        encoding: Encoding | None = None,
     ) -> None:
         super().__init__()
         self.batch_size = whole_number("batch_size", batch_size)
         self.function = function
         self.outputs: Outputs = choice("outputs", outputs, ("auto", "logits", "probabilities"))
+        if not (encoding is None or isinstance(encoding, Encoding)):
+            raise refused("encoding", "an Encoding", encoding)
+        self.encoding = encoding
 
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
-        """Return the texts themselves."""
-        return list(texts)
+        """Return the texts, canonical if there is an encoding."""
+        return list(texts) if self.encoding is None else self.encoding(list(texts))
 
     def compute(self, keys: Sequence[Any]) -> np.ndarray:
         parts = []

@@ -90,4 +90,6 @@ class ModelVictim(Victim):
             return range(len(words))
         start = sum(word_end <= span[0] for _, word_end in words.spans)
         end = sum(word_start < span[1] for word_start, _ in words.spans)
-        return range(start, max(start, end))
+        # An encoding may join the word beside with one that is visible.
+        beside = 0 if self.tokens.encoding is None else 1
+        return range(max(0, start - beside), min(len(words), max(start, end) + beside))

@@ -5,6 +5,8 @@ that follows a non-space character, each chunk is tokenized once and cached, and
 those of its chunks. This equals tokenizing the whole text for tokenizers that never join tokens
 across such a split. Whether a tokenizer is of this kind is read from its components, and the first
 texts are also tokenized as a whole to check it; if in doubt, whole texts are tokenized.
+
+If the tokenizer applies an encoding, the chunks are those of the canonical texts.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from itertools import chain
 from typing import Any
 
 from rosearch.data import Text
+from rosearch.encode.tokenizer import encoding_of, plain_tokenizer
 from rosearch.tokens import TokenizedText, length_limit, pads_left, require_padding, tokenize
 
 # Not before other white space: "\n  b" is one run for byte-level pre-tokenizers. Python's \s
@@ -45,10 +48,13 @@ class IncrementalTokenizer:
 
     def __init__(self, tokenizer: Any, *, max_length: int | None = None) -> None:
         self.tokenizer = tokenizer
+        self.encoding = encoding_of(tokenizer)
+        """What is applied to every text first, if anything."""
+        self._plain = plain_tokenizer(tokenizer)
         self.pad_id = require_padding(tokenizer)
         self.pad_left = pads_left(tokenizer)
         self.max_length = length_limit(tokenizer, max_length)
-        self.in_chunks = _acts_on_chunks(tokenizer)
+        self.in_chunks = _acts_on_chunks(self._plain)
         """Whether chunks are tokenized; otherwise whole texts are."""
         self._unchecked = _CHECKED_TEXTS
         self._chunks: dict[str, tuple[int, ...]] = {}
@@ -58,18 +64,21 @@ class IncrementalTokenizer:
         """Tokenize texts or pairs, with special tokens and truncation."""
         if not texts:
             return []
+        if self.encoding is not None:
+            texts = self.encoding(list(texts))
         template = self._template(isinstance(texts[0], tuple))
         if template is not None:
             rows = self._encode_chunks(texts, template)
             # The first texts are unperturbed, so one of every later call is checked too.
             checked = texts[: max(1, self._unchecked)]
             self._unchecked = max(0, self._unchecked - len(checked))
-            if rows[: len(checked)] == tokenize(
-                self.tokenizer, checked, max_length=self.max_length
-            ):
+            if rows[: len(checked)] == self._whole(checked):
                 return rows
             self.in_chunks = False
-        return tokenize(self.tokenizer, texts, max_length=self.max_length)
+        return self._whole(texts)
+
+    def _whole(self, texts: Sequence[Text]) -> list[TokenizedText]:
+        return tokenize(self._plain, texts, max_length=self.max_length)
 
     def _encode_chunks(self, texts: Sequence[Text], template: _Template) -> list[TokenizedText]:
         if len(self._chunks) > _MAX_CHUNKS:
@@ -82,8 +91,7 @@ class IncrementalTokenizer:
         rows = [template.row(*pair) for pair in zip(*sides, strict=True)]
         long = [i for i, row in enumerate(rows) if len(row.ids) > self.max_length]
         # How much each text of a pair loses depends on the tokenizer.
-        whole = tokenize(self.tokenizer, [texts[i] for i in long], max_length=self.max_length)
-        for i, row in zip(long, whole, strict=True):
+        for i, row in zip(long, self._whole([texts[i] for i in long]), strict=True):
             rows[i] = row
         return rows
 
@@ -114,7 +122,7 @@ class IncrementalTokenizer:
         if not self.in_chunks:
             return None
         if pairs not in self._templates:
-            self._templates[pairs] = _read_template(self.tokenizer, pairs)
+            self._templates[pairs] = _read_template(self._plain, pairs)
         return self._templates[pairs]
 
     def _tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
@@ -123,7 +131,7 @@ class IncrementalTokenizer:
         split = [_SPLIT.split(text) for text in texts]
         new = list({piece for pieces in split for piece in pieces if piece not in chunks})
         if new:
-            out = self.tokenizer(
+            out = self._plain(
                 new,
                 add_special_tokens=False,
                 return_attention_mask=False,

@@ -15,7 +15,7 @@ from rosearch.data import Text
 from rosearch.errors import EvaluationError
 
 _MAX_CACHED = 1 << 19
-"""Cached texts and rows after which the cache is cleared."""
+"""Cached texts after which they and their rows are cleared."""
 
 
 class Victim(ABC):
@@ -31,7 +31,9 @@ class Victim(ABC):
     def __init__(self, *, exact: Victim | None = None) -> None:
         self.classes: int | None = None
         self._exact = exact
-        self._cache: dict[Hashable, list[float]] = {}
+        # Apart, because a text may be the key of another text.
+        self._by_key: dict[Hashable, list[float]] = {}
+        self._by_text: dict[Text, list[float]] = {}
         self._computed = 0
 
     @property
@@ -80,7 +82,7 @@ class Victim(ABC):
 
     def answers(self, keys: Sequence[Hashable]) -> np.ndarray:
         """Return probabilities by key, float32, shape ``(keys, classes)``."""
-        cache = self._cache
+        cache = self._by_key
         new = list(dict.fromkeys(key for key in keys if key not in cache))
         if new:
             computed = self.compute(new)
@@ -93,15 +95,16 @@ class Victim(ABC):
         """Return probabilities by text, float32, shape ``(texts, classes)``."""
         if not texts:
             return np.empty((0, self.classes or 0), dtype=np.float32)
-        if len(self._cache) > _MAX_CACHED:
-            self._cache.clear()
-        cache = self._cache
+        if len(self._by_text) > _MAX_CACHED:
+            self._by_text.clear()
+            self._by_key.clear()
+        cache = self._by_text
         unseen = list(dict.fromkeys(text for text in texts if text not in cache))
         if unseen:
             keys = self.keys(unseen)
             self.answers(keys)
             # Caching by text saves tokenizing it again.
-            cache.update(zip(unseen, [cache[key] for key in keys], strict=True))
+            cache.update(zip(unseen, [self._by_key[key] for key in keys], strict=True))
         return np.array([cache[text] for text in texts], dtype=np.float32)
 
     def expect(self, classes: int) -> None:

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from rosearch.data import Text, TextDataset
-from rosearch.distill.losses import Wanted
 from rosearch.distill.objective import DistillationObjective
+from rosearch.distill.student_texts import StudentTexts
 from rosearch.distill.teacher.outputs import TeacherOutputs
-from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.seeding import child_seed
 from rosearch.student import StudentForSequenceClassification
@@ -99,33 +98,26 @@ class Group:
 
 @dataclass
 class TextSource:
-    """Makes perturbed texts of one training set; shared by all students."""
+    """Makes perturbed texts of one training set; shared by all students of one encoding."""
 
-    teacher: Teacher
-    train: TextDataset
+    texts: StudentTexts
+    """The training texts."""
+
     labels: np.ndarray | None
     """The true labels of ``train``; ``None`` if no loss reads them."""
 
-    outputs: TeacherOutputs | None
-    """The teacher outputs for ``train``; ``None`` if no loss reads any."""
-
-    wanted: Wanted
-    """The outputs that losses read."""
-
     augmentation: Augmentation | None
     adversary: Adversary | None
-    progress: bool
-    """Whether to show a progress bar while the teacher computes outputs."""
 
     _augmented: dict[int, Group] = field(default_factory=dict)
 
     @cached_property
     def labelled(self) -> TextDataset:
         """The training texts with their labels, or with those that the teacher predicts."""
-        train = self.train
+        train, texts = self.texts.train, self.texts
         if train.is_labelled:
             return train
-        labels = self.teacher.logits(train, progress=self.progress).argmax(axis=1)
+        labels = texts.teacher.logits(train, progress=texts.progress).argmax(axis=1)
         return TextDataset(train.texts, labels.tolist(), classes=train.classes)
 
     def augmented(self, augmentation: Augmentation, epoch: int) -> tuple[Group, float, float]:
@@ -138,7 +130,7 @@ class TextSource:
         if epoch in self._augmented:
             return self._augmented[epoch], 0.0, 0.0
         start = time.perf_counter()
-        perturbed = augmentation.texts(self.train, epoch=epoch)
+        perturbed = augmentation.texts(self.texts.train, epoch=epoch)
         seconds = time.perf_counter() - start
         group = self.group(perturbed, augmentation.answers, cached=True)
         self._augmented[epoch] = group
@@ -155,18 +147,14 @@ class TextSource:
         examples = np.array([example for example, _ in perturbed], dtype=np.int64)
         texts = [text for _, text in perturbed]
         start = time.perf_counter()
-        outputs = self.outputs
+        outputs = self.texts.outputs
         if outputs is not None and (answers == "original" or not texts):
             outputs = outputs.select(examples)
         elif outputs is not None:
-            outputs = self.teacher.outputs(
-                TextDataset.unlabelled(texts, classes=self.train.classes),
-                self.wanted,
-                progress=self.progress,
-                cached=cached,
-            )
+            unlabelled = TextDataset.unlabelled(texts, classes=self.texts.train.classes)
+            outputs = self.texts.outputs_for(unlabelled, cached=cached)
         seconds = time.perf_counter() - start
-        return Group(examples, self.teacher.tokenize(texts), outputs, seconds)
+        return Group(examples, self.texts.tokenize(texts), outputs, seconds)
 
 
 @dataclass
@@ -247,7 +235,7 @@ class PerturbedTexts(TrainingHook):
         return time.perf_counter() - start
 
     def _serve(self, groups: Sequence[Group]) -> None:
-        outputs, labels = self.source.outputs, self.source.labels
+        outputs, labels = self.source.texts.outputs, self.source.labels
         if labels is not None:
             labels = np.concatenate([labels, *(labels[group.examples] for group in groups)])
         if outputs is not None:

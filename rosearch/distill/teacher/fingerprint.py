@@ -10,6 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from rosearch.distill.training.checkpoints import weights_digest
+from rosearch.encode import encoding_of
 from rosearch.tokens import pads_left, tokenize
 
 _PROVENANCE = {
@@ -31,6 +32,9 @@ def fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int)
         [pads_left(tokenizer), tokenizer.truncation_side, row.types],
         max_length,
     ]
+    encoding = encoding_of(tokenizer)
+    if encoding is not None:
+        parts.append(encoding.fingerprint)
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,42 +23,68 @@ def is_per_text(name: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class OutputPart:
-    """The outputs for some distinct texts."""
+    """One output for some distinct texts."""
 
-    tensors: Mapping[str, torch.Tensor]
-    """By the names of :attr:`Wanted.names`, each ``(texts, width)`` or ``(tokens, width)``."""
+    values: torch.Tensor
+    """``(texts, width)`` or ``(tokens, width)``."""
 
     offsets: np.ndarray
-    """int64 ``(texts + 1,)``, the row of each text's first token, and the end."""
+    """int64 ``(texts + 1,)``, the first row of each text, and the end."""
 
-    def rows(self, name: str, text: int) -> torch.Tensor:
-        """Return an output of one text, ``(1, width)`` or ``(tokens, width)``."""
-        if is_per_text(name):
-            return self.tensors[name][text : text + 1]
-        return self.tensors[name][self.offsets[text] : self.offsets[text + 1]]
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def rows(self, text: int) -> torch.Tensor:
+        """Return the output for one text, ``(1, width)`` or ``(tokens, width)``."""
+        return self.values[self.offsets[text] : self.offsets[text + 1]]
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """One output for the examples of a data set, in its order."""
+
+    parts: Sequence[OutputPart]
+    """Texts may be in several parts, and parts may hold other texts too."""
+
+    index: np.ndarray
+    """int64 ``(examples,)``, the position of each example among the texts of all parts."""
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """int64 ``(parts + 1,)``, the position of each part's first text, and the end."""
+        return np.cumsum([0, *map(len, self.parts)])
+
+    def texts(self, examples: np.ndarray) -> list[torch.Tensor]:
+        """Return the rows of each of some examples."""
+        places = self.index[examples]
+        owners = np.searchsorted(self.starts, places, side="right") - 1
+        return [
+            self.parts[owner].rows(place)
+            for owner, place in zip(owners, places - self.starts[owners], strict=True)
+        ]
 
 
 class TeacherOutputs:
     """The teacher's outputs for the examples of a data set, in its order.
 
-    Parts may be memory maps; a batch reads only its own rows.
+    Values may be memory maps; a batch reads only its own rows.
 
     Args:
-        parts: All with the same outputs.
-        index: int64 ``(examples,)``, the position of each example among the texts of all parts.
+        outputs: By the names of :attr:`Wanted.names`, all for the same examples.
     """
 
-    def __init__(self, parts: Sequence[OutputPart], index: np.ndarray) -> None:
-        self.parts = tuple(parts)
-        self.index = index
-        self._starts = np.cumsum([0, *(len(part.offsets) - 1 for part in self.parts)])
+    def __init__(self, outputs: Mapping[str, Output]) -> None:
+        self._outputs = dict(outputs)
 
     @classmethod
     def joined(cls, several: Sequence[TeacherOutputs]) -> Self:
         """Return the outputs for the examples of several data sets, one after the other."""
-        starts = np.cumsum([0, *(outputs._starts[-1] for outputs in several)])
-        index = [outputs.index + start for outputs, start in zip(several, starts, strict=False)]
-        return cls([part for outputs in several for part in outputs.parts], np.concatenate(index))
+        return cls(
+            {
+                name: _joined([outputs._outputs[name] for outputs in several])
+                for name in several[0]._outputs
+            }
+        )
 
     def select(self, examples: np.ndarray) -> TeacherOutputs:
         """Return the outputs for some examples, which may repeat.
@@ -65,12 +92,15 @@ class TeacherOutputs:
         Args:
             examples: int64 ``(selected,)``, their positions.
         """
-        return TeacherOutputs(self.parts, self.index[examples])
+        return TeacherOutputs(
+            {name: Output(o.parts, o.index[examples]) for name, o in self._outputs.items()}
+        )
 
     def logits(self) -> np.ndarray:
         """Return all logits, float32 ``(examples, classes)``, read-only."""
-        stored = torch.cat([part.tensors["logits"] for part in self.parts])
-        values: np.ndarray = stored[torch.from_numpy(self.index)].numpy()
+        output = self._outputs["logits"]
+        stored = torch.cat([part.values for part in output.parts])
+        values: np.ndarray = stored[torch.from_numpy(output.index)].numpy()
         values.setflags(write=False)
         return values
 
@@ -88,14 +118,9 @@ class TeacherOutputs:
             DataError: An example has more than ``length`` tokens, so the student reads other texts
                 than the teacher did.
         """
-        places = self.index[rows]
-        owners = np.searchsorted(self._starts, places, side="right") - 1
         found: dict[str, torch.Tensor] = {}
-        for name in self.parts[0].tensors:
-            texts = [
-                self.parts[owner].rows(name, place)
-                for owner, place in zip(owners, places - self._starts[owners], strict=True)
-            ]
+        for name, output in self._outputs.items():
+            texts = output.texts(rows)
             tensor = torch.cat(texts) if is_per_text(name) else _padded(texts, length)
             found[name] = tensor.to(device, non_blocking=True)
         return Outputs(
@@ -104,6 +129,12 @@ class TeacherOutputs:
             hidden_states=_layers(found, "hidden"),
             values=_layers(found, "values"),
         )
+
+
+def _joined(several: Sequence[Output]) -> Output:
+    starts = np.cumsum([0, *(output.starts[-1] for output in several)])
+    index = [output.index + start for output, start in zip(several, starts, strict=False)]
+    return Output([part for output in several for part in output.parts], np.concatenate(index))
 
 
 def _layers(tensors: Mapping[str, torch.Tensor], kind: str) -> dict[int, torch.Tensor]:

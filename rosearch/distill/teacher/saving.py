@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rosearch.caching import apply_umask, new_folder
+from rosearch.encode import ENCODING_FILE
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
+from rosearch.student.tokenizer_files import save_tokenizer
 
 
 def require_model_folder(target: Path) -> None:
@@ -31,15 +33,15 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
     with new_folder(target) as draft:
         with quiet_transformers():
             model.save_pretrained(draft)
-        tokenizer.save_pretrained(draft)
+        save_tokenizer(tokenizer, draft, model.config)
         apply_umask(draft)
         if not target.exists():
             return
         written = {path.name for path in draft.iterdir()}
-        for path in target.glob("model*.safetensors*"):
-            # transformers prefers weights in one file to those in several.
+        # transformers prefers weights in one file to those in several.
+        for path in [*target.glob("model*.safetensors*"), target / ENCODING_FILE]:
             if path.name not in written:
-                path.unlink()
+                path.unlink(missing_ok=True)
         # config.json last: with it the folder counts as a model.
         for name in sorted(written, key="config.json".__eq__):
             (draft / name).replace(target / name)

@@ -24,6 +24,7 @@ from rosearch.distill.teacher.saving import require_model_folder, save_model
 from rosearch.distill.tensor_files import read_tensors, write_tensors
 from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
+from rosearch.encode import EncodedTokenizer, Encoding, encoding_of
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
@@ -49,6 +50,9 @@ class Teacher:
     Args:
         model: A Hugging Face sequence classifier.
         tokenizer: Its tokenizer; students use the same.
+        encoding: Encoding of texts before their tokenisation, for example
+            ``rosearch.encodings.get("spelling").fit(train)``: the teacher then reads encoded texts,
+            and so do students whose genome has no encoding of its own.
         max_length: Maximum tokens of a text; longer texts are truncated. Default: the limit of
             tokenizer and model.
         device: Device of the teacher; default: the GPU if available.
@@ -58,7 +62,7 @@ class Teacher:
 
     Raises:
         ArgumentError: ``storage`` is unknown.
-        DataError: The tokenizer has no padding token.
+        DataError: The tokenizer has no padding token, or is not one that can be encoded for.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Teacher:
         model: Any,
         tokenizer: PreTrainedTokenizerBase,
         *,
+        encoding: Encoding | None = None,
         max_length: int | None = None,
         device: torch.device | str | None = None,
         storage: str = "bfloat16",
@@ -73,6 +78,8 @@ class Teacher:
     ) -> None:
         self.storage = choice("storage", storage, ("float32", "bfloat16"))
         self.pad_id = require_padding(tokenizer)
+        if encoding is not None:
+            tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
         self.tokenizer = tokenizer
         self.config = model.config
         self.max_length = max_tokens(model, tokenizer, max_length)
@@ -81,6 +88,7 @@ class Teacher:
         self.fingerprint = fingerprint(model, tokenizer, self.max_length)
         self._source: str | None = None
         self._model: Any = model.to(self.device).eval()
+        self.cache_dir = cache_dir
         self._folder = cache_folder("teachers", self.fingerprint, folder=cache_dir, create=False)
 
     @classmethod
@@ -178,6 +186,7 @@ class Teacher:
         accuracy = max(epoch.accuracy for epoch in history)
         warn_if_useless(accuracy, dev, owner="The fine-tuned teacher")
         save_model(model, teacher.tokenizer, Path(save_to))
+        settings.pop("encoding", None)  # saved with the tokenizer
         return cls.from_pretrained(save_to, **settings)
 
     @property
@@ -198,6 +207,11 @@ class Teacher:
                 )
             self._model = model.to(self.device).eval()
         return self._model
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """The encoding of the texts that the teacher reads, if any."""
+        return encoding_of(self.tokenizer)
 
     @property
     def num_labels(self) -> int:
@@ -250,9 +264,9 @@ class Teacher:
     ) -> TeacherOutputs:
         """Return outputs as memory maps, computed at the first call and cached.
 
-        The cache depends on the texts, not on their order or labels. Another ``token_budget``
-        changes float32 outputs by about 1e-6 of their size; the first process to compute decides
-        the last bits, and all others read those.
+        The cache knows single texts, so subsets and unions of earlier data sets are served from it.
+        What shares a batch with a text changes its float32 outputs by about 1e-6 of their size;
+        the first process to compute them decides the last bits, and all others read those.
 
         Args:
             dataset: Texts, with or without labels.

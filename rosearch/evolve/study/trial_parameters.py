@@ -1,14 +1,14 @@
 """Descriptors of a genome as parameters of its Optuna trial.
 
 Optuna's importances, plots and dashboard read the parameters of a trial. A genome is a graph and
-has none, so its trial carries descriptors instead: widths, counts, and the shares of operator
-families. All trials of a study have the same parameters with the same ranges, as these tools
-require. rosearch itself never reads them.
+has none, so its trial carries descriptors instead: widths, counts, the shares of operator
+families, and encodings. All trials of a study have the same parameters with the same ranges, as
+these tools require. rosearch itself never reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import (
@@ -19,8 +19,9 @@ from optuna.distributions import (
 )
 
 from rosearch.operators import POOLINGS
+from rosearch.parameters import Value
 from rosearch.space import Genome
-from rosearch.space.descriptors import FAMILIES
+from rosearch.space.descriptors import FAMILIES, encoding_descriptors
 
 _SHARES = ("residuals", *(f"family_{name}" for name in FAMILIES))
 
@@ -28,7 +29,8 @@ _SHARES = ("residuals", *(f"family_{name}" for name in FAMILIES))
 def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     """The ranges of the parameters of a study.
 
-    They cover the default space and more, and a larger space as far as it goes.
+    They cover the default space and more, and a larger space as far as it goes. A study has
+    parameters of encodings only if its space has encodings.
 
     Args:
         space: The settings of the search space.
@@ -44,7 +46,21 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         "edges": IntDistribution(0, 4 * nodes),
         "depth": IntDistribution(0, nodes),
         **dict.fromkeys(_SHARES, FloatDistribution(0.0, 1.0)),
+        **_encoding_distributions(space.get("encodings", {})),
     }
+
+
+def _encoding_distributions(
+    encodings: Mapping[str, Mapping[str, Sequence[Value]]],
+) -> dict[str, FloatDistribution]:
+    ends: dict[str, tuple[float, float]] = {}
+    for name, choices in encodings.items():
+        single = [{parameter: value} for parameter, values in choices.items() for value in values]
+        for parameters in ({}, *single):
+            for described, value in encoding_descriptors(name, parameters).items():
+                low, high = ends.get(described, (0.0, 0.0))  # 0: without the encoding
+                ends[described] = min(low, value), max(high, value)
+    return {name: FloatDistribution(*both) for name, both in ends.items()}
 
 
 def parameters(
@@ -62,6 +78,6 @@ def parameters(
     for name, distribution in ranges.items():
         if isinstance(distribution, (IntDistribution, FloatDistribution)):
             kind = int if isinstance(distribution, IntDistribution) else float
-            value = kind(described[name])
+            value = kind(described.get(name, 0.0))
             values[name] = min(max(value, distribution.low), distribution.high)
     return values

@@ -60,7 +60,7 @@ def tables(found: Statistics) -> list[Table]:
         title = f"Importance in a forest that predicts {_measure(name)}"
         add(title, "Decrease of R² when permuted", sorted(own, key=lambda i: -i.estimate))
     if found.enrichment:
-        title = "Operators and edges of the front against all others"
+        title = "Operators, edges and encodings of the front against all others"
         axis = f"Odds ratio (log2, at most ±{_MAX_LOG:.0f})"
         add(title, axis, by_p_value(found.enrichment))
     return made

@@ -36,12 +36,13 @@ def figures(trial: TrialRecord) -> dict[str, float]:
 
 
 def operators(trial: TrialRecord) -> str:
-    """The operators of a genome with their counts."""
+    """The encodings of a genome, then its operators with their counts."""
     counted = Counter(node.operator for node in trial.genome.nodes)
     named = [
         name if n == 1 else f"{name} \N{MULTIPLICATION SIGN} {n}" for name, n in counted.items()
     ]
-    return ", ".join(named) or "bag of words"
+    network = ", ".join(named) or "bag of words"
+    return " \N{RIGHTWARDS ARROW} ".join([*map(str, trial.genome.encodings), network])
 
 
 class View:

@@ -22,7 +22,7 @@ from rosearch.report.stats.correlations import (
     relate,
     usable,
 )
-from rosearch.report.stats.enrichment import enrichment
+from rosearch.report.stats.enrichment import KINDS, enrichment
 from rosearch.report.stats.importances import importances
 from rosearch.report.stats.records import (
     RELATIVE_ROBUSTNESS,
@@ -63,8 +63,8 @@ def statistics(
     Each descriptor of :func:`rosearch.space.descriptors.descriptors` is related to clean accuracy,
     accuracy under attack, and accuracy under attack at equal accuracy, by Spearman's rank
     correlation, by partial rank correlation given parameters and accuracy, and by permutation
-    importance in a random forest. Operators and edges of the front are compared with those of the
-    other architectures. Equal arguments give equal results.
+    importance in a random forest. Operators, edges and encodings of the front are compared with
+    those of the other architectures. Equal arguments give equal results.
 
     A row is an architecture. Trials that did not complete are left out, and so are students that
     are not better than the majority class: a constant classifier cannot be attacked and would look
@@ -129,8 +129,8 @@ def statistics(
     important = corrected([i for _, found in fitted for i in found], correction)
     objectives, mask = _front(search, table, front, (*measures, "compression"))
     tests = enrichment(table.genomes, mask, confidence=confidence)
-    operators = corrected([e for e in tests if e.kind == "operator"], correction)
-    edges = corrected([e for e in tests if e.kind == "edge"], correction)
+    of_kinds = ([e for e in tests if e.kind == kind] for kind in KINDS)
+    enriched = tuple(chain(*(corrected(some, correction) for some in of_kinds)))
     sentences = []
     together = {group[0]: group for group in groups}
     for family in (correlations, partial):
@@ -139,7 +139,6 @@ def statistics(
     for forest, _ in fitted:
         own = [i for i in important if i.measure == forest.measure]
         sentences += findings.of_forest(forest, own, confidence)
-    enriched = (*operators, *edges)
     sentences += findings.of_enrichment(enriched, int(mask.sum()), len(mask), confidence)
     return Statistics(
         study=search.study,

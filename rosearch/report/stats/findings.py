@@ -98,18 +98,19 @@ def of_forest(forest: Forest, found: Sequence[Importance], confidence: float) ->
 def of_enrichment(
     records: Sequence[Enrichment], front: int, n: int, confidence: float
 ) -> list[str]:
-    """Sentences on operators and edges that are more or less frequent on the front."""
+    """Sentences on operators, edges and encodings that are more or less frequent on the front."""
     if not records:
         sentence = (
             f"Operators of the front cannot be tested: {front} of {n} architectures are on it, and "
-            f"no operator or edge is common enough among some and absent from enough others."
+            f"no operator, edge or encoding is common enough among some and absent from enough "
+            f"others."
         )
         return [sentence]
     shown = [e for e in records if e.is_finding(confidence)]
     if not shown:
         sentence = (
-            f"No operator or edge is shown to be more or less frequent on the front ({front} of "
-            f"n = {n} architectures, {len(records)} tested)."
+            f"No operator, edge or encoding is shown to be more or less frequent on the front "
+            f"({front} of n = {n} architectures, {len(records)} tested)."
         )
         return [sentence]
     return [

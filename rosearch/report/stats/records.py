@@ -24,7 +24,7 @@ class Effect:
     """One tested row of a table.
 
     Attributes:
-        name: The descriptor, operator or edge.
+        name: The descriptor, operator, edge or encoding.
         estimate: Size of the effect.
         low: Lower end of its interval.
         high: Upper end of its interval.
@@ -112,14 +112,14 @@ class Forest:
 
 @dataclass(frozen=True, kw_only=True)
 class Enrichment(Effect):
-    """How much more frequent an operator or an edge is on the front than elsewhere.
+    """How much more frequent an operator, edge or encoding is on the front than elsewhere.
 
     An edge is named like ``"convolution -> attention"``. The estimate is the odds ratio
     (conditional maximum likelihood), with its exact interval; both may be 0 or infinite. The
     p-value is the two-sided one of Fisher's exact test, corrected for all tests of its kind.
 
     Attributes:
-        kind: ``"operator"`` or ``"edge"``.
+        kind: ``"operator"``, ``"edge"`` or ``"encoding"``.
         front_with: Number of architectures on the front that have it.
         front: Number of architectures on the front.
         others_with: Number of other architectures that have it.
@@ -178,7 +178,7 @@ class Statistics:
             measure.
         forests: How well a forest predicts each measure.
         importances: Permutation importances in the forests that predict.
-        enrichment: Tests of operators and edges on the front.
+        enrichment: Tests of operators, edges and encodings on the front.
         groups: Collinear descriptors; each group was tested under its first name.
         unused: Descriptors that were not tested, with the reason.
         findings: Sentences on what the tests show.

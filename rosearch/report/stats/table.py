@@ -16,7 +16,7 @@ from rosearch.evolve import SearchResult
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.optional import try_import
 from rosearch.space import Genome, Task, genome_cost
-from rosearch.space.descriptors import descriptors
+from rosearch.space.descriptors import aligned, descriptors
 
 MINIMUM = 20
 """Minimum number of architectures for statistics."""
@@ -175,7 +175,9 @@ def _described(
 ) -> tuple[Any, Floats]:
     """A frame of descriptors, and the number of parameters of each student."""
     rows = [describe(g) if describe else descriptors(g, teacher=teacher) for g in genomes]
-    frame = load("pandas").DataFrame(rows, index=metrics.index).astype(float)
+    # A genome without an encoding lacks the descriptors of those that have it.
+    complete = rows if describe else aligned(rows)
+    frame = load("pandas").DataFrame(complete, index=metrics.index).astype(float)
     for name in frame:
         if not np.isfinite(frame[name]).all():
             raise StatisticsError(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rosearch.attack.resources import prepare_nltk
-from rosearch.attack.resources.stop_words import STOP_WORDS
 from rosearch.errors import MissingResourceError
+from rosearch.stop_words import STOP_WORDS
 from rosearch.wordnet import EXCEPTIONS, FILES, read_file
 
 

@@ -22,7 +22,7 @@ from rosearch.attack import (
     WordVectors,
 )
 from rosearch.attack.base import SearchContext
-from rosearch.attack.resources.stop_words import TEXTFOOLER_STOP_WORDS
+from rosearch.stop_words import TEXTFOOLER_STOP_WORDS
 from tests.attack.textattack.agreement import (
     BagOfWords,
     attacked_by_textattack,

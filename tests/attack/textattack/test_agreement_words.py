@@ -138,7 +138,7 @@ def test_the_same_stop_words(textattack: Any) -> None:
     import nltk
     from textattack.attack_recipes import TextFoolerJin2019
 
-    from rosearch.attack.resources.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
+    from rosearch.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
 
     assert set(nltk.corpus.stopwords.words("english")) == STOP_WORDS
     source = inspect.getsource(TextFoolerJin2019.build)

@@ -21,10 +21,10 @@ from rosearch.attack import (
     WordSwapAttack,
 )
 from rosearch.attack.resources.oracles import Ask, Asking
-from rosearch.attack.resources.stop_words import STOP_WORDS
 from rosearch.attack.word_swaps.substitutions import Substitution
 from rosearch.data import TextDataset
 from rosearch.errors import ArgumentError, RegistryError
+from rosearch.stop_words import STOP_WORDS
 from tests.attack.synonyms import SYNONYMS, Misspelt, Synonyms
 
 

@@ -11,6 +11,7 @@ import torch
 from rosearch.attack import FunctionVictim, RobustnessEvaluator
 from rosearch.data import TextDataset
 from rosearch.errors import ArgumentError, EvaluationError
+from tests.encode.table import Table, table
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,34 @@ def test_batch_size_limits_the_texts_per_call() -> None:
 
     with pytest.raises(EvaluationError, match=r"given 10 texts and returned shape \(9, 2\)"):
         FunctionVictim(short, batch_size=10).probabilities(texts)
+
+
+class TestEncoding:
+    @pytest.fixture
+    def asked(self) -> list[Any]:
+        return []
+
+    def victim(self, encoding: Table, asked: list[Any]) -> FunctionVictim:
+        def lengths(texts: list[Any]) -> list[list[float]]:
+            asked.extend(texts)
+            return [[float(len(text[0])), float(len(text))] for text in texts]
+
+        return FunctionVictim(lengths, outputs="logits", encoding=encoding)
+
+    def test_function_reads_each_canonical_text_once(self, asked: list[Any]) -> None:
+        victim = self.victim(table(goood="good", goo_d="good"), asked)
+        found = victim.probabilities(["a goood film", "a goo d film", "a good film", "a film"])
+        assert asked == ["a good film", "a film"]
+        assert victim.forward_rows == 2
+        assert np.array_equal(found[0], found[1])
+        assert victim.keys([("goood", "x")]) == [("good", "x")]
+
+    def test_a_canonical_text_that_is_not_its_own_is_encoded_again(self, asked: list[Any]) -> None:
+        victim = self.victim(table(a="b", b="c"), asked)
+        victim.probabilities(["a"])
+        victim.probabilities(["b"])
+        assert asked == ["b", "c"]
+
+    def test_anything_but_an_encoding_is_refused(self) -> None:
+        with pytest.raises(ArgumentError, match="encoding must be an Encoding, got 'spelling'"):
+            FunctionVictim(len, encoding="spelling")  # type: ignore[arg-type]

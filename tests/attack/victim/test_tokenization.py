@@ -12,7 +12,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from rosearch.attack.victim.tokenization import IncrementalTokenizer
+from rosearch.encode import EncodedTokenizer
 from rosearch.tokens import tokenize
+from tests.encode.table import table
 
 SENTENCES = [
     "The Rock is destined to be the 21st Century's new ''Conan''.",
@@ -114,6 +116,21 @@ def test_pairs_get_the_same_tokens(any_tokenizer: Any) -> None:
 
     check()
     assert fast.in_chunks
+
+
+def test_encoded_texts_get_the_same_tokens(any_tokenizer: Any) -> None:
+    encoding = table(a="b", a_a="very good film", b="", film="[MASK] movie")
+    encoded = EncodedTokenizer.wrap(any_tokenizer, encoding)
+    fast = IncrementalTokenizer(encoded, max_length=20)
+
+    @given(st.lists(text, max_size=4), st.tuples(text, text))
+    def check(texts: list[str], pair: tuple[str, str]) -> None:
+        assert fast.encode(texts) == tokenize(encoded, texts, max_length=20)
+        assert fast.encode([pair]) == tokenize(encoded, [pair], max_length=20)
+
+    check()
+    assert fast.in_chunks
+    assert fast.encode(["a a"]) != IncrementalTokenizer(any_tokenizer).encode(["a a"])
 
 
 def test_token_types_of_pairs(tokenizer: Any) -> None:

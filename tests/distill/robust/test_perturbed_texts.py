@@ -17,6 +17,7 @@ from rosearch.distill import Distiller, Epoch, Teacher
 from rosearch.distill.losses import LossMix, Wanted
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.robust.perturbed_texts import PerturbedTexts, TextSource
+from rosearch.distill.student_texts import StudentTexts
 from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.training.checkpoints import best_epoch
 from rosearch.errors import DataError
@@ -59,15 +60,12 @@ class TestAnswers:
             mix = LossMix.of({"soft_labels": 0.5, "hard_labels": 0.5}, teacher=teacher.shape)
             outputs = teacher.outputs(train, mix.wanted, progress=False)
             objective = DistillationObjective(mix, student, outputs=outputs, labels=train.labels)
+            texts = StudentTexts(teacher, train, parts[1], None, mix.wanted, "original", False)
             source = TextSource(
-                teacher,
-                train,
+                texts,
                 train.labels,
-                outputs,
-                mix.wanted,
                 augmentation=part if kind == "augmentation" else None,
                 adversary=part if kind == "adversary" else None,
-                progress=False,
             )
             extra = PerturbedTexts(source, student, objective, 0).start_epoch(1, lambda _: None)
             assert len(extra.rows) == 20

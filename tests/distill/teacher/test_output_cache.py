@@ -20,8 +20,8 @@ import torch
 from rosearch.data import TextDataset
 from rosearch.distill import Teacher, Wanted
 from rosearch.distill.teacher import output_cache, output_reader
-from rosearch.distill.teacher.outputs import OutputPart, TeacherOutputs
-from rosearch.distill.tensor_files import read_tensors
+from rosearch.distill.teacher.outputs import Output, OutputPart, TeacherOutputs
+from rosearch.distill.tensor_files import read_tensors, read_unverified, write_tensors
 from rosearch.errors import DataError
 from rosearch.tokens import answers
 from tests.distill.teacher.teacher_outputs import EVERYTHING, arrays, assert_same, files
@@ -105,8 +105,6 @@ class TestComputedOnce:
         parts = arrays(fresh(storage="float32", cache_dir=tmp_path / "b"), dataset)
         for name, values in whole.items():
             np.testing.assert_allclose(parts[name], values, atol=1e-5, rtol=1e-5)
-        # Files of another size in the same folder are not used.
-        assert_same(arrays(fresh(storage="float32"), dataset), parts)
 
     def test_outputs_in_memory_write_no_file(
         self, fresh: Callable[..., Teacher], dataset: TextDataset, tmp_path: Path
@@ -114,43 +112,153 @@ class TestComputedOnce:
         teacher = fresh()
         in_memory = teacher.outputs(dataset[:9], Wanted(), cached=False)
         assert files(tmp_path / "cache") == []
-        assert teacher.cache_size(dataset[:9]) == 9 * 2 * 4
+        assert teacher.cache_size(dataset[:9]) == 9 * (2 * 4 + 16)
         np.testing.assert_allclose(in_memory.logits(), teacher.logits(dataset[:9]), atol=1e-6)
+
+
+class TestKnownTexts:
+    """Texts are served from whatever files hold them."""
+
+    @pytest.fixture
+    def whole(
+        self, small_files: None, fresh: Callable[..., Teacher], dataset: TextDataset
+    ) -> dict[str, Any]:
+        """All outputs for the data set, now in 13 files each."""
+        return arrays(fresh(), dataset)
+
+    def test_a_subset_equals_its_rows_of_the_whole(
+        self,
+        whole: dict[str, Any],
+        fresh: Callable[..., Teacher],
+        dataset: TextDataset,
+        counted: list[int],
+    ) -> None:
+        for rows in (np.arange(120), np.array([199, 3, 3, 0]), np.array([7])):
+            found = arrays(fresh(), dataset.select(rows))
+            assert_same(found, {name: values[rows] for name, values in whole.items()})
+        assert counted == []
+
+    def test_a_union_of_data_sets_computes_nothing(
+        self, small_files: None, fresh: Callable[..., Teacher], dataset: TextDataset, counted: Any
+    ) -> None:
+        parts = (dataset[:70], dataset[90:], dataset[70:90])
+        found = [fresh().logits(part, progress=False) for part in parts]
+        assert counted == [16] * 4 + [6] + [16] * 6 + [14] + [16, 4]
+        counted.clear()
+        together = fresh().logits(dataset, progress=False)
+        order = [*range(70), *range(90, 200), *range(70, 90)]
+        np.testing.assert_array_equal(together[order], np.concatenate(found))
+        assert counted == []
+
+    def test_only_new_texts_are_computed(
+        self, fresh: Callable[..., Teacher], dataset: TextDataset, counted: list[int]
+    ) -> None:
+        first = fresh().logits(dataset[:50], progress=False)
+        both = fresh().logits(dataset[:80], progress=False)
+        np.testing.assert_array_equal(both[:50], first)
+        assert counted == [50, 30]
+
+    def test_each_output_may_be_known_for_other_texts(
+        self, fresh: Callable[..., Teacher], dataset: TextDataset, tmp_path: Path, counted: Any
+    ) -> None:
+        logits, states = Wanted(), Wanted(logits=False, pooled=True, hidden_states=(1,))
+        for wanted, data in ((logits, dataset[:60]), (states, dataset[40:90])):
+            fresh().outputs(data, wanted, progress=False)
+        both = Wanted(pooled=True, hidden_states=(1,))
+        counted.clear()
+        found = arrays(fresh(), dataset[:100], both)
+        # Neither output; the states only; the logits only.
+        assert sorted(counted) == [10, 30, 40]
+        alone = arrays(fresh(cache_dir=tmp_path / "alone"), dataset[:100], both)
+        tolerance = {"logits": 1e-5, "pooled": 0.02, "hidden-1": 0.02}
+        for name, values in alone.items():
+            np.testing.assert_allclose(found[name], values, atol=tolerance[name], rtol=0.02)
+
+    def test_known_texts_are_not_tokenised(
+        self, whole: dict[str, Any], fresh: Callable[..., Teacher], dataset: TextDataset
+    ) -> None:
+        teacher = fresh()
+        teacher.tokenize = None  # type: ignore[method-assign, assignment]
+        assert_same(arrays(teacher, dataset), whole)
+
+    def test_of_two_files_with_a_text_the_first_by_name_counts(
+        self, fresh: Callable[..., Teacher], dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        fresh().logits(dataset[:5], progress=False)
+        (path,) = files(tmp_path / "cache")
+        tensors = read_tensors(path)
+        assert tensors is not None
+        write_tensors(path.with_name("0.safetensors"), {**tensors, "values": tensors["values"] + 1})
+        write_tensors(path.with_name("z.safetensors"), {**tensors, "values": tensors["values"] + 2})
+        found = fresh().logits(dataset[:5], progress=False)
+        expected = fresh(cache_dir=tmp_path / "alone").logits(dataset[:5], progress=False)
+        np.testing.assert_array_equal(found, expected + 1)
+
+    def test_pairs_and_single_texts_are_told_apart(
+        self, fresh: Callable[..., Teacher], counted: list[int]
+    ) -> None:
+        pairs = [("a good film", "a dull plot"), ("a dull plot", "a good film"), ("a", "b")]
+        texts = ["a good film", "a good filma dull plot", "paira", "pair"]
+        data = [TextDataset.unlabelled(x, classes=("0", "1")) for x in (pairs, texts)]
+        first = [arrays(fresh(), one) for one in data]
+        assert counted == [3, 4]
+        assert_same(arrays(fresh(), data[0][:2]), {k: v[:2] for k, v in first[0].items()})
+        assert len({bytes(row) for one in first for row in one["logits"]}) == 7
+        assert counted == [3, 4]
+
+    def test_files_of_other_texts_are_not_read_in_full(
+        self,
+        whole: dict[str, Any],
+        fresh: Callable[..., Teacher],
+        dataset: TextDataset,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        opened: list[Path] = []
+
+        def opening(path: Path) -> Any:
+            opened.append(path)
+            return read_tensors(path)
+
+        monkeypatch.setattr(output_cache, "read_tensors", opening)
+        np.testing.assert_array_equal(fresh().logits(dataset[:2]), whole["logits"][:2])
+        assert 1 <= len(opened) <= 2
 
 
 def _in_child(folder: Path, texts: tuple[str, ...], barrier: Any, queue: Any) -> None:
     teacher = Teacher.from_pretrained(folder / "model", cache_dir=folder / "cache")
     barrier.wait()
     data = TextDataset.unlabelled(texts, classes=("a", "b"))
-    found = teacher.outputs(data, EVERYTHING, progress=False)
-    batch = found.batch(np.arange(len(data)), length=64)
-    queue.put((batch.hidden_states[2].float().numpy(), teacher.logits(data)))
+    queue.put((texts, arrays(teacher, data)))
 
 
 @pytest.mark.slow
-def test_two_processes_at_once_read_the_same_outputs(
+def test_two_processes_at_once_share_the_texts_that_both_need(
     tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
 ) -> None:
     tiny_bert().save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(2), context.Queue()
-    orders = [dataset.texts, dataset.texts[::-1]]
     children = [
         context.Process(target=_in_child, args=(tmp_path, texts, barrier, queue))
-        for texts in orders
+        for texts in (dataset.texts[:150], dataset.texts[50:][::-1])
     ]
     for child in children:
         child.start()
     results = [queue.get(timeout=200) for _ in children]
     for child in children:
         child.join()
-    states, logits = zip(*results, strict=True)
-    assert sorted(map(bytes, logits)) == sorted([bytes(logits[0]), bytes(logits[0][::-1].copy())])
-    assert np.array_equal(states[0], states[1]) or np.array_equal(states[0], states[1][::-1])
-    alone = Teacher.from_pretrained(tmp_path / "model", cache_dir=tmp_path / "alone")
-    ours = alone.logits(dataset, progress=False)
-    assert any(np.array_equal(ours, other) for other in logits)
+    (texts, first), (others, second) = results
+    ours, theirs = zip(
+        *((k, others.index(text)) for k, text in enumerate(texts) if text in others), strict=True
+    )
+    assert len(ours) == 100
+    assert_same(
+        {name: values[list(ours)] for name, values in first.items()},
+        {name: values[list(theirs)] for name, values in second.items()},
+    )
+    held = [read_unverified(path, "texts") for path in files(tmp_path / "cache")]
+    assert sum(len(found) for found in held if found is not None) == 7 * 200
 
 
 class TestCrashes:
@@ -197,6 +305,30 @@ class TestCrashes:
         assert_same(arrays(fresh(), dataset), expected)
         assert counted == [16]
 
+    def test_a_damaged_file_among_others_is_replaced(
+        self,
+        small_files: None,
+        fresh: Callable[..., Teacher],
+        dataset: TextDataset,
+        tmp_path: Path,
+        counted: list[int],
+    ) -> None:
+        expected = fresh().logits(dataset[:40], progress=False)
+        before = files(tmp_path / "cache")
+        for path in before[:2]:
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+        counted.clear()
+        np.testing.assert_allclose(
+            fresh().logits(dataset[:70], progress=False)[:40], expected, atol=1e-5
+        )
+        # Its texts are computed with those that are new, so that files are full.
+        assert set(counted[:-1]) == {16}
+        after = files(tmp_path / "cache")
+        assert all(read_tensors(path) is not None for path in after)
+        assert set(after) >= set(before[2:])
+        fresh().logits(dataset[:70], progress=False)
+        assert len(files(tmp_path / "cache")) == len(after)
+
     @pytest.mark.parametrize(
         "damage",
         [
@@ -237,7 +369,7 @@ class TestCrashes:
     ) -> None:
         usage = shutil._ntuple_diskusage(100, 50, 50)  # type: ignore[attr-defined]
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-        with pytest.raises(DataError, match=r"outputs take 1\.60kB, and .* has space for 50\.0B"):
+        with pytest.raises(DataError, match=r"outputs take 4\.80kB, and .* has space for 50\.0B"):
             fresh().logits(dataset, progress=False)
         assert counted == []
 
@@ -289,12 +421,24 @@ class TestStorage:
         for storage, number in (("bfloat16", 2), ("float32", 4)):
             teacher = fresh(storage=storage)
             tokens = sum(len(ids) for ids in teacher.tokenizer(list(dataset.texts))["input_ids"])
-            expected = 5 * tokens * 32 * number + 200 * 32 * number
-            logits = 200 * 2 * 4 if storage == "bfloat16" else 0  # cached by the second time
+            # Of each text also a digest and, where there is a row per token, its length.
+            per_token, pooled = tokens * 32 * number + 200 * 20, 200 * (32 * number + 16)
+            expected = 5 * per_token + pooled
+            # Cached by the second time.
+            logits = 200 * (2 * 4 + 16) if storage == "bfloat16" else 0
             assert teacher.cache_size(dataset, EVERYTHING) == expected + logits
             arrays(teacher, dataset)
             assert teacher.cache_size(dataset, EVERYTHING) == 0
-        assert fresh().cache_size(dataset[:10]) == 10 * 2 * 4
+        new = TextDataset.unlabelled([*dataset.texts[:30], "new", "newer"], classes=("a", "b"))
+        assert fresh().cache_size(new) == 2 * (2 * 4 + 16)
+
+    def test_size_is_that_of_the_tensors_in_the_files(
+        self, fresh: Callable[..., Teacher], dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        expected = fresh().cache_size(dataset, EVERYTHING)
+        arrays(fresh(), dataset)
+        found = [read_tensors(path) for path in files(tmp_path / "cache")]
+        assert sum(t.nbytes for tensors in found for t in (tensors or {}).values()) == expected
 
     def test_texts_longer_than_the_student_s_are_refused(
         self, fresh: Callable[..., Teacher], dataset: TextDataset
@@ -331,8 +475,8 @@ def test_a_batch_reads_only_its_rows_from_disk(tmp_path: Path) -> None:
     assert mapped is not None
     with path.open("rb") as file:  # forget what verifying the checksum has read
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    part = OutputPart({"hidden-1": mapped["values"]}, np.arange(examples + 1) * tokens)
-    found = TeacherOutputs([part], np.arange(examples))
+    part = OutputPart(mapped["values"], np.arange(examples + 1) * tokens)
+    found = TeacherOutputs({"hidden-1": Output([part], np.arange(examples))})
 
     def resident() -> int:
         text = Path("/proc/self/smaps").read_text()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from rosearch.evolve import Evolver, RandomSearch
+from rosearch.errors import StudyMismatchError
+from rosearch.evolve import Evolver, RandomSearch, load_search
 from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.trial_parameters import distributions, parameters
 from rosearch.evolve.study.trials import Candidate
@@ -13,8 +14,15 @@ from rosearch.fitness import Fitness
 from rosearch.space import SearchSpace
 from rosearch.space.descriptors import descriptors
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
+from tests.space.encodings import registered
 
 RANGES = distributions({})
+
+
+@pytest.fixture
+def encodings():
+    with registered():
+        yield
 
 
 def wide(genome, *, seed):
@@ -115,3 +123,43 @@ def test_a_reassigned_trial_gets_the_descriptors_of_its_genome(url):
     trial = optuna.load_study(study_name="study", storage=url).trials[0]
     assert trial.params == parameters(first, descriptors(first), RANGES)  # Optuna changes none
     assert trial.user_attrs["descriptors"] == descriptors(second)
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_are_parameters_if_the_space_has_any():
+    encodings = {"merged": {"strength": (0.1, 0.2)}, "lower_case": {}, "shortened": {}}
+    space = SearchSpace(encodings=encodings)
+    ranges = distributions(space.settings)
+    own = {name: (d.low, d.high) for name, d in ranges.items() if name not in RANGES}
+    assert own == {
+        "encoding_merged": (0, 1), "encoding_merged.strength": (0, 0.2),
+        "encoding_lower_case": (0, 1), "encoding_shortened": (0, 1),
+        "encoding_shortened.length": (0, 8), "encoding_shortened.side=left": (0, 1),
+        "encoding_shortened.side=right": (0, 1),
+    }  # fmt: skip
+    seen = set()
+    for seed in range(40):
+        genome = space.sample(seed=seed)
+        values = parameters(genome, descriptors(genome), ranges)
+        optuna.trial.create_trial(value=0.0, params=values, distributions=ranges)
+        strength = [e.parameters["strength"] for e in genome.encodings if e.name == "merged"]
+        assert [values["encoding_merged.strength"]] == (strength or [0.0])
+        seen.add(values["encoding_merged.strength"])
+    assert seen == {0.0, 0.1, 0.2}
+
+
+@pytest.mark.usefixtures("encodings")
+def test_a_study_with_encodings_is_resumed_with_the_same_ones_only(url):
+    def evolver(**encodings):
+        space = SearchSpace(nodes=(0, 3), encodings=encodings or None)
+        return Evolver(space, synthetic, FITNESS, storage=url)
+
+    begun = evolver(merged={}, lower_case={}).run(4, progress=False)
+    resumed = evolver(merged={}, lower_case={}).run(12, progress=False)
+    assert [t.key for t in resumed.trials[:4]] == [t.key for t in begun.trials]
+    assert len({t.genome.encodings for t in resumed.trials}) > 2
+    assert load_search(url).trials[-1].genome == resumed.trials[-1].genome
+    with pytest.raises(StudyMismatchError, match=r"space.encodings: .* in the study, not set now"):
+        evolver()
+    with pytest.raises(StudyMismatchError, match=r"space.encodings.lower_case: {} in the study"):
+        evolver(merged={})

@@ -283,3 +283,20 @@ def test_intervals_need_the_number_of_examples():
     assert found["accuracy_under_attack"].low == pytest.approx(0.404, abs=1e-3)
     assert found["accuracy"].low is None
     assert estimates({"accuracy_under_attack": 0.5}, None)["accuracy_under_attack"].low is None
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_are_shown(tmp_path):
+    plain = made_up.study(30)
+    trials = []
+    for trial in plain.trials:
+        encoded = replace(trial.genome, encodings=("merged",))
+        is_encoded = trial.number % 2 == plain.best.number % 2
+        genome = encoded if is_encoded else trial.genome
+        trials.append(replace(trial, genome=genome, key=genome.key))
+    search = SearchResult.from_trials("study", trials, made_up.FITNESS, settings=plain.settings)
+    found = rs.statistics(search, resamples=100, trees=0)
+    text = write(tmp_path, search, statistics=found)
+    assert "encoded by merged(strength=0.05)" in text
+    assert '<td class="wide">merged(strength=0.05) \N{RIGHTWARDS ARROW} ' in text
+    assert '<th scope="row">encoding_merged</th>' in text

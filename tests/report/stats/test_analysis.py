@@ -7,6 +7,7 @@ import json
 import math
 import re
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import rosearch as rs
 from rosearch.errors import ArgumentError, MissingResourceError, StatisticsError
 from rosearch.report import statistics
 from rosearch.report.stats.records import RELATIVE_ROBUSTNESS
+from rosearch.space import SearchSpace
 from tests.report.studies import column, genomes, noise, result, standard, study, trial
 
 
@@ -397,3 +399,31 @@ def test_the_example_of_the_documentation_runs():
     findings = names["report"].findings
     assert any("Higher width goes with higher accuracy under attack" in f for f in findings)
     assert any("No descriptor is shown to relate to accuracy (" in f for f in findings)
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_are_descriptors():
+    rng = np.random.default_rng(0)
+    space = SearchSpace(encodings=["lower_case", "merged"])
+    trials = []
+    for number in range(80):
+        genome = space.sample(seed=number)
+        strength = sum(e.parameters.get("strength", 0) for e in genome.encodings)
+        under = 0.2 + 0.5 * strength + rng.normal(0, 0.02)
+        accuracy = rng.normal(0.8, 0.02)
+        metrics = {"accuracy": accuracy, "accuracy_under_attack": under, "compression": 5.0}
+        trials.append(trial(number, genome, metrics))
+    report = statistics(result(trials), resamples=100, trees=0)
+    names = {r.name for r in report.correlations} | set(chain(*report.groups))
+    encodings = {name for name in names if name.startswith("encoding_")}
+    assert encodings == {"encoding_lower_case", "encoding_merged", "encoding_merged.strength"}
+    planted = found(report.correlations, "accuracy_under_attack") & encodings
+    assert planted
+    assert "encoding_lower_case" not in planted
+    assert {e.name for e in report.enrichment if e.kind == "encoding"} == {"lower_case", "merged"}
+
+
+def test_studies_without_encodings_have_no_descriptors_of_them(report):
+    names = {r.name for r in report.correlations} | set(report.unused)
+    assert not [name for name in names if name.startswith("encoding")]
+    assert {e.kind for e in report.enrichment} == {"operator", "edge"}

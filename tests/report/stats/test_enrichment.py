@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from rosearch.report.stats.enrichment import enrichment, parts
-from rosearch.space import Genome, Node
+from rosearch.space import Genome, Node, templates
 
 
 def genome(*operators, outputs=()):
@@ -43,6 +43,18 @@ def test_parts_of_a_graph():
         "max_pooling -> convolution", "convolution -> output",
     }  # fmt: skip
     assert ("edge", "embedding -> output") in parts(Genome(width=64, embedding_width=32))
+
+
+@pytest.mark.usefixtures("encodings")
+def test_encodings_are_parts():
+    encoded = templates.text_cnn(encodings=("lower_case", "merged"))
+    assert parts(encoded) - parts(templates.text_cnn()) == {
+        ("encoding", "lower_case"), ("encoding", "merged"),
+    }  # fmt: skip
+    genomes = [encoded] * 12 + [templates.text_cnn()] * 12
+    front = np.arange(24) % 12 < 6
+    kinds = [e.kind for e in enrichment(genomes, front, confidence=0.95)]
+    assert kinds == ["encoding"] * 2
 
 
 def test_p_value_and_interval_follow_the_definition_of_fishers_test():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from rosearch.attack.resources.stop_words import STOP_WORDS
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.constraints.base import Constraint
 from rosearch.checks import refused, whole_number
 from rosearch.checks import share as check_share
 from rosearch.errors import ArgumentError
+from rosearch.stop_words import STOP_WORDS
 
 
 class NoRepeat(Constraint):

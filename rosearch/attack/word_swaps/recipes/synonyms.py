@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from rosearch.attack.base import attacks
-from rosearch.attack.resources.stop_words import TEXTFOOLER_STOP_WORDS
 from rosearch.attack.resources.word_vectors import find_vectors
 from rosearch.attack.word_swaps.attack import WordSwapAttack
 from rosearch.attack.word_swaps.constraints import (
@@ -29,6 +28,7 @@ from rosearch.attack.word_swaps.substitutions import (
     Substitution,
     WordNetSynonyms,
 )
+from rosearch.stop_words import TEXTFOOLER_STOP_WORDS
 
 
 @attacks.register("pwws")

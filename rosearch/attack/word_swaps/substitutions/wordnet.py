@@ -9,7 +9,6 @@ from typing import Any
 from rosearch.attack.resources.oracles import Oracle
 from rosearch.attack.word_swaps.substitutions.base import Substitution
 from rosearch.wordnet import WordNet
-from rosearch.words import word_spans
 
 
 class WordNetSynonyms(Substitution):
@@ -56,17 +55,9 @@ class SynonymLookup(Oracle):
         self.wordnet = wordnet
 
     def compute(self, questions: Sequence[str]) -> Sequence[list[str]]:
-        return [
-            sorted(n for n in self.wordnet.ranked(word) if n != word and _is_one_word(n))
-            for word in questions
-        ]
+        return list(map(self.wordnet.synonyms, questions))
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """Name, and the digest of WordNet's files, which is computed when it is first needed."""
         return {"name": self.name, "wordnet": self.wordnet.digest}
-
-
-def _is_one_word(name: str) -> bool:
-    # An underscore joins the words of a phrase.
-    return "_" not in name and len(word_spans(name)) == 1

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch.attack import DeepWordBug
-from rosearch.attack.resources.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.constraints import (
     MaxChangedShare,
@@ -23,6 +22,7 @@ from rosearch.attack.word_swaps.constraints import (
 )
 from rosearch.attack.word_swaps.constraints.words import within_edits
 from rosearch.errors import ArgumentError
+from rosearch.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
 
 word = st.text("ab'c", max_size=8)
 

@@ -17,10 +17,10 @@ from rosearch.attack import (
     WordVectors,
     attacks,
 )
-from rosearch.attack.resources.stop_words import STOP_WORDS
 from rosearch.attack.testing import AttackConformance
 from rosearch.attack.word_swaps.constraints.words import within_edits
 from rosearch.data import TextDataset
+from rosearch.stop_words import STOP_WORDS
 from tests.attack.word_swaps.helpers import finished
 from tests.attack.word_swaps.recipes.attacking import TEXTS, attacked, sure
 

@@ -23,10 +23,10 @@ from rosearch.attack import (
     WordVectors,
     attacks,
 )
-from rosearch.attack.resources.stop_words import TEXTFOOLER_STOP_WORDS
 from rosearch.attack.testing import AttackConformance, hashing_classifier
 from rosearch.data import TextDataset
 from rosearch.errors import ArgumentError, MissingResourceError
+from rosearch.stop_words import TEXTFOOLER_STOP_WORDS
 from tests.attack.word_swaps.recipes.attacking import TEXTS, attacked, sure
 
 

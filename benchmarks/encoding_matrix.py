@@ -1,0 +1,257 @@
+"""What each encoding of texts stops, and what it costs: a matrix of encodings and attacks.
+
+    python benchmarks/encoding_matrix.py teachers             # fine-tunes the two teachers
+    python benchmarks/encoding_matrix.py teacher movies news  # attacks them, behind spelling too
+    python benchmarks/encoding_matrix.py run movies --seed 0  # goes on where it was
+    python benchmarks/encoding_matrix.py run news --seed 0
+    python benchmarks/encoding_matrix.py export               # the committed file
+
+Students are trained plainly, on the teacher's answers to the original texts; only what they read
+differs. Attacks see the raw text, encoding included. TextFooler, TextBugger and the genetic attack
+run without a sentence encoder and a language model, so they may change more than their recipes
+allow. They need word vectors: without TextAttack's, run
+``python -m rosearch.attack.resources.counterfitting MODEL`` first. Nothing is chosen on test texts:
+``--dev`` attacks dev texts, for choosing.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # one process a core is faster than one process with all
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import material  # noqa: F401 - makes the examples importable
+from journals import DATA
+from materials import bbc_news, minilm, movie_reviews
+
+import rosearch as rs
+from rosearch.attack import WordExchanges
+from rosearch.attack.word_swaps.substitutions import NearestNeighbours, WordNetSynonyms
+from rosearch.space import TextEncoding
+from rosearch.tokens import accuracy
+
+FILE = DATA / "encodings.json"
+OUT = Path("runs/encodings")
+NEIGHBOURS = 12
+"""Nearest words that classes over all sources merge, besides synonyms."""
+EPOCHS = {"movies": 5, "news": 12}
+ATTACKED = {"movies": 500, "news": 400}
+GENETIC = 100
+"""Texts under the genetic attack, which takes longest."""
+MAIN = ("pwws", "deepwordbug")
+Row = tuple[tuple[TextEncoding, ...], bool]
+"""The encodings of a genome, and whether its classes know more exchanges than WordNet's."""
+
+
+def classes(strength: float) -> TextEncoding:
+    """Word classes of a strength."""
+    return TextEncoding("word_classes", {"strength": strength})
+
+
+SPELLING = TextEncoding("spelling")
+ROWS: dict[str, Row] = {
+    "none": ((), False),
+    "spelling": ((SPELLING,), False),
+    "classes 0.05": ((classes(0.05),), False),
+    "classes 0.1": ((classes(0.1),), False),
+    "classes 0.2": ((classes(0.2),), False),
+    "classes 0.1, all sources": ((classes(0.1),), True),
+    "spelling, classes 0.05": ((SPELLING, classes(0.05)), False),
+    "spelling, classes 0.1": ((SPELLING, classes(0.1)), False),
+    "spelling, classes 0.2": ((SPELLING, classes(0.2)), False),
+    "spelling, classes 0.1, all sources": ((SPELLING, classes(0.1)), True),
+    "spelling, synonym encoding": ((SPELLING, TextEncoding("synonym_encoding")), False),
+    "spelling, frequent synonyms": ((SPELLING, TextEncoding("frequent_synonyms")), False),
+    "typo clusters": ((TextEncoding("typo_clusters"),), False),
+}
+
+
+def splits(data: str) -> tuple[rs.TextDataset, rs.TextDataset, rs.TextDataset]:
+    """Train, dev and test of a data set."""
+    if data == "movies":
+        train, dev, test = movie_reviews().split(0.7, 0.15, 0.15, seed=0)
+    else:
+        train, dev, test = bbc_news().split(1400, 307, 400, seed=0)
+    return train, dev, test
+
+
+def genome(encodings: tuple[TextEncoding, ...]) -> rs.Genome:
+    """A TextCNN at 4.6 to 6.5 times compression."""
+    return rs.templates.text_cnn(width=128, embedding_width=128, encodings=encodings)
+
+
+def distiller(data: str, teacher: rs.Teacher, *, all_sources: bool) -> rs.Distiller:
+    """Plain distillation."""
+    train, dev, _ = splits(data)
+    exchanges = WordExchanges([WordNetSynonyms(), NearestNeighbours(NEIGHBOURS)])
+    return rs.Distiller(
+        teacher,
+        train,
+        dev,
+        epochs=EPOCHS[data],
+        learning_rate=2e-3,
+        batch_size=32,
+        exchanges=exchanges if all_sources else None,
+        progress=False,
+    )
+
+
+def attackers(texts: rs.TextDataset, count: int) -> dict[str, rs.RobustnessEvaluator]:
+    """The attacks that encodings are made for together, and the others one by one."""
+    unlimited: dict[str, Any] = {"encoder": False}
+    others: dict[str, tuple[Any, int]] = {
+        "textfooler": (rs.attacks.get("textfooler")(**unlimited), count),
+        "textbugger": (rs.attacks.get("textbugger")(**unlimited), count),
+        "pruthi": (rs.attacks.get("pruthi")(), count),
+        "genetic": (rs.attacks.get("genetic")(), min(GENETIC, count)),
+    }
+    groups: dict[str, tuple[Any, int]] = {"both": (MAIN, count), **others}
+    return {
+        name: rs.RobustnessEvaluator(attack, texts, examples=number, progress=False)
+        for name, (attack, number) in groups.items()
+    }
+
+
+def under_attack(evaluator: rs.RobustnessEvaluator, *victim: Any, **more: Any) -> dict[str, Any]:
+    """Accuracy under the attacks of one evaluator, its interval, and the worst class."""
+    start = time.process_time()
+    report = evaluator.evaluate(*victim, **more)
+    low, high = report.accuracy_under_attack_interval
+    found = {
+        "examples": len(report.examples),
+        "under": report.accuracy_under_attack_bounds.low,
+        "low": low,
+        "high": high,
+        "worst_class": report.worst_class(evaluator.classes),
+        "queries": report.mean_queries,
+        "processor_seconds": time.process_time() - start,
+    }
+    for name, one in report.attacks.items() if len(report.attacks) > 1 else ():
+        found[name] = one.accuracy_under_attack_bounds.low
+    return found
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train and attack the students of one data set and seed; each result is a file."""
+    data: str = options.data
+    teacher = rs.Teacher.from_pretrained(OUT / f"teacher-{data}")
+    _, dev, test = splits(data)
+    texts = dev if options.dev else test
+    count = options.examples or ATTACKED[data]
+    made = {n: e for n, e in attackers(texts, count).items() if n in options.attacks}
+    for name in options.rows or ROWS:
+        encodings, all_sources = ROWS[name]
+        part = "dev" if options.dev else "test"
+        slug = name.replace(", ", "-").replace(" ", "-")
+        path = OUT / f"{data}-{part}-{slug}-{options.seed}.json"
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        if all(attack in found for attack in made):
+            continue
+        one = distiller(data, teacher, all_sources=all_sources)
+        student_genome = genome(encodings)
+        start = time.process_time()
+        encoding = one.encoding(student_genome)
+        fit_seconds = time.process_time() - start
+        result = one.distill(student_genome, seed=options.seed)
+        found |= {
+            "data": data,
+            "row": name,
+            "seed": options.seed,
+            "accuracy": accuracy(result.student, texts),
+            "dev_accuracy": result.accuracy,
+            "constant": texts.majority_share,
+            "compression": teacher.parameters / result.student.num_parameters(),
+            "fit_seconds": fit_seconds,
+            "training_seconds": result.seconds,
+            "encoding": None if encoding is None else encoding.fingerprint,
+        }
+        for attack, evaluator in made.items():
+            if attack not in found:
+                found[attack] = under_attack(evaluator, result.student)
+                path.write_text(json.dumps(found, indent=1))
+        print(line(found), flush=True)
+
+
+def teacher_rows(options: argparse.Namespace) -> None:
+    """Attack the teachers as they are, and behind spelling without any training."""
+    for data in options.data:
+        teacher = rs.Teacher.from_pretrained(OUT / f"teacher-{data}")
+        train, _, test = splits(data)
+        evaluator = rs.RobustnessEvaluator(MAIN, test, examples=options.examples, progress=False)
+        spelling = rs.encodings.get("spelling").fit(train, tokenizer=teacher.tokenizer)
+        for name, encoding in (("none", None), ("spelling", spelling)):
+            path = OUT / f"{data}-teacher-{name}.json"
+            if not path.exists():
+                whole = rs.Teacher(teacher.model, teacher.tokenizer, encoding=encoding)
+                found = {
+                    "data": data,
+                    "row": name,
+                    "accuracy": whole.accuracy(test, progress=False),
+                    "both": under_attack(evaluator, whole),
+                }
+                path.write_text(json.dumps(found, indent=1))
+            print(line(json.loads(path.read_text())), flush=True)
+
+
+def line(found: Mapping[str, Any]) -> str:
+    """One result in a line, per cent."""
+    shown = f"{found['data']} {found['row']:34} {found.get('seed', '')} acc {found['accuracy']:.1%}"
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            shown += f" | {name} {value['under']:.1%} (worst {value['worst_class']:.1%})"
+            shown += "".join(f" {main} {value[main]:.1%}" for main in MAIN if main in value)
+    return shown
+
+
+def fine_tune(_: argparse.Namespace) -> None:
+    """Fine-tune the teachers that are missing."""
+    for data, epochs in (("movies", 3), ("news", 4)):
+        folder = OUT / f"teacher-{data}"
+        if not folder.exists():
+            train, dev, _ = splits(data)
+            rs.Teacher.fine_tune(minilm(), train, dev, save_to=folder, epochs=epochs)
+
+
+def export(_: argparse.Namespace) -> None:
+    """Write all results into the committed file."""
+    found = [json.loads(path.read_text()) for path in sorted(OUT.glob("*.json"))]
+    FILE.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    steps = parser.add_subparsers(required=True)
+    step = steps.add_parser("teachers", help="fine-tune the teachers")
+    step.set_defaults(do=fine_tune)
+    step = steps.add_parser("teacher", help="attack the teachers")
+    step.add_argument("data", nargs="+", choices=EPOCHS)
+    step.add_argument("--examples", type=int, default=100)
+    step.set_defaults(do=teacher_rows)
+    step = steps.add_parser("run", help="train and attack students")
+    step.add_argument("data", choices=EPOCHS)
+    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("--rows", nargs="+", choices=ROWS)
+    step.add_argument("--examples", type=int)
+    step.add_argument("--dev", action="store_true", help="attack dev texts")
+    names = ["both", "textfooler", "textbugger", "pruthi", "genetic"]
+    step.add_argument("--attacks", nargs="+", choices=names, default=names)
+    step.set_defaults(do=run)
+    step = steps.add_parser("export", help="write the committed file")
+    step.set_defaults(do=export)
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
+    options = arguments()
+    options.do(options)
+    sys.exit(0)

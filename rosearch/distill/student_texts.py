@@ -1,0 +1,77 @@
+"""The texts of a distillation as students of one encoding read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from rosearch.data import Text, TextDataset
+from rosearch.distill.losses import Wanted
+from rosearch.distill.robust.word_perturbation import Replacements
+from rosearch.distill.teacher.outputs import TeacherOutputs
+from rosearch.distill.teacher.teacher import Teacher
+from rosearch.encode import EncodedTokenizer, Encoding, plain_tokenizer
+from rosearch.tokens import TokenizedText, WordChoices, tokenize
+
+TeacherReads = Literal["original", "encoded"]
+
+
+@dataclass(eq=False)
+class StudentTexts:
+    """Training and dev texts, tokenised for students, and the teacher's outputs for them."""
+
+    teacher: Teacher
+    train: TextDataset
+    dev: TextDataset
+
+    encoding: Encoding | None
+    """What students apply to a text before its tokenisation; ``None``: what the teacher does."""
+
+    wanted: Wanted | None
+    """The outputs that losses read, if any."""
+
+    teacher_reads: TeacherReads
+    """Whether the teacher answers to a text as it is or to what students read of it."""
+
+    progress: bool
+    """Whether to show a progress bar while the teacher computes outputs."""
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The students' tokenizer: the teacher's, with their encoding."""
+        if self.encoding is None:
+            return self.teacher.tokenizer
+        return EncodedTokenizer.wrap(plain_tokenizer(self.teacher.tokenizer), self.encoding)
+
+    def tokenize(self, texts: Sequence[Text]) -> list[TokenizedText]:
+        """Tokenise texts or pairs as students read them."""
+        return tokenize(self.tokenizer, texts, max_length=self.teacher.max_length)
+
+    @cached_property
+    def train_rows(self) -> list[TokenizedText]:
+        """The training texts."""
+        return self.tokenize(self.train.texts)
+
+    @cached_property
+    def dev_rows(self) -> list[TokenizedText]:
+        """The dev texts."""
+        return self.tokenize(self.dev.texts)
+
+    @cached_property
+    def outputs(self) -> TeacherOutputs | None:
+        """The teacher's outputs for the training texts; ``None`` if no loss reads any."""
+        return None if self.wanted is None else self.outputs_for(self.train)
+
+    def outputs_for(self, texts: TextDataset, *, cached: bool = True) -> TeacherOutputs:
+        """Return the teacher's outputs for other texts; see :meth:`Teacher.outputs`."""
+        if self.encoding is not None and self.teacher_reads == "encoded":
+            texts = texts.with_texts(self.encoding(texts.texts))
+        wanted = self.wanted or Wanted()
+        return self.teacher.outputs(texts, wanted, progress=self.progress, cached=cached)
+
+    def choices(self, replacements: Replacements) -> WordChoices:
+        """Return the replacements in the training texts, as students read them."""
+        longest = self.teacher.max_length
+        return replacements.choices(self.train, self.tokenizer, max_length=longest)

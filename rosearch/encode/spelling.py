@@ -1,0 +1,363 @@
+"""Spelling: misspelt words read as the known words that they most probably come from."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rosearch.checks import number
+from rosearch.encode.base import Encoding, Evidence, encodings
+from rosearch.encode.dictionaries import DICTIONARIES, word_shares
+from rosearch.encode.look_alikes import (
+    UNKNOWN,
+    is_latin_word,
+    is_plain_word,
+    lower_case,
+    skeleton,
+)
+from rosearch.encode.spelling_channel import Channel, best
+from rosearch.parameters import Choice
+from rosearch.words import word_spans
+
+_MAX_FORMS = 1 << 19
+"""Unknown words after which their forms are forgotten."""
+
+_JOINTS = {" ": "", "$": "s", "|": "l", "!": "i"} | dict.fromkeys(
+    "\u00ad\u200b\u200c\u200d\u2060\ufeff", ""
+)
+"""What may stand inside a word and cut it, and the letter it stands for. The last six have no
+width (soft hyphen, zero-width spaces and joiners)."""
+
+_HYPHENS = re.compile("(-+)")
+_REPEATED = re.compile(r"(.)\1{2,}")
+_ADDRESS = re.compile(r"\S*(?:://|www\.)\S*|\S+@\S+\.\S+")
+_LETTERS = [str.maketrans("01345@7", f"o{one}easat") for one in "li"]
+_DIGITS = str.maketrans("loi", "101")
+_TRIMMED = "'-*@_"  # as words are trimmed
+
+_LONGEST = 64
+"""Letters of the longest word that is looked for."""
+
+_FEWEST = 4
+"""Letters of a known word that the training texts lack: many shorter tokens are fragments."""
+
+_LONG = 6
+"""Letters of a word from which two edits are undone."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """A segment: where it is, its words as written and as spelt, all lower-case."""
+
+    start: int
+    end: int
+    written: str
+    spelt: str
+
+
+@encodings.register("spelling")
+class Spelling(Encoding):
+    r"""Reads an unknown word as the known word that it most probably comes from.
+
+    Known are the words of the training texts, those of a dictionary, where the tokenizer is given
+    its whole words, and where exchanges are given what they may put into the texts. An unknown word
+    is read as the known word from which a noisy channel makes it with the highest probability
+    (Kernighan, Church and Gale 1990): the probability of the typo times that of the word.
+    Look-alike characters, accents, repeated letters and digits that stand for letters are
+    undone first. A word that a space has cut is joined (``"te rrible"``), and words that have run
+    together are cut (``"goodfilm"``). Words of other scripts, numbers, addresses and identifiers
+    stay as they are, and so does a word with no known word near it.
+
+    A known word is read as another one too where that is more probable: a rare word one edit away
+    from a frequent one (Mays, Damerau and Mercer 1991).
+    """
+
+    choices = {
+        "max_edits": Choice(1, 2, default=2),
+        "typo_rate": Choice(
+            0.0, 0.03, 0.3, default=0.03, check=lambda n, v: number(n, v, 0.0, 0.99)
+        ),
+        "case": Choice("lower", "keep"),
+        "dictionary": Choice(*DICTIONARIES),
+        "joins": Choice(True, False),
+        "unknown": Choice("keep", "unk"),
+    }
+    """``max_edits``: edits undone in words of six letters or more; one in shorter words.
+    ``typo_rate``: share of words that are taken to be typos, for known words; at 0 they stay.
+    ``case``: ``"keep"`` restores capitals at the start of a word or throughout.
+    ``dictionary``: ``"english"`` adds some 83,000 English words; needs rosearch[dictionary]. ``joins``:
+    whether words that a space has cut are joined; otherwise each word is read by itself.
+    ``unknown``: whether words with no known word near them stay, or are all read as "unk"."""
+
+    level = "characters"
+    source = "Kernighan, Church and Gale (COLING 1990)"
+
+    @classmethod
+    def learn(cls, evidence: Evidence, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Count the known words, and find those that are read as others.
+
+        Returns:
+            ``counts``: occurrences of each known word in the training texts and, as far as a
+            dictionary tells, in other texts of the same size; ``merged``: known words that are read
+            as another one; ``apart``: pairs of words in the training texts that would be one known
+            word without the space.
+        """
+        counts: dict[str, float] = {}
+        for word, count in evidence.counts.items():
+            if word := lower_case(skeleton(word)).strip(_TRIMMED):
+                counts[word] = counts.get(word, 0) + count
+        size = sum(counts.values())
+        for word, share in word_shares(str(settings["dictionary"])).items():
+            if word in counts or len(word) >= _FEWEST:
+                counts[word] = round(counts.get(word, 0) + size * share, 3)
+        offered = _offered(evidence)
+        for word in sorted(whole_words(evidence.tokenizer) | offered):
+            if word in offered or len(word) >= _FEWEST:
+                counts.setdefault(word, 0)
+        apart = {
+            f"{a} {b}"
+            for text in evidence.train.texts
+            for side in ((text,) if isinstance(text, str) else text)
+            for a, b in _neighbours(side.lower())
+            if a + b in counts
+        }
+        merged = _merged(counts, float(settings["typo_rate"]), kept=offered)
+        return {"counts": counts, "merged": merged, "apart": sorted(apart)}
+
+    def segments(self, text: str) -> list[tuple[int, int]]:
+        """Return start and end of each word; a word that spaces have cut is one segment."""
+        return [(part.start, part.end) for part in self._parts(text)]
+
+    def word(self, word: str) -> str:
+        pieces, done = [], 0
+        for part in self._parts(word):
+            pieces += [word[done : part.start], self._cased(word[part.start : part.end], part)]
+            done = part.end
+        return "".join([*pieces, word[done:]])
+
+    def _parts(self, text: str) -> list[_Part]:
+        """The segments of a text, spelt. Neighbours are joined until no two can be."""
+        forms, lowered, joins = self._forms, lower_case(text), self.settings["joins"]
+        parts: list[_Part] = []
+        for start, end in self._spans(text):
+            written = lowered[start:end]
+            if not written.isascii():
+                written = lower_case(skeleton(text[start:end]))
+            spelt = forms.get(written) or self._form(written)
+            part = _Part(start, end, written, spelt)
+            while (
+                joins
+                and parts
+                and (joint := _JOINTS.get(text[parts[-1].end : part.start])) is not None
+            ):
+                joined = self._joined(parts[-1], part, joint)
+                if joined is None:
+                    break
+                parts.pop()
+                part = joined
+            parts.append(part)
+        return parts
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        """The words outside web and e-mail addresses."""
+        spans = word_spans(text)
+        if "@" not in text and "://" not in text and "www." not in text:
+            return spans
+        addresses = [match.span() for match in _ADDRESS.finditer(text)]
+        return [(a, b) for a, b in spans if not any(c <= a < d for c, d in addresses)]
+
+    def _joined(self, a: _Part, b: _Part, joint: str) -> _Part | None:
+        """Two neighbouring parts as one, if they are one known word that has been cut."""
+        if self._is_cut(a.written, b.written, joint):
+            whole = a.written + joint + b.written
+            return _Part(a.start, b.end, whole, self._forms[whole])
+        if a.written == a.spelt and b.written == b.spelt:
+            return None
+        # Else the canonical text would have another canonical form.
+        head, _, last = a.spelt.rpartition(" ")
+        first, _, tail = b.spelt.partition(" ")
+        if not self._is_cut(last, first, joint):
+            return None
+        spelt = f"{head} {self._forms[last + joint + first]} {tail}".strip()
+        return _Part(a.start, b.end, spelt, spelt)
+
+    def _is_cut(self, a: str, b: str, joint: str) -> bool:
+        counts = self._counts
+        if a + joint + b not in counts:
+            return False
+        if a not in counts or b not in counts or joint:
+            return True
+        return f"{a} {b}" not in self._apart and self._channel.is_split(a, b)
+
+    def _form(self, word: str) -> str:
+        """The canonical form of a lower-case word."""
+        forms = self._forms
+        if len(forms) > _MAX_FORMS + len(self._counts):
+            del self._forms
+        form = self._step(word)
+        if form != word:
+            form = " ".join(forms.get(part) or self._form(part) for part in form.split(" "))
+        forms[word] = form
+        return form
+
+    def _step(self, word: str) -> str:
+        plain = word.replace("`", "'")
+        core = plain.strip(_TRIMMED)
+        if core != word:
+            return plain.replace(core, self._forms.get(core) or self._form(core)) if core else plain
+        if not 1 < len(word) <= _LONGEST:
+            return word
+        if is_latin_word(word):
+            return self._nearest(word) or (word if self.settings["unknown"] == "keep" else UNKNOWN)
+        return self._without_digits(word)
+
+    def _single(self, word: str) -> str:
+        """The canonical form of a part of a word, if it is one word."""
+        form = self._forms.get(word) or self._form(word)
+        return word if " " in form else form
+
+    def _without_digits(self, word: str) -> str:
+        """Undo digits that stand for letters, and letters that stand for digits."""
+        kept = sum(map(str.isalpha, word))
+        if kept > 1 and 2 * kept >= len(word):
+            for letters in map(word.translate, _LETTERS):
+                if letters in self._counts:
+                    return letters
+        digits = word.translate(_DIGITS)
+        return digits if digits.isdecimal() or digits in self._counts else word
+
+    def _nearest(self, word: str) -> str | None:
+        """The known word or words that an unknown one is read as, if there are any."""
+        simple = max(
+            (form for form in _simpler(word) if form in self._counts),
+            key=lambda form: self._counts[form] > 0,
+            default=None,
+        )
+        if simple:
+            return simple
+        if word.endswith("'s") and (stem := self._single(word[:-2])) in self._counts:
+            return f"{stem}'s"
+        written = _REPEATED.sub(r"\1\1", word)
+        found = self._channel.one_edit(written)
+        if not found and "-" in word:
+            return "".join(self._single(part) if part else "" for part in _HYPHENS.split(word))
+        if not found:
+            found = self._channel.cuts(written)
+            if self.settings["max_edits"] == 2 and len(written) >= _LONG:
+                found |= self._channel.two_edits(written)
+        return best(found)
+
+    def _cased(self, original: str, part: _Part) -> str:
+        """The canonical form of a segment, with the capitals that it keeps."""
+        spelt, original = part.spelt, skeleton(original)
+        is_joined = not _JOINTS.keys().isdisjoint(original)
+        if spelt == part.written and not is_joined and not is_plain_word(spelt.strip(_TRIMMED)):
+            return original
+        if self.settings["case"] == "lower" or original == original.lower():
+            return spelt
+        first, rest = original[:1], original[1:]
+        if original.isupper() and rest:
+            cased = spelt.upper()
+        elif first.isupper() and rest == rest.lower():
+            cased = spelt[:1].upper() + spelt[1:]
+        else:
+            return spelt
+        return cased if lower_case(cased) == spelt else spelt  # "\u00df" has no capital of its own
+
+    @cached_property
+    def _counts(self) -> Mapping[str, float]:
+        counts: Mapping[str, float] = self.learnt["counts"]
+        return counts
+
+    @cached_property
+    def _apart(self) -> frozenset[str]:
+        return frozenset(self.learnt["apart"])
+
+    @cached_property
+    def _forms(self) -> dict[str, str]:
+        """The canonical form of each known word, and of those met so far."""
+        merged: dict[str, str] = self.learnt["merged"]
+        return {word: word for word in (*self._counts, UNKNOWN)} | merged
+
+    @cached_property
+    def _channel(self) -> Channel:
+        merged = self.learnt["merged"]
+        return Channel(
+            {word: n for word, n in self._counts.items() if word not in merged and _is_target(word)}
+        )
+
+
+def _is_target(word: str) -> bool:
+    """Whether a known word may be what a typo comes from."""
+    return is_latin_word(word) and (len(word) > 1 or word in "ai")
+
+
+def _offered(evidence: Evidence) -> set[str]:
+    """The words that substitutions offer, which are words, however rare."""
+    if evidence.exchanges is None:
+        return set()
+    return {word for _, word in evidence.exchanges.count(evidence.train.texts)}
+
+
+def _merged(counts: Mapping[str, float], rate: float, *, kept: set[str]) -> dict[str, str]:
+    """Known words that are more probably a typo of another, which is no typo itself."""
+    merged: dict[str, str] = {}
+    if not rate:
+        return merged
+    words = {word: count for word, count in counts.items() if _is_target(word)}
+    channel = Channel(words)
+    stable: set[str] = set()
+    for word in sorted(words, key=lambda word: (-words[word], word)):
+        found = channel.one_edit(word, stable) if len(word) > 2 and word not in kept else {}
+        rival = best(found)
+        if rival and rate * found[rival] > (1 - rate) * channel.count(word):
+            merged[word] = rival
+        else:
+            stable.add(word)
+    return merged
+
+
+def _simpler(word: str) -> Iterator[str]:
+    """A word without accents, and with each run of three and more equal letters cut to 2 or 1."""
+    plain = word
+    if not word.isascii():
+        letters = unicodedata.normalize("NFD", word)
+        plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        yield plain
+    between = _REPEATED.split(plain)
+    if 1 < len(between) < 8:
+        for lengths in itertools.product((2, 1), repeat=len(between) // 2):
+            runs = [run * n for run, n in zip(between[1::2], lengths, strict=True)]
+            yield "".join(itertools.chain(*zip(between[::2], [*runs, ""], strict=True)))
+
+
+def _neighbours(text: str) -> Iterator[tuple[str, str]]:
+    """The pairs of words with one space between them."""
+    for (start, end), (start_2, end_2) in itertools.pairwise(word_spans(text)):
+        if text[end:start_2] == " ":
+            yield text[start:end], text[start_2:end_2]
+
+
+def whole_words(tokenizer: Any) -> set[str]:
+    """Return the words of at least two letters that are one token, in lower case.
+
+    Vocabularies of WordPiece, byte-level, SentencePiece and ``</w>`` tokenizers are told apart by
+    their marks.
+    """
+    tokens = [] if tokenizer is None else list(tokenizer.get_vocab())
+    for mark in ("\u0120", "\u2581"):
+        marked = [token[1:] for token in tokens if token.startswith(mark)]
+        if 10 * len(marked) > len(tokens):
+            tokens = marked
+            break
+    else:
+        ended = [token.removesuffix("</w>") for token in tokens if token.endswith("</w>")]
+        tokens = ended or tokens
+    words = {token.lower() for token in tokens if len(token) > 1 and token.isalpha()}
+    # Byte-level tokens spell other letters with stand-ins.
+    return {word for word in words if word.isascii()} if mark == "\u0120" else words

@@ -1,0 +1,192 @@
+"""The noisy channel: which known words a misspelt one may come from, and how probably.
+
+The probability that a word is written as a typo times the probability of the word (Kernighan,
+Church and Gale 1990). The four edits are equally probable, and so are the places of a word; an
+exchanged letter is a neighbour on the keyboard more often than chance.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+_LETTERS = string.ascii_lowercase
+_ALL = _LETTERS + "-'"
+_EDIT = 1 / 4
+_LETTER = 1 / len(_LETTERS)
+
+_UNSEEN = 0.05
+"""Occurrences of a word that the training texts lack."""
+
+_NEAR = 0.2
+"""Share of exchanged letters that are neighbours on the keyboard."""
+
+_SPLIT = 0.01
+"""Share of words that a space cuts into two known words."""
+
+_LONG = 5
+"""Letters of the shortest word that two edits lead to."""
+
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_PLACES = {
+    letter: (column + row / 2, row)
+    for row, keys in enumerate(_ROWS)
+    for column, letter in enumerate(keys)
+}
+_KEYS = {
+    letter: "".join(
+        other
+        for other, (x, y) in _PLACES.items()
+        if other != letter and abs(x - place[0]) <= 1 and abs(y - place[1]) <= 1
+    )
+    for letter, place in _PLACES.items()
+}
+_BITS = np.array([number.bit_count() for number in range(1 << 16)], dtype=np.uint8)
+
+
+class Channel:
+    """Known words that a typo may come from.
+
+    Probabilities of words are in occurrences in the training texts, so that they compare with each
+    other.
+
+    Args:
+        counts: Occurrences of each known word, which are lower-case letters, hyphens and
+            apostrophes.
+    """
+
+    def __init__(self, counts: Mapping[str, float]) -> None:
+        self._counts = counts
+        self._total = sum(counts.values()) + 1
+        self._words = frozenset(counts)
+
+    def one_edit(self, typo: str, among: set[str] | None = None) -> dict[str, float]:
+        """Return the words that one edit turns into ``typo``, with their probabilities.
+
+        Args:
+            typo: A lower-case word of at least two letters.
+            among: The words to return; default: all.
+        """
+        words = self._words if among is None else among
+        heads, tails = self._heads_and_tails
+        found: dict[str, float] = {}
+        parts = [(typo[:i], typo[i:]) for i in range(len(typo) + 1)]
+        # At most places what comes before or after already belongs to no known word.
+        parts = [(head, tail) for head, tail in parts if head in heads]
+        within = [head for head, tail in parts if tail in tails]
+        longer = [head + tail[1:] for head, tail in parts if tail]
+        swapped = [head + tail[1] + tail[0] + tail[2:] for head, tail in parts if len(tail) > 1]
+        exchanged = [
+            head + c + tail[1:] for head, tail in parts if tail and tail[1:] in tails for c in _ALL
+        ]
+        shorter = [head + c + typo[len(head) :] for head in within for c in _ALL]
+        length = len(typo)
+        for edits, weight in (
+            (longer, _LETTER / max(1, length - 1)),
+            (swapped, 1 / (length - 1)),
+            (exchanged, 0.0),
+            (shorter, 1 / (length + 1)),
+        ):
+            for word in words.intersection(edits):
+                if word == typo:
+                    continue
+                # A letter can be left out of "good" at two places.
+                share = edits.count(word) * weight if weight else _exchange(word, typo)
+                found[word] = found.get(word, 0.0) + _EDIT * share * self.count(word)
+        return found
+
+    def two_edits(self, typo: str) -> dict[str, float]:
+        """Return the words of at least five letters that two edits turn into ``typo``.
+
+        Their probabilities take an edit for as probable as the average one.
+        """
+        share = (_EDIT / 2 / len(typo)) ** 2
+        return {word: share * self.count(word) for word in self._near(typo)}
+
+    def cuts(self, typo: str) -> dict[str, float]:
+        """Return the pairs of words that are ``typo`` without the space between them."""
+        share = _EDIT / (len(typo) + 1) / self._total
+        counts = self._counts
+        halves = ((typo[:i], typo[i:]) for i in range(1, len(typo)))
+        return {
+            f"{a} {b}": share * counts.get(a, 0) * counts.get(b, 0)
+            for a, b in halves
+            if (len(a) > 1 or a in "ai") and len(b) > 1 and counts.get(a) and counts.get(b)
+        }
+
+    def is_split(self, first: str, second: str) -> bool:
+        """Whether two known words are rather one known word that a space has cut."""
+        apart = self.count(first) * self.count(second) / self._total
+        return _SPLIT * self.count(first + second) > apart
+
+    def count(self, word: str) -> float:
+        """Return the occurrences of a word, above 0 for an unseen one."""
+        return self._counts.get(word, 0) + _UNSEEN
+
+    def _near(self, typo: str) -> list[str]:
+        words, masks, starts = self._long_words
+        rows = slice(*(starts.searchsorted(len(typo) + n) for n in (-2, 3)))
+        different = (masks[rows] ^ _mask(typo)).view(np.uint16).reshape(-1, 4)
+        # Each edit changes at most two of the letters that a word consists of.
+        bits = _BITS.take(different).T
+        near = np.flatnonzero(bits[0] + bits[1] + bits[2] + bits[3] <= 4) + rows.start
+        return [words[i] for i in near.tolist() if distance(words[i], typo, limit=2) == 2]
+
+    @cached_property
+    def _heads_and_tails(self) -> tuple[set[str], set[str]]:
+        words = self._words
+        return (
+            {word[:i] for word in words for i in range(len(word) + 1)},
+            {word[i:] for word in words for i in range(len(word) + 1)},
+        )
+
+    @cached_property
+    def _long_words(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        words = sorted((word for word in self._words if len(word) >= _LONG), key=len)
+        masks = np.array([_mask(word) for word in words], dtype=np.uint64)
+        return words, masks, np.array([len(word) for word in words])
+
+
+def distance(first: str, second: str, limit: int = 1 << 30) -> int:
+    """Return the number of edits between two words, neighbours that are swapped counted as one.
+
+    Optimal string alignment: no part is edited twice. Above ``limit`` the number may be too small,
+    but it is above ``limit``.
+    """
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first):
+        earlier, before, row = before, row, [i + 1]
+        for j, b in enumerate(second):
+            cost = before[j] if a == b else 1 + min(before[j], before[j + 1], row[j])
+            if i and j and a == second[j - 1] and b == first[i - 1]:
+                cost = min(cost, earlier[j - 1] + 1)
+            row.append(cost)
+        if min(row) > limit:
+            break
+    return row[-1]
+
+
+def best(found: Mapping[str, float]) -> str | None:
+    """Return the most probable candidate, if there is one; ties are broken by spelling."""
+    return max(found, key=lambda word: (found[word], word), default=None)
+
+
+def _exchange(word: str, typo: str) -> float:
+    """The probability of the letter that stands for another one in ``typo``."""
+    meant, written = next((a, b) for a, b in zip(word, typo, strict=True) if a != b)
+    near = _KEYS.get(meant, "")
+    share = (1 - _NEAR) * _LETTER + (_NEAR / len(near) if written in near else 0.0)
+    return share / len(word)
+
+
+def _mask(word: str) -> int:
+    """Bits for the letters of a word: of each, whether it occurs, and whether it does twice."""
+    mask = 0
+    for character in word:
+        bit = 1 << (ord(character) - 97 if character in _LETTERS else 26 + ord(character) % 6)
+        mask |= bit << 32 if mask & bit else bit
+    return mask

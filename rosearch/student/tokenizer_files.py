@@ -1,0 +1,71 @@
+"""Saving of tokenizers so that they are read back as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from rosearch.encode import ENCODING_FILE
+from rosearch.encode.tokenizer import EncodedTokenizer, generic
+
+# Whether AutoTokenizer rebuilds a tokenizer, by the tokenizer, its backend and the type of model.
+_REBUILT: WeakKeyDictionary[Any, dict[tuple[str, str], bool]] = WeakKeyDictionary()
+
+
+def save_tokenizer(
+    tokenizer: Any, folder: str | os.PathLike[str], config: Any, **upload: Any
+) -> None:
+    """Save a tokenizer so that ``AutoTokenizer`` reads back the same backend.
+
+    From version 5 of transformers on, classes such as ``BertTokenizer`` are rebuilt from their
+    vocabulary when they are loaded, and lose a normalizer or pre-tokenizer of their own. Such a
+    tokenizer is saved as a ``PreTrainedTokenizerFast``, which is not rebuilt.
+
+    Args:
+        tokenizer: Any Hugging Face tokenizer.
+        folder: The model's folder.
+        config: The model's configuration.
+        upload: Further arguments of the tokenizer's ``save_pretrained``.
+    """
+    chosen = generic(tokenizer) if _is_rebuilt(tokenizer, config) else tokenizer
+    chosen.save_pretrained(folder, **upload)
+    if not isinstance(tokenizer, EncodedTokenizer):
+        (Path(folder) / ENCODING_FILE).unlink(missing_ok=True)  # of the model that was there before
+
+
+def _is_rebuilt(tokenizer: Any, config: Any) -> bool:
+    if not tokenizer.is_fast or type(tokenizer) in (PreTrainedTokenizerFast, EncodedTokenizer):
+        return False
+    state = _state(tokenizer)
+    known = _REBUILT.setdefault(tokenizer, {})
+    key = state, config.model_type
+    if key not in known:
+        known[key] = _read_back(tokenizer, config) != state
+        if known[key] and _read_back(generic(tokenizer), config) != state:
+            warnings.warn(
+                f"{type(tokenizer).__name__} is saved, but transformers will load it with other "
+                f"components than it has now. Compare tokenizer.backend_tokenizer.to_str() before "
+                f"and after.",
+                stacklevel=4,
+            )
+    return known[key]
+
+
+def _read_back(tokenizer: Any, config: Any) -> str:
+    with TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        return _state(AutoTokenizer.from_pretrained(folder, config=config))
+
+
+def _state(tokenizer: Any) -> str:
+    """Return a hash of the backend, apart from truncation and padding, which each call sets."""
+    text: str = tokenizer.backend_tokenizer.to_str()
+    parts = text[text.index('"added_tokens"') :]  # behind those two
+    return hashlib.blake2b(parts.encode(errors="surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rosearch.attack.word_swaps.substitutions.characters import (
+    CharacterDeletion,
+    CharacterInsertion,
+    CharacterSubstitution,
+    CharacterSwap,
+    Homoglyphs,
+    KeyboardNeighbours,
+)
+from rosearch.data import TextDataset
+from rosearch.encode import Spelling
+from rosearch.encode.spelling import whole_words
+from rosearch.encode.spelling_channel import Channel, distance
+from rosearch.encode.testing import EncodingConformance
+from rosearch.errors import ArgumentError, GenomeError
+
+TRAIN = TextDataset(
+    ["a terrible film with wonderful acting", "the film is good, so good; it's inside"] * 20
+    + ["don't miss this well-made café story of 1990, 3d and all", "it may be in or out maybe"],
+    [0, 1] * 21,
+    classes=("no", "yes"),
+)
+SPELLING = Spelling.fit(TRAIN)
+WORDS = ("terrible", "wonderful", "acting", "story", "inside", "well-made")
+
+
+class Tokenizer:
+    """Stands in for a tokenizer: all that is asked of it is its vocabulary."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = tokens
+
+    def get_vocab(self) -> dict[str, int]:
+        return {token: number for number, token in enumerate(self.tokens)}
+
+
+class TestConformance(EncodingConformance):
+    name = "spelling"
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(
+    "substitution",
+    [
+        CharacterSwap(every=True),
+        CharacterDeletion(every=True),
+        CharacterInsertion(every=True),
+        CharacterSubstitution(every=True),
+        KeyboardNeighbours(every=True),
+        Homoglyphs(),
+    ],
+    ids=lambda substitution: substitution.name,
+)
+def test_undoes_every_edit_of_the_attacks(word: str, substitution: Any) -> None:
+    edits = substitution.propose(word, [0.4, 0.7][: substitution.draws])
+    assert edits
+    assert {SPELLING(edit) for edit in edits} == {word}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("te rrible film", "terrible film"),
+        ("a wonder\u200bful f!lm, mi$s terrib|e!", "a wonderful film, miss terrible!"),
+        ("goodfilm", "good film"),
+        ("soooo goooood", "so good"),
+        ("g00d f1lm t3rrib1e", "good film terrible"),
+        ("GOOD Film GoOd", "good film good"),
+        ("don`t dont", "don't don't"),
+        ("caf\u00e9 ca\u00e9", "caf\u00e9 caf\u00e9"),
+        ("wonderf\u00fal", "wonderful"),
+        ("film's flim's", "film's film's"),
+        ("well-maed terible-film", "well-made terrible-film"),
+        ("trerribel", "terrible"),
+        ("199O l99O", "1990 1990"),
+    ],
+)
+def test_reads_misspelt_words_as_known_ones(text: str, expected: str) -> None:
+    assert SPELLING(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "xylophone",
+        "1984 42nd B2B",
+        "Foo_Bar flim_is",
+        "http://flim.com/terible me@flim.com www.flim.com",
+        "фильм κόσμος 电影",
+        "\U0001f600 \u2026",
+    ],
+)
+def test_leaves_what_is_no_misspelt_word(text: str) -> None:
+    assert SPELLING(text) == text
+
+
+def test_a_long_word_is_read_from_two_edits_if_allowed() -> None:
+    single = Spelling.fit(TRAIN, max_edits=1)
+    assert SPELLING("xterribleq") == "terrible"
+    assert single("xterribleq") == "xterribleq"
+    assert SPELLING("xgooq") == "xgooq"
+
+
+def test_pairs_of_the_training_texts_stay_apart() -> None:
+    text = "it may be in side"
+    assert SPELLING(text) == "it may be inside"
+
+
+def test_words_stay_apart_without_joins() -> None:
+    alone = Spelling.fit(TRAIN, joins=False)
+    assert alone("acti ng") == "acti ng".replace("acti", alone("acti"))
+    assert SPELLING("acti ng") == "acting"
+    assert alone.segments("acti ng") == [(0, 4), (5, 7)]
+
+
+def test_a_joined_word_is_one_edit_from_the_original() -> None:
+    encoded = SPELLING.encode("So te rrible!")
+    assert encoded.text == "so terrible!"
+    assert encoded.edits == ((0, 2, 0, 2), (3, 12, 3, 11))
+
+
+def test_capitals_are_kept_if_asked_for() -> None:
+    cased = Spelling.fit(TRAIN, case="keep")
+    assert cased("Flim TERIBLE goOd I Te rrible") == "Film TERRIBLE good I Terrible"
+
+
+def test_unknown_words_are_one_word_if_asked_for() -> None:
+    merged = Spelling.fit(TRAIN, unknown="unk")
+    assert merged("xylophone vibraphone 12 фильм good") == "unk unk 12 фильм good"
+    assert merged("unk") == "unk"
+
+
+def test_a_rare_word_is_read_as_a_frequent_one_by_the_rate_of_typos() -> None:
+    tokenizer = Tokenizer("flim", "xylophone")
+    assert Spelling.fit(TRAIN, tokenizer=tokenizer, typo_rate=0.0)("flim") == "flim"
+    assert Spelling.fit(TRAIN, tokenizer=tokenizer, typo_rate=0.3)("flim") == "film"
+    assert Spelling.fit(TRAIN, tokenizer=tokenizer, typo_rate=0.3)("xylophone") == "xylophone"
+
+
+def test_short_words_that_the_texts_lack_are_not_known() -> None:
+    assert Spelling.fit(TRAIN, tokenizer=Tokenizer("goo"), typo_rate=0.0)("goo") == "good"
+
+
+def test_dictionary_adds_words_by_their_frequency() -> None:
+    plain = Spelling.fit(TRAIN)
+    english = Spelling.fit(TRAIN, dictionary="english")
+    assert plain("disapointments") == "disapointments"
+    assert english("disapointments") == "disappointments"
+    counts = english.learnt["counts"]
+    assert counts["something"] > counts["xylophone"] >= 0
+    assert counts["good"] >= plain.learnt["counts"]["good"]
+
+
+def test_words_that_substitutions_offer_are_known_and_not_taken_for_typos() -> None:
+    class Offered:
+        settings = {"name": "offered"}
+
+        def count(self, texts: Any) -> dict[tuple[str, str], float]:
+            return {("film", "flim"): 1.0}
+
+    assert Spelling.fit(TRAIN, typo_rate=0.9)("flim") == "film"
+    assert Spelling.fit(TRAIN, typo_rate=0.9, exchanges=Offered())("flim") == "flim"
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="typo_rate"):
+        Spelling.fit(TRAIN, typo_rate=1.0)
+    with pytest.raises(GenomeError, match="max_edits"):
+        Spelling.fit(TRAIN, max_edits=3)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ("good", "Film", "##ly", "[CLS]", "x", "é", "3d"),
+        ("\u0120good", "\u0120Film", "ly", "<s>", "\u0120x", "\u0120\u00c3\u00a9tat"),
+        ("\u2581good", "\u2581Film", "ly", "<s>", "\u2581x"),
+        ("good</w>", "Film</w>", "ly", "<s>", "x</w>"),
+    ],
+    ids=["WordPiece", "byte-level", "SentencePiece", "end of word"],
+)
+def test_whole_words_of_a_tokenizer(tokens: tuple[str, ...]) -> None:
+    assert whole_words(Tokenizer(*tokens)) == {"good", "film"}
+    assert whole_words(None) == set()
+
+
+def test_the_tokenizers_words_are_known() -> None:
+    assert SPELLING("story xylophobe") == "story xylophobe"
+    fitted = Spelling.fit(TRAIN, tokenizer=Tokenizer("xylophone", "stork"), typo_rate=0.0)
+    assert fitted("xylophobe stork") == "xylophone stork"
+
+
+def test_what_was_met_is_not_pickled() -> None:
+    fitted = Spelling.fit(TRAIN)
+    before = len(pickle.dumps(fitted))
+    fitted("teribel flim")
+    assert len(pickle.dumps(fitted)) == before
+
+
+_PIECES = st.one_of(
+    st.sampled_from(
+        "good film goodfilm terrible terr ible te rrible in side inside well-made don't l00k 199O "
+        "so sooo xq fi lm's a i story's café www. @ :// me@x.y _ ' ` - -- $ ! | \u200b".split(" ")
+    ),
+    st.text("abdefgilmorst'-`O0 ", max_size=7),
+    st.text(max_size=3),
+)
+_TEXTS = st.tuples(st.lists(_PIECES, max_size=8), st.sampled_from(["", " "])).map(
+    lambda drawn: drawn[1].join(drawn[0])
+)
+_FITTED = [
+    SPELLING,
+    Spelling.fit(TRAIN, case="keep"),
+    Spelling.fit(TRAIN, unknown="unk", joins=False),
+    Spelling.fit(
+        TRAIN, tokenizer=Tokenizer("goo", "fil", "xgood", "ins", "terr", "ibl"), typo_rate=0.3
+    ),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(_TEXTS, st.sampled_from(_FITTED))
+def test_canonical_texts_and_words_are_their_own(text: str, spelling: Spelling) -> None:
+    canonical = spelling(text)
+    assert spelling(canonical) == canonical
+    word = spelling.word(text)
+    assert spelling.word(word) == word
+
+
+class TestChannel:
+    def test_the_probability_of_an_edit_counts(self) -> None:
+        channel = Channel({"cat": 10, "cart": 10, "cut": 10})
+        found = channel.one_edit("ct")
+        assert found["cat"] == pytest.approx(found["cut"]) == pytest.approx(10.05 / 4 / 3)
+        assert "cart" not in found
+        swapped, exchanged = channel.one_edit("act"), channel.one_edit("cwt")
+        assert swapped["cat"] > exchanged["cat"] > exchanged["cut"]
+
+    def test_the_frequency_of_a_word_counts(self) -> None:
+        found = Channel({"food": 1, "good": 50}).one_edit("ood")
+        assert found["good"] > found["food"]
+
+    def test_candidates_are_those_of_all_edits(self) -> None:
+        words = {"abc": 1, "abcd": 1, "ab": 1, "acb": 1, "xbc": 1, "a-bc": 1, "abcde": 1, "cba": 1}
+        found = Channel(words).one_edit("abc")
+        assert set(found) == {"abcd", "ab", "acb", "xbc", "a-bc"}
+        assert set(Channel(words).one_edit("abc", among={"ab", "cba"})) == {"ab"}
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.text("abc", min_size=5, max_size=9), min_size=1), st.data())
+    def test_two_edits_find_all_words_at_that_distance(self, words: list[str], data: Any) -> None:
+        typo = data.draw(st.text("abcd", min_size=6, max_size=9))
+        found = Channel(dict.fromkeys(words, 1)).two_edits(typo)
+        assert set(found) == {word for word in words if distance(word, typo) == 2}
+
+    def test_distances(self) -> None:
+        assert distance("abcd", "abcd") == 0
+        assert distance("abcd", "acbd") == 1
+        assert distance("abcd", "axd") == 2
+        assert distance("", "abc") == 3
+        assert distance("abcdef", "uvwxyz", limit=2) > 2
