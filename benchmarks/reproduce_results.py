@@ -4,7 +4,8 @@
     python benchmarks/reproduce_results.py --write    # puts them into the page
     python benchmarks/reproduce_results.py --check    # fails if the page has others
 
-Nothing is trained here: ``make_tabular.py`` and ``first_search.py`` made the ledgers.
+Nothing is trained here: ``make_tabular.py``, ``first_search.py`` and ``encoding_matrix.py`` made
+the ledgers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from encoding_tables import encodings
 from first_search import SUMMARY
 from journals import DATA, packed
 from make_tabular import AGAIN, AGAIN_JOURNAL, JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, is_random
@@ -262,6 +264,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "confirmed-robust": lambda: confirmed("robust"),
     "confirmed-plain": lambda: confirmed("plain"),
     "textattack": textattack,
+    "encodings-movies": lambda: markdown(encodings("movies")),
+    "encodings-news": lambda: markdown(encodings("news")),
 }
 
 

@@ -1,6 +1,6 @@
 """Distillation: teacher outputs, losses, the training loop, and robust training."""
 
-from rosearch.distill.distiller import DistillationResult, Distiller
+from rosearch.distill.distiller import Distiller
 from rosearch.distill.losses import (
     DistillationLoss,
     Outputs,
@@ -10,6 +10,7 @@ from rosearch.distill.losses import (
     distillation_losses,
     soft_label_loss,
 )
+from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
 from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
 from rosearch.distill.robust.word_perturbation import Replacements, WordPerturbation

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from rosearch.checks import choice, number, refused
 from rosearch.data import TextDataset, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
+from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.compatibility import check_robust_training
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
 from rosearch.distill.robust.perturbed_texts import (
@@ -29,7 +30,7 @@ from rosearch.distill.robust.perturbed_texts import (
 from rosearch.distill.robust.word_perturbation import WordPerturbation, WordPerturbationHook
 from rosearch.distill.student_texts import StudentTexts, TeacherReads
 from rosearch.distill.teacher.teacher import Teacher
-from rosearch.distill.training.checkpoints import CheckpointFile, Epoch, best_epoch, weights_digest
+from rosearch.distill.training.checkpoints import CheckpointFile, best_epoch, weights_digest
 from rosearch.distill.training.hooks import TrainingHook
 from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
@@ -37,7 +38,7 @@ from rosearch.encode import Encoding, Evidence, Exchanges, fitted_chain, plain_t
 from rosearch.errors import ArgumentError, DataError
 from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
 from rosearch.seeding import child_seed
-from rosearch.space import Genome
+from rosearch.space import Genome, TextEncoding
 from rosearch.student import (
     CachedNearestWords,
     EmbeddingNearestWords,
@@ -51,45 +52,9 @@ from rosearch.tokens import default_device
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-_COSTS = (
-    "perturbed_texts",
-    "augmentation_seconds",
-    "attack_seconds",
-    "teacher_seconds",
-    "training_seconds",
-)
-
 
 _READINGS = 4
 """Encodings whose tokenised texts a Distiller keeps; a search tries many."""
-
-
-@dataclass(frozen=True)
-class DistillationResult:
-    """A trained student and the record of its training."""
-
-    student: StudentForSequenceClassification = field(repr=False)
-    """The student in eval mode, with the weights of its best epoch and the teacher's tokenizer."""
-
-    accuracy: float
-    """Accuracy on dev at the best epoch."""
-
-    seconds: float
-    """Wall time of initialisation and training."""
-
-    history: tuple[Epoch, ...]
-    """One record per epoch."""
-
-    @property
-    def cost(self) -> dict[str, float]:
-        """The cost of robust distillation, summed over all epochs.
-
-        Returns:
-            ``perturbed_texts``, the number of texts trained on beside the training texts;
-            ``augmentation_seconds``, ``attack_seconds`` and ``teacher_seconds`` for making them and
-            their teacher outputs; ``training_seconds``, the rest of the epochs.
-        """
-        return {name: float(sum(getattr(epoch, name) for epoch in self.history)) for name in _COSTS}
 
 
 class Distiller:
@@ -224,6 +189,12 @@ class Distiller:
                 f"encodes texts, which have other tokens than their originals. Use "
                 f"teacher_reads='encoded', or leave out that loss."
             )
+        if genome.encodings and per_token and self.teacher.encoding is not None:
+            raise ArgumentError(
+                f"A loss compares {per_token[0]} token by token, and the teacher applies its own "
+                f"encoding to what genome {genome.key[:8]} has encoded. Use a teacher without an "
+                f"encoding, or leave out that loss."
+            )
 
     def __repr__(self) -> str:
         losses = ", ".join(self.losses.settings)
@@ -231,7 +202,10 @@ class Distiller:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides which student a genome becomes, as plain values."""
+        """What decides which student a genome becomes, as plain values.
+
+        Of default exchanges (WordNet) and of what encodings learn, only the data they follow from.
+        """
         settings: dict[str, Any] = {
             "teacher": self.teacher.fingerprint,
             "train": self.train.fingerprint,
@@ -366,6 +340,8 @@ class Distiller:
                 "seed": seed,
                 "parent": None if parent is None else weights_digest(parent.state_dict()),
             }
+            if texts.encoding is not None:
+                identity["encoding"] = texts.encoding.fingerprint
             file = CheckpointFile(Path(checkpoint), identity)
         history = fit(
             student,
@@ -390,7 +366,10 @@ class Distiller:
         )
 
     def cache_size(self) -> int:
-        """Return the bytes of disk that the teacher outputs for ``train`` will still take."""
+        """Return the bytes of disk that the teacher outputs for ``train`` will still take.
+
+        With ``teacher_reads="encoded"``, every encoding takes as much again.
+        """
         if not self.losses.needs:
             return 0
         return self.teacher.cache_size(self.train, self.losses.wanted)
@@ -400,9 +379,9 @@ class Distiller:
 
     def _reading(self, genome: Genome) -> _Reading:
         """Return what students with the genome's encodings share."""
-        parts = tuple((part.name, part.parameters) for part in genome.encodings)
-        reading = self._readings.pop(parts, None)
+        reading = self._readings.get(genome.encodings)
         if reading is None:
+            parts = [(part.name, part.parameters) for part in genome.encodings]
             texts = StudentTexts(
                 self.teacher,
                 self.train,
@@ -413,9 +392,9 @@ class Distiller:
                 self.progress,
             )
             reading = _Reading(self, texts)
-        while len(self._readings) >= _READINGS:
-            del self._readings[next(iter(self._readings))]
-        self._readings[parts] = reading  # last, as the most recent
+            for oldest in list(self._readings)[: 1 - _READINGS]:
+                self._readings.pop(oldest, None)  # another thread may have done so
+            self._readings[genome.encodings] = reading
         return reading
 
     def _fitted(self, parts: Sequence[tuple[str, Mapping[str, Any]]]) -> Encoding | None:
@@ -436,7 +415,7 @@ class Distiller:
     # The following are made once per process and not pickled; see __getstate__.
 
     @cached_property
-    def _readings(self) -> dict[tuple[Any, ...], _Reading]:
+    def _readings(self) -> dict[tuple[TextEncoding, ...], _Reading]:
         return {}
 
     @cached_property

@@ -63,6 +63,13 @@ class Evidence:
     exchanges: Exchanges | None = None
     """What substitutions may exchange; ``None``: WordNet's synonyms."""
 
+    def __post_init__(self) -> None:
+        if self.answers is None:
+            return
+        shape, found = (len(self.train), len(self.train.classes)), np.asarray(self.answers)
+        if found.shape != shape or not ((found >= 0) & (found <= 1 + 1e-4)).all():
+            raise refused("answers", f"probabilities of shape {shape}", self.answers)
+
     @cached_property
     def counts(self) -> Counter[str]:
         """Occurrences of each lower-case word in the training texts."""
@@ -166,6 +173,9 @@ class Encoding(ABC):
     level: ClassVar[Level] = "words"
     """What is made equal: ``"characters"`` (spellings of one word) or ``"words"`` (words of one
     meaning). A genome has at most one encoding of each level, characters first."""
+
+    version: ClassVar[int] = 1
+    """To be raised when :meth:`learn` or :meth:`word` changes, so that cached fits are not used."""
 
     source: ClassVar[str] = ""
     """Paper or library that the encoding follows, for tables."""
@@ -358,7 +368,7 @@ class Encoding(ABC):
 
 
 def _rounded(answers: np.ndarray) -> np.ndarray:
-    # The last bits of a model's answers depend on its batches, and must not decide the result.
+    # The last bits of a model's answers depend on its batches, and should rarely decide a result.
     rounded: np.ndarray = np.round(np.asarray(answers, dtype=np.float64), 3)
     return rounded
 

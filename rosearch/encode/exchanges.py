@@ -78,7 +78,9 @@ class MergedWords(Encoding):
         source: Exchanges = evidence.exchanges or WordNetExchanges()
         exchanges = _of_single_words(source.count(evidence.train.texts))
         found = cls.representatives(evidence, settings, exchanges) if exchanges else {}
-        return {"representatives": {word: found[word] for word in found if found[word] != word}}
+        # With each representative itself, which must lose its capitals as its class does.
+        used = {found[word] for word in found if found[word] != word}
+        return {"representatives": {w: found[w] for w in found if found[w] != w or w in used}}
 
     def word(self, word: str) -> str:
         """Return the representative of the word, or the word as it stands."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from rosearch.caching import cache_folder, replace_text
 from rosearch.encode.base import Encoding, Evidence, encodings
 from rosearch.encode.chain import Chain, joined
 from rosearch.encode.exchanges import WordNetExchanges
-from rosearch.errors import DataError, GenomeError, RegistryError
+from rosearch.errors import DataError, GenomeError, MissingResourceError, RegistryError
 from rosearch.version import __version__
 
 ENCODING_FILE = "encoding.json"
@@ -123,7 +124,7 @@ def fitted(
     """
     kind = encodings.get(name)
     complete: dict[str, Any] = dict(kind.complete(settings))
-    key = json.dumps([name, complete, evidence.settings, __version__], sort_keys=True)
+    key = json.dumps([name, kind.version, complete, evidence.settings, __version__], sort_keys=True)
     digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     path = cache_folder("encodings", folder=cache_dir) / f"{digest}.json"
     try:
@@ -150,9 +151,10 @@ def fitted_chain(
     Returns:
         The encodings as one; ``None`` if there are none.
     """
-    if evidence.exchanges is None and any(encodings.get(n).level == "words" for n, _ in parts):
+    if len(parts) > 1 and evidence.exchanges is None:
         # Spelling must know the words that the next encoding expects.
-        evidence = replace(evidence, exchanges=WordNetExchanges())
+        with contextlib.suppress(MissingResourceError):  # raised by an encoding that needs them
+            evidence = replace(evidence, exchanges=WordNetExchanges())
     made: list[Encoding] = []
     for name, settings in parts:
         made.append(fitted(name, settings, evidence, cache_dir=cache_dir))

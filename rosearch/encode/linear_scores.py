@@ -33,26 +33,27 @@ def linear_scores(
 
     bags = [list(dict.fromkeys(_lower_words(text))) for text in texts]
     rows = {word: row for row, word in enumerate(dict.fromkeys(w for bag in bags for w in bag))}
-    flat = torch.tensor([rows[word] for bag in bags for word in bag], dtype=torch.long)
-    starts = torch.tensor(np.cumsum([0, *map(len, bags[:-1])]))
-    wanted = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float64))
-    basis = torch.from_numpy(_centred_basis(wanted.shape[1]))
-    scores = torch.zeros(len(rows), basis.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(basis.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [scores, bias], max_iter=500, tolerance_grad=1e-3, line_search_fn="strong_wolfe"
-    )
+    # The caller may be in inference mode, whose tensors have no gradients.
+    with torch.inference_mode(False), torch.enable_grad():
+        flat = torch.tensor([rows[word] for bag in bags for word in bag], dtype=torch.long)
+        starts = torch.tensor(np.cumsum([0, *map(len, bags[:-1])]))
+        wanted = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float64))
+        basis = torch.from_numpy(_centred_basis(wanted.shape[1]))
+        scores = torch.zeros(len(rows), basis.shape[1], dtype=torch.float64, requires_grad=True)
+        bias = torch.zeros(basis.shape[1], dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS(
+            [scores, bias], max_iter=500, tolerance_grad=1e-3, line_search_fn="strong_wolfe"
+        )
 
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        logits = (embedding_bag(flat, scores, starts, mode="sum") + bias) @ basis.T
-        value = -(wanted * logits.log_softmax(1)).sum() + l2 / 2 * scores.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            logits = (embedding_bag(flat, scores, starts, mode="sum") + bias) @ basis.T
+            value = -(wanted * logits.log_softmax(1)).sum() + l2 / 2 * scores.square().sum()
+            value.backward()  # type: ignore[no-untyped-call]
+            return value
 
-    with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return dict(zip(rows, scores.detach().numpy(), strict=True))
+        return dict(zip(rows, scores.detach().numpy(), strict=True))
 
 
 def _lower_words(text: Text) -> list[str]:

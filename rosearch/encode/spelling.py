@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from rosearch.checks import number
+from rosearch.data import TextDataset
 from rosearch.encode.base import Encoding, Evidence, encodings
 from rosearch.encode.dictionaries import DICTIONARIES, word_shares
 from rosearch.encode.look_alikes import (
@@ -22,7 +23,7 @@ from rosearch.encode.look_alikes import (
 )
 from rosearch.encode.spelling_channel import Channel, best
 from rosearch.parameters import Choice
-from rosearch.words import word_spans
+from rosearch.words import word_spans, words_of
 
 _MAX_FORMS = 1 << 19
 """Unknown words after which their forms are forgotten."""
@@ -33,9 +34,11 @@ _JOINTS = {" ": "", "$": "s", "|": "l", "!": "i"} | dict.fromkeys(
 """What may stand inside a word and cut it, and the letter it stands for. The last six have no
 width (soft hyphen, zero-width spaces and joiners)."""
 
+_INNER_CAPITAL = re.compile(r"([A-Za-z][a-z'\-]*)[A-Z][a-z'\-]*")
 _HYPHENS = re.compile("(-+)")
 _REPEATED = re.compile(r"(.)\1{2,}")
-_ADDRESS = re.compile(r"\S*(?:://|www\.)\S*|\S+@\S+\.\S+")
+_RUN = re.compile(r"\S+")
+_ADDRESS = re.compile(r"://|www\.|\w@[\w\-]+(?:\.[\w\-]+)*\.[a-zA-Z]{2,}")
 _LETTERS = [str.maketrans("01345@7", f"o{one}easat") for one in "li"]
 _DIGITS = str.maketrans("loi", "101")
 _TRIMMED = "'-*@_"  # as words are trimmed
@@ -90,8 +93,8 @@ class Spelling(Encoding):
     """``max_edits``: edits undone in words of six letters or more; one in shorter words.
     ``typo_rate``: share of words that are taken to be typos, for known words; at 0 they stay.
     ``case``: ``"keep"`` restores capitals at the start of a word or throughout.
-    ``dictionary``: ``"english"`` adds some 83,000 English words; needs rosearch[dictionary]. ``joins``:
-    whether words that a space has cut are joined; otherwise each word is read by itself.
+    ``dictionary``: ``"english"`` adds some 83,000 words; needs rosearch[dictionary].
+    ``joins``: whether words that a space has cut are joined; else each word is read by itself.
     ``unknown``: whether words with no known word near them stay, or are all read as "unk"."""
 
     level = "characters"
@@ -105,7 +108,7 @@ class Spelling(Encoding):
             ``counts``: occurrences of each known word in the training texts and, as far as a
             dictionary tells, in other texts of the same size; ``merged``: known words that are read
             as another one; ``apart``: pairs of words in the training texts that would be one known
-            word without the space.
+            word without the space; ``mixed``: words with a capital inside in the training texts.
         """
         counts: dict[str, float] = {}
         for word, count in evidence.counts.items():
@@ -121,13 +124,23 @@ class Spelling(Encoding):
                 counts.setdefault(word, 0)
         apart = {
             f"{a} {b}"
-            for text in evidence.train.texts
-            for side in ((text,) if isinstance(text, str) else text)
+            for side in _sides(evidence.train)
             for a, b in _neighbours(side.lower())
             if a + b in counts
         }
         merged = _merged(counts, float(settings["typo_rate"]), kept=offered)
-        return {"counts": counts, "merged": merged, "apart": sorted(apart)}
+        mixed = {
+            word.lower()
+            for side in _sides(evidence.train)
+            for word in words_of(side)
+            if _inner_capital(word)
+        }
+        return {
+            "counts": counts,
+            "merged": merged,
+            "apart": sorted(apart),
+            "mixed": sorted(mixed),
+        }
 
     def segments(self, text: str) -> list[tuple[int, int]]:
         """Return start and end of each word; a word that spaces have cut is one segment."""
@@ -146,8 +159,11 @@ class Spelling(Encoding):
         parts: list[_Part] = []
         for start, end in self._spans(text):
             written = lowered[start:end]
-            if not written.isascii():
-                written = lower_case(skeleton(text[start:end]))
+            if (place := _inner_capital(text[start:end])) and written not in self._mixed:
+                written = f"{written[:place]}{text[start + place]}{written[place + 1 :]}"
+            elif not written.isascii():
+                # Some letters look like Latin ones in lower case only.
+                written = lower_case(skeleton(lower_case(skeleton(text[start:end]))))
             spelt = forms.get(written) or self._form(written)
             part = _Part(start, end, written, spelt)
             while (
@@ -165,11 +181,14 @@ class Spelling(Encoding):
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """The words outside web and e-mail addresses."""
-        spans = word_spans(text)
         if "@" not in text and "://" not in text and "www." not in text:
-            return spans
-        addresses = [match.span() for match in _ADDRESS.finditer(text)]
-        return [(a, b) for a, b in spans if not any(c <= a < d for c, d in addresses)]
+            return word_spans(text)
+        return [
+            (run.start() + start, run.start() + end)
+            for run in _RUN.finditer(text)
+            if not _ADDRESS.search(run.group())
+            for start, end in word_spans(run.group())
+        ]
 
     def _joined(self, a: _Part, b: _Part, joint: str) -> _Part | None:
         """Two neighbouring parts as one, if they are one known word that has been cut."""
@@ -206,6 +225,9 @@ class Spelling(Encoding):
         return form
 
     def _step(self, word: str) -> str:
+        if place := _inner_capital(word):
+            lowered = word.lower()
+            return best(self._channel.capital(lowered, place)) or lowered
         plain = word.replace("`", "'")
         core = plain.strip(_TRIMMED)
         if core != word:
@@ -279,6 +301,10 @@ class Spelling(Encoding):
         return frozenset(self.learnt["apart"])
 
     @cached_property
+    def _mixed(self) -> frozenset[str]:
+        return frozenset(self.learnt["mixed"])
+
+    @cached_property
     def _forms(self) -> dict[str, str]:
         """The canonical form of each known word, and of those met so far."""
         merged: dict[str, str] = self.learnt["merged"]
@@ -295,6 +321,17 @@ class Spelling(Encoding):
 def _is_target(word: str) -> bool:
     """Whether a known word may be what a typo comes from."""
     return is_latin_word(word) and (len(word) > 1 or word in "ai")
+
+
+def _sides(dataset: TextDataset) -> Iterator[str]:
+    for text in dataset.texts:
+        yield from (text,) if isinstance(text, str) else text
+
+
+def _inner_capital(word: str) -> int:
+    """Where the one capital inside a Latin word is that is otherwise lower-case; 0: nowhere."""
+    match = _INNER_CAPITAL.fullmatch(word)
+    return match.end(1) if match and not word.isupper() else 0
 
 
 def _offered(evidence: Evidence) -> set[str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
+from rapidfuzz.distance import OSA
 
 _LETTERS = string.ascii_lowercase
 _ALL = _LETTERS + "-'"
@@ -98,6 +99,28 @@ class Channel:
                 found[word] = found.get(word, 0.0) + _EDIT * share * self.count(word)
         return found
 
+    def capital(self, typo: str, place: int) -> dict[str, float]:
+        """Return the words in which one edit puts a capital at ``place``, with probabilities.
+
+        A letter is put in or exchanged in either case; it becomes its own capital as often as a
+        neighbour on the keyboard. Or the capital at the start changes places with the next letter.
+
+        Args:
+            typo: A word of at least two letters, in lower case.
+            place: Where the capital is, from 1.
+        """
+        head, own, tail = typo[:place], typo[place], typo[place + 1 :]
+        length = len(typo)
+        edits = {
+            head + c + tail: (_NEAR if c == own else (1 - _NEAR) * _LETTER) / length for c in _ALL
+        }
+        edits[head + tail] = _LETTER / (length - 1)
+        if place == 1:
+            edits[own + head + tail] = 1 / (length - 1)
+        return {
+            word: _EDIT * edits[word] * self.count(word) for word in self._words.intersection(edits)
+        }
+
     def two_edits(self, typo: str) -> dict[str, float]:
         """Return the words of at least five letters that two edits turn into ``typo``.
 
@@ -133,7 +156,9 @@ class Channel:
         # Each edit changes at most two of the letters that a word consists of.
         bits = _BITS.take(different).T
         near = np.flatnonzero(bits[0] + bits[1] + bits[2] + bits[3] <= 4) + rows.start
-        return [words[i] for i in near.tolist() if distance(words[i], typo, limit=2) == 2]
+        # Neighbours that are swapped count as one edit.
+        close = (words[i] for i in near.tolist())
+        return [word for word in close if OSA.distance(word, typo, score_cutoff=2) == 2]
 
     @cached_property
     def _heads_and_tails(self) -> tuple[set[str], set[str]]:
@@ -148,26 +173,6 @@ class Channel:
         words = sorted((word for word in self._words if len(word) >= _LONG), key=len)
         masks = np.array([_mask(word) for word in words], dtype=np.uint64)
         return words, masks, np.array([len(word) for word in words])
-
-
-def distance(first: str, second: str, limit: int = 1 << 30) -> int:
-    """Return the number of edits between two words, neighbours that are swapped counted as one.
-
-    Optimal string alignment: no part is edited twice. Above ``limit`` the number may be too small,
-    but it is above ``limit``.
-    """
-    before: list[int] = []
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first):
-        earlier, before, row = before, row, [i + 1]
-        for j, b in enumerate(second):
-            cost = before[j] if a == b else 1 + min(before[j], before[j + 1], row[j])
-            if i and j and a == second[j - 1] and b == first[i - 1]:
-                cost = min(cost, earlier[j - 1] + 1)
-            row.append(cost)
-        if min(row) > limit:
-            break
-    return row[-1]
 
 
 def best(found: Mapping[str, float]) -> str | None:

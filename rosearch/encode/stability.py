@@ -19,6 +19,7 @@ from rosearch.checks import refused, whole_number
 from rosearch.data import Text
 from rosearch.encode.base import Encoding
 from rosearch.seeding import generator
+from rosearch.words import word_spans
 
 Classify = Callable[[list[Text]], np.ndarray]
 """Maps canonical texts to scores, ``(texts, classes)``."""
@@ -146,9 +147,11 @@ class _Forms:
         self.options: list[list[str]] = []
         for side in (text,) if isinstance(text, str) else text:
             between, done = [], 0
-            for start, end in encoding.segments(side):
-                own, found = encoding.word(side[start:end]), reachable(encoding, side[start:end])
-                self.options.append([own, *sorted(found - {own})])
+            for start, end, is_encoded in _words(encoding, side):
+                word = side[start:end]
+                own = encoding.word(word) if is_encoded else word
+                found = reachable(encoding, word) if is_encoded else single_typos(word)
+                self.options.append([own, *sorted(set(found) - {own})])
                 between.append(side[done:start])
                 done = end
             self._sides.append([*between, side[done:]])
@@ -160,6 +163,17 @@ class _Forms:
         for *between, end in self._sides:
             sides.append("".join([*(piece + next(rest) for piece in between), end]))
         return (sides[0], sides[1]) if self._is_pair else sides[0]
+
+
+def _words(encoding: Encoding, text: str) -> list[tuple[int, int, bool]]:
+    """The segments of a text, and its words outside of them, such as those of an address."""
+    segments = encoding.segments(text)
+    outside = [
+        (start, end, False)
+        for start, end in word_spans(text)
+        if not any(a < end and start < b for a, b in segments)
+    ]
+    return sorted([*((start, end, True) for start, end in segments), *outside])
 
 
 def _margins(classify: Classify, texts: list[Text], label: int) -> np.ndarray:

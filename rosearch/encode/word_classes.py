@@ -57,6 +57,8 @@ class WordClasses(MergedWords):
         """Return the most frequent word of each word's class."""
         counts = evidence.counts
         words = list(dict.fromkeys(word for pair in exchanges for word in pair))
+        if len(evidence.train.classes) < 2:
+            return {}
         scores = linear_scores(evidence.train.texts, evidence.targets)
         neutral = np.zeros(evidence.targets.shape[1] - 1)
         graph = _weighted(exchanges)

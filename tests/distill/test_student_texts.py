@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import rosearch as rs
+from rosearch.checks import whole_number
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
 from rosearch.encode import Encoding, Evidence, encoding_of
-from rosearch.errors import ArgumentError
+from rosearch.errors import ArgumentError, DataError
 from rosearch.space import TextEncoding, templates
 from rosearch.tokens import tokenize
 
@@ -36,12 +37,19 @@ class FirstLetters(Encoding):
         return word[: int(self.settings["count"])]
 
 
+class AnyCount(FirstLetters):
+    choices = {"count": rs.operators.Choice(3, 9, check=whole_number)}
+
+
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
     LEARNT.clear()
-    rs.encodings.register("first_letters")(FirstLetters)
+    kinds = {"first_letters": FirstLetters, "first_letters_of_any_count": AnyCount}
+    for name, kind in kinds.items():
+        rs.encodings.register(name)(kind)
     yield
-    rs.encodings.unregister("first_letters")
+    for name in kinds:
+        rs.encodings.unregister(name)
 
 
 def encoded(count: int = 3) -> rs.Genome:
@@ -112,6 +120,35 @@ def test_losses_that_compare_tokens_need_a_teacher_of_encoded_texts(make: Any) -
     distiller = make(losses=losses, teacher_reads="encoded")
     assert distiller.distill(encoded(), seed=0).history[-1].loss > 0
     assert make(losses=losses).distill(templates.bag_of_words(**SMALL)).seconds > 0
+
+
+def test_tokens_are_not_compared_behind_two_encodings(
+    fresh: Callable[..., Teacher], parts: tuple[TextDataset, TextDataset]
+) -> None:
+    losses = {"hidden_states": {"weight": 1.0, "layers": (1,)}}
+    teacher = fresh(encoding=FirstLetters())
+    distiller = Distiller(teacher, *parts, losses=losses, teacher_reads="encoded", progress=False)
+    with pytest.raises(ArgumentError, match="own encoding"):
+        distiller.distill(encoded(9), seed=0)
+
+
+def test_checkpoint_of_another_fit_is_refused(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "training.safetensors"
+    make(epochs=2).distill(encoded(), seed=0, epochs=1, checkpoint=file)
+    monkeypatch.setattr(FirstLetters, "version", 2)
+    monkeypatch.setattr(FirstLetters, "learn", lambda *_: {"changed": True})
+    with pytest.raises(DataError, match="another training"):
+        make(epochs=2).distill(encoded(), seed=0, checkpoint=file)
+
+
+def test_only_the_last_encodings_are_kept_in_memory(make: Any) -> None:
+    distiller = make()
+    for count in range(3, 10):
+        part = TextEncoding("first_letters_of_any_count", {"count": count})
+        distiller.encoding(templates.bag_of_words(**SMALL, encodings=(part,)))
+    assert len(distiller._readings) == 4
 
 
 def test_word_perturbation_chooses_among_encoded_replacements(make: Any) -> None:

@@ -169,6 +169,11 @@ class TestEvidence:
         np.testing.assert_array_equal(found, Evidence(DATA, answers=answers).targets)
         np.testing.assert_allclose(found, answers, atol=5e-4)
 
+    @pytest.mark.parametrize("answers", [np.ones((2, 2)), np.ones(3), np.full((3, 2), -3.0)])
+    def test_answers_that_are_no_probabilities_are_refused(self, answers: np.ndarray) -> None:
+        with pytest.raises(ArgumentError, match=r"answers must be probabilities of shape \(3, 2\)"):
+            Evidence(DATA, answers=answers)
+
     def test_encoded_evidence_keeps_the_rest(self) -> None:
         pairs = TextDataset([("A b", "C"), ("D", "E")], [0, 1])
         evidence = Evidence(pairs, answers=np.ones((2, 2)), exchanges=Synonyms())
@@ -185,7 +190,7 @@ class TestEvidence:
             Evidence(DATA.select([1, 0, 2])),
             Evidence(DATA, tokenizer=tokenizer),
             Evidence(DATA, answers=answers),
-            Evidence(DATA, answers=answers * 2),
+            Evidence(DATA, answers=answers / 2),
             Evidence(DATA, exchanges=Synonyms()),
         ]
         settings = [str(evidence.settings) for evidence in several]

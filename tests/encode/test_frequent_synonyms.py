@@ -20,7 +20,7 @@ def read_as(table: Table = TABLE, **settings: Any) -> dict[str, str]:
     found: dict[str, str] = FrequentSynonyms.fit(TRAIN, exchanges=table, **settings).learnt[
         "representatives"
     ]
-    return found
+    return {word: other for word, other in found.items() if word != other}
 
 
 def test_words_below_the_quantile_of_occurrences_are_rare() -> None:

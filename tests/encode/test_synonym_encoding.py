@@ -18,7 +18,7 @@ def codes(table: Table, **settings: Any) -> dict[str, str]:
     found: dict[str, str] = SynonymEncoding.fit(TRAIN, exchanges=table, **settings).learnt[
         "representatives"
     ]
-    return found
+    return {word: other for word, other in found.items() if word != other}
 
 
 def test_synonyms_take_the_code_of_the_most_frequent() -> None:

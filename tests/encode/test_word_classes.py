@@ -24,7 +24,7 @@ def reviews() -> TextDataset:
 def classes(strength: float, evidence: TextDataset | Evidence | None = None) -> dict[str, str]:
     evidence = evidence or Evidence(reviews(), exchanges=TABLE)
     found: dict[str, str] = WordClasses.fit(evidence, strength=strength).learnt["representatives"]
-    return found
+    return {word: other for word, other in found.items() if word != other}
 
 
 def test_words_of_like_scores_are_merged_and_others_are_not() -> None:

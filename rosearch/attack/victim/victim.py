@@ -15,7 +15,7 @@ from rosearch.data import Text
 from rosearch.errors import EvaluationError
 
 _MAX_CACHED = 1 << 19
-"""Cached texts after which they and their rows are cleared."""
+"""Cached texts or keys after which both are cleared."""
 
 
 class Victim(ABC):
@@ -95,7 +95,7 @@ class Victim(ABC):
         """Return probabilities by text, float32, shape ``(texts, classes)``."""
         if not texts:
             return np.empty((0, self.classes or 0), dtype=np.float32)
-        if len(self._by_text) > _MAX_CACHED:
+        if max(len(self._by_text), len(self._by_key)) > _MAX_CACHED:
             self._by_text.clear()
             self._by_key.clear()
         cache = self._by_text

@@ -1,0 +1,70 @@
+"""The tables of encodings in docs/results.md, from the results of encoding_matrix.py."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from journals import DATA
+
+FILE = DATA / "encodings.json"
+ATTACKS = {
+    "pwws": "PWWS",
+    "deepwordbug": "DeepWordBug",
+    "textfooler": "TextFooler",
+    "textbugger": "TextBugger",
+    "pruthi": "Pruthi",
+    "genetic": "genetic",
+}
+HEAD = ["read by", "trainings", "accuracy", "under both", "worst class", *ATTACKS.values()]
+
+
+@cache
+def results() -> list[dict[str, Any]]:
+    """All results: one a data set, encoding and seed, and two a teacher."""
+    found: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+def encodings(data: str) -> list[list[str]]:
+    """The rows of one data set, per cent: students by their encodings, then the teacher."""
+    own = [one for one in results() if one["data"] == data]
+    students: dict[str, list[dict[str, Any]]] = {}
+    for one in own:
+        if "seed" in one:
+            students.setdefault(one["row"], []).append(one)
+    order = sorted(students, key=lambda row: (len(students[row]) < 2, len(row), row))
+    rows = [HEAD]
+    rows += [_row(name, students[name]) for name in order]
+    rows += [_row(f"teacher, {one['row']}", [one]) for one in own if "seed" not in one]
+    constant = next(one["constant"] for one in own if "constant" in one)
+    share = f"{constant:.1%}".rstrip("%")
+    rows.append(["constant classifier", "-", share, share, "0.0", *[share] * len(ATTACKS)])
+    return [[cell for k, cell in enumerate(row) if _is_used(rows, k)] for row in rows]
+
+
+def _is_used(rows: Sequence[Sequence[str]], column: int) -> bool:
+    return column < 3 or any(row[column] not in ("-", rows[-1][column]) for row in rows[1:])
+
+
+def _row(name: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    both = [one["both"] for one in runs]
+    cells = [
+        [one["accuracy"] for one in runs],
+        [one["under"] for one in both],
+        [one["worst_class"] for one in both],
+    ]
+    for attack in ATTACKS:
+        main = [one[attack] for one in both if attack in one]
+        cells.append(main or [one[attack]["under"] for one in runs if attack in one])
+    return [name, str(len(runs)), *map(_percent, cells)]
+
+
+def _percent(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    mean = f"{100 * statistics.fmean(values):.1f}"
+    return mean if len(values) < 2 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
