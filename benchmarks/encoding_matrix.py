@@ -4,6 +4,7 @@
     python benchmarks/encoding_matrix.py teacher movies news  # attacks them, behind spelling too
     python benchmarks/encoding_matrix.py run movies --seed 0  # goes on where it was
     python benchmarks/encoding_matrix.py run news --seed 0
+    python benchmarks/encoding_matrix.py typos --seed 0       # all single typos, any words
     python benchmarks/encoding_matrix.py export               # the committed file
 
 Students are trained plainly, on the teacher's answers to the original texts; only what they read
@@ -29,14 +30,16 @@ from pathlib import Path
 from typing import Any
 
 import material  # noqa: F401 - makes the examples importable
+import numpy as np
 from encoding_tables import FILE
 from materials import bbc_news, minilm, movie_reviews
 
 import rosearch as rs
 from rosearch.attack import WordExchanges
 from rosearch.attack.word_swaps.substitutions import NearestNeighbours, WordNetSynonyms
+from rosearch.encode import worst_case
 from rosearch.space import TextEncoding
-from rosearch.tokens import accuracy
+from rosearch.tokens import accuracy, predict, tokenize
 
 OUT = Path("runs/encodings")
 NEIGHBOURS = 12
@@ -74,6 +77,13 @@ ROWS: dict[str, Row] = {
         False,
     ),
     "typo clusters": ((TextEncoding("typo_clusters"),), False),
+}
+
+
+# The worst case is exact only where each word is read by itself.
+WHOLE = {
+    "spelling": TextEncoding("spelling", {**SPELLING.parameters, "joins": False}),
+    "typo clusters": TextEncoding("typo_clusters", {"gamma": 0.1, "unknown": "unk"}),
 }
 
 
@@ -179,6 +189,40 @@ def run(options: argparse.Namespace) -> None:
         print(line(found), flush=True)
 
 
+def typos(options: argparse.Namespace) -> None:
+    """Robust accuracy of movie students under all single typos in any number of words."""
+    teacher = rs.Teacher.from_pretrained(OUT / "teacher-movies")
+    _, _, test = splits("movies")
+    texts = test.select(range(options.examples))
+    for name, part in WHOLE.items():
+        path = OUT / f"typos-{name.replace(' ', '-')}-{options.seed}.json"
+        if path.exists():
+            continue
+        one, student_genome = distiller("movies", teacher, all_sources=False), genome((part,))
+        encoding = one.encoding(student_genome)
+        assert encoding is not None
+        student = one.distill(student_genome, seed=options.seed).student
+
+        def scores(canonical: Sequence[Any], student: Any = student) -> Any:
+            rows = tokenize(teacher.tokenizer, list(canonical), max_length=teacher.max_length)
+            return predict(student, rows, pad_id=teacher.pad_id)
+
+        found = worst_case(scores, texts.texts, texts.labels.tolist(), encoding)
+        typo_results = {
+            "data": "typos",
+            "row": name,
+            "seed": options.seed,
+            "accuracy": accuracy(student, test),
+            "examples": len(texts),
+            "low": found.lower,
+            "high": found.upper,
+            "decided": found.exact,
+            "median_combinations": float(np.median(found.combinations)),
+        }
+        path.write_text(json.dumps(typo_results, indent=1))
+        print(typo_results, flush=True)
+
+
 def teacher_rows(options: argparse.Namespace) -> None:
     """Attack the teachers as they are, and behind spelling without any training."""
     for data in options.data:
@@ -215,7 +259,7 @@ def fine_tune(_: argparse.Namespace) -> None:
     for data, epochs in (("movies", 3), ("news", 4)):
         folder = OUT / f"teacher-{data}"
         if not folder.exists():
-            train, dev, _ = splits(data)
+            train, dev = splits(data)[:2]
             rs.Teacher.fine_tune(minilm(), train, dev, save_to=folder, epochs=epochs)
 
 
@@ -245,6 +289,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     names = ["both", "textfooler", "textbugger", "pruthi", "genetic"]
     step.add_argument("--attacks", nargs="+", choices=names, default=names)
     step.set_defaults(do=run)
+    step = steps.add_parser("typos", help="all single typos in any number of words")
+    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("--examples", type=int, default=200)
+    step.set_defaults(do=typos)
     step = steps.add_parser("export", help="write the committed file")
     step.set_defaults(do=export)
     return parser.parse_args(words)

@@ -46,6 +46,21 @@ def encodings(data: str) -> list[list[str]]:
     return [[cell for k, cell in enumerate(row) if _is_used(rows, k)] for row in rows]
 
 
+def typos() -> list[list[str]]:
+    """Robust accuracy under all single typos in any number of words, per cent."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in results():
+        if one["data"] == "typos":
+            found.setdefault(one["row"], []).append(one)
+    head = ["read by", "trainings", "accuracy", "right for all typos", "at most", "decided"]
+    rows = [[*head, "canonical texts (median)"]]
+    for name, runs in sorted(found.items()):
+        columns = [[one[key] for one in runs] for key in ("accuracy", "low", "high", "decided")]
+        median = statistics.fmean(one["median_combinations"] for one in runs)
+        rows.append([name, str(len(runs)), *map(_percent, columns), f"{median:,.0f}"])
+    return rows
+
+
 def _is_used(rows: Sequence[Sequence[str]], column: int) -> bool:
     return column < 3 or any(row[column] not in ("-", rows[-1][column]) for row in rows[1:])
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from encoding_tables import encodings
+from encoding_tables import encodings, typos
 from first_search import SUMMARY
 from journals import DATA, packed
 from make_tabular import AGAIN, AGAIN_JOURNAL, JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, is_random
@@ -265,6 +265,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "confirmed-plain": lambda: confirmed("plain"),
     "textattack": textattack,
     "encodings-movies": lambda: markdown(encodings("movies")),
+    "encodings-typos": lambda: markdown(typos()),
     "encodings-news": lambda: markdown(encodings("news")),
 }
 

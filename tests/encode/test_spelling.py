@@ -21,7 +21,6 @@ from rosearch.data import TextDataset
 from rosearch.encode import Spelling
 from rosearch.encode.spelling import whole_words
 from rosearch.encode.spelling_channel import Channel
-from rosearch.encode.testing import EncodingConformance
 from rosearch.errors import ArgumentError, GenomeError
 
 TRAIN = TextDataset(
@@ -42,10 +41,6 @@ class Tokenizer:
 
     def get_vocab(self) -> dict[str, int]:
         return {token: number for number, token in enumerate(self.tokens)}
-
-
-class TestConformance(EncodingConformance):
-    name = "spelling"
 
 
 @pytest.mark.parametrize("word", WORDS)

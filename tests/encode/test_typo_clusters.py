@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from rosearch.data import TextDataset
 from rosearch.encode import TypoClusters, single_typos
-from rosearch.encode.testing import EncodingConformance
 from rosearch.errors import ArgumentError, GenomeError
 
 TRAIN = TextDataset(
@@ -17,10 +16,6 @@ TRAIN = TextDataset(
     [1] * 6 + [0] * 5 + [1] * 2 + [0],
     classes=("no", "yes"),
 )
-
-
-class TestConformance(EncodingConformance):
-    name = "typo_clusters"
 
 
 def clusters(encoding: TypoClusters) -> set[frozenset[str]]:
