@@ -342,7 +342,7 @@ class Encoding(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of name, settings and what was learnt: equal encodings have equal ones."""
+        """Hash of name, settings and what was learnt; equal encodings have equal ones."""
         text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
