@@ -158,12 +158,13 @@ class Spelling(Encoding):
         forms, lowered, joins = self._forms, lower_case(text), self.settings["joins"]
         parts: list[_Part] = []
         for start, end in self._spans(text):
-            written = lowered[start:end]
-            if (place := _inner_capital(text[start:end])) and written not in self._mixed:
-                written = f"{written[:place]}{text[start + place]}{written[place + 1 :]}"
+            original, written = text[start:end], lowered[start:end]
+            place = _inner_capital(original) if original != written else 0
+            if place and written not in self._mixed:
+                written = f"{written[:place]}{original[place]}{written[place + 1 :]}"
             elif not written.isascii():
                 # Some letters look like Latin ones in lower case only.
-                written = lower_case(skeleton(lower_case(skeleton(text[start:end]))))
+                written = lower_case(skeleton(lower_case(skeleton(original))))
             spelt = forms.get(written) or self._form(written)
             part = _Part(start, end, written, spelt)
             while (
