@@ -63,7 +63,7 @@ def classes(strength: float) -> TextEncoding:
 
 
 SPELLING = TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.6})
-STRENGTHS = (0.05, 0.1, 0.28)
+STRENGTHS = (0.05, 0.1, 0.25, 0.28, 0.3)
 ROWS: dict[str, Row] = {
     "none": ((), False),
     "spelling": ((SPELLING,), False),

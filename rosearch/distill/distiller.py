@@ -37,6 +37,7 @@ from rosearch.distill.training.settings import Optimization
 from rosearch.encode import Encoding, Evidence, Exchanges, fitted_chain, plain_tokenizer
 from rosearch.errors import ArgumentError, DataError
 from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
+from rosearch.pickling import state_without_cached
 from rosearch.seeding import child_seed
 from rosearch.space import Genome, TextEncoding
 from rosearch.student import (
@@ -431,10 +432,7 @@ class Distiller:
         return EmbeddingNearestWords(self._vocabulary, self.teacher.embedding.tokens)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Making these again in a worker is cheaper than sending them.
-        kinds = (item for kind in type(self).__mro__ for item in vars(kind).items())
-        made = {name for name, value in kinds if isinstance(value, cached_property)}
-        return {name: value for name, value in vars(self).items() if name not in made}
+        return state_without_cached(self)
 
 
 @dataclass(eq=False)

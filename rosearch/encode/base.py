@@ -19,6 +19,7 @@ from rosearch.checks import refused
 from rosearch.data import Text, TextDataset
 from rosearch.errors import MissingResourceError
 from rosearch.parameters import Choice, Value, complete
+from rosearch.pickling import state_without_cached
 from rosearch.registry import Registry
 from rosearch.wordnet import WordNet
 from rosearch.words import word_spans, words_of
@@ -347,14 +348,7 @@ class Encoding(ABC):
         return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Derived values are made again where they are needed.
-        derived = {
-            name
-            for kind in type(self).__mro__
-            for name, value in vars(kind).items()
-            if isinstance(value, cached_property)
-        }
-        return {k: v for k, v in vars(self).items() if k not in derived} | {"_words": {}}
+        return {**state_without_cached(self), "_words": {}}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.fingerprint == getattr(other, "fingerprint", "")

@@ -26,6 +26,7 @@ from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.encode import EncodedTokenizer, Encoding, encoding_of
 from rosearch.errors import DataError
+from rosearch.pickling import state_without_cached
 from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
@@ -337,8 +338,7 @@ class Teacher:
         return CompressedEmbedding(**{name: table.numpy() for name, table in tables.items()})
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        state.pop("embedding", None)
+        state = state_without_cached(self)
         if self._source is not None:
             state["_model"] = None
         return state
