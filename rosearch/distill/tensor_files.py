@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def _version(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-@cache
+@lru_cache(1 << 12)
 def _tensor(path: Path, _version: tuple[int, ...], name: str) -> torch.Tensor:
     with safe_open(path, "pt") as file:
         tensor: torch.Tensor = file.get_tensor(name)
