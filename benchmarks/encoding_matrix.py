@@ -62,7 +62,7 @@ def classes(strength: float) -> TextEncoding:
     return TextEncoding("word_classes", {"strength": strength})
 
 
-SPELLING = TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.6})
+SPELLING = TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.5})
 STRENGTHS = (0.05, 0.1, 0.25, 0.28, 0.3)
 ROWS: dict[str, Row] = {
     "none": ((), False),
@@ -82,7 +82,9 @@ ROWS: dict[str, Row] = {
 
 # The worst case is exact only where each word is read by itself.
 WHOLE = {
-    "spelling": TextEncoding("spelling", {**SPELLING.parameters, "joins": False}),
+    "spelling": TextEncoding(
+        "spelling", {**SPELLING.parameters, "joins": False, "neighbours": False}
+    ),
     "typo clusters": TextEncoding("typo_clusters", {"gamma": 0.1, "unknown": "unk"}),
 }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, overload
 
 import numpy as np
@@ -187,6 +188,9 @@ class Encoding(ABC):
         self.learnt: Mapping[str, Any] = dict(learnt or {})
         """What was learnt from the training texts, as JSON values."""
         self._words: dict[str, str] = {}
+        # An instance is fitted with its own settings, as an estimator of scikit-learn is.
+        own: dict[str, Any] = dict(self.settings)
+        self.fit = partial(type(self).fit, **own)  # type: ignore[method-assign]
 
     @abstractmethod
     def word(self, word: str) -> str:
@@ -225,6 +229,8 @@ class Encoding(ABC):
         **settings: Any,
     ) -> Self:
         """Learn an encoding from training texts.
+
+        Of an instance, it returns a new one, with the same settings but for those that are given.
 
         Args:
             train: The training texts, or all evidence in one.
@@ -300,7 +306,10 @@ class Encoding(ABC):
                 continue
             pieces += [text[done:start], new]
             length += start - done
-            edits.append((start, end, length, length + len(new)))
+            edits += [
+                (start + a, start + b, length + new_a, length + new_b)
+                for a, b, new_a, new_b in _changes(old, new)
+            ]
             length += len(new)
             done = end
         return EncodedText(text, "".join([*pieces, text[done:]]), tuple(edits))
@@ -359,6 +368,22 @@ class Encoding(ABC):
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({settings})"
+
+
+def _changes(old: str, new: str) -> Iterator[tuple[int, int, int, int]]:
+    """Where a segment and its canonical form differ: by words if they correspond."""
+    spans, new_spans = word_spans(old), word_spans(new)
+    if len(spans) < 2 or _between(old, spans) != _between(new, new_spans):
+        yield 0, len(old), 0, len(new)
+        return
+    for (start, end), (new_start, new_end) in zip(spans, new_spans, strict=True):
+        if old[start:end] != new[new_start:new_end]:
+            yield start, end, new_start, new_end
+
+
+def _between(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+    places = [0, *itertools.chain(*spans), len(text)]
+    return [text[a:b] for a, b in zip(places[::2], places[1::2], strict=True)]
 
 
 def _rounded(answers: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from rosearch.encode.look_alikes import (
     skeleton,
 )
 from rosearch.encode.spelling_channel import Channel, best
+from rosearch.encode.spelling_context import Context, pair_counts
 from rosearch.parameters import Choice
 from rosearch.words import word_spans, words_of
 
@@ -38,6 +40,8 @@ _INNER_CAPITAL = re.compile(r"([A-Za-z][a-z'\-]*)[A-Z][a-z'\-]*")
 _HYPHENS = re.compile("(-+)")
 _REPEATED = re.compile(r"(.)\1{2,}")
 _RUN = re.compile(r"\S+")
+_BESIDE = re.compile(r"[ ,;:\"'()\-]{1,3}")
+"""What may stand between a word and the words that have a say in its spelling."""
 _ADDRESS = re.compile(r"://|www\.|\w@[\w\-]+(?:\.[\w\-]+)*\.[a-zA-Z]{2,}")
 _LETTERS = [str.maketrans("01345@7", f"o{one}easat") for one in "li"]
 _DIGITS = str.maketrans("loi", "101")
@@ -46,8 +50,11 @@ _TRIMMED = "'-*@_"  # as words are trimmed
 _LONGEST = 64
 """Letters of the longest word that is looked for."""
 
-_FEWEST = 4
-"""Letters of a known word that the training texts lack: many shorter tokens are fragments."""
+_FEWEST = 3
+"""Letters of a known word that the training texts lack."""
+
+_FEWEST_OF_TOKEN = 4
+"""Letters of a known word that only the tokenizer has: many shorter tokens are fragments."""
 
 _LONG = 6
 """Letters of a word from which two edits are undone."""
@@ -55,12 +62,13 @@ _LONG = 6
 
 @dataclass(slots=True)
 class _Part:
-    """A segment: where it is, its words as written and as spelt, all lower-case."""
+    """One word or one that was cut: where it is, as written and as spelt, all lower-case."""
 
     start: int
     end: int
     written: str
     spelt: str
+    is_joined: bool = False
 
 
 @encodings.register("spelling")
@@ -76,6 +84,9 @@ class Spelling(Encoding):
     together are cut (``"goodfilm"``). Words of other scripts, numbers, addresses and identifiers
     stay as they are, and so does a word with no known word near it.
 
+    Where several known words are one edit away, the words beside it have a say: their pairs in the
+    training texts decide with the noisy channel (Church and Gale 1991). They are one segment then.
+
     A known word is read as another one too where that is more probable: a rare word one edit away
     from a frequent one (Mays, Damerau and Mercer 1991).
     """
@@ -88,16 +99,20 @@ class Spelling(Encoding):
         "case": Choice("lower", "keep"),
         "dictionary": Choice(*DICTIONARIES),
         "joins": Choice(True, False),
+        "neighbours": Choice(True, False),
         "unknown": Choice("keep", "unk"),
     }
     """``max_edits``: edits undone in words of six letters or more; one in shorter words.
     ``typo_rate``: share of words that are taken to be typos, for known words; at 0 they stay.
     ``case``: ``"keep"`` restores capitals at the start of a word or throughout.
     ``dictionary``: ``"english"`` adds some 83,000 words; needs rosearch[dictionary].
-    ``joins``: whether words that a space has cut are joined; else each word is read by itself.
+    ``joins``: whether words that a space has cut are joined.
+    ``neighbours``: whether the words beside a misspelt one have a say. Without both, each word is
+    read by itself.
     ``unknown``: whether words with no known word near them stay, or are all read as "unk"."""
 
     level = "characters"
+    version = 2
     source = "Kernighan, Church and Gale (COLING 1990)"
 
     @classmethod
@@ -108,7 +123,8 @@ class Spelling(Encoding):
             ``counts``: occurrences of each known word in the training texts and, as far as a
             dictionary tells, in other texts of the same size; ``merged``: known words that are read
             as another one; ``apart``: pairs of words in the training texts that would be one known
-            word without the space; ``mixed``: words with a capital inside in the training texts.
+            word without the space; ``mixed``: words with a capital inside in the training texts;
+            ``pairs``: occurrences of the most frequent pairs of words.
         """
         counts: dict[str, float] = {}
         for word, count in evidence.counts.items():
@@ -120,14 +136,16 @@ class Spelling(Encoding):
                 counts[word] = round(counts.get(word, 0) + size * share, 3)
         offered = _offered(evidence)
         for word in sorted(whole_words(evidence.tokenizer) | offered):
-            if word in offered or len(word) >= _FEWEST:
+            if word in offered or len(word) >= _FEWEST_OF_TOKEN:
                 counts.setdefault(word, 0)
-        apart = {
-            f"{a} {b}"
-            for side in _sides(evidence.train)
-            for a, b in _neighbours(side.lower())
-            if a + b in counts
-        }
+        pairs: Counter[tuple[str, str]] = Counter()
+        apart: set[str] = set()
+        for side in _sides(evidence.train):
+            for first, separator, second in _neighbours(side.lower()):
+                if _BESIDE.fullmatch(separator):
+                    pairs[first, second] += 1
+                if separator == " " and first + second in counts:
+                    apart.add(f"{first} {second}")
         merged = _merged(counts, float(settings["typo_rate"]), kept=offered)
         mixed = {
             word.lower()
@@ -140,11 +158,28 @@ class Spelling(Encoding):
             "merged": merged,
             "apart": sorted(apart),
             "mixed": sorted(mixed),
+            "pairs": pair_counts(pairs) if settings["neighbours"] else {},
         }
 
     def segments(self, text: str) -> list[tuple[int, int]]:
-        """Return start and end of each word; a word that spaces have cut is one segment."""
-        return [(part.start, part.end) for part in self._parts(text)]
+        """Return start and end of each word.
+
+        A word that spaces have cut is one segment, and so is a misspelt one with the words beside
+        it that have a say.
+        """
+        parts = self._parts(text)
+        if not self._rivals:
+            return [(part.start, part.end) for part in parts]
+        segments: list[tuple[int, int]] = []
+        was_open = False
+        for k, part in enumerate(parts):
+            is_open = part.written in self._rivals
+            if (is_open or was_open) and k and _is_beside(text, parts[k - 1], part):
+                segments[-1] = (segments[-1][0], part.end)
+            else:
+                segments.append((part.start, part.end))
+            was_open = is_open
+        return segments
 
     def word(self, word: str) -> str:
         pieces, done = [], 0
@@ -155,6 +190,9 @@ class Spelling(Encoding):
 
     def _parts(self, text: str) -> list[_Part]:
         """The segments of a text, spelt. Neighbours are joined until no two can be."""
+        if len(self._forms) > _MAX_FORMS + len(self._counts):
+            del self._forms
+            self._rivals.clear()
         forms, lowered, joins = self._forms, lower_case(text), self.settings["joins"]
         parts: list[_Part] = []
         for start, end in self._spans(text):
@@ -178,10 +216,32 @@ class Spelling(Encoding):
                 parts.pop()
                 part = joined
             parts.append(part)
+        if self._rivals:
+            self._ask_neighbours(text, parts)
         return parts
+
+    def _ask_neighbours(self, text: str, parts: list[_Part]) -> None:
+        """Spell the words that have rivals by the words beside them, from left to right."""
+        for k, part in enumerate(parts):
+            rivals = self._rivals.get(part.written)
+            if not rivals:
+                continue
+            before, after = parts[k - 1 : k], parts[k + 1 : k + 2]
+            left = before[0].spelt if before and _is_beside(text, before[0], part) else None
+            right = after[0].spelt if after and _is_beside(text, part, after[0]) else None
+            if self.settings["joins"]:
+                # Else the canonical text would have another canonical form.
+                rivals = {
+                    word: probability
+                    for word, probability in rivals.items()
+                    if not (left and self._is_cut(left, word, ""))
+                    and not (right and self._is_cut(word, right, ""))
+                }
+            part.spelt = self._context.best(rivals, left, right) or part.spelt
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """The words outside web and e-mail addresses."""
+        text = text.replace("`", "'")
         if "@" not in text and "://" not in text and "www." not in text:
             return word_spans(text)
         return [
@@ -195,7 +255,7 @@ class Spelling(Encoding):
         """Two neighbouring parts as one, if they are one known word that has been cut."""
         if self._is_cut(a.written, b.written, joint):
             whole = a.written + joint + b.written
-            return _Part(a.start, b.end, whole, self._forms[whole])
+            return _Part(a.start, b.end, whole, self._forms[whole], is_joined=True)
         if a.written == a.spelt and b.written == b.spelt:
             return None
         # Else the canonical text would have another canonical form.
@@ -204,7 +264,7 @@ class Spelling(Encoding):
         if not self._is_cut(last, first, joint):
             return None
         spelt = f"{head} {self._forms[last + joint + first]} {tail}".strip()
-        return _Part(a.start, b.end, spelt, spelt)
+        return _Part(a.start, b.end, spelt, spelt, is_joined=True)
 
     def _is_cut(self, a: str, b: str, joint: str) -> bool:
         counts = self._counts
@@ -217,11 +277,11 @@ class Spelling(Encoding):
     def _form(self, word: str) -> str:
         """The canonical form of a lower-case word."""
         forms = self._forms
-        if len(forms) > _MAX_FORMS + len(self._counts):
-            del self._forms
         form = self._step(word)
         if form != word:
             form = " ".join(forms.get(part) or self._form(part) for part in form.split(" "))
+        if form != word and not form.isascii():
+            form = lower_case(skeleton(form))  # what hid that it looks Latin may be gone
         forms[word] = form
         return form
 
@@ -266,7 +326,13 @@ class Spelling(Encoding):
         if word.endswith("'s") and (stem := self._single(word[:-2])) in self._counts:
             return f"{stem}'s"
         written = _REPEATED.sub(r"\1\1", word)
-        found = self._channel.one_edit(written)
+        found: dict[str, float] = {}
+        merged = self.learnt["merged"]
+        for known, probability in self._channel.one_edit(written).items():
+            form = merged.get(known, known)
+            found[form] = found.get(form, 0.0) + probability
+        if len(found) > 1 and self.settings["neighbours"]:
+            self._rivals[word] = found
         if not found and "-" in word:
             return "".join(self._single(part) if part else "" for part in _HYPHENS.split(word))
         if not found:
@@ -312,11 +378,17 @@ class Spelling(Encoding):
         return {word: word for word in (*self._counts, UNKNOWN)} | merged
 
     @cached_property
+    def _rivals(self) -> dict[str, dict[str, float]]:
+        """Of each unknown word met so far that may be several known ones, their probabilities."""
+        return {}
+
+    @cached_property
     def _channel(self) -> Channel:
-        merged = self.learnt["merged"]
-        return Channel(
-            {word: n for word, n in self._counts.items() if word not in merged and _is_target(word)}
-        )
+        return Channel({word: n for word, n in self._counts.items() if _is_target(word)})
+
+    @cached_property
+    def _context(self) -> Context:
+        return Context(self._counts, self.learnt["pairs"])
 
 
 def _is_target(word: str) -> bool:
@@ -349,13 +421,16 @@ def _merged(counts: Mapping[str, float], rate: float, *, kept: set[str]) -> dict
         return merged
     words = {word: count for word, count in counts.items() if _is_target(word)}
     channel = Channel(words)
+    # A typo is no more probable than the word it comes from, so rarer words are no one's rivals.
+    least = (1 - rate) / rate * channel.count("")
+    rivals = Channel({word: count for word, count in words.items() if channel.count(word) > least})
     stable: set[str] = set()
     for word in sorted(words, key=lambda word: (-words[word], word)):
-        found = channel.one_edit(word, stable) if len(word) > 2 and word not in kept else {}
+        found = rivals.one_edit(word, stable) if len(word) > 2 and word not in kept else {}
         rival = best(found)
         if rival and rate * found[rival] > (1 - rate) * channel.count(word):
             merged[word] = rival
-        else:
+        elif channel.count(word) > least:
             stable.add(word)
     return merged
 
@@ -374,11 +449,20 @@ def _simpler(word: str) -> Iterator[str]:
             yield "".join(itertools.chain(*zip(between[::2], [*runs, ""], strict=True)))
 
 
-def _neighbours(text: str) -> Iterator[tuple[str, str]]:
-    """The pairs of words with one space between them."""
+def _is_beside(text: str, a: _Part, b: _Part) -> bool:
+    """Whether two parts are single words that may have a say in each other's spelling."""
+    return (
+        _BESIDE.fullmatch(text, a.end, b.start) is not None
+        and not (a.is_joined or b.is_joined)
+        and " " not in a.spelt
+        and " " not in b.spelt
+    )
+
+
+def _neighbours(text: str) -> Iterator[tuple[str, str, str]]:
+    """The pairs of words one after the other, with what is between them."""
     for (start, end), (start_2, end_2) in itertools.pairwise(word_spans(text)):
-        if text[end:start_2] == " ":
-            yield text[start:end], text[start_2:end_2]
+        yield text[start:end], text[end:start_2], text[start_2:end_2]
 
 
 def whole_words(tokenizer: Any) -> set[str]:

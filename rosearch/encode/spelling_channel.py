@@ -31,6 +31,10 @@ _SPLIT = 0.01
 _LONG = 5
 """Letters of the shortest word that two edits lead to."""
 
+_FREQUENT = 3
+"""Occurrences of the rarest word that two edits lead to: a rarer one is no more probable than a
+word that is not known."""
+
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _PLACES = {
     letter: (column + row / 2, row)
@@ -122,7 +126,9 @@ class Channel:
         }
 
     def two_edits(self, typo: str) -> dict[str, float]:
-        """Return the words of at least five letters that two edits turn into ``typo``.
+        """Return the words that two edits turn into ``typo``.
+
+        They have at least five letters, and occur at least three times.
 
         Their probabilities take an edit for as probable as the average one.
         """
@@ -170,7 +176,9 @@ class Channel:
 
     @cached_property
     def _long_words(self) -> tuple[list[str], np.ndarray, np.ndarray]:
-        words = sorted((word for word in self._words if len(word) >= _LONG), key=len)
+        counts = self._counts
+        frequent = (word for word, n in counts.items() if len(word) >= _LONG and n >= _FREQUENT)
+        words = sorted(frequent, key=len)
         masks = np.array([_mask(word) for word in words], dtype=np.uint64)
         return words, masks, np.array([len(word) for word in words])
 

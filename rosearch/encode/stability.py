@@ -113,18 +113,20 @@ def worst_case(
         texts: Texts before encoding.
         labels: Index of the right class of each.
         encoding: Must read each word by itself; :class:`~rosearch.encode.Spelling` does with
-            ``joins=False``.
+            ``joins=False`` and ``neighbours=False``.
         limit: Most canonical texts of a text that are all classified.
 
     Raises:
         ArgumentError: There are no texts or not as many labels, ``limit`` is below 1, or the
-            encoding joins words.
+            encoding reads words together.
     """
     whole_number("limit", limit)
     if not texts or len(labels) != len(texts):
         raise refused("labels", f"one for each of one or more texts ({len(texts)})", labels)
-    if any(part.settings.get("joins") for part in getattr(encoding, "encodings", (encoding,))):
-        raise refused("encoding", "one that joins no words, fitted with joins=False", encoding)
+    parts = getattr(encoding, "encodings", (encoding,))
+    if any(part.settings.get(name) for part in parts for name in ("joins", "neighbours")):
+        single = "one that reads each word by itself, fitted with joins=False and neighbours=False"
+        raise refused("encoding", single, encoding)
     robust: list[bool | None] = []
     combinations: list[int] = []
     for number, (text, label) in enumerate(zip(texts, labels, strict=True)):

@@ -209,10 +209,10 @@ class EncodingConformance:
             encoded = encoding.encode(text)
             assert encoded.original == text
             assert encoded.text == encoding(text)
-            segments = set(encoding.segments(text))
+            segments = encoding.segments(text)
             rebuilt, done = "", 0
             for start, end, new_start, new_end in encoded.edits:
-                assert (start, end) in segments
+                assert any(a <= start and end <= b for a, b in segments)
                 rebuilt += text[done:start]
                 assert len(rebuilt) == new_start
                 rebuilt += encoded.text[new_start:new_end]

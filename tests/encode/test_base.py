@@ -91,6 +91,19 @@ class TestTexts:
         assert Joined()("New York") == Joined().encode("New York").text == "New_York"
         assert Joined()("a New York") == "a New York"
 
+    def test_words_of_a_segment_that_correspond_are_edits_of_their_own(self) -> None:
+        class Pairs(Lower):
+            def segments(self, text: str) -> list[tuple[int, int]]:
+                return [(0, len(text))] if text else []
+
+        assert Pairs().encode("A (good) FILM").edits == ((0, 1, 0, 1), (9, 13, 9, 13))
+
+        class Shorter(Pairs):
+            def word(self, word: str) -> str:
+                return word.partition(" ")[0]
+
+        assert Shorter().encode("a good film").edits == ((0, 11, 0, 1),)
+
     def test_each_word_is_encoded_once(self) -> None:
         calls: Counter[str] = Counter()
 
@@ -139,6 +152,13 @@ class TestFit:
             assert evidence.train is DATA
             assert evidence.answers is answers
             assert evidence.exchanges is exchanges
+
+    def test_an_instance_is_fitted_with_its_settings(self) -> None:
+        spelling = rs.encodings.get("spelling")(typo_rate=0.3, case="keep").fit(DATA)
+        assert (spelling.settings["typo_rate"], spelling.settings["case"]) == (0.3, "keep")
+        again = pickle.loads(pickle.dumps(spelling)).fit(DATA, case="lower")
+        assert (again.settings["typo_rate"], again.settings["case"]) == (0.3, "lower")
+        assert spelling.settings["case"] == "keep"
 
     def test_wrong_arguments_are_refused(self) -> None:
         with pytest.raises(GenomeError, match="'Known' has no parameter 'maximum'; known: minimum"):

@@ -21,6 +21,7 @@ from rosearch.data import TextDataset
 from rosearch.encode import Spelling
 from rosearch.encode.spelling import whole_words
 from rosearch.encode.spelling_channel import Channel
+from rosearch.encode.spelling_context import Context, pair_counts
 from rosearch.errors import ArgumentError, GenomeError
 
 TRAIN = TextDataset(
@@ -142,6 +143,49 @@ def english() -> Spelling:
     return Spelling.fit(TRAIN, dictionary="english", typo_rate=0.0)
 
 
+BESIDE = Spelling.fit(
+    TextDataset(["what a good film", "the wood is dry", "some food"] * 9, [0, 1, 1] * 9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("what a xood film", "what a good film"),
+        ("the xood is", "the wood is"),
+        ("The, (xood) is", "the, (wood) is"),
+        ("some xood!", "some food!"),
+        ("xood is", "wood is"),
+        ("a xood xilm", "a good film"),
+    ],
+)
+def test_the_words_beside_a_misspelt_one_have_a_say(text: str, expected: str) -> None:
+    assert BESIDE(text) == expected
+
+
+def test_words_of_another_sentence_have_no_say() -> None:
+    assert BESIDE("the. Xood") == f"the. {BESIDE('Xood')}"
+    assert BESIDE("the\nxood") == f"the\n{BESIDE('xood')}"
+
+
+def test_a_misspelt_word_and_those_beside_it_are_one_segment() -> None:
+    text = "Is a xood film, the wood"
+    assert BESIDE.segments(text) == [(0, 2), (3, 14), (16, 19), (20, 24)]
+    assert BESIDE.encode(text).edits == ((0, 2, 0, 2), (5, 9, 5, 9))
+    alone = BESIDE.fit(TRAIN, neighbours=False)
+    assert alone.segments("a flim") == [(0, 1), (2, 6)]
+    assert not alone.learnt["pairs"]
+
+
+def test_neighbours_do_not_make_a_word_that_would_be_joined() -> None:
+    train = TextDataset(
+        ["in side", "in tide", "inside", "a hide", "a tide"] * 5, [0, 1, 0, 1, 0] * 5
+    )
+    for text in ("in xide", "xn side", "in xide xn side", "xn xide"):
+        canonical = Spelling.fit(train)(text)
+        assert Spelling.fit(train)(canonical) == canonical
+
+
 def test_a_rare_word_is_read_as_a_frequent_one_by_the_rate_of_typos() -> None:
     tokenizer = Tokenizer("flim", "xylophone")
     assert Spelling.fit(TRAIN, tokenizer=tokenizer, typo_rate=0.0)("flim") == "flim"
@@ -249,6 +293,7 @@ _FITTED = [
     SPELLING,
     Spelling.fit(TRAIN, case="keep"),
     Spelling.fit(TRAIN, unknown="unk", joins=False),
+    Spelling.fit(TRAIN, unknown="unk", joins=False, neighbours=False),
     Spelling.fit(
         TRAIN, tokenizer=Tokenizer("goo", "fil", "xgood", "ins", "terr", "ibl"), typo_rate=0.3
     ),
@@ -289,3 +334,29 @@ class TestChannel:
         typo = data.draw(st.text("abcd", min_size=6, max_size=9))
         found = Channel(dict.fromkeys(words, 1)).two_edits(typo)
         assert set(found) == {word for word in words if OSA.distance(word, typo) == 2}
+
+
+class TestContext:
+    counts = {"good": 9.95, "wood": 19.95, "a": 39.95, "the": 29.95, "film": 4.95}
+    context = Context(counts, {"a good": 8, "the wood": 6, "good film": 4, "wood is": 2})
+
+    def test_pairs_and_single_words_count(self) -> None:
+        # P(w | a) P(w | typo) / P(w): 8 of 10 "good" follow "a", where 10 are expected of 105.75.
+        total = sum(self.counts.values()) + 1
+        after_a = 1 + 8 * total / (10 * 10)
+        assert self.context.best({"good": 1.0, "wood": 0.99 * after_a}, "a", None) == "good"
+        assert self.context.best({"good": 1.0, "wood": 1.01 * after_a}, "a", None) == "wood"
+        expected = 10 * 5 / total
+        before_film = ((4 + expected) / (10 + 10)) / (expected / (20 + 10))
+        assert self.context.best({"good": 1.0, "wood": 0.99 * before_film}, None, "film") == "good"
+        assert self.context.best({"good": 1.0, "wood": 1.01 * before_film}, None, "film") == "wood"
+
+    def test_both_sides_count(self) -> None:
+        rivals = {"good": 1.0, "wood": 1.0}
+        assert self.context.best(rivals, "the", "is") == "wood"
+        assert self.context.best(rivals, "a", "film") == "good"
+        assert self.context.best({}, "a", "film") is None
+
+    def test_the_most_frequent_pairs_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("rosearch.encode.spelling_context._MAX_PAIRS", 2)
+        assert pair_counts({("a", "c"): 1, ("b", "a"): 3, ("a", "b"): 1}) == {"b a": 3, "a b": 1}

@@ -125,10 +125,11 @@ class TestWorstCase:
         assert runs[0] == runs[1]
 
     @pytest.mark.parametrize("wrap", [lambda spelling: spelling, lambda s: Chain([s, Vowels()])])
-    def test_encodings_that_join_words_are_refused(self, wrap: Any) -> None:
-        with pytest.raises(ArgumentError, match="joins=False"):
-            worst_case(Counter(), ["a"], [0], wrap(Spelling.fit(TRAIN)))
-        alone = wrap(Spelling.fit(TRAIN, joins=False))
+    def test_encodings_that_read_words_together_are_refused(self, wrap: Any) -> None:
+        for together in ({"joins": False}, {"neighbours": False}):
+            with pytest.raises(ArgumentError, match="joins=False and neighbours=False"):
+                worst_case(Counter(), ["a"], [0], wrap(Spelling.fit(TRAIN, **together)))
+        alone = wrap(Spelling.fit(TRAIN, joins=False, neighbours=False))
         assert worst_case(Counter(), ["good film"], [0], alone).robust == (True,)
 
     @pytest.mark.parametrize(("texts", "labels"), [([], []), (["a"], [0, 1])])
