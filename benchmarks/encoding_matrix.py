@@ -124,6 +124,7 @@ def attackers(texts: rs.TextDataset, count: int) -> dict[str, rs.RobustnessEvalu
     others: dict[str, tuple[Any, int]] = {
         "textfooler": (rs.attacks.get("textfooler")(**unlimited), count),
         "textbugger": (rs.attacks.get("textbugger")(**unlimited), count),
+        "edits": (rs.attacks.get("textbugger")(neighbours=0, **unlimited), count),
         "pruthi": (rs.attacks.get("pruthi")(), count),
         "genetic": (rs.attacks.get("genetic")(), min(GENETIC, count)),
     }
@@ -288,7 +289,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     step.add_argument("--rows", nargs="+", choices=ROWS)
     step.add_argument("--examples", type=int)
     step.add_argument("--dev", action="store_true", help="attack dev texts")
-    names = ["both", "textfooler", "textbugger", "pruthi", "genetic"]
+    names = ["both", "textfooler", "textbugger", "edits", "pruthi", "genetic"]
     step.add_argument("--attacks", nargs="+", choices=names, default=names)
     step.set_defaults(do=run)
     step = steps.add_parser("typos", help="all single typos in any number of words")

@@ -16,6 +16,7 @@ ATTACKS = {
     "deepwordbug": "DeepWordBug",
     "textfooler": "TextFooler",
     "textbugger": "TextBugger",
+    "edits": "its character edits",
     "pruthi": "Pruthi",
     "genetic": "genetic",
 }

@@ -64,7 +64,7 @@ class TextBugger(WordSwapAttack):
     of less than six letters, and uses keyboard neighbours besides homoglyphs.
 
     Args:
-        neighbours: Number of nearest words.
+        neighbours: Number of nearest words; 0: character edits only, which need no vectors.
         min_similarity: Minimum angular similarity of the whole text to the original. The value was
             tuned for the Universal Sentence Encoder.
         stop_words: Words that are not replaced, case-sensitive. Default: NLTK's English list.
@@ -91,7 +91,7 @@ class TextBugger(WordSwapAttack):
             CharacterDeletion(skip_first=True, skip_last=True),
             CharacterSwap(skip_first=True, skip_last=True),
             Homoglyphs(),
-            NearestNeighbours(neighbours, vectors=vectors),
+            *([NearestNeighbours(neighbours, vectors=vectors)] if neighbours != 0 else []),
         ]
         super().__init__(
             Union(bugs),

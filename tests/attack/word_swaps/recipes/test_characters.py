@@ -20,6 +20,7 @@ from rosearch.attack import (
 from rosearch.attack.testing import AttackConformance
 from rosearch.attack.word_swaps.constraints.words import within_edits
 from rosearch.data import TextDataset
+from rosearch.errors import ArgumentError
 from rosearch.stop_words import STOP_WORDS
 from tests.attack.word_swaps.helpers import finished
 from tests.attack.word_swaps.recipes.attacking import TEXTS, attacked, sure
@@ -139,6 +140,19 @@ def test_textbugger_proposes_spaces_homoglyphs_and_nearest_words() -> None:
         if part["name"] == "nearest-neighbours"
     ]
     assert part["count"] == 5
+
+
+def test_textbugger_without_nearest_words_needs_no_vectors() -> None:
+    edits = TextBugger(neighbours=0, encoder=False)
+    numbers = [0.5] * edits.substitution.draws
+    proposed, whole = (
+        finished(attack.substitution.propose_in(Words.of("story"), 0, numbers))
+        for attack in (edits, text_bugger())
+    )
+    assert proposed == whole[: len(proposed)]
+    assert 0 < len(whole) - len(proposed) <= 5
+    with pytest.raises(ArgumentError, match="count"):
+        TextBugger(neighbours=-1, encoder=False)
 
 
 def test_textbugger_minimum_similarity() -> None:
