@@ -27,8 +27,8 @@ from rosearch.encode.spelling_context import Context, pair_counts
 from rosearch.parameters import Choice
 from rosearch.words import word_spans, words_of
 
-_MAX_FORMS = 1 << 19
-"""Unknown words after which their forms are forgotten."""
+_MAX_RUNS = 1 << 18
+"""Words with their punctuation after which what was met is forgotten."""
 
 _JOINTS = {" ": "", "$": "s", "|": "l", "!": "i"} | dict.fromkeys(
     "\u00ad\u200b\u200c\u200d\u2060\ufeff", ""
@@ -190,35 +190,53 @@ class Spelling(Encoding):
 
     def _parts(self, text: str) -> list[_Part]:
         """The segments of a text, spelt. Neighbours are joined until no two can be."""
-        if len(self._forms) > _MAX_FORMS + len(self._counts):
-            del self._forms
-            self._rivals.clear()
-        forms, lowered, joins = self._forms, lower_case(text), self.settings["joins"]
+        if len(self._runs) > _MAX_RUNS:
+            del self._forms, self._rivals, self._runs
+        runs, counts, joins = self._runs, self._counts, self.settings["joins"]
         parts: list[_Part] = []
-        for start, end in self._spans(text):
-            original, written = text[start:end], lowered[start:end]
+        last: _Part | None = None
+        for run in _RUN.finditer(text):
+            word, place = run.group(), run.start()
+            found = runs.get(word)
+            for start, end, written, spelt in self._run(word) if found is None else found:
+                part = _Part(place + start, place + end, written, spelt)
+                if joins and last:
+                    # Most neighbours are known words, and no word together.
+                    is_spelt = written == spelt and last.written == last.spelt
+                    if not is_spelt or last.written + written in counts or place <= last.start:
+                        part = self._joined_to_all(parts, part, text)
+                parts.append(part)
+                last = part
+        if self._rivals:
+            self._ask_neighbours(text, parts)
+        return parts
+
+    def _run(self, run: str) -> tuple[tuple[int, int, str, str], ...]:
+        """The words of a text without white space: start, end, as written, and as spelt."""
+        words = []
+        lowered = lower_case(run)
+        spans = () if _ADDRESS.search(run) else word_spans(run.replace("`", "'"))
+        for start, end in spans:
+            original, written = run[start:end], lowered[start:end]
             place = _inner_capital(original) if original != written else 0
             if place and written not in self._mixed:
                 written = f"{written[:place]}{original[place]}{written[place + 1 :]}"
             elif not written.isascii():
                 # Some letters look like Latin ones in lower case only.
                 written = lower_case(skeleton(lower_case(skeleton(original))))
-            spelt = forms.get(written) or self._form(written)
-            part = _Part(start, end, written, spelt)
-            while (
-                joins
-                and parts
-                and (joint := _JOINTS.get(text[parts[-1].end : part.start])) is not None
-            ):
-                joined = self._joined(parts[-1], part, joint)
-                if joined is None:
-                    break
-                parts.pop()
-                part = joined
-            parts.append(part)
-        if self._rivals:
-            self._ask_neighbours(text, parts)
-        return parts
+            words.append((start, end, written, self._forms.get(written) or self._form(written)))
+        found = self._runs[run] = tuple(words)
+        return found
+
+    def _joined_to_all(self, parts: list[_Part], part: _Part, text: str) -> _Part:
+        """A part with those before it that it is one word with; they are taken off ``parts``."""
+        while parts and (joint := _JOINTS.get(text[parts[-1].end : part.start])) is not None:
+            joined = self._joined(parts[-1], part, joint)
+            if joined is None:
+                break
+            parts.pop()
+            part = joined
+        return part
 
     def _ask_neighbours(self, text: str, parts: list[_Part]) -> None:
         """Spell the words that have rivals by the words beside them, from left to right."""
@@ -238,18 +256,6 @@ class Spelling(Encoding):
                     and not (right and self._is_cut(word, right, ""))
                 }
             part.spelt = self._context.best(rivals, left, right) or part.spelt
-
-    def _spans(self, text: str) -> list[tuple[int, int]]:
-        """The words outside web and e-mail addresses."""
-        text = text.replace("`", "'")
-        if "@" not in text and "://" not in text and "www." not in text:
-            return word_spans(text)
-        return [
-            (run.start() + start, run.start() + end)
-            for run in _RUN.finditer(text)
-            if not _ADDRESS.search(run.group())
-            for start, end in word_spans(run.group())
-        ]
 
     def _joined(self, a: _Part, b: _Part, joint: str) -> _Part | None:
         """Two neighbouring parts as one, if they are one known word that has been cut."""
@@ -380,6 +386,11 @@ class Spelling(Encoding):
     @cached_property
     def _rivals(self) -> dict[str, dict[str, float]]:
         """Of each unknown word met so far that may be several known ones, their probabilities."""
+        return {}
+
+    @cached_property
+    def _runs(self) -> dict[str, tuple[tuple[int, int, str, str], ...]]:
+        """The words of each run of characters without white space met so far."""
         return {}
 
     @cached_property
