@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, overload
@@ -18,7 +17,7 @@ from typing_extensions import Self
 
 from rosearch.checks import refused
 from rosearch.data import Text, TextDataset
-from rosearch.errors import MissingResourceError
+from rosearch.errors import ArgumentError, MissingResourceError
 from rosearch.parameters import Choice, Value, complete
 from rosearch.pickling import state_without_cached
 from rosearch.registry import Registry
@@ -30,7 +29,10 @@ T = TypeVar("T", bound=Text)
 Level = Literal["characters", "words"]
 
 _MAX_REMEMBERED = 1 << 19
-"""Encoded words after which the memory is cleared; an attack on long texts makes millions."""
+"""Encoded segments after which the memory is cleared; an attack on long texts makes millions."""
+
+_LONGEST_REMEMBERED = 96
+"""Characters of a segment that is remembered."""
 
 
 class Exchanges(Protocol):
@@ -187,6 +189,8 @@ class Encoding(ABC):
         """All settings."""
         self.learnt: Mapping[str, Any] = dict(learnt or {})
         """What was learnt from the training texts, as JSON values."""
+        learns = getattr(self.learn, "__func__", None) is not Encoding.learn.__func__  # type: ignore[attr-defined]
+        self._is_fitted = learnt is not None or not learns
         self._words: dict[str, str] = {}
         # An instance is fitted with its own settings, as an estimator of scikit-learn is.
         own: dict[str, Any] = dict(self.settings)
@@ -217,6 +221,23 @@ class Encoding(ABC):
         The default is every word. Override it to make one segment of several words.
         """
         return word_spans(text)
+
+    def edits(self, segment: str) -> list[tuple[int, int, int, int]]:
+        """Return where a segment and its canonical form differ, as :attr:`EncodedText.edits`.
+
+        The default is the whole segment, if they do. Override it where :meth:`segments` makes one
+        of several words, and it is known what each becomes.
+        """
+        new = self.canonical_word(segment)
+        return [(0, len(segment), 0, len(new))] if new != segment else []
+
+    @property
+    def reads_words_alone(self) -> bool:
+        """Whether each segment is one word, whatever stands beside it.
+
+        Override it where :meth:`segments` makes one of several words.
+        """
+        return True
 
     @classmethod
     def fit(
@@ -289,6 +310,7 @@ class Encoding(ABC):
 
         A tuple gives a tuple, any other sequence a list.
         """
+        self._check_fitted()
         if isinstance(texts, str):
             return self._canonical(texts)
         if isinstance(texts, tuple):
@@ -297,6 +319,7 @@ class Encoding(ABC):
 
     def encode(self, text: str) -> EncodedText:
         """Return the canonical form of a text, and which of its parts were replaced."""
+        self._check_fitted()
         pieces: list[str] = []
         edits: list[tuple[int, int, int, int]] = []
         done = length = 0
@@ -308,20 +331,28 @@ class Encoding(ABC):
             length += start - done
             edits += [
                 (start + a, start + b, length + new_a, length + new_b)
-                for a, b, new_a, new_b in _changes(old, new)
+                for a, b, new_a, new_b in self.edits(old)
             ]
             length += len(new)
             done = end
         return EncodedText(text, "".join([*pieces, text[done:]]), tuple(edits))
 
     def canonical_word(self, word: str) -> str:
-        """Return :meth:`word` of a segment, remembered."""
+        """Return :meth:`word` of a segment; short ones are remembered."""
         found = self._words.get(word)
         if found is None:
-            if len(self._words) > _MAX_REMEMBERED:
-                self._words.clear()
-            found = self._words[word] = self.word(word)
+            found = self.word(word)
+            if len(word) <= _LONGEST_REMEMBERED:
+                if len(self._words) > _MAX_REMEMBERED:
+                    self._words.clear()
+                self._words[word] = found
         return found
+
+    def _check_fitted(self) -> None:
+        if not self._is_fitted:
+            raise ArgumentError(
+                f"{self!r} is not fitted. Call its method fit, which returns one that is."
+            )
 
     def _canonical(self, text: str) -> str:
         # The inner loop of every attack.
@@ -338,9 +369,10 @@ class Encoding(ABC):
         return "".join([*pieces, text[done:]]) if pieces else text
 
     def to_dict(self) -> dict[str, Any]:
-        """Return name, settings and what was learnt, as JSON values."""
+        """Return name, version, settings and what was learnt, as JSON values."""
         return {
             "name": self.registered_name(),
+            "version": self.version,
             "settings": dict(self.settings),
             "learnt": dict(self.learnt),
         }
@@ -352,7 +384,7 @@ class Encoding(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of name, settings and what was learnt; equal encodings have equal ones."""
+        """Hash of all of :meth:`to_dict`; equal encodings have equal ones."""
         text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
@@ -368,22 +400,6 @@ class Encoding(ABC):
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({settings})"
-
-
-def _changes(old: str, new: str) -> Iterator[tuple[int, int, int, int]]:
-    """Where a segment and its canonical form differ: by words if they correspond."""
-    spans, new_spans = word_spans(old), word_spans(new)
-    if len(spans) < 2 or _between(old, spans) != _between(new, new_spans):
-        yield 0, len(old), 0, len(new)
-        return
-    for (start, end), (new_start, new_end) in zip(spans, new_spans, strict=True):
-        if old[start:end] != new[new_start:new_end]:
-            yield start, end, new_start, new_end
-
-
-def _between(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
-    places = [0, *itertools.chain(*spans), len(text)]
-    return [text[a:b] for a, b in zip(places[::2], places[1::2], strict=True)]
 
 
 def _rounded(answers: np.ndarray) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 from rosearch.checks import refused
-from rosearch.encode.base import Encoding
-from rosearch.errors import DataError
+from rosearch.encode.base import EncodedText, Encoding
+from rosearch.errors import ArgumentError, DataError
 
 
 class Chain(Encoding):
@@ -46,6 +46,30 @@ class Chain(Encoding):
             canonical = encoding(canonical)
         return canonical
 
+    @property
+    def reads_words_alone(self) -> bool:
+        """Whether the first encoding does, whose segments the others read one by one."""
+        return self.encodings[0].reads_words_alone
+
+    def edits(self, segment: str) -> list[tuple[int, int, int, int]]:
+        """Return where a segment and its canonical form differ."""
+        found = self.encodings[0].encode(segment)
+        for encoding in self.encodings[1:]:
+            found = _composed(found, encoding.encode(found.text))
+        return list(found.edits)
+
+    @classmethod
+    def fit(cls, *_: Any, **__: Any) -> NoReturn:
+        """Not for chains: fit each of the encodings.
+
+        Raises:
+            ArgumentError: Always.
+        """
+        raise ArgumentError(
+            "A chain is not fitted. Fit each of its encodings, each to the texts "
+            "as those before it have encoded them."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the parts as JSON values."""
         return {"chain": [encoding.to_dict() for encoding in self.encodings]}
@@ -57,6 +81,40 @@ class Chain(Encoding):
 
     def __repr__(self) -> str:
         return f"Chain([{', '.join(map(repr, self.encodings))}])"
+
+
+def _composed(first: EncodedText, second: EncodedText) -> EncodedText:
+    """Two encodings of a text as one, from the original of the first to the text of the second."""
+    edits: list[tuple[int, int, int, int]] = []
+    waiting = list(first.edits)
+    shift = 0  # from the text of the first to that of the second
+    for start, end, new_start, new_end in second.edits:
+        while waiting and waiting[0][3] <= start:
+            a, b, middle_a, middle_b = waiting.pop(0)
+            edits.append((a, b, middle_a + shift, middle_b + shift))
+        inside = [edit for edit in waiting if edit[2] < end]
+        waiting = waiting[len(inside) :]
+        low = min([start, *(edit[2] for edit in inside)])
+        high = max([end, *(edit[3] for edit in inside)])
+        a, b = first.origin(low, high)
+        edits.append((a, b, new_start - (start - low), new_end + high - end))
+        shift = new_end - end
+    edits += [(a, b, c + shift, d + shift) for a, b, c, d in waiting]
+    return EncodedText(first.original, second.text, tuple(_merged(edits)))
+
+
+def _merged(edits: Sequence[tuple[int, int, int, int]]) -> Iterator[tuple[int, int, int, int]]:
+    """Edits of which some overlap, as edits that do not."""
+    last: tuple[int, int, int, int] | None = None
+    for edit in edits:
+        if last and edit[0] < last[1]:
+            last = last[0], max(last[1], edit[1]), last[2], max(last[3], edit[3])
+            continue
+        if last:
+            yield last
+        last = edit
+    if last:
+        yield last
 
 
 def joined(encodings: Sequence[Encoding]) -> Encoding | None:

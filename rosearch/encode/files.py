@@ -70,6 +70,11 @@ def from_dict(values: Any) -> Encoding:
         raise RegistryError(
             f"The texts were encoded by {name!r}, which is missing. {error}"
         ) from None
+    if values.get("version", kind.version) != kind.version:
+        raise DataError(
+            f"The encoding {name!r} was fitted by its version {values['version']}, and this is "
+            f"version {kind.version}, which may read texts otherwise. Fit it again."
+        )
     try:
         return kind.from_dict({"settings": settings, "learnt": learnt})
     except (AttributeError, GenomeError, KeyError, TypeError, ValueError) as error:

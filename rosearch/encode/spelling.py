@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 from rosearch.checks import number
 from rosearch.data import TextDataset
 from rosearch.encode.base import Encoding, Evidence, encodings
 from rosearch.encode.dictionaries import DICTIONARIES, word_shares
-from rosearch.encode.look_alikes import (
-    UNKNOWN,
-    is_latin_word,
-    is_plain_word,
-    lower_case,
-    skeleton,
-)
+from rosearch.encode.look_alikes import is_plain_word, lower_case, skeleton
 from rosearch.encode.spelling_channel import Channel, best
 from rosearch.encode.spelling_context import Context, pair_counts
+from rosearch.encode.spelling_words import TRIMMED, WordSpeller, inner_capital, is_target
 from rosearch.parameters import Choice
 from rosearch.words import word_spans, words_of
 
 _MAX_RUNS = 1 << 18
-"""Words with their punctuation after which what was met is forgotten."""
+"""Runs of characters that are remembered."""
+
+_LONGEST_RUN = 64
+"""Characters of a run that is remembered."""
 
 _JOINTS = {" ": "", "$": "s", "|": "l", "!": "i"} | dict.fromkeys(
     "\u00ad\u200b\u200c\u200d\u2060\ufeff", ""
@@ -36,19 +32,10 @@ _JOINTS = {" ": "", "$": "s", "|": "l", "!": "i"} | dict.fromkeys(
 """What may stand inside a word and cut it, and the letter it stands for. The last six have no
 width (soft hyphen, zero-width spaces and joiners)."""
 
-_INNER_CAPITAL = re.compile(r"([A-Za-z][a-z'\-]*)[A-Z][a-z'\-]*")
-_HYPHENS = re.compile("(-+)")
-_REPEATED = re.compile(r"(.)\1{2,}")
 _RUN = re.compile(r"\S+")
 _BESIDE = re.compile(r"[ ,;:\"'()\-]{1,3}")
 """What may stand between a word and the words that have a say in its spelling."""
 _ADDRESS = re.compile(r"://|www\.|\w@[\w\-]+(?:\.[\w\-]+)*\.[a-zA-Z]{2,}")
-_LETTERS = [str.maketrans("01345@7", f"o{one}easat") for one in "li"]
-_DIGITS = str.maketrans("loi", "101")
-_TRIMMED = "'-*@_"  # as words are trimmed
-
-_LONGEST = 64
-"""Letters of the longest word that is looked for."""
 
 _FEWEST = 3
 """Letters of a known word that the training texts lack."""
@@ -56,19 +43,34 @@ _FEWEST = 3
 _FEWEST_OF_TOKEN = 4
 """Letters of a known word that only the tokenizer has: many shorter tokens are fragments."""
 
-_LONG = 6
-"""Letters of a word from which two edits are undone."""
+_Rivals = Mapping[str, float]
 
 
 @dataclass(slots=True)
 class _Part:
-    """One word or one that was cut: where it is, as written and as spelt, all lower-case."""
+    """One word, or one that was cut: where it is, as written and as spelt, all lower-case."""
 
     start: int
     end: int
     written: str
     spelt: str
+    rivals: _Rivals | None = None
+    """The known words that the words beside it choose from, with their probabilities."""
+
     is_joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What was met so far: words, and the words of each run of characters without white space.
+
+    It is replaced as a whole, so that threads do not see parts of different age.
+    """
+
+    speller: WordSpeller
+    runs: dict[str, tuple[tuple[int, int, str, str, _Rivals | None], ...]] = field(
+        default_factory=dict
+    )
 
 
 @encodings.register("spelling")
@@ -84,7 +86,7 @@ class Spelling(Encoding):
     together are cut (``"goodfilm"``). Words of other scripts, numbers, addresses and identifiers
     stay as they are, and so does a word with no known word near it.
 
-    Where several known words are one edit away, the words beside it have a say: their pairs in the
+    Where one edit leads to several known words, the words beside it have a say: their pairs in the
     training texts decide with the noisy channel (Church and Gale 1991). They are one segment then.
 
     A known word is read as another one too where that is more probable: a rare word one edit away
@@ -102,13 +104,14 @@ class Spelling(Encoding):
         "neighbours": Choice(True, False),
         "unknown": Choice("keep", "unk"),
     }
-    """``max_edits``: edits undone in words of six letters or more; one in shorter words.
+    """``max_edits``: edits undone in words of six letters or more; one in shorter words. Two only
+    lead to words that the training texts have three times.
     ``typo_rate``: share of words that are taken to be typos, for known words; at 0 they stay.
     ``case``: ``"keep"`` restores capitals at the start of a word or throughout.
     ``dictionary``: ``"english"`` adds some 83,000 words; needs rosearch[dictionary].
     ``joins``: whether words that a space has cut are joined.
-    ``neighbours``: whether the words beside a misspelt one have a say. Without both, each word is
-    read by itself.
+    ``neighbours``: whether the words beside a misspelt one have a say. With neither this nor
+    ``joins`` each word is read by itself.
     ``unknown``: whether words with no known word near them stay, or are all read as "unk"."""
 
     level = "characters"
@@ -127,39 +130,47 @@ class Spelling(Encoding):
             ``pairs``: occurrences of the most frequent pairs of words.
         """
         counts: dict[str, float] = {}
+        plain = cache(_plain)
         for word, count in evidence.counts.items():
-            if word := lower_case(skeleton(word)).strip(_TRIMMED):
+            if word := plain(word):
                 counts[word] = counts.get(word, 0) + count
         size = sum(counts.values())
         for word, share in word_shares(str(settings["dictionary"])).items():
             if word in counts or len(word) >= _FEWEST:
                 counts[word] = round(counts.get(word, 0) + size * share, 3)
         offered = _offered(evidence)
-        for word in sorted(whole_words(evidence.tokenizer) | offered):
+        for word in sorted({*map(plain, whole_words(evidence.tokenizer)), *offered} - {""}):
             if word in offered or len(word) >= _FEWEST_OF_TOKEN:
                 counts.setdefault(word, 0)
+        merged = _merged(counts, float(settings["typo_rate"]), kept=offered)
         pairs: Counter[tuple[str, str]] = Counter()
         apart: set[str] = set()
         for side in _sides(evidence.train):
-            for first, separator, second in _neighbours(side.lower()):
-                if _BESIDE.fullmatch(separator):
-                    pairs[first, second] += 1
+            for first, separator, second in _word_pairs(side.lower()):
+                if settings["neighbours"] and _BESIDE.fullmatch(separator):
+                    first_plain, second_plain = plain(first), plain(second)
+                    known = merged.get(first_plain, first_plain)
+                    pairs[known, merged.get(second_plain, second_plain)] += 1
                 if separator == " " and first + second in counts:
                     apart.add(f"{first} {second}")
-        merged = _merged(counts, float(settings["typo_rate"]), kept=offered)
         mixed = {
             word.lower()
             for side in _sides(evidence.train)
             for word in words_of(side)
-            if _inner_capital(word)
+            if inner_capital(word)
         }
         return {
             "counts": counts,
             "merged": merged,
             "apart": sorted(apart),
             "mixed": sorted(mixed),
-            "pairs": pair_counts(pairs) if settings["neighbours"] else {},
+            "pairs": pair_counts(pairs),
         }
+
+    @property
+    def reads_words_alone(self) -> bool:
+        """Whether neither ``joins`` nor ``neighbours`` is on."""
+        return not (self.settings["joins"] or self.settings["neighbours"])
 
     def segments(self, text: str) -> list[tuple[int, int]]:
         """Return start and end of each word.
@@ -167,18 +178,14 @@ class Spelling(Encoding):
         A word that spaces have cut is one segment, and so is a misspelt one with the words beside
         it that have a say.
         """
-        parts = self._parts(text)
-        if not self._rivals:
-            return [(part.start, part.end) for part in parts]
         segments: list[tuple[int, int]] = []
-        was_open = False
-        for k, part in enumerate(parts):
-            is_open = part.written in self._rivals
-            if (is_open or was_open) and k and _is_beside(text, parts[k - 1], part):
+        last: _Part | None = None
+        for part in self._parts(text):
+            if last and (part.rivals or last.rivals) and self._touch(text, last, part):
                 segments[-1] = (segments[-1][0], part.end)
             else:
                 segments.append((part.start, part.end))
-            was_open = is_open
+            last = part
         return segments
 
     def word(self, word: str) -> str:
@@ -188,18 +195,36 @@ class Spelling(Encoding):
             done = part.end
         return "".join([*pieces, word[done:]])
 
+    def edits(self, segment: str) -> list[tuple[int, int, int, int]]:
+        """Return where a segment and its canonical form differ, word by word."""
+        found, shift = [], 0
+        for part in self._parts(segment):
+            old = segment[part.start : part.end]
+            new = self._cased(old, part)
+            if new != old:
+                start = part.start + shift
+                found.append((part.start, part.end, start, start + len(new)))
+                shift += len(new) - len(old)
+        return found
+
     def _parts(self, text: str) -> list[_Part]:
-        """The segments of a text, spelt. Neighbours are joined until no two can be."""
-        if len(self._runs) > _MAX_RUNS:
-            del self._forms, self._rivals, self._runs
-        runs, counts, joins = self._runs, self._counts, self.settings["joins"]
+        """The words of a text, spelt. Those beside each other are joined until no two can be."""
+        memory = self._memory
+        if memory.speller.is_full or len(memory.runs) > _MAX_RUNS:
+            self.__dict__.pop("_memory", None)
+            memory = self._memory
+        runs, counts, joins = memory.runs, self._counts, self.settings["joins"]
         parts: list[_Part] = []
         last: _Part | None = None
+        is_open = False
         for run in _RUN.finditer(text):
             word, place = run.group(), run.start()
             found = runs.get(word)
-            for start, end, written, spelt in self._run(word) if found is None else found:
-                part = _Part(place + start, place + end, written, spelt)
+            for start, end, written, spelt, rivals in (
+                self._run(word, memory) if found is None else found
+            ):
+                part = _Part(place + start, place + end, written, spelt, rivals)
+                is_open |= rivals is not None
                 if joins and last:
                     # Most neighbours are known words, and no word together.
                     is_spelt = written == spelt and last.written == last.spelt
@@ -207,25 +232,32 @@ class Spelling(Encoding):
                         part = self._joined_to_all(parts, part, text)
                 parts.append(part)
                 last = part
-        if self._rivals:
+        if is_open:
             self._ask_neighbours(text, parts)
         return parts
 
-    def _run(self, run: str) -> tuple[tuple[int, int, str, str], ...]:
-        """The words of a text without white space: start, end, as written, and as spelt."""
+    def _run(
+        self, run: str, memory: _Memory
+    ) -> tuple[tuple[int, int, str, str, _Rivals | None], ...]:
+        """The words of a run: start, end, as written, as spelt, and their rivals."""
         words = []
+        speller, asks = memory.speller, self.settings["neighbours"]
         lowered = lower_case(run)
         spans = () if _ADDRESS.search(run) else word_spans(run.replace("`", "'"))
         for start, end in spans:
             original, written = run[start:end], lowered[start:end]
-            place = _inner_capital(original) if original != written else 0
+            place = inner_capital(original) if original != written else 0
             if place and written not in self._mixed:
                 written = f"{written[:place]}{original[place]}{written[place + 1 :]}"
             elif not written.isascii():
                 # Some letters look like Latin ones in lower case only.
                 written = lower_case(skeleton(lower_case(skeleton(original))))
-            words.append((start, end, written, self._forms.get(written) or self._form(written)))
-        found = self._runs[run] = tuple(words)
+            spelt = speller.form(written)
+            rivals = speller.rivals.get(written) if asks else None
+            words.append((start, end, written, spelt, rivals))
+        found = tuple(words)
+        if len(run) <= _LONGEST_RUN:
+            memory.runs[run] = found
         return found
 
     def _joined_to_all(self, parts: list[_Part], part: _Part, text: str) -> _Part:
@@ -241,27 +273,41 @@ class Spelling(Encoding):
     def _ask_neighbours(self, text: str, parts: list[_Part]) -> None:
         """Spell the words that have rivals by the words beside them, from left to right."""
         for k, part in enumerate(parts):
-            rivals = self._rivals.get(part.written)
-            if not rivals:
+            if part.rivals is None:
                 continue
-            before, after = parts[k - 1 : k], parts[k + 1 : k + 2]
-            left = before[0].spelt if before and _is_beside(text, before[0], part) else None
-            right = after[0].spelt if after and _is_beside(text, part, after[0]) else None
+            before = parts[k - 1] if k else None
+            after = parts[k + 1] if k + 1 < len(parts) else None
+            left = before.spelt if before and _has_say(text, before, part) else None
+            right = after.spelt if after and _has_say(text, part, after) else None
+            rivals = part.rivals
             if self.settings["joins"]:
                 # Else the canonical text would have another canonical form.
                 rivals = {
                     word: probability
                     for word, probability in rivals.items()
-                    if not (left and self._is_cut(left, word, ""))
-                    and not (right and self._is_cut(word, right, ""))
+                    if not (before and self._joins(text, before, before.spelt, part, word))
+                    and not (after and self._joins(text, part, word, after, after.spelt))
                 }
             part.spelt = self._context.best(rivals, left, right) or part.spelt
 
+    def _touch(self, text: str, a: _Part, b: _Part) -> bool:
+        """Whether the spelling of two parts may depend on each other."""
+        is_cut = self.settings["joins"] and text[a.end : b.start] in _JOINTS
+        return bool(is_cut) or _has_say(text, a, b)
+
+    def _joins(self, text: str, a: _Part, spelt: str, b: _Part, spelt_b: str) -> bool:
+        """Whether two parts would be joined if they were spelt like this."""
+        joint = _JOINTS.get(text[a.end : b.start])
+        if joint is None:
+            return False
+        return self._is_cut(spelt.rpartition(" ")[2], spelt_b.partition(" ")[0], joint)
+
     def _joined(self, a: _Part, b: _Part, joint: str) -> _Part | None:
-        """Two neighbouring parts as one, if they are one known word that has been cut."""
+        """Two parts beside each other as one, if they are one known word that has been cut."""
+        merged = self.learnt["merged"]
         if self._is_cut(a.written, b.written, joint):
             whole = a.written + joint + b.written
-            return _Part(a.start, b.end, whole, self._forms[whole], is_joined=True)
+            return _Part(a.start, b.end, whole, merged.get(whole, whole), is_joined=True)
         if a.written == a.spelt and b.written == b.spelt:
             return None
         # Else the canonical text would have another canonical form.
@@ -269,7 +315,15 @@ class Spelling(Encoding):
         first, _, tail = b.spelt.partition(" ")
         if not self._is_cut(last, first, joint):
             return None
-        spelt = f"{head} {self._forms[last + joint + first]} {tail}".strip()
+        whole = last + joint + first
+        words: list[str] = []
+        for word in (*head.split(), merged.get(whole, whole), *tail.split()):
+            whole = word
+            while words and self._is_cut(words[-1], whole, ""):
+                whole = words.pop() + whole
+                whole = merged.get(whole, whole)
+            words.append(whole)
+        spelt = " ".join(words)
         return _Part(a.start, b.end, spelt, spelt, is_joined=True)
 
     def _is_cut(self, a: str, b: str, joint: str) -> bool:
@@ -280,78 +334,11 @@ class Spelling(Encoding):
             return True
         return f"{a} {b}" not in self._apart and self._channel.is_split(a, b)
 
-    def _form(self, word: str) -> str:
-        """The canonical form of a lower-case word."""
-        forms = self._forms
-        form = self._step(word)
-        if form != word:
-            form = " ".join(forms.get(part) or self._form(part) for part in form.split(" "))
-        if form != word and not form.isascii():
-            form = lower_case(skeleton(form))  # what hid that it looks Latin may be gone
-        forms[word] = form
-        return form
-
-    def _step(self, word: str) -> str:
-        if place := _inner_capital(word):
-            lowered = word.lower()
-            return best(self._channel.capital(lowered, place)) or lowered
-        plain = word.replace("`", "'")
-        core = plain.strip(_TRIMMED)
-        if core != word:
-            return plain.replace(core, self._forms.get(core) or self._form(core)) if core else plain
-        if not 1 < len(word) <= _LONGEST:
-            return word
-        if is_latin_word(word):
-            return self._nearest(word) or (word if self.settings["unknown"] == "keep" else UNKNOWN)
-        return self._without_digits(word)
-
-    def _single(self, word: str) -> str:
-        """The canonical form of a part of a word, if it is one word."""
-        form = self._forms.get(word) or self._form(word)
-        return word if " " in form else form
-
-    def _without_digits(self, word: str) -> str:
-        """Undo digits that stand for letters, and letters that stand for digits."""
-        kept = sum(map(str.isalpha, word))
-        if kept > 1 and 2 * kept >= len(word):
-            for letters in map(word.translate, _LETTERS):
-                if letters in self._counts:
-                    return letters
-        digits = word.translate(_DIGITS)
-        return digits if digits.isdecimal() or digits in self._counts else word
-
-    def _nearest(self, word: str) -> str | None:
-        """The known word or words that an unknown one is read as, if there are any."""
-        simple = max(
-            (form for form in _simpler(word) if form in self._counts),
-            key=lambda form: self._counts[form] > 0,
-            default=None,
-        )
-        if simple:
-            return simple
-        if word.endswith("'s") and (stem := self._single(word[:-2])) in self._counts:
-            return f"{stem}'s"
-        written = _REPEATED.sub(r"\1\1", word)
-        found: dict[str, float] = {}
-        merged = self.learnt["merged"]
-        for known, probability in self._channel.one_edit(written).items():
-            form = merged.get(known, known)
-            found[form] = found.get(form, 0.0) + probability
-        if len(found) > 1 and self.settings["neighbours"]:
-            self._rivals[word] = found
-        if not found and "-" in word:
-            return "".join(self._single(part) if part else "" for part in _HYPHENS.split(word))
-        if not found:
-            found = self._channel.cuts(written)
-            if self.settings["max_edits"] == 2 and len(written) >= _LONG:
-                found |= self._channel.two_edits(written)
-        return best(found)
-
     def _cased(self, original: str, part: _Part) -> str:
-        """The canonical form of a segment, with the capitals that it keeps."""
+        """The canonical form of a part, with the capitals that it keeps."""
         spelt, original = part.spelt, skeleton(original)
         is_joined = not _JOINTS.keys().isdisjoint(original)
-        if spelt == part.written and not is_joined and not is_plain_word(spelt.strip(_TRIMMED)):
+        if spelt == part.written and not is_joined and not is_plain_word(spelt.strip(TRIMMED)):
             return original
         if self.settings["case"] == "lower" or original == original.lower():
             return spelt
@@ -378,33 +365,24 @@ class Spelling(Encoding):
         return frozenset(self.learnt["mixed"])
 
     @cached_property
-    def _forms(self) -> dict[str, str]:
-        """The canonical form of each known word, and of those met so far."""
-        merged: dict[str, str] = self.learnt["merged"]
-        return {word: word for word in (*self._counts, UNKNOWN)} | merged
-
-    @cached_property
-    def _rivals(self) -> dict[str, dict[str, float]]:
-        """Of each unknown word met so far that may be several known ones, their probabilities."""
-        return {}
-
-    @cached_property
-    def _runs(self) -> dict[str, tuple[tuple[int, int, str, str], ...]]:
-        """The words of each run of characters without white space met so far."""
-        return {}
+    def _memory(self) -> _Memory:
+        edits, unknown = int(self.settings["max_edits"]), str(self.settings["unknown"])
+        merged = self.learnt["merged"]
+        return _Memory(
+            WordSpeller(self._counts, merged, self._channel, max_edits=edits, unknown=unknown)
+        )
 
     @cached_property
     def _channel(self) -> Channel:
-        return Channel({word: n for word, n in self._counts.items() if _is_target(word)})
+        return Channel({word: n for word, n in self._counts.items() if is_target(word)})
 
     @cached_property
     def _context(self) -> Context:
         return Context(self._counts, self.learnt["pairs"])
 
 
-def _is_target(word: str) -> bool:
-    """Whether a known word may be what a typo comes from."""
-    return is_latin_word(word) and (len(word) > 1 or word in "ai")
+def _plain(word: str) -> str:
+    return lower_case(skeleton(word)).strip(TRIMMED)
 
 
 def _sides(dataset: TextDataset) -> Iterator[str]:
@@ -412,17 +390,11 @@ def _sides(dataset: TextDataset) -> Iterator[str]:
         yield from (text,) if isinstance(text, str) else text
 
 
-def _inner_capital(word: str) -> int:
-    """Where the one capital inside a Latin word is that is otherwise lower-case; 0: nowhere."""
-    match = _INNER_CAPITAL.fullmatch(word)
-    return match.end(1) if match and not word.isupper() else 0
-
-
 def _offered(evidence: Evidence) -> set[str]:
     """The words that substitutions offer, which are words, however rare."""
     if evidence.exchanges is None:
         return set()
-    return {word for _, word in evidence.exchanges.count(evidence.train.texts)}
+    return {_plain(word) for _, word in evidence.exchanges.count(evidence.train.texts)}
 
 
 def _merged(counts: Mapping[str, float], rate: float, *, kept: set[str]) -> dict[str, str]:
@@ -430,7 +402,7 @@ def _merged(counts: Mapping[str, float], rate: float, *, kept: set[str]) -> dict
     merged: dict[str, str] = {}
     if not rate:
         return merged
-    words = {word: count for word, count in counts.items() if _is_target(word)}
+    words = {word: count for word, count in counts.items() if is_target(word)}
     channel = Channel(words)
     # A typo is no more probable than the word it comes from, so rarer words are no one's rivals.
     least = (1 - rate) / rate * channel.count("")
@@ -446,21 +418,7 @@ def _merged(counts: Mapping[str, float], rate: float, *, kept: set[str]) -> dict
     return merged
 
 
-def _simpler(word: str) -> Iterator[str]:
-    """A word without accents, and with each run of three and more equal letters cut to 2 or 1."""
-    plain = word
-    if not word.isascii():
-        letters = unicodedata.normalize("NFD", word)
-        plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
-        yield plain
-    between = _REPEATED.split(plain)
-    if 1 < len(between) < 8:
-        for lengths in itertools.product((2, 1), repeat=len(between) // 2):
-            runs = [run * n for run, n in zip(between[1::2], lengths, strict=True)]
-            yield "".join(itertools.chain(*zip(between[::2], [*runs, ""], strict=True)))
-
-
-def _is_beside(text: str, a: _Part, b: _Part) -> bool:
+def _has_say(text: str, a: _Part, b: _Part) -> bool:
     """Whether two parts are single words that may have a say in each other's spelling."""
     return (
         _BESIDE.fullmatch(text, a.end, b.start) is not None
@@ -470,9 +428,10 @@ def _is_beside(text: str, a: _Part, b: _Part) -> bool:
     )
 
 
-def _neighbours(text: str) -> Iterator[tuple[str, str, str]]:
-    """The pairs of words one after the other, with what is between them."""
-    for (start, end), (start_2, end_2) in itertools.pairwise(word_spans(text)):
+def _word_pairs(text: str) -> Iterator[tuple[str, str, str]]:
+    """Words one after the other, with what is between them."""
+    spans = word_spans(text)
+    for (start, end), (start_2, end_2) in zip(spans, spans[1:], strict=False):
         yield text[start:end], text[end:start_2], text[start_2:end_2]
 
 

@@ -7,16 +7,16 @@ right neighbour after the word.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+
+from rosearch.encode.spelling_channel import UNSEEN
 
 _MAX_PAIRS = 100_000
 """Pairs that are kept, so that the file of an encoding stays small."""
 
 _PRIOR = 10.0
 """Occurrences of a word that tell about the next one as much as its frequency does."""
-
-_UNSEEN = 0.05
-"""Occurrences of a word that the training texts lack."""
 
 
 def pair_counts(pairs: Mapping[tuple[str, str], int]) -> dict[str, int]:
@@ -29,7 +29,7 @@ class Context:
     """Probabilities of words beside each other: counts of pairs, smoothed by those of words.
 
     Args:
-        counts: Occurrences of each known word.
+        counts: Occurrences of each known word, in any texts.
         pairs: Occurrences of pairs of words, as of :func:`pair_counts`.
     """
 
@@ -37,6 +37,10 @@ class Context:
         self._counts = counts
         self._pairs = pairs
         self._total = sum(counts.values()) + 1
+        # Unlike the counts, pairs are of the training texts alone.
+        self._before: Counter[str] = Counter()
+        for pair, count in pairs.items():
+            self._before[pair.partition(" ")[0]] += count
 
     def best(self, found: Mapping[str, float], left: str | None, right: str | None) -> str | None:
         """Return the word that is most probable between two others, if there is one.
@@ -47,7 +51,7 @@ class Context:
             right: The word after, likewise.
         """
         scores = {
-            word: (probability * self._after(left, word) * self._before(word, right), word)
+            word: (probability * self._after(left, word) * self._with_next(word, right), word)
             for word, probability in found.items()
         }
         return max(scores, key=scores.__getitem__, default=None)
@@ -59,13 +63,13 @@ class Context:
         pairs = self._pairs.get(f"{left} {word}", 0)
         return 1 + pairs * self._total / (_PRIOR * self._count(word))
 
-    def _before(self, word: str, right: str | None) -> float:
+    def _with_next(self, word: str, right: str | None) -> float:
         """The probability of ``right`` after ``word``."""
         if right is None:
             return 1.0
         pairs = self._pairs.get(f"{word} {right}", 0)
         expected = _PRIOR * self._count(right) / self._total
-        return (pairs + expected) / (self._count(word) + _PRIOR)
+        return (pairs + expected) / (self._before[word] + _PRIOR)
 
     def _count(self, word: str) -> float:
-        return self._counts.get(word, 0) + _UNSEEN
+        return self._counts.get(word, 0) + UNSEEN

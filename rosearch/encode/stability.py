@@ -112,8 +112,8 @@ def worst_case(
         classify: Maps canonical texts to scores, ``(texts, classes)``.
         texts: Texts before encoding.
         labels: Index of the right class of each.
-        encoding: Must read each word by itself; :class:`~rosearch.encode.Spelling` does with
-            ``joins=False`` and ``neighbours=False``.
+        encoding: Must read each word by itself (:attr:`Encoding.reads_words_alone`);
+            :class:`~rosearch.encode.Spelling` does with ``joins=False`` and ``neighbours=False``.
         limit: Most canonical texts of a text that are all classified.
 
     Raises:
@@ -123,9 +123,8 @@ def worst_case(
     whole_number("limit", limit)
     if not texts or len(labels) != len(texts):
         raise refused("labels", f"one for each of one or more texts ({len(texts)})", labels)
-    parts = getattr(encoding, "encodings", (encoding,))
-    if any(part.settings.get(name) for part in parts for name in ("joins", "neighbours")):
-        single = "one that reads each word by itself, fitted with joins=False and neighbours=False"
+    if not encoding.reads_words_alone:
+        single = "one that reads words alone, as spelling with joins=False, neighbours=False"
         raise refused("encoding", single, encoding)
     robust: list[bool | None] = []
     combinations: list[int] = []

@@ -91,18 +91,24 @@ class TestTexts:
         assert Joined()("New York") == Joined().encode("New York").text == "New_York"
         assert Joined()("a New York") == "a New York"
 
-    def test_words_of_a_segment_that_correspond_are_edits_of_their_own(self) -> None:
+    def test_edits_of_a_segment_may_be_finer_than_it(self) -> None:
         class Pairs(Lower):
             def segments(self, text: str) -> list[tuple[int, int]]:
                 return [(0, len(text))] if text else []
 
-        assert Pairs().encode("A (good) FILM").edits == ((0, 1, 0, 1), (9, 13, 9, 13))
+        class Finer(Pairs):
+            def edits(self, segment: str) -> list[tuple[int, int, int, int]]:
+                return [(0, 1, 0, 1), (8, 12, 8, 12)]
 
-        class Shorter(Pairs):
-            def word(self, word: str) -> str:
-                return word.partition(" ")[0]
+        assert Pairs().encode("A (good FILM)").edits == ((0, 13, 0, 13),)
+        assert Finer().encode("A (good FILM)").edits == ((0, 1, 0, 1), (8, 12, 8, 12))
 
-        assert Shorter().encode("a good film").edits == ((0, 11, 0, 1),)
+    def test_an_encoding_that_learns_must_be_fitted(self) -> None:
+        unfitted = rs.encodings.get("spelling")(typo_rate=0.3)
+        for use in (unfitted, unfitted.encode):
+            with pytest.raises(ArgumentError, match=r"not fitted. Call its method fit"):
+                use("good")
+        assert Lower()("Good") == "good"
 
     def test_each_word_is_encoded_once(self) -> None:
         calls: Counter[str] = Counter()
@@ -253,6 +259,7 @@ def test_registered_by_name_and_encodings_only() -> None:
         assert Known.registered_name() == "known"
         assert encodings.get("known").fit(DATA).to_dict() == {
             "name": "known",
+            "version": 1,
             "settings": {"minimum": 1},
             "learnt": {"words": ["a", "dull", "film", "good", "plot"]},
         }

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rosearch.encode import Chain, Encoding, joined
+from rosearch.data import TextDataset
+from rosearch.encode import Chain, Encoding, Spelling, joined
 from rosearch.errors import ArgumentError, DataError
 from tests.encode.samples import DATA, Halves, Known, Lower
 
@@ -16,6 +19,11 @@ class Hyphens(Encoding):
 
     def word(self, word: str) -> str:
         return word.replace("-", " ")
+
+
+_SPELLING = Spelling.fit(
+    TextDataset(["a good film", "the wood", "a terrible plot-x"] * 5, [0] * 14 + [1])
+)
 
 
 def test_each_reads_what_the_one_before_has_made() -> None:
@@ -32,6 +40,33 @@ def test_edits_are_those_of_the_whole_chain() -> None:
     encoded = Chain([Hyphens(), Halves()]).encode("a film-x b")
     assert encoded.text == "a moving picture x b"
     assert encoded.edits == ((2, 8, 2, 18),)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from("a A xood good film flim plot-x te rrible , ' the".split()), max_size=9
+    )
+)
+def test_edits_rebuild_the_text_and_keep_words_apart(words: list[str]) -> None:
+    text = " ".join(words)
+    chain = Chain([_SPELLING, Hyphens(), Halves()])
+    encoded = chain.encode(text)
+    assert encoded.text == chain(text)
+    rebuilt, done = "", 0
+    for start, end, new_start, new_end in encoded.edits:
+        assert done <= start < end
+        rebuilt += text[done:start]
+        assert len(rebuilt) == new_start
+        rebuilt += encoded.text[new_start:new_end]
+        done = end
+        assert len(text[start:end].split()) <= 2  # "te rrible" at most
+    assert rebuilt + text[done:] == encoded.text
+
+
+def test_a_chain_is_not_fitted() -> None:
+    with pytest.raises(ArgumentError, match="Fit each of its encodings"):
+        Chain([Lower()]).fit(DATA)
 
 
 def test_segments_are_those_of_the_first() -> None:

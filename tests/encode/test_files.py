@@ -76,6 +76,11 @@ class TestJSON:
         with pytest.raises(DataError, match=message):
             from_json(text)
 
+    def test_another_version_is_refused(self) -> None:
+        other = {**json.loads(to_json(Lower())), "version": 7}
+        with pytest.raises(DataError, match=r"fitted by its version 7, and this is version 1"):
+            from_json(json.dumps(other))
+
     def test_a_later_format_is_refused(self) -> None:
         later = {**json.loads(to_json(Lower())), "format": 2}
         message = r"has format 2; rosearch .* reads format 1\. Install a later rosearch"

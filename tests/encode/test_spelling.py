@@ -177,6 +177,37 @@ def test_a_misspelt_word_and_those_beside_it_are_one_segment() -> None:
     assert not alone.learnt["pairs"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a xood te rrible", ["xood", "te rrible"]),
+        ("goodin side", ["goodin side"]),
+        ("xood goodin a", ["xood", "goodin"]),
+    ],
+)
+def test_edits_are_those_of_single_words(text: str, words: list[str]) -> None:
+    texts = ["in", "inside", "good", "a wood", "terrible", "a"]
+    edits = Spelling.fit(TextDataset(texts * 5, [0] * 29 + [1])).encode(text).edits
+    assert [text[a:b] for a, b, _, _ in edits] == words
+
+
+def test_words_that_a_sign_or_two_known_words_join_are_left_apart() -> None:
+    texts = ["a set is", "a bet is", "asset", "baby", "baby bitter is", "sitter", "babysitter"]
+    spelling = Spelling.fit(TextDataset(texts * 5, [0] * 34 + [1]))
+    for text in ("a$xet is", "ba by xitter is", "baby$xitter", "xaby sit ter", "a$xet$xet is"):
+        assert spelling(spelling(text)) == spelling(text)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rosearch.encode.spelling._MAX_RUNS", 3)
+    spelling = Spelling.fit(TRAIN)
+    for text in ("... !!! ??? ,,, ;;;", "more", "te rrible flim", "wonderfull actng in a stroy"):
+        assert spelling(text) == SPELLING(text)
+    assert len(spelling._memory.runs) <= 9
+    spelling(",".join(f"flim{k}" for k in range(99)))
+    assert max(map(len, spelling._memory.runs)) < 99
+
+
 def test_neighbours_do_not_make_a_word_that_would_be_joined() -> None:
     train = TextDataset(
         ["in side", "in tide", "inside", "a hide", "a tide"] * 5, [0, 1, 0, 1, 0] * 5
@@ -347,7 +378,7 @@ class TestContext:
         assert self.context.best({"good": 1.0, "wood": 0.99 * after_a}, "a", None) == "good"
         assert self.context.best({"good": 1.0, "wood": 1.01 * after_a}, "a", None) == "wood"
         expected = 10 * 5 / total
-        before_film = ((4 + expected) / (10 + 10)) / (expected / (20 + 10))
+        before_film = ((4 + expected) / (4 + 10)) / (expected / (2 + 10))
         assert self.context.best({"good": 1.0, "wood": 0.99 * before_film}, None, "film") == "good"
         assert self.context.best({"good": 1.0, "wood": 1.01 * before_film}, None, "film") == "wood"
 

@@ -8,6 +8,8 @@ import pytest
 
 from rosearch.data import Text, TextDataset
 from rosearch.encode import Chain, Encoding, Spelling, reachable, single_typos, worst_case
+from rosearch.encode.synonym_encoding import SynonymEncoding
+from rosearch.encode.testing import Synonyms
 from rosearch.errors import ArgumentError
 
 TRAIN = TextDataset(
@@ -127,10 +129,15 @@ class TestWorstCase:
     @pytest.mark.parametrize("wrap", [lambda spelling: spelling, lambda s: Chain([s, Vowels()])])
     def test_encodings_that_read_words_together_are_refused(self, wrap: Any) -> None:
         for together in ({"joins": False}, {"neighbours": False}):
-            with pytest.raises(ArgumentError, match="joins=False and neighbours=False"):
+            with pytest.raises(ArgumentError, match="joins=False, neighbours=False"):
                 worst_case(Counter(), ["a"], [0], wrap(Spelling.fit(TRAIN, **together)))
         alone = wrap(Spelling.fit(TRAIN, joins=False, neighbours=False))
         assert worst_case(Counter(), ["good film"], [0], alone).robust == (True,)
+
+    def test_a_setting_of_that_name_is_no_reason_to_refuse(self) -> None:
+        encoding = SynonymEncoding.fit(TRAIN, neighbours=5, exchanges=Synonyms())
+        assert encoding.reads_words_alone
+        worst_case(Counter(), ["good"], [0], Chain([encoding, Spelling.fit(TRAIN)]))
 
     @pytest.mark.parametrize(("texts", "labels"), [([], []), (["a"], [0, 1])])
     def test_texts_and_labels_must_match(self, texts: list[str], labels: list[int]) -> None:

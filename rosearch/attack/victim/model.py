@@ -90,6 +90,14 @@ class ModelVictim(Victim):
             return range(len(words))
         start = sum(word_end <= span[0] for _, word_end in words.spans)
         end = sum(word_start < span[1] for word_start, _ in words.spans)
-        # An encoding may join the word beside with one that is visible.
-        beside = 0 if self.tokens.encoding is None else 1
-        return range(max(0, start - beside), min(len(words), max(start, end) + beside))
+        end = max(start, end)
+        if self.tokens.encoding is None:
+            return range(start, end)
+        # Words of one segment are read together, and what a word two places away becomes may decide
+        # whether the one between has a say.
+        side = str(words)
+        for first, last in self.tokens.encoding.segments(side):
+            if first < span[1] and last > span[0]:
+                start = min(start, sum(b <= first for _, b in words.spans))
+                end = max(end, sum(a < last for a, _ in words.spans))
+        return range(max(0, start - 2), min(len(words), end + 2))

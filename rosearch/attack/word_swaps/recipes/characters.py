@@ -27,6 +27,7 @@ from rosearch.attack.word_swaps.substitutions import (
     NearestNeighbours,
     Union,
 )
+from rosearch.checks import whole_number
 
 
 @attacks.register("deepwordbug")
@@ -86,12 +87,13 @@ class TextBugger(WordSwapAttack):
         vectors: Any = None,
         encoder: Any = None,
     ) -> None:
+        whole_number("neighbours", neighbours, 0)
         bugs = [
             CharacterInsertion(letters=" ", skip_first=True, skip_last=True),
             CharacterDeletion(skip_first=True, skip_last=True),
             CharacterSwap(skip_first=True, skip_last=True),
             Homoglyphs(),
-            *([NearestNeighbours(neighbours, vectors=vectors)] if neighbours != 0 else []),
+            *([NearestNeighbours(neighbours, vectors=vectors)] if neighbours else []),
         ]
         super().__init__(
             Union(bugs),

@@ -151,7 +151,7 @@ def test_textbugger_without_nearest_words_needs_no_vectors() -> None:
     )
     assert proposed == whole[: len(proposed)]
     assert 0 < len(whole) - len(proposed) <= 5
-    with pytest.raises(ArgumentError, match="count"):
+    with pytest.raises(ArgumentError, match="neighbours must be a whole number from 0"):
         TextBugger(neighbours=-1, encoder=False)
 
 
