@@ -14,6 +14,7 @@ from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
 from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
 from rosearch.distill.robust.word_perturbation import Replacements, WordPerturbation
+from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.teacher import Teacher
 from rosearch.distill.training.checkpoints import Epoch
@@ -39,6 +40,7 @@ __all__ = [
     "TeacherShape",
     "Wanted",
     "WordPerturbation",
+    "WorstCase",
     "distillation_losses",
     "fit",
     "soft_label_loss",

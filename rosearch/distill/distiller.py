@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,20 +18,21 @@ from rosearch.checks import choice, number, refused
 from rosearch.data import TextDataset, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
+from rosearch.distill.reading import Reading, RobustTraining
 from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.compatibility import check_robust_training
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
-from rosearch.distill.robust.perturbed_texts import (
-    Adversary,
-    Augmentation,
-    PerturbedTexts,
-    TextSource,
-)
-from rosearch.distill.robust.word_perturbation import WordPerturbation, WordPerturbationHook
+from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
+from rosearch.distill.robust.word_perturbation import WordPerturbation
+from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.distill.student_texts import StudentTexts, TeacherReads
 from rosearch.distill.teacher.teacher import Teacher
-from rosearch.distill.training.checkpoints import CheckpointFile, best_epoch, weights_digest
-from rosearch.distill.training.hooks import TrainingHook
+from rosearch.distill.training.checkpoints import (
+    CheckpointFile,
+    Epoch,
+    best_epoch,
+    weights_digest,
+)
 from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.encode import Encoding, Evidence, Exchanges, fitted_chain, plain_tokenizer
@@ -48,7 +49,7 @@ from rosearch.student import (
     inherit,
     start_from_teacher,
 )
-from rosearch.tokens import default_device
+from rosearch.tokens import default_device, predict
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -91,6 +92,8 @@ class Distiller:
         perturbation: Perturbs every step: :class:`~rosearch.distill.WordPerturbation` trains on
             worst-case word substitutions, :class:`~rosearch.distill.EmbeddingPerturbation` on
             shifted token embeddings.
+        worst_case: How the token scores of genomes with a bound are fitted, before their graph is
+            trained on what the scores leave. Default: to the original texts only.
         exchanges: What encodings of words learn that substitutions exchange, such as
             ``rosearch.attack.WordExchanges(["pwws", "textfooler"])``. Default: WordNet's synonyms.
         teacher_reads: For genomes with encodings, whether the teacher answers to the
@@ -124,6 +127,7 @@ class Distiller:
         augmentation: Augmentation | None = None,
         adversary: Adversary | None = None,
         perturbation: EmbeddingPerturbation | WordPerturbation | None = None,
+        worst_case: WorstCase | None = None,
         exchanges: Exchanges | None = None,
         teacher_reads: TeacherReads = "original",
         **optimization: Any,
@@ -165,6 +169,9 @@ class Distiller:
         self.augmentation = augmentation
         self.adversary = adversary
         self.perturbation = perturbation
+        if worst_case is not None and not isinstance(worst_case, WorstCase):
+            raise refused("worst_case", "a WorstCase", worst_case)
+        self.worst_case = worst_case
 
     def _check_data(self) -> None:
         train, dev = self.train, self.dev
@@ -182,7 +189,12 @@ class Distiller:
                 f"Leave out the loss, or give labelled texts."
             )
 
-    def _check_encoded(self, genome: Genome) -> None:
+    def _check_genome(self, genome: Genome) -> None:
+        if genome.bound is not None and isinstance(self.perturbation, WordPerturbation):
+            raise ArgumentError(
+                f"A WordPerturbation reads the gradient of token vectors, and genome "
+                f"{genome.key[:8]} has token scores beside them. Use worst_case=WorstCase(...)."
+            )
         per_token = sorted(self.losses.needs & {"hidden_states", "values"})
         if genome.encodings and per_token and self.teacher_reads == "original":
             raise ArgumentError(
@@ -218,7 +230,8 @@ class Distiller:
         if self.losses.needs - {"logits"}:
             settings["storage"] = self.teacher.storage
         # Default nearest words follow from the teacher.
-        for name in ("nearest_words", "augmentation", "adversary", "perturbation", "exchanges"):
+        parts = "nearest_words augmentation adversary perturbation worst_case exchanges"
+        for name in parts.split():
             part = getattr(self, name)
             if part is not None:
                 settings[name] = dict(part.settings)
@@ -277,9 +290,9 @@ class Distiller:
         config = self.config(genome)
         with isolated_rng(child_seed(seed, "weights")):
             student = StudentForSequenceClassification(config)
-            embedding = student.embedding
+            embedding = None if genome.bound == 0 else student.embedding
             # Most embedding operators need nothing prepared; then no nearest words are computed.
-            if type(embedding).prepare is not EmbeddingOperator.prepare:
+            if embedding and type(embedding).prepare is not EmbeddingOperator.prepare:
                 nearest = CachedNearestWords(self.nearest_words or self._nearest)
                 embedding.prepare(self._vocabulary, nearest)
             start_from_teacher(student, self.teacher.embedding)
@@ -322,13 +335,18 @@ class Distiller:
             EvaluationError: The loss is not finite, memory is not enough, a callback stopped the
                 training before the first epoch, or the student lacks what a loss compares.
         """
-        self._check_encoded(genome)
+        self._check_genome(genome)
         texts = self._texts(genome)
         outputs = texts.outputs
         if outputs is not None:
             _ = self._teacher_accuracy  # warns if the teacher is no better than a constant
         start = time.perf_counter()
         student = self.student(genome, seed=seed, parent=parent)
+        if student.token_scores is not None:
+            loss = self._reading(genome).fit_scores(student.token_scores)
+            if genome.bound == 0:
+                return self._scored(student, loss, start)
+            student.token_scores.requires_grad_(False)  # the graph learns what they leave
         with isolated_rng(child_seed(seed, "losses")):
             objective = DistillationObjective(
                 self.losses, student, outputs=outputs, labels=self._labels
@@ -360,11 +378,23 @@ class Distiller:
             progress=f"distill {genome.key[:8]}" if self.progress else None,
             hooks=self._reading(genome).hooks(student, objective, seed),
         )
+        student.requires_grad_(True)
         accuracy = best_epoch(history).accuracy
         warn_if_useless(accuracy, self.dev, owner=f"Student {genome.key[:8]}")
         return DistillationResult(
             student=student, accuracy=accuracy, seconds=time.perf_counter() - start, history=history
         )
+
+    def _scored(
+        self, student: StudentForSequenceClassification, loss: float, start: float
+    ) -> DistillationResult:
+        """The result of a student that is complete once its token scores are fitted."""
+        student.eval()
+        texts = self._texts(student.config.architecture)
+        found = predict(student, texts.dev_rows, pad_id=self.teacher.pad_id).argmax(axis=1)
+        share = float((found == self.dev.labels).mean())
+        seconds = time.perf_counter() - start
+        return DistillationResult(student, share, seconds, (Epoch(1, loss, share, seconds),))
 
     def cache_size(self) -> int:
         """Return the bytes of disk that the teacher outputs for ``train`` will still take.
@@ -378,7 +408,7 @@ class Distiller:
     def _texts(self, genome: Genome) -> StudentTexts:
         return self._reading(genome).texts
 
-    def _reading(self, genome: Genome) -> _Reading:
+    def _reading(self, genome: Genome) -> Reading:
         """Return what students with the genome's encodings share."""
         reading = self._readings.get(genome.encodings)
         if reading is None:
@@ -392,7 +422,10 @@ class Distiller:
                 self.teacher_reads,
                 self.progress,
             )
-            reading = _Reading(self, texts)
+            robust = RobustTraining(
+                self.augmentation, self.adversary, self.perturbation, self.worst_case
+            )
+            reading = Reading(texts, robust, self._labels)
             for oldest in list(self._readings)[: 1 - _READINGS]:
                 self._readings.pop(oldest, None)  # another thread may have done so
             self._readings[genome.encodings] = reading
@@ -416,7 +449,7 @@ class Distiller:
     # The following are made once per process and not pickled; see __getstate__.
 
     @cached_property
-    def _readings(self) -> dict[tuple[TextEncoding, ...], _Reading]:
+    def _readings(self) -> dict[tuple[TextEncoding, ...], Reading]:
         return {}
 
     @cached_property
@@ -433,38 +466,3 @@ class Distiller:
 
     def __getstate__(self) -> dict[str, Any]:
         return state_without_cached(self)
-
-
-@dataclass(eq=False)
-class _Reading:
-    """What all students of one encoding share."""
-
-    distiller: Distiller
-    texts: StudentTexts
-
-    def hooks(
-        self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
-    ) -> list[TrainingHook]:
-        hooks: list[TrainingHook] = []
-        if self.distiller.augmentation is not None or self.distiller.adversary is not None:
-            hooks.append(PerturbedTexts(self._source, student, objective, seed))
-        if self._perturbation is not None:
-            hooks.append(self._perturbation)
-        return hooks
-
-    @cached_property
-    def _source(self) -> TextSource:
-        distiller = self.distiller
-        return TextSource(
-            self.texts, distiller._labels, distiller.augmentation, distiller.adversary
-        )
-
-    @cached_property
-    def _perturbation(self) -> TrainingHook | None:
-        perturbation, teacher = self.distiller.perturbation, self.distiller.teacher
-        if not isinstance(perturbation, WordPerturbation):
-            return perturbation
-        choices = self.texts.choices(perturbation.replacements)
-        return WordPerturbationHook(
-            perturbation, choices, pad_id=teacher.pad_id, max_length=teacher.max_length
-        )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+
 from rosearch.data import Text, TextDataset
 from rosearch.distill.losses import Wanted
 from rosearch.distill.robust.word_perturbation import Replacements
@@ -64,12 +66,22 @@ class StudentTexts:
         """The teacher's outputs for the training texts; ``None`` if no loss reads any."""
         return None if self.wanted is None else self.outputs_for(self.train)
 
+    @property
+    def train_logits(self) -> np.ndarray:
+        """The teacher's logits for the training texts, ``(texts, classes)``."""
+        return self.teacher.logits(self._answered(self.train), progress=self.progress)
+
     def outputs_for(self, texts: TextDataset, *, cached: bool = True) -> TeacherOutputs:
         """Return the teacher's outputs for other texts; see :meth:`Teacher.outputs`."""
-        if self.encoding is not None and self.teacher_reads == "encoded":
-            texts = texts.with_texts(self.encoding(texts.texts))
+        texts = self._answered(texts)
         wanted = self.wanted or Wanted()
         return self.teacher.outputs(texts, wanted, progress=self.progress, cached=cached)
+
+    def _answered(self, texts: TextDataset) -> TextDataset:
+        """The texts that the teacher answers to."""
+        if self.encoding is None or self.teacher_reads == "original":
+            return texts
+        return texts.with_texts(self.encoding(texts.texts))
 
     def choices(self, replacements: Replacements) -> WordChoices:
         """Return the replacements in the training texts, as students read them."""

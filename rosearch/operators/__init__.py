@@ -23,6 +23,7 @@ from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
 from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
 from rosearch.operators.merging import MERGES, Merge
 from rosearch.operators.pooling import POOLINGS, Pool
+from rosearch.operators.token_scores import TokenScores
 from rosearch.parameters import Choice
 
 register = registry.register
@@ -39,6 +40,7 @@ __all__ = [
     "NearestWords",
     "Operator",
     "Pool",
+    "TokenScores",
     "Vocabulary",
     "complete",
     "cost",

@@ -39,6 +39,8 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
     - ``parameters``, ``flops``: of the student; FLOPs for one text.
     - ``embedding_share``: share of the parameters that are the embedding's.
     - ``pooling_NAME``: 1 for the genome's pooling, else 0.
+    - ``bounded``: 1 for a genome with a bound, and ``bound``: its value; other genomes lack both,
+      which stands for 0.
     - Of each of the genome's encodings those of :func:`encoding_descriptors`; a genome without an
       encoding lacks its descriptors, which stands for 0.
 
@@ -62,7 +64,7 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         reach = ops.require(node.operator, ops.Operator).reach(node.parameters)
         seen.append(max(seen[i] for i in above) + reach)
     cost = genome_cost(genome, task)
-    embedding = next(parts(genome))
+    embedding = sum(part_parameters(part, task) for part in parts(genome) if part[0] == "embedding")
     merges = [node.merge for node in nodes if len(node.inputs) > 1]
     families = [ops.get(node.operator).family for node in nodes]
     families = [family if family in FAMILIES else "other" for family in families]
@@ -90,8 +92,9 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         "receptive_field": float(min(task.length, 1 + 2 * max(seen[i] for i in outputs))),
         "parameters": float(cost.parameters),
         "flops": float(cost.flops),
-        "embedding_share": part_parameters(embedding, task) / cost.parameters,
+        "embedding_share": embedding / cost.parameters,
         **{f"pooling_{name}": float(name == genome.pooling) for name in ops.POOLINGS},
+        **({} if genome.bound is None else {"bounded": 1.0, "bound": genome.bound}),
         **{
             name: value
             for encoding in genome.encodings

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rosearch import encode
 from rosearch import operators as ops
-from rosearch.checks import choice, refused, whole_number
+from rosearch.checks import choice, positive, refused, whole_number
 from rosearch.encode.base import Level
 from rosearch.errors import SpaceError
 from rosearch.operators.base import Searchable
@@ -50,6 +50,7 @@ class Domain:
         poolings: Sequence[str],
         merges: Sequence[str],
         encodings: PartChoices | None,
+        bounds: Sequence[float | None] | None,
     ) -> None:
         low, high = pair("nodes", nodes)
         self.nodes = (whole_number("nodes[0]", low, 0), whole_number("nodes[1]", high, low))
@@ -61,6 +62,7 @@ class Domain:
         self.poolings = _names("poolings", poolings, ops.POOLINGS)
         self.merges = _names("merges", merges, ops.MERGES)
         self.encodings = {} if encodings is None else _encoding_choices(encodings)
+        self.bounds = (None,) if bounds is None else _bounds(bounds)
         self.encodings_at = _encodings_at(self.encodings)
         """The encodings of each level that has any: by name, with all their parameters."""
         of_levels = (chain(*named.values()) for named in self.encodings_at.values())
@@ -84,7 +86,10 @@ class Domain:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """A copy of the arguments, with the defaults filled in; encodings only if there are any."""
+        """A copy of the arguments, with the defaults filled in.
+
+        Encodings and bounds only if there are any.
+        """
         choices = {
             "operators": self.operators,
             "nodes": self.nodes,
@@ -94,8 +99,9 @@ class Domain:
             "embeddings": self.embeddings,
             "poolings": self.poolings,
             "merges": self.merges,
-            # Studies of spaces without encodings must go on comparing equal.
+            # Studies of spaces without these must go on comparing equal.
             **({"encodings": self.encodings} if self.encodings else {}),
+            **({"bounds": self.bounds} if self.bounds != (None,) else {}),
         }
         return copy.deepcopy(choices)
 
@@ -143,6 +149,8 @@ class Domain:
             value, options = getattr(genome, name), getattr(self, f"{name}s")
             if value not in options:
                 return f"{name} {value!r} is not in {options}"
+        if genome.bound not in self.bounds:
+            return f"bound {genome.bound!r} is not in {self.bounds}"
         low, high = self.nodes
         if not low <= len(genome.nodes) <= high:
             return f"the number of nodes, {len(genome.nodes)}, is not in {low} to {high}"
@@ -186,6 +194,13 @@ def _listed(name: str, values: Any) -> tuple[Any, ...]:
     if not options:
         raise refused(name, "a sequence with at least one value", values)
     return options
+
+
+def _bounds(values: Any) -> tuple[float | None, ...]:
+    return tuple(
+        None if value is None else positive("each of bounds but None", value)
+        for value in _listed("bounds", values)
+    )
 
 
 def _widths(name: str, values: Any) -> tuple[int, ...]:

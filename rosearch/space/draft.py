@@ -27,6 +27,7 @@ class Draft:
     outputs: set[int]
     encodings: Mapping[Level, TextEncoding | None] = field(default_factory=dict)
     """By level; ``None`` or missing: none."""
+    bound: float | None = None
 
     @classmethod
     def of(cls, genome: Genome) -> Draft:
@@ -36,7 +37,8 @@ class Draft:
         nodes = [changed(node, identity=identity) for node, identity in named]
         sizes = genome.width, genome.embedding_width, genome.pooling
         encodings = {encoding.level: encoding for encoding in genome.encodings}
-        return cls(*sizes, genome.embedding, nodes, set(genome.outputs), encodings)
+        outputs = set(genome.outputs)
+        return cls(*sizes, genome.embedding, nodes, outputs, encodings, genome.bound)
 
     def with_node(self, k: int, node: Node) -> Draft:
         """Return a copy in which ``nodes[k]`` is another node."""
@@ -53,4 +55,4 @@ class Draft:
         sizes = self.width, self.embedding_width, self.pooling
         nodes, outputs = tuple(self.nodes), self.read_by_output()
         encodings = tuple(filter(None, map(self.encodings.get, LEVELS)))
-        return unchecked(Genome, *sizes, nodes, outputs, self.embedding, encodings)
+        return unchecked(Genome, *sizes, nodes, outputs, self.embedding, encodings, self.bound)

@@ -32,7 +32,8 @@ def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
     - ``input:encoding:NAME``: 1 for each encoding; ``input:encoding:NAME.PARAMETER``: logarithm of
       a numeric parameter plus one, so that a genome without the encoding, which has 0, is next to
       one with a small value; ``input:encoding:NAME.PARAMETER=VALUE``: 1 for any other value.
-    - ``output:POOLING``: 1 for the genome's pooling; ``output:reads``: nodes that the output reads.
+    - ``output:POOLING``: 1 for the genome's pooling; ``output:reads``: nodes that the output reads;
+      ``output:bounded``: 1 for a genome with a bound, and ``output:bound``: its value.
     - ``operator:NAME``: logarithm to base 2 of the number of nodes with the operator plus one;
       ``family:NAME``: the same of its family.
     - ``setting:NAME.PARAMETER``: mean over those nodes of the logarithm of a numeric parameter;
@@ -63,6 +64,8 @@ def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
             f"input:{embedding.operator}": 1.0,
         },
     )
+    if genome.bound is not None:
+        found |= {"output:bounded": 1.0, "output:bound": genome.bound}
     for name, value in _settings(embedding.operator, embedding.parameters):
         found[f"input:{name}"] = value
     for encoding in genome.encodings:

@@ -24,7 +24,13 @@ from rosearch.space.nodes import (
     node_numbers,
 )
 from rosearch.space.picture import draw_graph
-from rosearch.space.validation import check_choice, check_encodings, check_graph, check_nodes
+from rosearch.space.validation import (
+    check_bound,
+    check_choice,
+    check_encodings,
+    check_graph,
+    check_nodes,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,10 @@ class Genome:
         embedding: The embedding, or its operator's name.
         encodings: How texts are rewritten before they are tokenised, or the names: at most one
             encoding of each level, that of characters before that of words. Default: not at all.
+        bound: How far the graph may move the answer from a sum of token scores. With a number, the
+            student's logits are the sum of its tokens' scores plus ``bound / 2 * tanh`` of the
+            graph's logits, so the graph moves the margin between two classes by at most ``bound``;
+            0 leaves the scores alone and needs no graph. ``None``: the graph's logits alone.
 
     Raises:
         GenomeError: The graph has a cycle, a dead node or a missing input, or a value is
@@ -58,6 +68,7 @@ class Genome:
     outputs: tuple[int, ...] = ()
     embedding: Embedding = field(default_factory=Embedding)
     encodings: tuple[TextEncoding, ...] = ()
+    bound: float | None = None
 
     def __post_init__(self) -> None:
         embedding: Any = self.embedding
@@ -73,6 +84,7 @@ class Genome:
         object.__setattr__(self, "nodes", tuple(nodes))
         object.__setattr__(self, "outputs", outputs)
         object.__setattr__(self, "encodings", check_encodings(self.encodings))
+        object.__setattr__(self, "bound", check_bound(self.bound, has_nodes=bool(nodes)))
         for name in ("width", "embedding_width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -102,9 +114,13 @@ class Genome:
     @cached_property
     def _canonical_form(self) -> tuple[str, tuple[int, ...]]:
         embedding = [self.embedding.operator, sorted(self.embedding.parameters.items())]
-        head = [self.width, self.embedding_width, self.pooling, embedding]
+        head: list[Any] = [self.width, self.embedding_width, self.pooling, embedding]
+        if self.bound == 0:  # without a graph, nothing depends on its sizes
+            head = []
         if self.encodings:  # without them, keys are those of earlier versions
             head.append([[e.name, sorted(e.parameters.items())] for e in self.encodings])
+        if self.bound is not None:
+            head.append(self.bound)
         return canonical_form(head, self.nodes, self.outputs)
 
     def graph(self) -> nx.DiGraph:
@@ -113,13 +129,14 @@ class Genome:
         Nodes are ``"embedding"``, 1 to ``len(nodes)``, and ``"output"``. The numbered ones have
         the attributes operator, parameters, merge, residual and, if not empty, identity; the
         embedding has source (its operator) and parameters; ``graph.graph`` holds width,
-        embedding_width, pooling and encodings (dictionaries of name and parameters).
+        embedding_width, pooling, encodings (dictionaries of name and parameters) and bound.
         """
         graph = nx.DiGraph(
             width=self.width,
             embedding_width=self.embedding_width,
             pooling=self.pooling,
             encodings=_plain_encodings(self.encodings),
+            bound=self.bound,
         )
         source, parameters = self.embedding.operator, dict(self.embedding.parameters)
         graph.add_node(EMBEDDING, operator=EMBEDDING, source=source, parameters=parameters)
@@ -157,7 +174,8 @@ class Genome:
         sizes = graph.graph["width"], graph.graph["embedding_width"]
         pooling = graph.graph.get("pooling", "mean")
         encodings = _read_encodings(graph.graph.get("encodings", ()))
-        return cls(*sizes, pooling, tuple(nodes), outputs, embedding, encodings)
+        bound = graph.graph.get("bound")
+        return cls(*sizes, pooling, tuple(nodes), outputs, embedding, encodings, bound)
 
     def ordered(self) -> Genome:
         """Return the same architecture in canonical numbering, which isomorphic genomes share.
@@ -184,10 +202,11 @@ class Genome:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON and Hugging Face configurations hold them.
 
-        A genome without encodings has no field for them, as in files of earlier versions.
+        A genome without encodings or a bound has no field for them, as in files of earlier
+        versions.
         """
         operator, parameters = self.embedding.operator, dict(self.embedding.parameters)
-        values = {
+        values: dict[str, Any] = {
             "width": self.width,
             "embedding_width": self.embedding_width,
             "pooling": self.pooling,
@@ -195,7 +214,9 @@ class Genome:
             "nodes": [_attributes(node) | {"inputs": list(node.inputs)} for node in self.nodes],
             "outputs": list(self.outputs),
         }
-        return values | ({"encodings": _plain_encodings(self.encodings)} if self.encodings else {})
+        if self.encodings:
+            values["encodings"] = _plain_encodings(self.encodings)
+        return values if self.bound is None else values | {"bound": self.bound}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Genome:
@@ -272,6 +293,8 @@ class Genome:
         )
         if self.encodings:
             text += f"\n  encoded by {', '.join(map(str, self.encodings))}"
+        if self.bound is not None:
+            text += f"\n  token scores, moved by at most {self.bound:g}"
         for name, operator, reads, residual in rows:
             line = f"  {name:>{widths[0]}}  {operator:<{widths[1]}}  <- {reads:<{widths[2]}}"
             text += f"\n{line}  {residual}".rstrip(" ")

@@ -191,6 +191,11 @@ def _change_encoding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterat
                     yield changed(draft, encodings={**draft.encodings, level: new})
 
 
+def _change_bound(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+    for bound in rng.shuffled(b for b in domain.bounds if b != draft.bound):
+        yield changed(draft, bound=bound)
+
+
 def _is_one_change(old: TextEncoding | None, new: TextEncoding | None) -> bool:
     if old is None or new is None or old.name != new.name:
         return old is not new
@@ -210,6 +215,7 @@ MUTATIONS: dict[str, Mutation] = {
     "change_embedding": _change_embedding,
     "change_pooling": _change_pooling,
     "change_encoding": _change_encoding,
+    "change_bound": _change_bound,
 }
 """The kinds of mutation by name; each yields the drafts that it can make of another."""
 
@@ -231,8 +237,9 @@ def mutate(
         SpaceError: The genome has no such neighbour.
     """
     draft = Draft.of(genome)
-    # A kind that never applies would shift the random numbers of spaces without encodings.
-    kinds = [name for name in MUTATIONS if name != "change_encoding" or domain.encodings]
+    # A kind that never applies would shift the random numbers of spaces without its genes.
+    applies = {"change_encoding": bool(domain.encodings), "change_bound": len(domain.bounds) > 1}
+    kinds = [name for name in MUTATIONS if applies.get(name, True)]
     for name in [choice("kind", kind, MUTATIONS)] if kind else rng.shuffled(kinds):
         for mutant in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
             child = mutant.genome()

@@ -196,8 +196,9 @@ def _draw_boxes(axes: Any, graph: nx.DiGraph, families: dict[Any, str], place: P
     for v in nx.ancestors(graph, EMBEDDING):
         encoding = graph.nodes[v]
         _draw_box(axes, place[v], encoding["name"], _values(encoding), "white", False)
-    pooling = f"{graph.graph['pooling']} pooling"
-    _draw_box(axes, place[OUTPUT], pooling, "classifier", "white", False)
+    pooling, bound = f"{graph.graph['pooling']} pooling", graph.graph["bound"]
+    answer = "classifier" if bound is None else f"moves token scores by at most {bound:g}"
+    _draw_box(axes, place[OUTPUT], pooling, answer, "white", False)
     for number, family in families.items():
         node, inputs = graph.nodes[number], graph.in_degree(number)
         merge = f"{node['merge']} of {inputs}" if inputs > 1 else ""

@@ -52,6 +52,9 @@ class SearchSpace(Domain):
         merges: How a node combines several inputs.
         encodings: Names of encodings, or a mapping as for ``operators``. A genome has none or one
             of each level (characters, words). Default: no genome has any.
+        bounds: How far the graph may move the answer from a sum of token scores, numbers above 0,
+            and ``None`` for genomes without token scores; see :class:`Genome`. Default: ``None``
+            only.
         parameters: Minimum and maximum number of parameters of the student. As in all limits,
             ``None`` leaves a side open, and ``teacher`` is needed.
         compression: Minimum and maximum ratio of the teacher's parameters to the student's.
@@ -82,6 +85,7 @@ class SearchSpace(Domain):
         poolings: Sequence[str] = POOLINGS,
         merges: Sequence[str] = MERGES,
         encodings: PartChoices | None = None,
+        bounds: Sequence[float | None] | None = None,
         parameters: Bounds | None = None,
         compression: Bounds | None = None,
         flops: Bounds | None = None,
@@ -90,13 +94,13 @@ class SearchSpace(Domain):
         latencies: LatencyTable | Mapping[str, Any] | None = None,
     ) -> None:
         sizes = nodes, max_inputs, widths, embedding_widths
-        super().__init__(operators, *sizes, embeddings, poolings, merges, encodings)
+        super().__init__(operators, *sizes, embeddings, poolings, merges, encodings, bounds)
         size = {"parameters": parameters, "compression": compression}
         limits = size | {"flops": flops, "latency": latency}
-        bounds = {name: values for name, values in limits.items() if values is not None}
+        given = {name: values for name, values in limits.items() if values is not None}
         if latencies is not None and not isinstance(latencies, LatencyTable):
             latencies = LatencyTable.from_dict(latencies)
-        self.limits = Limits(self, bounds, teacher=teacher, latencies=latencies) if bounds else None
+        self.limits = Limits(self, given, teacher=teacher, latencies=latencies) if given else None
         if self.limits:
             self.sample(seed=0)  # fails if the limits can be met separately, but not together
 

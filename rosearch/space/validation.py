@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -56,6 +57,23 @@ def check_encodings(values: Any) -> tuple[TextEncoding, ...]:
             f"{given}."
         )
     return encodings
+
+
+def check_bound(value: Any, *, has_nodes: bool) -> float | None:
+    """Return the bound of a genome as a float, or ``None``.
+
+    Raises:
+        GenomeError: It is neither ``None`` nor a finite number from 0, or it is 0 although there
+            are nodes.
+    """
+    if value is None:
+        return None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < math.inf:
+        raise GenomeError(f"bound must be None or a finite number from 0, got {value!r:.200}.")
+    if not value and has_nodes:
+        raise GenomeError("With a bound of 0 nodes have no effect. Leave them out, or raise it.")
+    return float(value)
 
 
 def check_graph(graph: nx.DiGraph) -> tuple[Hashable, Hashable]:

@@ -39,11 +39,11 @@ def inherit(
     Nodes are shared if they have the same identity and operator. Of these, tensors of equal shape
     are copied, and buffers if the operator's parameters are equal too. A gated merge inherits the
     scores of shared inputs, and a pool the score of a shared output. Embedding tables, norms and
-    classifier are copied if their shapes agree; other tensors of an input if its operator and
-    parameters are equal. If only the embedding width differs, the tables share their first columns,
-    which hold most of the information because students start from their teacher's principal
-    directions. The additional columns of a wider table have no effect at first, because the
-    projection starts with zeros there.
+    classifier are copied if their shapes agree, token scores if both have any; other tensors of an
+    input if its operator and parameters are equal. If only the embedding width differs, the tables
+    share their first columns, which hold most of the information because students start from their
+    teacher's principal directions. The additional columns of a wider table have no effect at first,
+    because the projection starts with zeros there.
 
     An inserted node (new, residual, on an edge of the parent) starts with gain zero and stands for
     the input that it replaced. So a child that differs from its parent by insertions only initially
@@ -75,6 +75,7 @@ def inherit(
         source_place = pools.get(origin.get(output, -1))
         if source_place is not None:
             transfer.module(f"pools.{place}.", f"pools.{source_place}.")
+    transfer.module("token_scores.", "token_scores.")
     transfer.module("norm.", "norm.")
     transfer.module("classifier.", "classifier.")
     taken = sum(transfer.values[name] for name, _ in child.named_parameters())
@@ -120,6 +121,10 @@ def _correspondence(
     return same, sorted(inserted), origin
 
 
+def _inner_width(student: StudentForSequenceClassification) -> int:
+    return 0 if student.bound == 0 else student.embedding.shape.inner
+
+
 class _Transfer:
     """Copies tensors from parent to child and counts the copied values by name."""
 
@@ -128,7 +133,7 @@ class _Transfer:
     ) -> None:
         self.own, self.given = child.state_dict(), parent.state_dict()
         self.parameters = dict(child.named_parameters(remove_duplicate=False))
-        self.widths = (child.embedding.shape.inner, parent.embedding.shape.inner)
+        self.widths = (_inner_width(child), _inner_width(parent))
         self.values: Counter[str] = Counter()
 
     def tensor(self, name: str, target: torch.Tensor, source: torch.Tensor) -> None:

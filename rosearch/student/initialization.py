@@ -81,12 +81,15 @@ def start_from_teacher(
     before.
 
     Args:
-        student: Changed in place. Columns and rows beyond the teacher's keep their values.
+        student: Changed in place. Columns and rows beyond the teacher's keep their values. A
+            student of token scores only has no embedding and stays as it is.
         embedding: Result of :func:`compress_embedding`.
 
     Raises:
         ArgumentError: The vocabularies differ in size.
     """
+    if student.bound == 0:
+        return
     own = student.embedding
     if len(own.tokens.weight) != len(embedding.tokens):
         raise ArgumentError(

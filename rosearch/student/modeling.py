@@ -16,7 +16,7 @@ from transformers.utils import cached_file
 
 from rosearch import operators as ops
 from rosearch.operators import kernels
-from rosearch.space import Node
+from rosearch.space import Genome, Node
 from rosearch.student.configuration import StudentConfig
 from rosearch.student.tokenizer_files import save_tokenizer
 
@@ -79,6 +79,8 @@ class GraphNode(nn.Module):
 class StudentForSequenceClassification(PreTrainedModel):
     """A student: the genome's input and graph, pooling, and a linear classifier.
 
+    With a bound, token scores are added: ``logits = scores + bound / 2 * tanh(graph's logits)``.
+
     Saves and loads like any Hugging Face model, also by ``AutoModelForSequenceClassification``. If
     :attr:`tokenizer` is set, as by the Distiller, it is saved and loaded with the model.
 
@@ -99,6 +101,17 @@ class StudentForSequenceClassification(PreTrainedModel):
         genome = config.architecture.ordered()
         self.num_labels = config.num_labels
         self.outputs = genome.outputs
+        self.bound = genome.bound
+        self.token_scores: ops.TokenScores | None = None
+        if genome.bound is not None:
+            self.token_scores = ops.TokenScores(
+                config.vocab_size, config.num_labels, padding=config.pad_token_id
+            )
+        if genome.bound != 0:
+            self._build_graph(config, genome)
+        self.post_init()
+
+    def _build_graph(self, config: StudentConfig, genome: Genome) -> None:
         shape = ops.InputShape(
             vocabulary=config.vocab_size,
             positions=config.max_position_embeddings,
@@ -126,7 +139,6 @@ class StudentForSequenceClassification(PreTrainedModel):
         self.norm = nn.LayerNorm(genome.width)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(genome.width, config.num_labels)
-        self.post_init()
 
     def forward(
         self,
@@ -163,18 +175,35 @@ class StudentForSequenceClassification(PreTrainedModel):
             mask = torch.ones_like(input_ids, dtype=torch.bool) if pad is None else input_ids != pad
         else:
             mask = attention_mask.bool()
-        states = [self.embedding(input_ids, mask, token_type_ids)]
-        plain = self.training or torch.is_grad_enabled() or output_hidden_states
-        for number, node in enumerate(self.nodes, start=1):
-            if plain or number not in self._early:
-                states.append(node(states, mask))
-            else:
-                states.append(cast(GraphNode, node).pooled(states, mask, self._early[number]))
-        logits = self.classifier(self.dropout(self.norm(self.pool(states, mask))))
+        states: list[torch.Tensor] = []
+        if self.bound != 0:
+            early = not (self.training or torch.is_grad_enabled() or output_hidden_states)
+            states = self._states(input_ids, mask, token_type_ids, early=early)
+            logits = self.classifier(self.dropout(self.norm(self.pool(states, mask))))
+        if self.token_scores is not None:
+            scores = self.token_scores(input_ids, mask)
+            logits = scores + self.bound / 2 * torch.tanh(logits) if self.bound else scores
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         hidden = tuple(states) if output_hidden_states else None
         out = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
         return out.to_tuple() if return_dict is False else out
+
+    def _states(
+        self,
+        input_ids: torch.Tensor,
+        mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        *,
+        early: bool,
+    ) -> list[torch.Tensor]:
+        """The hidden states of the embedding and the nodes; ``early``: some of them pooled."""
+        states = [self.embedding(input_ids, mask, token_type_ids)]
+        for number, node in enumerate(self.nodes, start=1):
+            if early and number in self._early:
+                states.append(cast(GraphNode, node).pooled(states, mask, self._early[number]))
+            else:
+                states.append(node(states, mask))
+        return states
 
     def pool(self, states: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
         """Pool each text into one vector, before the classifier's norm.
@@ -191,15 +220,22 @@ class StudentForSequenceClassification(PreTrainedModel):
         return reduce(torch.add, vectors)
 
     def get_input_embeddings(self) -> nn.Module:
-        """Return the token embedding, ``(vocab_size, embedding width)``."""
-        return self.embedding.tokens
+        """Return the token embedding, ``(vocab_size, embedding width)``.
+
+        A student of token scores only has those, ``(vocab_size, num_labels)``.
+        """
+        tokens: nn.Module = self._input().tokens
+        return tokens
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Replace the token embedding."""
-        self.embedding.tokens = value
+        self._input().tokens = value
+
+    def _input(self) -> Any:
+        return self.token_scores if self.bound == 0 else self.embedding
 
     def _init_weights(self, module: nn.Module) -> None:
-        if module is self.classifier:
+        if self.bound != 0 and module is self.classifier:
             # Initially, all classes are about equally likely.
             nn.init.normal_(self.classifier.weight, std=0.02)
             nn.init.zeros_(self.classifier.bias)
@@ -216,12 +252,24 @@ class StudentForSequenceClassification(PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-        elif isinstance(module, (nn.RNNBase, ops.Operator)):
+        elif isinstance(module, (nn.RNNBase, ops.Operator, ops.TokenScores)):
             module.reset_parameters()
         elif isinstance(module, (ops.Merge, ops.Pool)) and hasattr(module, "scores"):
             nn.init.zeros_(module.scores)
         elif isinstance(module, GraphNode) and module.residual:
             nn.init.ones_(module.gain)
+
+    def _resize_token_embeddings(self, new_num_tokens: int, *args: Any, **kwargs: Any) -> Any:
+        if self.token_scores is not None and self.bound != 0:
+            table = self.token_scores.tokens
+            # New tokens have no scores yet.
+            resized = nn.Embedding(new_num_tokens, self.num_labels, padding_idx=table.padding_idx)
+            rows = min(new_num_tokens, table.num_embeddings)
+            with torch.no_grad():
+                resized.weight.zero_()
+                resized.weight[:rows] = table.weight[:rows]
+            self.token_scores.tokens = resized.to(table.weight)
+        return super()._resize_token_embeddings(new_num_tokens, *args, **kwargs)
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Save configuration, weights (safetensors) and the tokenizer, if set."""

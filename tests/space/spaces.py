@@ -58,6 +58,7 @@ def renumbered(genome: Genome, seed: int) -> Genome:
         outputs=tuple(place[i] for i in genome.outputs),
         embedding=genome.embedding,
         encodings=genome.encodings,
+        bound=genome.bound,
     )
 
 
@@ -80,5 +81,5 @@ def is_isomorphic(a: Genome, b: Genome) -> bool:
                 graph.nodes[v]["merge"] = None
         return graph
 
-    heads = [(g.width, g.embedding_width, g.pooling, g.encodings) for g in (a, b)]
+    heads = [(g.width, g.embedding_width, g.pooling, g.encodings, g.bound) for g in (a, b)]
     return heads[0] == heads[1] and nx.is_isomorphic(comparable(a), comparable(b), node_match=same)

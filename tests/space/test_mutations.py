@@ -10,7 +10,7 @@ from rosearch.errors import ArgumentError, SpaceError
 from rosearch.space import MUTATIONS, Genome, Node, SearchSpace, TextEncoding
 from tests.space.spaces import operators_by_identity
 
-OF_GRAPHS = [kind for kind in MUTATIONS if kind != "change_encoding"]
+OF_GRAPHS = [kind for kind in MUTATIONS if kind not in ("change_encoding", "change_bound")]
 SPACE = SearchSpace(nodes=(2, 12))
 PARENTS = [SPACE.sample(seed=seed) for seed in range(30)]
 

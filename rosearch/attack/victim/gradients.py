@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -152,12 +153,14 @@ def _batch_gradients(
     rows: Sequence[TokenizedText],
     labels: Sequence[int],
 ) -> np.ndarray:
-    calls: list[tuple[Any, torch.Tensor]] = []
+    calls: dict[torch.nn.Module, tuple[Any, torch.Tensor]] = {}
 
-    def record(_module: Any, arguments: Any, output: torch.Tensor) -> torch.Tensor:
+    def record(module: torch.nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
         leaf = output.detach().requires_grad_()
-        calls.append((arguments, leaf))
+        calls.setdefault(module, (arguments, leaf))
         return leaf
+
+    modules = _embedding_modules(model)
 
     # The caller may be in inference mode, whose tensors have no gradients. cuDNN's recurrent layers
     # have a backward pass in training mode only.
@@ -165,18 +168,21 @@ def _batch_gradients(
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.backends.cudnn.flags(enabled=False),
-        _embedding_module(model).register_forward_hook(record),
+        ExitStack() as hooks,
     ):
+        for module in modules:
+            hooks.enter_context(module.register_forward_hook(record))
         inputs = model_inputs(model, rows, pad_id=tokens.pad_id, pad_left=tokens.pad_left)
         logits = model(**inputs).logits
         classes = torch.tensor(list(labels), device=logits.device)
-        if not calls:
+        if len(calls) < len(modules):
             raise _unknown_embeddings(model)
         # The sum over rows keeps each row's gradient that of its own loss.
         loss = functional.cross_entropy(logits.float(), classes, reduction="sum")
-        arguments, embedded = calls[0]
+        arguments = calls[modules[0]][0]
         # Asked for the embeddings only, autograd computes no gradients of parameters.
-        (gradients,) = torch.autograd.grad(loss, embedded)
+        parts = torch.autograd.grad(loss, [calls[module][1] for module in modules])
+        gradients = torch.cat([part.float() for part in parts], dim=-1)
         ids = inputs["input_ids"]
         if arguments and not torch.equal(arguments[0], ids) and torch.equal(arguments[0], ids.T):
             gradients = gradients.transpose(0, 1)  # XLNet embeds (tokens, rows)
@@ -184,14 +190,19 @@ def _batch_gradients(
     return array
 
 
-def _embedding_module(model: Any) -> torch.nn.Module:
+def _embedding_modules(model: Any) -> list[torch.nn.Module]:
+    """The modules that give each token a vector; the vectors are read side by side."""
     try:
         module = model.get_input_embeddings()
     except (AttributeError, NotImplementedError):
         module = None
     if not isinstance(module, torch.nn.Module):
         raise _unknown_embeddings(model)
-    return module
+    # A student may add up scores of its tokens too.
+    scores = getattr(getattr(model, "token_scores", None), "tokens", None)
+    if isinstance(scores, torch.nn.Module) and scores is not module:
+        return [module, scores]
+    return [module]
 
 
 def _unknown_embeddings(model: torch.nn.Module) -> EvaluationError:
@@ -204,12 +215,15 @@ def _unknown_embeddings(model: torch.nn.Module) -> EvaluationError:
 
 @torch.no_grad()
 def _embedding_table(model: Any) -> torch.Tensor:
-    module: Any = _embedding_module(model)
-    # Students may compute their table, for example from vectors shared by synonyms.
-    weight = module.table() if hasattr(module, "table") else getattr(module, "weight", None)
-    if not isinstance(weight, torch.Tensor):
-        raise _unknown_embeddings(model)
-    return weight.detach()
+    tables = []
+    for module in _embedding_modules(model):
+        table: Any = getattr(module, "table", None)
+        # Students may compute their table, for example from vectors shared by synonyms.
+        weight = getattr(module, "weight", None) if table is None else table()
+        if not isinstance(weight, torch.Tensor):
+            raise _unknown_embeddings(model)
+        tables.append(weight.detach())
+    return torch.cat(tables, dim=1) if len(tables) > 1 else tables[0]
 
 
 def _difference(old: Sequence[int], new: Sequence[int]) -> tuple[int, Sequence[int], Sequence[int]]:

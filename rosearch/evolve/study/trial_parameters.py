@@ -30,7 +30,7 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     """The ranges of the parameters of a study.
 
     They cover the default space and more, and a larger space as far as it goes. A study has
-    parameters of encodings only if its space has encodings.
+    parameters of encodings and bounds only if its space has any.
 
     Args:
         space: The settings of the search space.
@@ -46,8 +46,16 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         "edges": IntDistribution(0, 4 * nodes),
         "depth": IntDistribution(0, nodes),
         **dict.fromkeys(_SHARES, FloatDistribution(0.0, 1.0)),
+        **_bound_distributions(space.get("bounds", ())),
         **_encoding_distributions(space.get("encodings", {})),
     }
+
+
+def _bound_distributions(bounds: Sequence[float | None]) -> dict[str, FloatDistribution]:
+    found = [bound for bound in bounds if bound is not None]
+    if not found:
+        return {}
+    return {"bounded": FloatDistribution(0.0, 1.0), "bound": FloatDistribution(0.0, max(found))}
 
 
 def _encoding_distributions(

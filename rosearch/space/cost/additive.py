@@ -103,8 +103,12 @@ last. A :class:`LatencyTable` names the parts by the same values."""
 
 
 def parts(genome: Genome) -> Iterator[Part]:
-    """Yield the parts of a genome's student, the embedding first."""
+    """Yield the parts of a genome's student."""
     width, embedding = genome.width, genome.embedding
+    if genome.bound is not None:
+        yield "scores", width
+    if genome.bound == 0:
+        return
     yield "embedding", embedding.operator, embedding.parameters, genome.embedding_width, width
     yield "output", width
     for node in genome.nodes:
@@ -173,6 +177,9 @@ def build_part(part: Part, task: Task) -> tuple[Callable[..., object], tuple[Any
         return torch.addcmul, (hidden, hidden, torch.ones(width))
     if kind == "pool":
         return ops.Pool(details[0], width=width), (hidden, mask)
+    if kind == "scores":
+        ids = torch.ones(1, task.length, dtype=torch.long)
+        return ops.TokenScores(task.vocabulary, task.classes, padding=0), (ids, mask)
     if kind == "output":
         return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, task.classes)), (hidden[:, 0],)
     _, parameters, inner = details

@@ -1,0 +1,84 @@
+"""What all students share that read texts by one encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from rosearch.distill.objective import DistillationObjective
+from rosearch.distill.robust.freelb import EmbeddingPerturbation
+from rosearch.distill.robust.perturbed_texts import (
+    Adversary,
+    Augmentation,
+    PerturbedTexts,
+    TextSource,
+)
+from rosearch.distill.robust.word_perturbation import WordPerturbation, WordPerturbationHook
+from rosearch.distill.robust.worst_case import WorstCase
+from rosearch.distill.student_texts import StudentTexts
+from rosearch.distill.training.hooks import TrainingHook
+from rosearch.operators import TokenScores
+from rosearch.student import StudentForSequenceClassification
+
+
+@dataclass(frozen=True)
+class RobustTraining:
+    """The robust training of a Distiller's students, as its arguments of these names."""
+
+    augmentation: Augmentation | None
+    adversary: Adversary | None
+    perturbation: EmbeddingPerturbation | WordPerturbation | None
+    worst_case: WorstCase | None
+
+
+@dataclass(eq=False)
+class Reading:
+    """Texts as students read them, and what is made of them once for all these students."""
+
+    texts: StudentTexts
+    robust: RobustTraining
+
+    labels: np.ndarray | None
+    """int64 ``(training texts,)``; ``None`` if no loss reads them."""
+
+    _scores: tuple[dict[str, torch.Tensor], float] | None = None
+
+    def hooks(
+        self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
+    ) -> list[TrainingHook]:
+        """Return what robust training adds to the training of a student."""
+        hooks: list[TrainingHook] = []
+        if self.robust.augmentation is not None or self.robust.adversary is not None:
+            hooks.append(PerturbedTexts(self._source, student, objective, seed))
+        if self._perturbation is not None:
+            hooks.append(self._perturbation)
+        return hooks
+
+    def fit_scores(self, scores: TokenScores) -> float:
+        """Fit token scores, once for all students, and return their loss."""
+        if self._scores is None:
+            settings, texts = self.robust.worst_case or WorstCase(weight=0.0), self.texts
+            given = settings.replacements if settings.weight else None
+            choices = None if given is None else texts.choices(given)
+            loss = settings.fit(scores, texts.train_rows, texts.train_logits, choices)
+            self._scores = {name: t.clone() for name, t in scores.state_dict().items()}, loss
+        state, loss = self._scores
+        scores.load_state_dict(state)
+        return loss
+
+    @cached_property
+    def _source(self) -> TextSource:
+        return TextSource(self.texts, self.labels, self.robust.augmentation, self.robust.adversary)
+
+    @cached_property
+    def _perturbation(self) -> TrainingHook | None:
+        perturbation: TrainingHook | WordPerturbation | None = self.robust.perturbation
+        if not isinstance(perturbation, WordPerturbation):
+            return perturbation
+        choices, teacher = self.texts.choices(perturbation.replacements), self.texts.teacher
+        return WordPerturbationHook(
+            perturbation, choices, pad_id=teacher.pad_id, max_length=teacher.max_length
+        )
