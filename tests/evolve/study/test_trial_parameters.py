@@ -163,3 +163,13 @@ def test_a_study_with_encodings_is_resumed_with_the_same_ones_only(url):
         evolver()
     with pytest.raises(StudyMismatchError, match=r"space.encodings.lower_case: {} in the study"):
         evolver(merged={})
+
+
+def test_bounds_are_parameters_if_the_space_has_any():
+    ranges = distributions(SearchSpace(bounds=[0.3, 1.0, None]).settings)
+    assert (ranges["bound"].high, ranges["bounded"].high) == (1.0, 1.0)
+    for genome in (SearchSpace(bounds=[0.3, None]).sample(seed=seed) for seed in range(6)):
+        found = parameters(genome, descriptors(genome), ranges)
+        assert found["bound"] == (genome.bound or 0.0)
+        assert found["bounded"] == float(genome.bound is not None)
+    assert "bound" not in RANGES
