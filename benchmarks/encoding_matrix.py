@@ -35,8 +35,9 @@ from encoding_tables import FILE
 from materials import bbc_news, minilm, movie_reviews
 
 import rosearch as rs
-from rosearch.attack import WordExchanges
+from rosearch.attack import WordExchanges, WordReplacements
 from rosearch.attack.word_swaps.substitutions import NearestNeighbours, WordNetSynonyms
+from rosearch.distill import WorstCase
 from rosearch.encode import worst_case
 from rosearch.space import TextEncoding
 from rosearch.tokens import accuracy, predict, tokenize
@@ -77,7 +78,10 @@ ROWS: dict[str, Row] = {
         False,
     ),
     "typo clusters": ((TextEncoding("typo_clusters"),), False),
+    "spelling, token scores": ((SPELLING,), False),
 }
+SCORES = "spelling, token scores"
+"""Token scores without a graph, fitted against the exact worst case of PWWS's replacements."""
 
 
 # The worst case is exact only where each word is read by itself.
@@ -114,6 +118,7 @@ def distiller(data: str, teacher: rs.Teacher, *, all_sources: bool) -> rs.Distil
         batch_size=32,
         **TRAINING[data],
         exchanges=exchanges if all_sources else None,
+        worst_case=WorstCase(WordReplacements("pwws"), weight=0.3),
         progress=False,
     )
 
@@ -172,6 +177,8 @@ def run(options: argparse.Namespace) -> None:
             continue
         one = distiller(data, teacher, all_sources=all_sources)
         student_genome = genome(encodings)
+        if name == SCORES:
+            student_genome = rs.templates.additive(encodings=encodings)
         encoding = one.encoding(student_genome)
         result = one.distill(student_genome, seed=options.seed)
         found |= {

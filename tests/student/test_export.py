@@ -46,7 +46,18 @@ def genomes() -> Iterator[Any]:
 
 
 GENOMES = tuple(genomes())
-NODES = tuple(pytest.param(Genome(**SMALL, nodes=(Node(name),)), id=name) for name in ops.names())
+
+
+def chains(length: int = 5) -> Iterator[Any]:
+    """Every operator of a node, a few in each student: an exporter takes seconds for any."""
+    names = ops.names()
+    for first in range(0, len(names), length):
+        some = names[first : first + length]
+        nodes = tuple(Node(name, inputs=(number,)) for number, name in enumerate(some))
+        yield pytest.param(Genome(**SMALL, nodes=nodes), id=" ".join(some))
+
+
+NODES = tuple(chains())
 
 
 def make(genome: Genome) -> StudentForSequenceClassification:

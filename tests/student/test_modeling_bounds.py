@@ -90,6 +90,8 @@ def test_saved_and_exported_students_are_equal(
     student.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert torch.equal(loaded(ids).logits, expected)
+    if student.bound not in (0.0, 0.5):
+        return  # an export takes seconds
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(export_onnx(student, tmp_path / "student.onnx"))
