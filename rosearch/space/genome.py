@@ -274,6 +274,8 @@ class Genome:
             ValueError: matplotlib does not support the suffix of ``path``.
         """
         title = f"{self.key}: width {self.width}, embedding width {self.embedding_width}"
+        if self.bound == 0:
+            title = self.key
         figure = draw_graph(self.graph(), title)
         if path is not None:
             figure.savefig(path, dpi=150)
@@ -291,9 +293,11 @@ class Genome:
             f"Genome {self.key}: width {self.width}, {self.embedding} of width "
             f"{self.embedding_width}, {self.pooling} pooling"
         )
+        if self.bound == 0:
+            text, rows = f"Genome {self.key}: sum of token scores", []
         if self.encodings:
             text += f"\n  encoded by {', '.join(map(str, self.encodings))}"
-        if self.bound is not None:
+        if self.bound:
             text += f"\n  token scores, moved by at most {self.bound:g}"
         for name, operator, reads, residual in rows:
             line = f"  {name:>{widths[0]}}  {operator:<{widths[1]}}  <- {reads:<{widths[2]}}"

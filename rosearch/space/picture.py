@@ -191,14 +191,18 @@ def _draw_edges(axes: Any, graph: nx.DiGraph, place: Place) -> None:
 
 
 def _draw_boxes(axes: Any, graph: nx.DiGraph, families: dict[Any, str], place: Place) -> None:
-    embedding = graph.nodes[EMBEDDING]
-    _draw_box(axes, place[EMBEDDING], embedding["source"], _values(embedding), "white", False)
+    embedding, bound = graph.nodes[EMBEDDING], graph.graph["bound"]
+    source, values = embedding["source"], _values(embedding)
+    pooling, answer = f"{graph.graph['pooling']} pooling", "classifier"
+    if bound == 0:
+        source, values, pooling, answer = "token scores", "", "sum", ""
+    elif bound is not None:
+        answer = f"moves token scores by at most {bound:g}"
+    _draw_box(axes, place[EMBEDDING], source, values, "white", False)
+    _draw_box(axes, place[OUTPUT], pooling, answer, "white", False)
     for v in nx.ancestors(graph, EMBEDDING):
         encoding = graph.nodes[v]
         _draw_box(axes, place[v], encoding["name"], _values(encoding), "white", False)
-    pooling, bound = f"{graph.graph['pooling']} pooling", graph.graph["bound"]
-    answer = "classifier" if bound is None else f"moves token scores by at most {bound:g}"
-    _draw_box(axes, place[OUTPUT], pooling, answer, "white", False)
     for number, family in families.items():
         node, inputs = graph.nodes[number], graph.in_degree(number)
         merge = f"{node['merge']} of {inputs}" if inputs > 1 else ""

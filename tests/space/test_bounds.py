@@ -39,6 +39,10 @@ class TestGenome:
     def test_it_is_listed(self) -> None:
         assert "token scores, moved by at most 0.5" in str(BOUNDED)
         assert "token scores" not in str(diamond())
+        alone = templates.additive(encodings=("spelling",))
+        assert str(alone).splitlines()[0] == f"Genome {alone.key}: sum of token scores"
+        assert "encoded by spelling" in str(alone).splitlines()[1]
+        assert len(str(alone).splitlines()) == 2
 
     @pytest.mark.parametrize("bound", [-0.1, float("inf"), float("nan"), "1", True])
     def test_other_values_are_refused(self, bound: Any) -> None:
@@ -53,6 +57,9 @@ class TestGenome:
         pytest.importorskip("matplotlib")
         texts = [text.get_text() for text in BOUNDED.draw().axes[0].texts]
         assert "moves token scores by at most 0.5" in texts
+        texts = [text.get_text() for text in templates.additive().draw().axes[0].texts]
+        assert "token scores" in texts
+        assert "subword_embedding" not in texts
 
 
 class TestSpace:
