@@ -189,8 +189,7 @@ class Encoding(ABC):
         """All settings."""
         self.learnt: Mapping[str, Any] = dict(learnt or {})
         """What was learnt from the training texts, as JSON values."""
-        learns = getattr(self.learn, "__func__", None) is not Encoding.learn.__func__  # type: ignore[attr-defined]
-        self._is_fitted = learnt is not None or not learns
+        self._is_fitted = learnt is not None
         self._words: dict[str, str] = {}
         # An instance is fitted with its own settings, as an estimator of scikit-learn is.
         own: dict[str, Any] = dict(self.settings)
@@ -310,16 +309,25 @@ class Encoding(ABC):
 
         A tuple gives a tuple, any other sequence a list.
         """
-        self._check_fitted()
-        if isinstance(texts, str):
-            return self._canonical(texts)
+        try:
+            if isinstance(texts, str):
+                return self._canonical(texts)
+        except KeyError as error:
+            self._refuse_if_unfitted(error)
+            raise
         if isinstance(texts, tuple):
             return tuple(map(self, texts))
         return [self(text) for text in texts]
 
     def encode(self, text: str) -> EncodedText:
         """Return the canonical form of a text, and which of its parts were replaced."""
-        self._check_fitted()
+        try:
+            return self._encoded(text)
+        except KeyError as error:
+            self._refuse_if_unfitted(error)
+            raise
+
+    def _encoded(self, text: str) -> EncodedText:
         pieces: list[str] = []
         edits: list[tuple[int, int, int, int]] = []
         done = length = 0
@@ -348,11 +356,12 @@ class Encoding(ABC):
                 self._words[word] = found
         return found
 
-    def _check_fitted(self) -> None:
+    def _refuse_if_unfitted(self, error: KeyError) -> None:
+        """Name the reason of an error that comes from a lack of fitting."""
         if not self._is_fitted:
             raise ArgumentError(
                 f"{self!r} is not fitted. Call its method fit, which returns one that is."
-            )
+            ) from error
 
     def _canonical(self, text: str) -> str:
         # The inner loop of every attack.
