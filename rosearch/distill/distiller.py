@@ -292,7 +292,7 @@ class Distiller:
             student = StudentForSequenceClassification(config)
             embedding = None if genome.bound == 0 else student.embedding
             # Most embedding operators need nothing prepared; then no nearest words are computed.
-            if embedding and type(embedding).prepare is not EmbeddingOperator.prepare:
+            if embedding is not None and type(embedding).prepare is not EmbeddingOperator.prepare:
                 nearest = CachedNearestWords(self.nearest_words or self._nearest)
                 embedding.prepare(self._vocabulary, nearest)
             start_from_teacher(student, self.teacher.embedding)
@@ -378,7 +378,8 @@ class Distiller:
             progress=f"distill {genome.key[:8]}" if self.progress else None,
             hooks=self._reading(genome).hooks(student, objective, seed),
         )
-        student.requires_grad_(True)
+        if student.token_scores is not None:
+            student.token_scores.requires_grad_(True)
         accuracy = best_epoch(history).accuracy
         warn_if_useless(accuracy, self.dev, owner=f"Student {genome.key[:8]}")
         return DistillationResult(
@@ -393,6 +394,7 @@ class Distiller:
         texts = self._texts(student.config.architecture)
         found = predict(student, texts.dev_rows, pad_id=self.teacher.pad_id).argmax(axis=1)
         share = float((found == self.dev.labels).mean())
+        warn_if_useless(share, self.dev, owner=f"Student {student.config.architecture.key[:8]}")
         seconds = time.perf_counter() - start
         return DistillationResult(student, share, seconds, (Epoch(1, loss, share, seconds),))
 

@@ -32,9 +32,8 @@ _LONG = 5
 """Letters of the shortest word that two edits lead to."""
 
 _FREQUENT = 3
-"""Occurrences of the rarest word that two edits lead to. On movie reviews without typos, two edits
-led from names and rare words to others in 0.3 % of the texts with wrong answers; rarer words add to
-that and restore hardly any typo of an attack."""
+"""Occurrences of the rarest word that two edits lead to: names and other words that are not known
+are two edits away from rare words more often than typos are."""
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _PLACES = {
@@ -129,9 +128,8 @@ class Channel:
     def two_edits(self, typo: str) -> dict[str, float]:
         """Return the words that two edits turn into ``typo``.
 
-        They have at least five letters, and occur at least three times.
-
-        Their probabilities take an edit for as probable as the average one.
+        They have at least five letters and occur at least three times. Their probabilities take an
+        edit for as probable as the average one.
         """
         share = (_EDIT / 2 / len(typo)) ** 2
         return {word: share * self.count(word) for word in self._near(typo)}

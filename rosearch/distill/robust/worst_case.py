@@ -76,7 +76,7 @@ class WorstCase:
         self,
         scores: TokenScores,
         rows: Sequence[TokenizedText],
-        logits: np.ndarray,
+        answers: np.ndarray,
         choices: WordChoices | None,
     ) -> float:
         """Fit token scores, which are on the device to compute on.
@@ -84,27 +84,30 @@ class WorstCase:
         Args:
             scores: Changed in place.
             rows: The training texts.
-            logits: The teacher's, ``(texts, classes)``.
+            answers: The teacher's logits, ``(texts, classes)``.
             choices: The replacements in the texts, if there are any.
 
         Returns:
             The loss at the last step.
         """
         device = scores.bias.device
-        answers = torch.from_numpy(np.array(logits, dtype=np.float32)).to(device)
-        answers = functional.softmax(answers / self.temperature, dim=1)
-        sums = _Sums(rows, choices if self.weight else None, device)
+        given = torch.from_numpy(np.array(answers, dtype=np.float32)).to(device)
+        wanted = functional.softmax(given / self.temperature, dim=1)
+        labels = wanted.argmax(dim=1)
+        sums = _Sums(rows, device)
+        worst = _Worst(choices, device) if choices is not None and self.weight else None
         scores.reset_parameters()
         parameters = scores.tokens.weight, scores.bias
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         with torch.enable_grad():
             for _ in range(self.steps):
-                plain, margins = sums(scores, answers.argmax(dim=1))
-                loss = functional.cross_entropy(plain, answers)
-                if margins is not None:
-                    worst = functional.cross_entropy(-margins, answers)
-                    loss = (1 - self.weight) * loss + self.weight * worst
+                logits = sums(scores)
+                loss = functional.cross_entropy(logits, wanted)
+                if worst is not None:
+                    margins = worst(scores, logits, labels)
+                    attacked = functional.cross_entropy(-margins, wanted)
+                    loss = (1 - self.weight) * loss + self.weight * attacked
                 loss = loss + self.penalty * scores.tokens.weight.square().sum() / 2 / len(rows)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -131,54 +134,58 @@ def worst_margins(
     """
     device = scores.bias.device
     with torch.no_grad():
-        _, margins = _Sums(rows, choices, device)(scores, torch.tensor(labels, device=device))
-    assert margins is not None  # there are choices  # noqa: S101
+        logits = _Sums(rows, device)(scores)
+        margins = _Worst(choices, device)(scores, logits, torch.tensor(labels, device=device))
     found: np.ndarray = margins.float().cpu().numpy()
     return found
 
 
+def _tensor(values: Any, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)
+
+
 class _Sums:
-    """Sums of token scores over texts, and their worst over replacements."""
+    """The logits of texts."""
 
-    def __init__(
-        self, rows: Sequence[TokenizedText], choices: WordChoices | None, device: torch.device
-    ) -> None:
-        def tensor(values: Any) -> torch.Tensor:
-            return torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)
-
+    def __init__(self, rows: Sequence[TokenizedText], device: torch.device) -> None:
         self.count = len(rows)
-        self.ids = tensor([token for row in rows for token in row.ids])
-        self.text = tensor(np.repeat(np.arange(len(rows)), [len(row.ids) for row in rows]))
-        self.has_choices = choices is not None
-        if choices is None:
-            return
-        slots, options = len(choices.starts), len(choices.first_ids) - 1
-        self.slots = slots
-        self.options = options
-        self.text_of_slot = tensor(np.repeat(np.arange(len(rows)), np.diff(choices.first_slots)))
-        of_option = np.repeat(np.arange(slots), np.diff(choices.first_choices))
-        self.slot_of_option = tensor(of_option)
-        self.option_of_token = tensor(np.repeat(np.arange(options), np.diff(choices.first_ids)))
-        self.option_ids = tensor(choices.ids)
-        self.first = tensor(choices.first_choices[:-1])
+        self.ids = _tensor([token for row in rows for token in row.ids], device)
+        lengths = [len(row.ids) for row in rows]
+        self.text = _tensor(np.repeat(np.arange(len(rows)), lengths), device)
+
+    def __call__(self, scores: TokenScores) -> torch.Tensor:
+        table = scores.tokens.weight
+        sums = table.new_zeros(self.count, table.shape[1])
+        return sums.index_add(0, self.text, table[self.ids]) + scores.bias
+
+
+class _Worst:
+    """The smallest margins that combinations of replacements leave."""
+
+    def __init__(self, choices: WordChoices, device: torch.device) -> None:
+        self.slots, self.options = len(choices.starts), len(choices.first_ids) - 1
+
+        def owners(firsts: np.ndarray) -> torch.Tensor:
+            return _tensor(np.repeat(np.arange(len(firsts) - 1), np.diff(firsts)), device)
+
+        self.text_of_slot = owners(choices.first_slots)
+        self.slot_of_option = owners(choices.first_choices)
+        self.option_of_token = owners(choices.first_ids)
+        self.ids = _tensor(choices.ids, device)
+        self.original = _tensor(choices.first_choices[:-1], device)
 
     def __call__(
-        self, scores: TokenScores, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the logits, and with choices the worst margins of ``labels``."""
+        self, scores: TokenScores, logits: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the margins of ``labels`` against each class, ``(texts, classes)``."""
         table = scores.tokens.weight
-        classes = table.shape[1]
-        zeros = table.new_zeros
-        plain = zeros(self.count, classes).index_add(0, self.text, table[self.ids]) + scores.bias
-        if not self.has_choices:
-            return plain, None
-        option = zeros(self.options, classes)
-        option = option.index_add(0, self.option_of_token, table[self.option_ids])
+        sums = table.new_zeros(self.options, table.shape[1])
+        sums = sums.index_add(0, self.option_of_token, table[self.ids])
         own = labels[self.text_of_slot[self.slot_of_option]]
-        margin = option.gather(1, own[:, None]) - option
+        margin = sums.gather(1, own[:, None]) - sums
         index = self.slot_of_option[:, None].expand_as(margin)
-        worst = margin.new_full((self.slots, classes), torch.inf)
+        worst = margin.new_full((self.slots, table.shape[1]), torch.inf)
         worst = worst.scatter_reduce(0, index, margin, "amin")
-        lost = zeros(self.count, classes)
-        lost = lost.index_add(0, self.text_of_slot, worst - margin[self.first])
-        return plain, plain.gather(1, labels[:, None]) - plain + lost
+        lost = torch.zeros_like(logits)
+        lost = lost.index_add(0, self.text_of_slot, worst - margin[self.original])
+        return logits.gather(1, labels[:, None]) - logits + lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rosearch.attack import FunctionVictim, ModelVictim
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.victim.gradients import TokenGradients
 from rosearch.errors import EvaluationError
-from rosearch.space import Genome, Node
+from rosearch.space import Genome, Node, templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
 from rosearch.tokens import TokenizedText
 
@@ -110,6 +111,35 @@ def test_gradients_of_a_student_with_a_recurrent_layer(tokenizer: Any, device: s
     assert found.gradients.shape == (5, 8)
     assert np.abs(found.gradients).sum() > 0
     assert found.gains(["the film was bad ."]).shape == (1,)
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.5])
+def test_gradients_of_a_student_with_token_scores(tokenizer: Any, bound: float) -> None:
+    genome = templates.additive()
+    if bound:
+        genome = replace(templates.text_cnn(width=16, embedding_width=8), bound=bound)
+    config = StudentConfig(genome, vocab_size=len(tokenizer), max_position_embeddings=32)
+    student = StudentForSequenceClassification(config).eval()
+    assert student.token_scores is not None
+    table = student.token_scores.tokens.weight
+    with torch.no_grad():
+        table.normal_()
+    text = "the film was really good ."
+    (found,) = ModelVictim(student, tokenizer).gradients([text], [1], 1)
+    assert found.gradients.shape[1] == table.shape[1] + (8 if bound else 0)
+    with torch.no_grad():
+        logits = student(**tokenizer(text, return_tensors="pt")).logits[0]
+    # Each token adds its scores to the logits, so its gradient is the logits'.
+    expected = (logits.softmax(dim=0) - torch.tensor([0.0, 1.0])).numpy()
+    np.testing.assert_allclose(
+        found.gradients[:, -2:], np.tile(expected, (len(found.gradients), 1)), atol=1e-5
+    )
+    # To first order, a replacement is worth the change of its scores.
+    old, new = tokenizer.convert_tokens_to_ids(["good", "bad"])
+    if not bound:
+        change = (table[new] - table[old]).detach().numpy() @ expected
+        variant = text.replace("good", "bad")
+        np.testing.assert_allclose(found.gains([variant]), [change], rtol=1e-4)
 
 
 def test_out_of_memory_halves_the_batch(trained_bert: Any, tokenizer: Any, dataset: Any) -> None:
