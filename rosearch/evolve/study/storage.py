@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
+import sqlalchemy
 import sqlalchemy.exc
 from sqlalchemy.engine import URL, make_url
 
@@ -30,6 +31,15 @@ _DRIVERS = {
 _TRIES = 6
 _LOCK_SECONDS = 60.0
 """How long to wait for a database that another process is writing to; SQLite's default is 5."""
+_STUDY_NAMES = sqlalchemy.Index(
+    "ix_studies_study_name",
+    sqlalchemy.Table(
+        "studies", sqlalchemy.MetaData(), sqlalchemy.Column("study_name", sqlalchemy.String(512))
+    ).c.study_name,
+    unique=True,
+)
+"""Optuna's index of study names. A process killed between creating the table and the index leaves a
+database without it, where Optuna would create a study again instead of finding it."""
 _CREATED_MEANWHILE = ("UNIQUE constraint failed", "already exists", "UniqueViolation", "Duplicate")
 _EXAMPLES = (
     '"sqlite:///search.db" (a file on a local disk), "journal:////shared/search.log" (a file on a '
@@ -123,6 +133,8 @@ def _open_database(url: str, file: Path | None, *, existing: bool) -> BaseStorag
             database = optuna.storages.RDBStorage(
                 url, engine_kwargs=options, skip_table_creation=existing
             )
+            if not existing:
+                _STUDY_NAMES.create(database.engine, checkfirst=True)
             break
         except Exception as error:
             # Several processes that open a new database at once all try to create its tables.

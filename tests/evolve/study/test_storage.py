@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rosearch.evolve import Evolver
+from rosearch.evolve.study.storage import open_storage
 from rosearch.seeding import generator
 from tests.evolve.evaluations import FITNESS, SPACE, Log, slow, synthetic
 from tests.evolve.helpers import sequence
@@ -117,3 +120,14 @@ def test_killed_at_ten_random_moments(place, tmp_path):
     assert not {f"{t.key} {t.seed}" for t in finished} & set(Log(log).lines()[len(before) :])
     # Each kill costs at most the candidate under way.
     assert CANDIDATES <= len(Log(log).lines()) <= CANDIDATES + 10
+
+
+def test_killed_before_the_index_of_study_names(tmp_path):
+    file, log = tmp_path / "search.db", tmp_path / "log"
+    place = f"sqlite:///{file}", "search"
+    open_storage(place[0])
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("DROP INDEX ix_studies_study_name")
+    evolver(place, log).run(4, progress=False)
+    evolver(place, log).run(CANDIDATES, progress=False)
+    assert sequence(evolver(place, log).result) == serial()
