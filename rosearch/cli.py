@@ -96,6 +96,10 @@ def commands() -> None:
 )
 @click.option("--seed", default=0, help="Seed of the choice of examples.")
 @click.option(
+    "--certify", is_flag=True,
+    help="Also count the examples that no combination of an attack's substitutions breaks.",
+)  # fmt: skip
+@click.option(
     "--text", default="text", metavar="COLUMN[,COLUMN]",
     help="Column of the texts, or two columns for pairs.",
 )  # fmt: skip

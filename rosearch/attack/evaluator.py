@@ -10,6 +10,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from rosearch.attack.base import Attack, make_attack
+from rosearch.attack.certificates.certificate import certified
 from rosearch.attack.engine.attack_run import Example
 from rosearch.attack.engine.engine import run_attack
 from rosearch.attack.goals import Goal, Untargeted
@@ -44,6 +45,8 @@ class RobustnessEvaluator:
         skip_truncated: Do not change words that the victim truncates away. ``False`` agrees exactly
             with TextAttack on long texts.
         max_length: Maximum input length in tokens. Default: the tokenizer's and the model's limit.
+        certify: Also find out, for each example that an attack does not break, whether any
+            combination of its substitutions would; see :meth:`RobustnessReport.certified`.
         in_flight: Number of examples attacked concurrently; affects only speed.
         token_budget: Tokens per batch; affects only speed. Default: 2048 on a CPU, else 65536.
         precision: ``"float32"`` queries the model as it was loaded (in bfloat16 if its weights
@@ -70,6 +73,7 @@ class RobustnessEvaluator:
         attacked_side: int = 1,
         skip_truncated: bool = True,
         max_length: int | None = None,
+        certify: bool = False,
         in_flight: int = 256,
         token_budget: int | None = None,
         precision: Precision = "float32",
@@ -90,6 +94,7 @@ class RobustnessEvaluator:
         self.attacked_side = choice("attacked_side", attacked_side, (0, 1))
         self.skip_truncated = skip_truncated
         self.max_length = _limit("max_length", max_length)
+        self.certify = bool(certify)
         self.in_flight = whole_number("in_flight", in_flight)
         self.token_budget = _limit("token_budget", token_budget)
         self.precision: Precision = choice("precision", precision, ("float32", "bfloat16"))
@@ -120,6 +125,7 @@ class RobustnessEvaluator:
             "precision": self.precision,
             "data": self._fingerprint,
             "examples": list(self.indices),
+            **({"certify": True} if self.certify else {}),  # else as before there were certificates
         }
 
     def victim(
@@ -201,6 +207,8 @@ class RobustnessEvaluator:
                 except EvaluationError as error:
                     error.reports = dict(reports)
                     raise
+                if self.certify:
+                    results = certified(results, attack, victim, self.attacked_side, seed=self.seed)
                 reports[attack.name] = summarise(
                     results,
                     forward_rows=victim.forward_rows - rows,

@@ -63,7 +63,8 @@ class Reading:
             settings, texts = self.robust.worst_case or WorstCase(weight=0.0), self.texts
             given = settings.replacements if settings.weight else None
             choices = None if given is None else texts.choices(given)
-            loss = settings.fit(scores, texts.train_rows, texts.train_logits, choices)
+            vectors = texts.teacher.embedding.tokens if settings.vectors else None
+            loss = settings.fit(scores, texts.train_rows, texts.train_logits, choices, vectors)
             self._scores = {name: t.clone() for name, t in scores.state_dict().items()}, loss
         state, loss = self._scores
         scores.load_state_dict(state)

@@ -238,6 +238,25 @@ class Encoding(ABC):
         """
         return True
 
+    def readings(self, part: str) -> tuple[str, ...] | None:
+        """Return everything that a part of a text may be read as, whatever stands beside it.
+
+        The part begins and ends between words, and is not read together with a word outside of it;
+        see :meth:`may_join`. Certificates need to know. Override it where :meth:`segments` makes
+        one of several words.
+
+        Returns:
+            Canonical forms; ``None``: unknown, as by default where segments are several words.
+        """
+        return (self(part),) if self.reads_words_alone else None
+
+    def may_join(self, left: str, right: str) -> bool:
+        """Return whether words of two parts of a text, one after the other, are read as one.
+
+        The default is that they may be unless each segment is one word.
+        """
+        return not self.reads_words_alone
+
     @classmethod
     def fit(
         cls,

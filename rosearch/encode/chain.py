@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from rosearch.checks import refused
 from rosearch.encode.base import EncodedText, Encoding
 from rosearch.errors import ArgumentError, DataError
+from rosearch.words import word_spans
 
 
 class Chain(Encoding):
@@ -50,6 +51,25 @@ class Chain(Encoding):
     def reads_words_alone(self) -> bool:
         """Whether the first encoding does, whose segments the others read one by one."""
         return self.encodings[0].reads_words_alone
+
+    def readings(self, part: str) -> tuple[str, ...] | None:
+        """Return everything that a part of a text may be read as, whatever stands beside it."""
+        first, *others = self.encodings
+        found = first.readings(part)
+        if found is None or not all(encoding.reads_words_alone for encoding in others):
+            return None
+        if len(found) == 1:
+            return (self(part),)
+        segments = first.segments(part)
+        if any(not any(a <= x < b for a, b in segments) for x, _ in word_spans(part)):
+            return None  # the others do not read the words outside of segments
+        for encoding in others:
+            found = tuple(map(encoding, found))
+        return tuple(dict.fromkeys(found))
+
+    def may_join(self, left: str, right: str) -> bool:
+        """Return whether the first encoding may read words of two parts as one."""
+        return self.encodings[0].may_join(left, right)
 
     def edits(self, segment: str) -> list[tuple[int, int, int, int]]:
         """Return where a segment and its canonical form differ."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -25,6 +25,8 @@ _MAX_RUNS = 1 << 18
 
 _LONGEST_RUN = 64
 """Characters of a run that is remembered."""
+
+_MAX_READINGS = 1 << 12
 
 _JOINTS = {" ": "", "$": "s", "|": "l", "!": "i"} | dict.fromkeys(
     "\u00ad\u200b\u200c\u200d\u2060\ufeff", ""
@@ -206,6 +208,26 @@ class Spelling(Encoding):
                 found.append((part.start, part.end, start, start + len(new)))
                 shift += len(new) - len(old)
         return found
+
+    def readings(self, part: str) -> tuple[str, ...] | None:
+        """Return everything that a part of a text may be read as; ``None`` if that is too much."""
+        found, done = [""], 0
+        for word in self._parts(part):
+            # Which of its rivals a word is read as may depend on the words beside it.
+            alone = self._memory.speller.form(word.written)
+            forms = {word.spelt} if word.rivals is None else {word.spelt, alone, *word.rivals}
+            original, between = part[word.start : word.end], part[done : word.start]
+            endings = [self._cased(original, replace(word, spelt=form)) for form in sorted(forms)]
+            found = [f"{start}{between}{ending}" for start in found for ending in endings]
+            if len(found) > _MAX_READINGS:
+                return None
+            done = word.end
+        return tuple(f"{start}{part[done:]}" for start in found)
+
+    def may_join(self, left: str, right: str) -> bool:
+        """Return whether a word of the first part and one of the second are read as one."""
+        place = len(left)
+        return any(word.start < place < word.end for word in self._parts(left + right))
 
     def _parts(self, text: str) -> list[_Part]:
         """The words of a text, spelt. Those beside each other are joined until no two can be."""

@@ -102,6 +102,17 @@ class WorstClass(FitnessTerm):
     direction = "maximize"
 
 
+@fitness_terms.register("certified")
+class Certified(FitnessTerm):
+    """Share of texts that no combination of substitutions breaks; not scaled in a weighted sum.
+
+    It needs ``RobustnessEvaluator(..., certify=True)``.
+    """
+
+    metric = "certified"
+    direction = "maximize"
+
+
 @fitness_terms.register("accuracy")
 class Accuracy(FitnessTerm):
     """Accuracy on clean texts, from 0 to 1; not scaled in a weighted sum."""

@@ -138,7 +138,9 @@ class Pipeline:
             ``accuracy`` on the distiller's dev set; on the attacker's examples
             ``accuracy_under_attack``, ``worst_class_under_attack`` (the lowest rate of a class, 0
             if one has no attacked example), ``attack_success_rate`` and ``mean_queries``, where an
-            example that ends in an error counts as a successful attack; the values of
+            example that ends in an error counts as a successful attack; ``certified``, if the
+            attacker certifies: the share that no combination of the attacks' substitutions breaks;
+            the values of
             :meth:`cost`; ``latency`` in seconds of one forward pass over one text of ``length``
             tokens, the median of 20 or the estimate of ``latencies``; ``seconds`` of wall time,
             including the rungs below.
@@ -171,6 +173,7 @@ class Pipeline:
             "worst_class_under_attack": report.worst_class(self.attacker.classes),
             "attack_success_rate": report.attack_success_rate_bounds.high,
             "mean_queries": report.mean_queries,
+            **({} if report.certified is None else {"certified": report.certified}),
             "latency": 0.0,
             **self.cost(genome),
         }

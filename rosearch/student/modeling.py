@@ -234,6 +234,18 @@ class StudentForSequenceClassification(PreTrainedModel):
     def _input(self) -> Any:
         return self.token_scores if self.bound == 0 else self.embedding
 
+    def summed_scores(self) -> tuple[torch.Tensor, torch.Tensor, float] | None:
+        """Return what certificates read of a student with a bound.
+
+        Returns:
+            Scores of tokens, ``(vocab_size, num_labels)``, whose sums are a text's logits but for a
+            bias, ``(num_labels,)``, and for what the graph adds; and the bound on how far the graph
+            moves the difference of two logits. ``None`` without a bound.
+        """
+        if self.token_scores is None:
+            return None
+        return self.token_scores.tokens.weight, self.token_scores.bias, float(self.bound or 0)
+
     def _init_weights(self, module: nn.Module) -> None:
         if self.bound != 0 and module is self.classifier:
             # Initially, all classes are about equally likely.

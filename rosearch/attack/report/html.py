@@ -44,6 +44,8 @@ def _rates(name: str, report: Any) -> tuple[object, ...]:
     if report.errors:
         low, high = report.accuracy_under_attack_bounds
         under += f"; between {low:.1%} and {high:.1%}, whatever the outcome of the errors"
+    if report.certified is not None:
+        under += f"; certified {report.certified:.1%}, undecided {report.undecided:.1%}"
     return (
         name,
         _rate(report.accuracy, report.accuracy_interval),

@@ -49,6 +49,9 @@ class AttackResult:
     """Queries, including that of the unchanged text and those answered from the cache."""
     error: str | None = None
     """The error, if the status is ``"error"``."""
+    certified: bool | None = None
+    """Whether no combination of the attack's substitutions makes the prediction wrong; ``None``:
+    unknown, or the evaluator was not asked to certify."""
 
     @property
     def broken(self) -> bool:
@@ -164,6 +167,28 @@ class RobustnessReport:
     """One report per attack, by name; empty in those reports."""
 
     @property
+    def certified(self) -> float | None:
+        """Share of the examples that no combination of the attacks' substitutions breaks.
+
+        Under several attacks, none of them by itself. It is at most :attr:`accuracy_under_attack`:
+        a search may miss the combination that breaks an example. Examples of which that is unknown
+        are not counted, but in :attr:`undecided`. ``None`` without
+        ``RobustnessEvaluator(certify=True)``.
+        """
+        return self._share(True)
+
+    @property
+    def undecided(self) -> float | None:
+        """Share of the examples of which it is unknown whether some combination breaks them."""
+        return self._share(None)
+
+    def _share(self, certified: bool | None) -> float | None:
+        if not self.settings.get("certify"):
+            return None
+        found = sum(result.certified is certified for result in self.examples)
+        return found / self.n if self.n else 0.0
+
+    @property
     def by_class(self) -> dict[int, ClassRates]:
         """The rates of each true class.
 
@@ -261,6 +286,8 @@ class RobustnessReport:
             f"(95 %: {low:.1%} to {high:.1%}), attack success {self.attack_success_rate:.1%}, "
             f"{self.mean_queries:.1f} queries per example, n = {self.n}"
         )
+        if self.certified is not None:
+            text += f"; certified {self.certified:.1%}, undecided {self.undecided:.1%}"
         if not self.errors:
             return text
         low, high = self.accuracy_under_attack_bounds
@@ -282,6 +309,7 @@ def _check(kind: type[Any], data: Mapping[str, Any]) -> None:
 
 
 def _result(data: Mapping[str, Any]) -> AttackResult:
+    data = {"certified": None, **data}  # reports from before there were certificates
     _check(AttackResult, data)
     if data["status"] not in _STATUSES:
         raise ValueError(f"status must be one of {_STATUSES}, got {data['status']!r:.80}")

@@ -70,7 +70,8 @@ def merge_results(results: Sequence[AttackResult]) -> AttackResult:
 
     It is that of the first attack that broke the example, preferably one that also met its goal;
     else the first error; else the first attack that met its goal; else the first attack. Its
-    queries are the sum over all attacks, with the unchanged input counted once per attack.
+    queries are the sum over all attacks, with the unchanged input counted once per attack. It is
+    certified if it is under each attack by itself.
     """
     rank = {"error": 2, "succeeded": 3, "failed": 4, "skipped": 5}
 
@@ -78,7 +79,15 @@ def merge_results(results: Sequence[AttackResult]) -> AttackResult:
         return int(result.status != "succeeded") if result.broken else rank[result.status]
 
     first = min(results, key=preference)
-    return replace(first, queries=sum(r.queries for r in results))
+    queries = sum(r.queries for r in results)
+    return replace(first, queries=queries, certified=_all([r.certified for r in results]))
+
+
+def _all(certified: Collection[bool | None]) -> bool | None:
+    """Whether all hold; ``None`` if that is unknown."""
+    if False in certified:
+        return False
+    return None if None in certified else True
 
 
 def join_examples(

@@ -24,7 +24,7 @@ from rosearch.tokens import TokenizedText, length_limit, pads_left, require_padd
 
 # Not before other white space: "\n  b" is one run for byte-level pre-tokenizers. Python's \s
 # contains all characters that tokenizers treat as white space, so no such run is split.
-_SPLIT = re.compile(r"(?<=\S)(?= )")
+CHUNK_START = re.compile(r"(?<=\S)(?= )")
 
 _SAFE_NORMALIZERS = {
     "BertNormalizer", "Lowercase", "StripAccents", "NFC", "NFD", "NFKC", "NFKD"
@@ -118,6 +118,26 @@ class IncrementalTokenizer:
             return min((start for start, _ in spans), default=length), length
         return 0, max((end for _, end in spans), default=0)
 
+    def parts_of(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """Return the tokens of canonical parts of texts, each of one chunk or several.
+
+        Returns:
+            Token ids without special tokens; ``None`` if the tokens of a part may depend on what
+            stands beside it.
+        """
+        return self._tokens(texts) if self.in_chunks else None
+
+    def row_of(self, sides: Sequence[Sequence[int]]) -> TokenizedText | None:
+        """Return the row of a text or pair, given the tokens of each side.
+
+        Returns:
+            ``None`` if it would be truncated, or special tokens have no fixed places.
+        """
+        template = self._template(len(sides) > 1)
+        if template is None or template.special + sum(map(len, sides)) > self.max_length:
+            return None
+        return template.row(*map(tuple, sides))
+
     def _template(self, pairs: bool) -> _Template | None:
         if not self.in_chunks:
             return None
@@ -128,7 +148,7 @@ class IncrementalTokenizer:
     def _tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text, without special tokens or truncation."""
         chunks = self._chunks
-        split = [_SPLIT.split(text) for text in texts]
+        split = [CHUNK_START.split(text) for text in texts]
         new = list({piece for pieces in split for piece in pieces if piece not in chunks})
         if new:
             out = self._plain(

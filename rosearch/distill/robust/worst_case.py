@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from rosearch.checks import number, positive, refused, whole_number
 from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.operators import TokenScores
 from rosearch.tokens import TokenizedText, WordChoices
+
+_MAP = 0.1
+"""Weight of the squared map from vectors to scores."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,14 @@ class WorstCase:
     The logits of a text are a sum over its tokens, so the worst of all combinations of replacements
     is the sum of each word's worst: exact, in one pass over all of them. The scores minimise ::
 
-        (1 - weight) * loss(original) + weight * loss(worst case) + penalty * |scores|^2 / 2 texts
+        (1 - weight) * loss(original) + weight * loss(worst case) + penalty * |own|^2 / 2 texts
 
-    where ``loss`` is the cross-entropy with the teacher's softened probabilities. The worst case
-    takes from the margin of the teacher's answer against each other class as much as replacements
-    can; with more than two classes, each margin's worst is its own, which bounds the loss from
-    above. All texts make one batch, for Adam with a cosine schedule.
+    where a token's scores are a linear map of its vector in the teacher and its ``own``, so that
+    rare tokens score like similar ones, and ``loss`` is the cross-entropy with the teacher's
+    softened probabilities. The worst case takes from the margin of the teacher's answer against
+    each other class as much as replacements can; with more than two classes, each margin's worst is
+    its own, which bounds the loss from above. All texts make one batch, for Adam with a cosine
+    schedule.
 
     Without ``replacements`` the scores are fitted to the original texts only. Replacements that
     share tokens share a slot, in which one word is replaced.
@@ -43,8 +49,11 @@ class WorstCase:
     weight: float = 0.3
     """Weight of the worst case in the loss, at least 0 and below 1."""
 
-    penalty: float = 1.0
-    """Weight of the squared scores."""
+    penalty: float = 10.0
+    """Weight of the squared scores of tokens of their own."""
+
+    vectors: bool = True
+    """Whether scores follow the teacher's token vectors; otherwise each token has its own alone."""
 
     temperature: float = 1.5
     """Softens the teacher's probabilities."""
@@ -78,6 +87,7 @@ class WorstCase:
         rows: Sequence[TokenizedText],
         answers: np.ndarray,
         choices: WordChoices | None,
+        vectors: np.ndarray | None = None,
     ) -> float:
         """Fit token scores, which are on the device to compute on.
 
@@ -86,6 +96,7 @@ class WorstCase:
             rows: The training texts.
             answers: The teacher's logits, ``(texts, classes)``.
             choices: The replacements in the texts, if there are any.
+            vectors: The teacher's token vectors, ``(tokens, width)``, if scores follow them.
 
         Returns:
             The loss at the last step.
@@ -96,24 +107,24 @@ class WorstCase:
         labels = wanted.argmax(dim=1)
         sums = _Sums(rows, device)
         worst = _Worst(choices, device) if choices is not None and self.weight else None
-        scores.reset_parameters()
-        parameters = scores.tokens.weight, scores.bias
-        optimizer = torch.optim.Adam(parameters, lr=self.learning_rate)
+        table = _Table(scores, vectors)
+        optimizer = torch.optim.Adam(table.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         with torch.enable_grad():
             for _ in range(self.steps):
-                logits = sums(scores)
+                tokens = table()
+                logits = sums(tokens) + table.bias
                 loss = functional.cross_entropy(logits, wanted)
                 if worst is not None:
-                    margins = worst(scores, logits, labels)
+                    margins = worst(tokens, logits, labels)
                     attacked = functional.cross_entropy(-margins, wanted)
                     loss = (1 - self.weight) * loss + self.weight * attacked
-                loss = loss + self.penalty * scores.tokens.weight.square().sum() / 2 / len(rows)
+                loss = loss + table.penalty(self.penalty) / len(rows)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-        optimizer.zero_grad()
+        table.write(scores)
         return loss.item()
 
 
@@ -134,8 +145,9 @@ def worst_margins(
     """
     device = scores.bias.device
     with torch.no_grad():
-        logits = _Sums(rows, device)(scores)
-        margins = _Worst(choices, device)(scores, logits, torch.tensor(labels, device=device))
+        table = scores.tokens.weight
+        logits = _Sums(rows, device)(table) + scores.bias
+        margins = _Worst(choices, device)(table, logits, torch.tensor(labels, device=device))
     found: np.ndarray = margins.float().cpu().numpy()
     return found
 
@@ -144,8 +156,44 @@ def _tensor(values: Any, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)
 
 
+class _Table(nn.Module):
+    """Scores while they are fitted, which start at zero."""
+
+    vectors: torch.Tensor
+
+    def __init__(self, scores: TokenScores, vectors: np.ndarray | None) -> None:
+        super().__init__()
+        scores.reset_parameters()
+        self.own = nn.Parameter(scores.tokens.weight.detach().clone())
+        self.bias = nn.Parameter(scores.bias.detach().clone())
+        self.map: nn.Parameter | None = None
+        if vectors is not None:
+            given = torch.from_numpy(np.array(vectors, dtype=np.float32)).to(self.own)
+            given = given - given.mean(dim=0)
+            # Of about unit length, so that the penalty means the same for all teachers.
+            given = given / (given.std() * given.shape[1] ** 0.5).clamp_min(1e-12)
+            self.register_buffer("vectors", given)
+            self.map = nn.Parameter(given.new_zeros(given.shape[1], self.own.shape[1]))
+
+    def forward(self) -> torch.Tensor:
+        return self.own if self.map is None else self.own + self.vectors @ self.map
+
+    def penalty(self, weight: float) -> torch.Tensor:
+        """The weighted squares, those of the map lightly."""
+        penalty = weight * self.own.square().sum() / 2
+        return penalty if self.map is None else penalty + _MAP * self.map.square().sum() / 2
+
+    def write(self, scores: TokenScores) -> None:
+        """Set the scores to what was fitted."""
+        with torch.no_grad():
+            scores.tokens.weight.copy_(self())
+            scores.bias.copy_(self.bias)
+            if scores.tokens.padding_idx is not None:
+                scores.tokens.weight[scores.tokens.padding_idx] = 0
+
+
 class _Sums:
-    """The logits of texts."""
+    """The sums of texts, given a table of scores, ``(tokens, classes)``."""
 
     def __init__(self, rows: Sequence[TokenizedText], device: torch.device) -> None:
         self.count = len(rows)
@@ -153,10 +201,9 @@ class _Sums:
         lengths = [len(row.ids) for row in rows]
         self.text = _tensor(np.repeat(np.arange(len(rows)), lengths), device)
 
-    def __call__(self, scores: TokenScores) -> torch.Tensor:
-        table = scores.tokens.weight
+    def __call__(self, table: torch.Tensor) -> torch.Tensor:
         sums = table.new_zeros(self.count, table.shape[1])
-        return sums.index_add(0, self.text, table[self.ids]) + scores.bias
+        return sums.index_add(0, self.text, table[self.ids])
 
 
 class _Worst:
@@ -175,10 +222,9 @@ class _Worst:
         self.original = _tensor(choices.first_choices[:-1], device)
 
     def __call__(
-        self, scores: TokenScores, logits: torch.Tensor, labels: torch.Tensor
+        self, table: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
         """Return the margins of ``labels`` against each class, ``(texts, classes)``."""
-        table = scores.tokens.weight
         sums = table.new_zeros(self.options, table.shape[1])
         sums = sums.index_add(0, self.option_of_token, table[self.ids])
         own = labels[self.text_of_slot[self.slot_of_option]]

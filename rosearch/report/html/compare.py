@@ -120,4 +120,6 @@ def _measured(report: RobustnessReport) -> dict[str, Estimate]:
         found["attack_success_rate"] = Estimate(report.attack_success_rate_bounds.high)
     if len(report.by_class) > 1:
         found["worst_class_under_attack"] = Estimate(report.worst_class())
+    if report.certified is not None:
+        found["certified"] = Estimate(report.certified)
     return {**found, "mean_queries": Estimate(report.mean_queries)}

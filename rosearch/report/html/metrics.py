@@ -80,6 +80,7 @@ _KNOWN = {
         Metric("accuracy_under_attack", "Accuracy under attack", "%", 100, 1),
         Metric("accuracy", "Clean accuracy", "%", 100, 1),
         Metric("worst_class_under_attack", "Worst class under attack", "%", 100, 1),
+        Metric("certified", "Certified", "%", 100, 1),
         Metric("attack_success_rate", "Attack success rate", "%", 100, 1),
         Metric("compression", "Compression", "times", 1, 2),
         Metric("parameters", "Parameters", "millions", 1e-6, 2),

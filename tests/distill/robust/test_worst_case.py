@@ -140,10 +140,25 @@ class TestFit:
 
     def test_the_penalty_shrinks_scores(self) -> None:
         norms = [
-            float(self.fitted(penalty=penalty)[0].tokens.weight.norm())
+            float(self.fitted(penalty=penalty)[0].tokens.weight.detach().norm())
             for penalty in (0.1, 1.0, 10.0)
         ]
         assert norms == sorted(norms, reverse=True)
+
+    def test_a_rare_token_scores_like_tokens_with_its_vector(self) -> None:
+        rows = [TokenizedText((1 + label,), None) for label in [0, 1] * 50]
+        logits = np.array([[2.0, -2.0], [-2.0, 2.0]] * 50)
+        vectors = np.random.default_rng(0).normal(size=(VOCABULARY, 64)).astype(np.float32)
+        vectors[7] = vectors[2]  # 7 is in no text
+        gaps = {}
+        for given in (None, vectors):
+            scores = TokenScores(VOCABULARY, 2, padding=0)
+            WorstCase().fit(scores, rows, logits, None, given)
+            table = scores.tokens.weight.detach()
+            assert not table[0].any()
+            gaps[given is None] = (table[:, 1] - table[:, 0]).numpy()
+        assert gaps[True][7] == 0
+        assert gaps[False][7] > 0.5 * gaps[False][2] > 0 > gaps[False][1]
 
     def test_gives_the_same_again(self) -> None:
         (a, *_), (b, *_) = self.fitted(), self.fitted()

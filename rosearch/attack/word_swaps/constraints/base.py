@@ -67,6 +67,10 @@ class Constraint(Part, ABC):
     name: ClassVar[str]
     expensive: ClassVar[bool] = False
 
+    reads_word_alone: ClassVar[bool] = False
+    """Whether the verdict on each replaced word depends on nothing but this word and the original
+    one in its place. Certificates leave out all other constraints."""
+
     def allows_word(self, text: Words, index: int) -> bool:
         """Whether the word at ``index`` of ``text`` may be replaced."""
         return True
@@ -74,6 +78,10 @@ class Constraint(Part, ABC):
     def allows_text(self, original: Words, candidate: Words) -> bool:
         """Whether ``candidate`` may replace ``original``."""
         return True
+
+    def most_changed(self, words: int) -> int | None:
+        """Return the most words that may be replaced in a text of so many; ``None``: no limit."""
+        return None
 
     def examine(self, change: Change) -> Asking[Examined]:
         """Judge candidates; a generator that may ask oracles. By default :meth:`allows_text`."""

@@ -32,6 +32,7 @@ class WordCosine(Constraint):
     """
 
     name = "word-cosine"
+    reads_word_alone = True
 
     def __init__(
         self,

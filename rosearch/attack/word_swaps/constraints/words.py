@@ -36,6 +36,7 @@ class NoStopWords(Constraint):
     """
 
     name = "no-stop-words"
+    reads_word_alone = True
 
     def __init__(self, stop_words: Iterable[str] | None = None) -> None:
         if isinstance(stop_words, str):
@@ -60,6 +61,7 @@ class MinWordLength(Constraint):
     """
 
     name = "min-word-length"
+    reads_word_alone = True
 
     def __init__(self, length: int) -> None:
         self.length = whole_number("length", length)
@@ -92,6 +94,11 @@ class MaxWordsChanged(Constraint):
         self.count = None if count is None else whole_number("count", count, 0)
         self.share = None if share is None else check_share("share", share)
 
+    def most_changed(self, words: int) -> int | None:
+        """The smaller of ``count`` and the share, rounded up."""
+        shares = [] if self.share is None else [math.ceil(words * self.share)]
+        return min(shares if self.count is None else [self.count, *shares])
+
     def allows_text(self, original: Words, candidate: Words) -> bool:
         before, after = original.words, candidate.words
         if len(before) == len(after):
@@ -123,6 +130,10 @@ class MaxChangedShare(Constraint):
     def __init__(self, share: float, *, at_least: int = 1) -> None:
         self.share = check_share("share", share)
         self.at_least = whole_number("at_least", at_least, 0)
+
+    def most_changed(self, words: int) -> int | None:
+        """The larger of ``at_least`` and the share, rounded up."""
+        return max(math.ceil(words * self.share), self.at_least)
 
     def allows_word(self, text: Words, index: int) -> bool:
         return len(text.changed) < max(math.ceil(len(text) * self.share), self.at_least)

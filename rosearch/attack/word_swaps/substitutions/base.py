@@ -26,6 +26,14 @@ class Substitution(Part, ABC):
         """Number of random numbers that one proposal uses."""
         return 0
 
+    @property
+    def reads_word_alone(self) -> bool:
+        """Whether proposals depend on nothing but the word and the random numbers.
+
+        Certificates need that. By default, whether :meth:`propose_in` is not overridden.
+        """
+        return type(self).propose_in is Substitution.propose_in
+
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
         """Replacements for ``word``, without duplicates and without ``word`` itself.
 
@@ -65,6 +73,11 @@ class Union(Substitution):
     def draws(self) -> int:
         """The sum over all parts."""
         return sum(part.draws for part in self.parts)
+
+    @property
+    def reads_word_alone(self) -> bool:
+        """Whether all parts do."""
+        return all(part.reads_word_alone for part in self.parts)
 
     def propose_in(
         self, text: Words, index: int, numbers: Sequence[float] = ()

@@ -1,0 +1,1 @@
+"""Certificates: texts whose answer no combination of an attack's substitutions changes."""

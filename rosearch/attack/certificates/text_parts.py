@@ -1,0 +1,113 @@
+"""Parts of a text that change independently of each other, and what a victim reads of each."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+from rosearch.attack.certificates.word_options import WordOptions
+from rosearch.attack.victim.tokenization import CHUNK_START
+from rosearch.encode import Encoding
+
+_MAX_TEXTS = 1 << 12
+"""Texts of a part, after which nothing is known about it."""
+
+ReadParts = Callable[[Sequence[str]], "Sequence[Hashable] | None"]
+"""From canonical texts of parts to what the victim reads of each, such as token ids."""
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """Part of a text, by what the victim may read of it, whatever the other parts become."""
+
+    unchanged: Sequence[Hashable]
+    """Distinct readings if none of its words is replaced: one, unless what stands beside the part
+    may decide."""
+
+    changed: Sequence[Hashable]
+    """Distinct readings if at least one of its words is replaced."""
+
+    is_exact: bool
+    """Whether what stands beside the part decides nothing."""
+
+
+def text_parts(
+    options: WordOptions, encoding: Encoding | None, read: ReadParts
+) -> list[TextPart] | None:
+    """Return the parts of a text, in reading order, with all that an attack may make of them.
+
+    A part is a word and the signs around it, or several words that may be read together. ``None``
+    if the readings of a part are unknown or too many.
+    """
+    parts: list[list[str]] = []
+    for chunk in _chunks(options):
+        if chunk is None:
+            return None
+        while parts and encoding is not None and _may_join(encoding, parts[-1], chunk):
+            before = parts.pop()
+            if len(before) * len(chunk) > _MAX_TEXTS:
+                return None
+            chunk = [left + right for left, right in itertools.product(before, chunk)]
+        parts.append(chunk)
+    found = [_read(texts, encoding, read) for texts in parts]
+    known = [part for part in found if part is not None]
+    return known if len(known) == len(found) else None
+
+
+def _chunks(options: WordOptions) -> list[list[str] | None]:
+    """Everything that each chunk of the text may become, first what it is; ``None``: too much.
+
+    Chunks are those of :class:`~rosearch.attack.victim.tokenization.IncrementalTokenizer`.
+    """
+    text = options.words.text
+    starts = [0, *(match.start() for match in CHUNK_START.finditer(text))]
+    words = list(zip(options.words.spans, options.options, strict=True))
+    found: list[list[str] | None] = []
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        inside = [(span, new) for span, new in words if start <= span[0] < end]
+        slots: list[Sequence[str]] = []
+        done = start
+        for (first, last), new in inside:
+            slots += [(text[done:first],), (text[first:last], *new)]
+            done = last
+        slots.append((text[done:end],))
+        # White space at the ends of a replacement would change where chunks begin.
+        is_plain = all(word and word == word.strip() for _, new in inside for word in new)
+        if not is_plain or math.prod(map(len, slots)) > _MAX_TEXTS:
+            found.append(None)
+        else:
+            found.append(["".join(pieces) for pieces in itertools.product(*slots)])
+    return found
+
+
+def _may_join(encoding: Encoding, left: Sequence[str], right: Sequence[str]) -> bool:
+    """Whether any form of a part may be read together with any form of the next one."""
+    if encoding.reads_words_alone:
+        return False
+    return any(encoding.may_join(a, b) for a, b in itertools.product(left, right))
+
+
+def _read(texts: Sequence[str], encoding: Encoding | None, read: ReadParts) -> TextPart | None:
+    """What a victim reads of the forms of a part."""
+    readings = [(text,) if encoding is None else encoding.readings(text) for text in texts]
+    known = [found for found in readings if found is not None]
+    canonical = [form for found in known for form in found]
+    is_moved = any(
+        not form
+        or form[-1].isspace() != texts[0][-1].isspace()
+        or form[0].isspace() != texts[0][0].isspace()
+        for form in canonical
+    )
+    if is_moved or len(known) < len(readings):
+        return None
+    forms = read(canonical)
+    if forms is None:
+        return None
+    own, others = forms[: len(known[0])], forms[len(known[0]) :]
+    return TextPart(
+        tuple(dict.fromkeys(own)),
+        tuple(dict.fromkeys(others)),
+        all(len(found) == 1 for found in known),
+    )
