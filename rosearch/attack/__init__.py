@@ -7,6 +7,10 @@ from rosearch.attack.base import BudgetExhausted as BudgetExhausted
 from rosearch.attack.base import Search as Search
 from rosearch.attack.base import SearchContext as SearchContext
 from rosearch.attack.base import attacks as attacks
+from rosearch.attack.certificates.certificate import Certificate as Certificate
+from rosearch.attack.certificates.certificate import certify as certify
+from rosearch.attack.certificates.explanation import Explanation as Explanation
+from rosearch.attack.certificates.explanation import explain as explain
 from rosearch.attack.engine.attack_run import Example as Example
 from rosearch.attack.engine.engine import run_attack as run_attack
 from rosearch.attack.evaluator import RobustnessEvaluator as RobustnessEvaluator

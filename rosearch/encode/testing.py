@@ -10,6 +10,7 @@ Subclass :class:`EncodingConformance` in a pytest module and name the encoding::
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -199,6 +200,19 @@ class EncodingConformance:
                 pieces += [text[done:start], other.word(text[start:end])]
                 done = end
             assert encoded == "".join([*pieces, text[done:]])
+
+    def test_parts_are_read_as_one_of_their_readings(self, encoding: Encoding) -> None:
+        rng = generator(0, "readings")
+        words = " ".join(TEXTS[:14]).split(" ")
+        for _ in range(200):
+            parts = [f" {word}" for word in rng.choice(words, size=5)]
+            if any(map(encoding.may_join, parts, parts[1:])):
+                continue
+            readings = [encoding.readings(part) for part in parts]
+            known = [found for found in readings if found is not None]
+            if len(known) == len(parts):
+                encoded = encoding("".join(parts))
+                assert encoded in {"".join(found) for found in itertools.product(*known)}
 
     def test_canonical_texts_are_their_own(self, encoding: Encoding) -> None:
         for text in encoding(TEXTS):

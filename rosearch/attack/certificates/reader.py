@@ -40,15 +40,20 @@ class SummedScores:
             margin = margin + lowest
             if part.changed:
                 losses.append(
-                    np.minimum(self._margins(part.changed, label).min(axis=0) - lowest, 0)
+                    np.minimum(self._margins(list(part.changed), label).min(axis=0) - lowest, 0)
                 )
         if losses and most:
             # For each class the words that cost most of the margin against it.
             margin = margin + np.sort(np.array(losses), axis=0)[:most].sum(axis=0)
         return float(np.delete(margin, label).min())
 
+    def of(self, form: Any) -> np.ndarray:
+        """Return the sum of the scores of a part's tokens, ``(classes,)``."""
+        scores: np.ndarray = self.table[list(form)].sum(axis=0)
+        return scores
+
     def _margins(self, forms: Sequence[Any], label: int) -> np.ndarray:
-        sums = np.array([self.table[list(form)].sum(axis=0) for form in forms])
+        sums = np.array(list(map(self.of, forms)))
         margins: np.ndarray = sums[:, label, None] - sums
         return margins
 

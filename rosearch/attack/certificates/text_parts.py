@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rosearch.attack.certificates.word_options import WordOptions
@@ -22,12 +22,15 @@ ReadParts = Callable[[Sequence[str]], "Sequence[Hashable] | None"]
 class TextPart:
     """Part of a text, by what the victim may read of it, whatever the other parts become."""
 
+    text: str
+    """The part as it stands in the text."""
+
     unchanged: Sequence[Hashable]
     """Distinct readings if none of its words is replaced: one, unless what stands beside the part
     may decide."""
 
-    changed: Sequence[Hashable]
-    """Distinct readings if at least one of its words is replaced."""
+    changed: Mapping[Hashable, str]
+    """Distinct readings if at least one of its words is replaced, each with a text that has it."""
 
     is_exact: bool
     """Whether what stands beside the part decides nothing."""
@@ -95,9 +98,9 @@ def _read(texts: Sequence[str], encoding: Encoding | None, read: ReadParts) -> T
     known = [found for found in readings if found is not None]
     canonical = [form for found in known for form in found]
     is_moved = any(
-        not form
-        or form[-1].isspace() != texts[0][-1].isspace()
-        or form[0].isspace() != texts[0][0].isspace()
+        bool(form) != bool(texts[0])
+        or form[-1:].isspace() != texts[0][-1:].isspace()
+        or form[:1].isspace() != texts[0][:1].isspace()
         for form in canonical
     )
     if is_moved or len(known) < len(readings):
@@ -105,9 +108,10 @@ def _read(texts: Sequence[str], encoding: Encoding | None, read: ReadParts) -> T
     forms = read(canonical)
     if forms is None:
         return None
-    own, others = forms[: len(known[0])], forms[len(known[0]) :]
-    return TextPart(
-        tuple(dict.fromkeys(own)),
-        tuple(dict.fromkeys(others)),
-        all(len(found) == 1 for found in known),
-    )
+    origins = [text for text, found in zip(texts, known, strict=True) for _ in found]
+    own = len(known[0])
+    changed: dict[Hashable, str] = {}
+    for form, text in zip(forms[own:], origins[own:], strict=True):
+        changed.setdefault(form, text)
+    is_exact = all(len(found) == 1 for found in known)
+    return TextPart(texts[0], tuple(dict.fromkeys(forms[:own])), changed, is_exact)
