@@ -118,7 +118,7 @@ def distiller(data: str, teacher: rs.Teacher, *, all_sources: bool) -> rs.Distil
         batch_size=32,
         **TRAINING[data],
         exchanges=exchanges if all_sources else None,
-        worst_case=WorstCase(WordReplacements("pwws"), weight=0.3),
+        perturbation=WorstCase(WordReplacements("pwws"), weight=0.3),
         progress=False,
     )
 

@@ -89,11 +89,12 @@ class Distiller:
         adversary: Attacks the student between epochs and adds the adversarial texts to the
             training, such as :class:`rosearch.attack.AdversarialTexts`. Epochs before its first
             attack cannot be the best.
-        perturbation: Perturbs every step: :class:`~rosearch.distill.WordPerturbation` trains on
-            worst-case word substitutions, :class:`~rosearch.distill.EmbeddingPerturbation` on
-            shifted token embeddings.
-        worst_case: How the token scores of genomes with a bound are fitted, before their graph is
-            trained on what the scores leave. Default: to the original texts only.
+        perturbation: :class:`~rosearch.distill.WorstCase` fits the token scores of genomes with a
+            bound against their exact worst case, before the graph is trained on what the scores
+            leave; it changes nothing for other genomes.
+            :class:`~rosearch.distill.WordPerturbation` trains every step on worst-case word
+            substitutions, :class:`~rosearch.distill.EmbeddingPerturbation` on shifted token
+            embeddings. Default: plain training.
         exchanges: What encodings of words learn that substitutions exchange, such as
             ``rosearch.attack.WordExchanges(["pwws", "textfooler"])``. Default: WordNet's synonyms.
         teacher_reads: For genomes with encodings, whether the teacher answers to the
@@ -126,8 +127,7 @@ class Distiller:
         progress: bool = True,
         augmentation: Augmentation | None = None,
         adversary: Adversary | None = None,
-        perturbation: EmbeddingPerturbation | WordPerturbation | None = None,
-        worst_case: WorstCase | None = None,
+        perturbation: EmbeddingPerturbation | WordPerturbation | WorstCase | None = None,
         exchanges: Exchanges | None = None,
         teacher_reads: TeacherReads = "original",
         **optimization: Any,
@@ -169,9 +169,6 @@ class Distiller:
         self.augmentation = augmentation
         self.adversary = adversary
         self.perturbation = perturbation
-        if worst_case is not None and not isinstance(worst_case, WorstCase):
-            raise refused("worst_case", "a WorstCase", worst_case)
-        self.worst_case = worst_case
 
     def _check_data(self) -> None:
         train, dev = self.train, self.dev
@@ -193,7 +190,7 @@ class Distiller:
         if genome.bound is not None and isinstance(self.perturbation, WordPerturbation):
             raise ArgumentError(
                 f"A WordPerturbation reads the gradient of token vectors, and genome "
-                f"{genome.key[:8]} has token scores beside them. Use worst_case=WorstCase(...)."
+                f"{genome.key[:8]} has token scores beside them. Use WorstCase(...) instead."
             )
         per_token = sorted(self.losses.needs & {"hidden_states", "values"})
         if genome.encodings and per_token and self.teacher_reads == "original":
@@ -230,7 +227,7 @@ class Distiller:
         if self.losses.needs - {"logits"}:
             settings["storage"] = self.teacher.storage
         # Default nearest words follow from the teacher.
-        parts = "nearest_words augmentation adversary perturbation worst_case exchanges"
+        parts = "nearest_words augmentation adversary perturbation exchanges"
         for name in parts.split():
             part = getattr(self, name)
             if part is not None:
@@ -424,9 +421,7 @@ class Distiller:
                 self.teacher_reads,
                 self.progress,
             )
-            robust = RobustTraining(
-                self.augmentation, self.adversary, self.perturbation, self.worst_case
-            )
+            robust = RobustTraining(self.augmentation, self.adversary, self.perturbation)
             reading = Reading(texts, robust, self._labels)
             for oldest in list(self._readings)[: 1 - _READINGS]:
                 self._readings.pop(oldest, None)  # another thread may have done so

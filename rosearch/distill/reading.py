@@ -30,8 +30,7 @@ class RobustTraining:
 
     augmentation: Augmentation | None
     adversary: Adversary | None
-    perturbation: EmbeddingPerturbation | WordPerturbation | None
-    worst_case: WorstCase | None
+    perturbation: EmbeddingPerturbation | WordPerturbation | WorstCase | None
 
 
 @dataclass(eq=False)
@@ -60,7 +59,9 @@ class Reading:
     def fit_scores(self, scores: TokenScores) -> float:
         """Fit token scores, once for all students, and return their loss."""
         if self._scores is None:
-            settings, texts = self.robust.worst_case or WorstCase(weight=0.0), self.texts
+            settings, texts = self.robust.perturbation, self.texts
+            if not isinstance(settings, WorstCase):
+                settings = WorstCase(weight=0.0)
             given = settings.replacements if settings.weight else None
             choices = None if given is None else texts.choices(given)
             vectors = texts.teacher.embedding.tokens if settings.vectors else None
@@ -76,7 +77,9 @@ class Reading:
 
     @cached_property
     def _perturbation(self) -> TrainingHook | None:
-        perturbation: TrainingHook | WordPerturbation | None = self.robust.perturbation
+        perturbation = self.robust.perturbation
+        if isinstance(perturbation, WorstCase):
+            return None  # which is about token scores
         if not isinstance(perturbation, WordPerturbation):
             return perturbation
         choices, teacher = self.texts.choices(perturbation.replacements), self.texts.teacher

@@ -1,7 +1,8 @@
 """Hand-designed students, as baselines and as initial genomes of a search.
 
 All widths are channels; all embedding widths are the inner width of the factorised embedding.
-``encodings`` say how texts are rewritten before they are tokenised, as in a genome.
+``encodings`` say how texts are rewritten before they are tokenised, and ``bound`` how far the graph
+moves a sum of token scores, as in a genome.
 """
 
 from __future__ import annotations
@@ -20,23 +21,31 @@ from rosearch.space.search_space import SearchSpace
 
 
 def bag_of_words(
-    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+    *,
+    width: int = 128,
+    embedding_width: int = 128,
+    encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return a classifier of the mean of the word embeddings."""
-    return Genome(width, embedding_width, "mean", encodings=encodings)
+    return Genome(width, embedding_width, "mean", encodings=encodings, bound=bound)
 
 
 def additive(*, encodings: tuple[TextEncoding, ...] = ()) -> Genome:
     """Return a sum of token scores, whose worst case is known exactly.
 
-    ``dataclasses.replace(genome, bound=0.5)`` adds token scores to any other genome, which then
-    moves their sum by at most 0.5.
+    With a ``bound``, other templates add token scores to their graph, which moves their sum by at
+    most the bound: ``text_cnn(bound=0.3)``.
     """
     return Genome(8, 8, encodings=encodings, bound=0.0)
 
 
 def text_cnn(
-    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+    *,
+    width: int = 128,
+    embedding_width: int = 128,
+    encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return parallel convolutions over 3, 5 and 7 tokens, max-pooled (TextCNN, Kim 2014).
 
@@ -44,26 +53,34 @@ def text_cnn(
     odd and the features are summed.
     """
     nodes = tuple(Node("convolution", {"kernel_size": size}, residual=False) for size in (3, 5, 7))
-    return Genome(width, embedding_width, "max", nodes, (1, 2, 3), encodings=encodings)
+    return Genome(width, embedding_width, "max", nodes, (1, 2, 3), encodings=encodings, bound=bound)
 
 
 def bigru(
-    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+    *,
+    width: int = 128,
+    embedding_width: int = 128,
+    encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return one bidirectional GRU, mean-pooled."""
     nodes = (Node("bidirectional_gru", residual=False),)
-    return Genome(width, embedding_width, "mean", nodes, encodings=encodings)
+    return Genome(width, embedding_width, "mean", nodes, encodings=encodings, bound=bound)
 
 
 def bilstm(
-    *, width: int = 128, embedding_width: int = 128, encodings: tuple[TextEncoding, ...] = ()
+    *,
+    width: int = 128,
+    embedding_width: int = 128,
+    encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return one bidirectional LSTM, mean-pooled (the student of Tang et al. 2019).
 
     Theirs has a hidden layer between the LSTM and the classes; here there is a linear map.
     """
     nodes = (Node("bidirectional_lstm", residual=False),)
-    return Genome(width, embedding_width, "mean", nodes, encodings=encodings)
+    return Genome(width, embedding_width, "mean", nodes, encodings=encodings, bound=bound)
 
 
 def transformer(
@@ -75,6 +92,7 @@ def transformer(
     expansion: int = 4,
     pooling: str = "mean",
     encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return a pre-norm transformer encoder (Vaswani et al. 2017).
 
@@ -90,10 +108,11 @@ def transformer(
         expansion: Inner width of the feed-forward part as a multiple of ``width``.
         pooling: How the output becomes a vector.
         encodings: How texts are rewritten before they are tokenised.
+        bound: See :class:`Genome`.
     """
     layer = [Node("attention", {"heads": heads}), Node("feed_forward", {"expansion": expansion})]
     nodes = _chain(layer * layers)
-    return Genome(width, embedding_width, pooling, nodes, encodings=encodings)
+    return Genome(width, embedding_width, pooling, nodes, encodings=encodings, bound=bound)
 
 
 def tinybert(
@@ -102,6 +121,7 @@ def tinybert(
     embedding_width: int = 312,
     heads: int = 12,
     encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return TinyBERT's four layers of width 312 with 12 heads (Jiao et al. 2020).
 
@@ -115,6 +135,7 @@ def tinybert(
         heads=heads,
         pooling="first",
         encodings=encodings,
+        bound=bound,
     )
 
 
@@ -125,6 +146,7 @@ def mobilebert(
     embedding_width: int = 128,
     heads: int = 4,
     encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return thin layers of one attention and four feed-forwards (MobileBERT, Sun et al. 2020).
 
@@ -134,7 +156,7 @@ def mobilebert(
     """
     layer = [Node("attention", {"heads": heads})] + [Node("feed_forward", {"expansion": 4})] * 4
     nodes = _chain(layer * layers)
-    return Genome(width, embedding_width, "first", nodes, encodings=encodings)
+    return Genome(width, embedding_width, "first", nodes, encodings=encodings, bound=bound)
 
 
 def adabert(
@@ -143,6 +165,7 @@ def adabert(
     width: int = 128,
     embedding_width: int = 128,
     encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return stacked convolution cells such as AdaBERT's search finds (Chen et al. 2020).
 
@@ -156,6 +179,7 @@ def adabert(
         width: Channels.
         embedding_width: Inner width of the factorised embedding.
         encodings: How texts are rewritten before they are tokenised.
+        bound: See :class:`Genome`.
     """
     nodes: list[Node] = []
     before, last = 0, 0
@@ -169,7 +193,7 @@ def adabert(
             Node("identity", {}, (first + 2, first + 3), residual=False),
         ]
         before, last = last, len(nodes)
-    return Genome(width, embedding_width, "mean", tuple(nodes), encodings=encodings)
+    return Genome(width, embedding_width, "mean", tuple(nodes), encodings=encodings, bound=bound)
 
 
 def dpcnn(
@@ -178,6 +202,7 @@ def dpcnn(
     width: int = 128,
     embedding_width: int = 128,
     encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return pairs of residual convolutions, max-pooled between (DPCNN, Johnson and Zhang 2017).
 
@@ -189,15 +214,20 @@ def dpcnn(
         width: Channels.
         embedding_width: Inner width of the factorised embedding.
         encodings: How texts are rewritten before they are tokenised.
+        bound: See :class:`Genome`.
     """
     block = [Node("max_pooling", {"window": 3}, residual=False)]
     block += [Node("convolution", {"kernel_size": 3})] * 2
     nodes = _chain((block * blocks)[1:])
-    return Genome(width, embedding_width, "max", nodes, encodings=encodings)
+    return Genome(width, embedding_width, "max", nodes, encodings=encodings, bound=bound)
 
 
 def from_transformer(
-    config: Any, *, pooling: str = "first", encodings: tuple[TextEncoding, ...] = ()
+    config: Any,
+    *,
+    pooling: str = "first",
+    encodings: tuple[TextEncoding, ...] = (),
+    bound: float | None = None,
 ) -> Genome:
     """Return a genome with the layers, width and heads of a Hugging Face encoder.
 
@@ -209,6 +239,7 @@ def from_transformer(
         config: A ``transformers.PretrainedConfig``.
         pooling: How the output becomes a vector; these models read the first token.
         encodings: How texts are rewritten before they are tokenised.
+        bound: See :class:`Genome`.
 
     Raises:
         GenomeError: A size is missing or does not fit: the heads are not among the choices of the
@@ -243,6 +274,7 @@ def from_transformer(
         expansion=expansion,
         pooling=pooling,
         encodings=encodings,
+        bound=bound,
     )
 
 
@@ -283,8 +315,8 @@ ALL: dict[str, Callable[..., Genome]] = {
     "AdaBERT-like": adabert,
     "DPCNN-like": dpcnn,
 }
-"""Display name to template; all accept ``width``, ``embedding_width`` and ``encodings``, and are in
-the default space."""
+"""Display name to template; all accept ``width``, ``embedding_width``, ``encodings`` and ``bound``,
+and are in the default space."""
 
 
 def fitting(space: SearchSpace) -> tuple[Genome, ...]:
@@ -292,7 +324,8 @@ def fitting(space: SearchSpace) -> tuple[Genome, ...]:
 
     Each is tried with all widths and embedding widths of the space. Of those inside the space and
     its limits, the one that differs least from the template's defaults is returned, by the sum of
-    the absolute log ratios. They can start a search::
+    the absolute log ratios. Where the space has bounds, the one in their middle is taken, and
+    ``None`` besides if it is among them. They can start a search::
 
         rs.Evolver(space, evaluate, fitness, initial_genomes=rs.templates.fitting(space))
 
@@ -301,10 +334,12 @@ def fitting(space: SearchSpace) -> tuple[Genome, ...]:
     """
     found: dict[str, Genome] = {}
     sizes = list(itertools.product(space.widths, space.embedding_widths))
-    for make in ALL.values():
+    numbers = sorted(bound for bound in space.bounds if bound is not None)
+    bounds = [None] * (None in space.bounds) + numbers[len(numbers) // 2 :][:1]
+    for make, bound in itertools.product(ALL.values(), bounds):
         for width, embedding_width in sorted(sizes, key=partial(_size_difference, make())):
             try:
-                genome = make(width=width, embedding_width=embedding_width)
+                genome = make(width=width, embedding_width=embedding_width, bound=bound)
             except GenomeError:  # heads that do not divide the width
                 continue
             if genome in space:

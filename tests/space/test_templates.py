@@ -9,7 +9,7 @@ import pytest
 import transformers
 
 from rosearch.errors import GenomeError
-from rosearch.space import SearchSpace, Task, TextEncoding, genome_cost, templates
+from rosearch.space import Genome, SearchSpace, Task, TextEncoding, genome_cost, templates
 
 
 @pytest.mark.parametrize("name", templates.ALL)
@@ -126,6 +126,16 @@ def test_fitting_leaves_out_templates_outside_the_space() -> None:
     assert templates.fitting(SearchSpace(operators=["identity"], poolings=("attention",))) == ()
 
 
+def test_fitting_takes_a_bound_of_the_space() -> None:
+    def fitting(bounds: list[float | None]) -> tuple[Genome, ...]:
+        space = SearchSpace(operators=["convolution"], poolings=("max",), bounds=bounds)
+        return templates.fitting(space)
+
+    plain = templates.text_cnn()
+    assert fitting([1.0, 0.3, 0.5]) == (replace(plain, bound=0.5),)
+    assert fitting([0.3, 1.0, None]) == (plain, replace(plain, bound=1.0))
+
+
 @pytest.mark.usefixtures("encodings")
 def test_all_templates_take_encodings() -> None:
     encodings = TextEncoding("lower_case"), TextEncoding("merged")
@@ -135,3 +145,8 @@ def test_all_templates_take_encodings() -> None:
         assert replace(genome, encodings=()) == make()
     config = transformers.DistilBertConfig()
     assert templates.from_transformer(config, encodings=encodings).encodings == encodings
+
+
+def test_all_templates_take_a_bound() -> None:
+    for make in templates.ALL.values():
+        assert make(bound=0.5) == replace(make(), bound=0.5)

@@ -9,6 +9,7 @@ from rosearch.checks import choice, refused
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
 from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
 from rosearch.distill.robust.word_perturbation import WordPerturbation
+from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.errors import ArgumentError
 
 _EXAMPLES = {
@@ -57,10 +58,10 @@ def check_robust_training(
             f"The adversary's first attack is in epoch {adversary.first}, but there are only "
             f"{epochs} epochs. Lower first, or train longer."
         )
-    if perturbation is None:
+    if perturbation is None or isinstance(perturbation, WorstCase):
         return
     if not isinstance(perturbation, (EmbeddingPerturbation, WordPerturbation)):
-        expected = "an EmbeddingPerturbation or a WordPerturbation"
+        expected = "a WorstCase, a WordPerturbation or an EmbeddingPerturbation"
         raise refused("perturbation", expected, perturbation)
     if compiled:
         raise ArgumentError(

@@ -22,7 +22,7 @@ _MAP = 0.1
 
 @dataclass(frozen=True)
 class WorstCase:
-    """How the token scores of students with a bound are fitted, for ``Distiller(worst_case=...)``.
+    """How the token scores of students with a bound are fitted, as ``Distiller(perturbation=)``.
 
     The logits of a text are a sum over its tokens, so the worst of all combinations of replacements
     is the sum of each word's worst: exact, in one pass over all of them. The scores minimise ::

@@ -82,9 +82,7 @@ def test_a_bound_is_reported(tokenizer: Any) -> None:
     assert "by at most 0.5" in found.to_html()
 
 
-def test_what_cannot_be_explained_is_refused(
-    model: Any, trained_bert: Any, tokenizer: Any
-) -> None:
+def test_what_cannot_be_explained_is_refused(model: Any, trained_bert: Any, tokenizer: Any) -> None:
     with pytest.raises(ArgumentError, match="needs a model, got FunctionVictim"):
         explain(lambda given: [[0.5, 0.5]] * len(given), "good")
     with pytest.raises(ArgumentError, match="sums of token scores"):

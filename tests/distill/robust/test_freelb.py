@@ -187,5 +187,5 @@ def test_compile_and_other_objects_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="cannot be combined with compile"):
         Distiller(teacher, *parts, perturbation=EmbeddingPerturbation(), compile=True)
-    with pytest.raises(ValueError, match="must be an EmbeddingPerturbation"):
+    with pytest.raises(ValueError, match="must be a WorstCase"):
         Distiller(teacher, *parts, perturbation=0.5)  # type: ignore[arg-type]

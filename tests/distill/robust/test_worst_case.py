@@ -223,7 +223,7 @@ class TestDistiller:
         genome = templates.additive()
         plain = self.distiller(small_teacher, dataset).distill(genome)
         robust = self.distiller(
-            small_teacher, dataset, worst_case=WorstCase(swaps, weight=0.8)
+            small_teacher, dataset, perturbation=WorstCase(swaps, weight=0.8)
         ).distill(genome)
         rows = small_teacher.tokenize(dataset.texts)
         longest = small_teacher.max_length
@@ -240,17 +240,17 @@ class TestDistiller:
 
     def test_settings_and_pickles(self, small_teacher: Teacher, dataset: TextDataset) -> None:
         worst = WorstCase(WordReplacements("pwws"), weight=0.4)
-        distiller = self.distiller(small_teacher, dataset, worst_case=worst)
-        assert distiller.settings["worst_case"]["weight"] == 0.4
-        assert distiller.settings["worst_case"]["replacements"]["name"] == "word-replacements"
-        assert "worst_case" not in self.distiller(small_teacher, dataset).settings
+        distiller = self.distiller(small_teacher, dataset, perturbation=worst)
+        assert distiller.settings["perturbation"]["weight"] == 0.4
+        assert distiller.settings["perturbation"]["replacements"]["name"] == "word-replacements"
+        assert "perturbation" not in self.distiller(small_teacher, dataset).settings
         assert pickle.loads(pickle.dumps(worst)).settings == worst.settings
 
     def test_what_does_not_fit_is_refused(
         self, small_teacher: Teacher, dataset: TextDataset
     ) -> None:
-        with pytest.raises(ArgumentError, match="worst_case must be a WorstCase"):
-            self.distiller(small_teacher, dataset, worst_case=0.3)
+        with pytest.raises(ArgumentError, match="perturbation must be a WorstCase"):
+            self.distiller(small_teacher, dataset, perturbation=0.3)
         perturbed = self.distiller(
             small_teacher, dataset, perturbation=WordPerturbation(WordReplacements("pwws"))
         )
