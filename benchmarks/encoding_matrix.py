@@ -27,7 +27,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import material  # noqa: F401 - makes the examples importable
 import numpy as np
@@ -50,12 +50,24 @@ TRAINING: dict[str, dict[str, Any]] = {
     "news": {"epochs": 12, "learning_rate": 2e-3},
 }
 """Chosen on dev texts, like the strengths and the rate of typos below."""
+WEIGHT = {"movies": 0.4, "news": 0.2}
+"""Weight of the worst case of token scores, likewise."""
 ATTACKED = {"movies": 500, "news": 400}
 GENETIC = 50
 """Texts under the genetic attack, which takes longest."""
 MAIN = ("pwws", "deepwordbug")
-Row = tuple[tuple[TextEncoding, ...], bool]
-"""The encodings of a genome, and whether its classes know more exchanges than WordNet's."""
+
+
+class Row(NamedTuple):
+    """A genome but for its graph, and how it is trained."""
+
+    encodings: tuple[TextEncoding, ...]
+
+    all_sources: bool = False
+    """Whether classes know, and token scores are fitted against, more than WordNet's synonyms."""
+
+    bound: float | None = None
+    """How far a TextCNN moves a sum of token scores; 0: token scores alone; None: no scores."""
 
 
 def classes(strength: float) -> TextEncoding:
@@ -65,24 +77,22 @@ def classes(strength: float) -> TextEncoding:
 
 SPELLING = TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.5})
 STRENGTHS = (0.05, 0.1, 0.25, 0.28, 0.3)
+BOUNDS = (0.0, 0.1, 0.3, 1.0)
 ROWS: dict[str, Row] = {
-    "none": ((), False),
-    "spelling": ((SPELLING,), False),
-    **{f"classes {x}": ((classes(x),), False) for x in STRENGTHS},
-    **{f"spelling, classes {x}": ((SPELLING, classes(x)), False) for x in STRENGTHS},
-    "classes 0.28, all sources": ((classes(0.28),), True),
-    "spelling, classes 0.28, all sources": ((SPELLING, classes(0.28)), True),
-    "spelling, synonym encoding": ((SPELLING, TextEncoding("synonym_encoding")), False),
-    "spelling, frequent synonyms": (
-        (SPELLING, TextEncoding("frequent_synonyms", {"chained": True})),
-        False,
+    "none": Row(()),
+    "spelling": Row((SPELLING,)),
+    **{f"classes {x}": Row((classes(x),)) for x in STRENGTHS},
+    **{f"spelling, classes {x}": Row((SPELLING, classes(x))) for x in STRENGTHS},
+    "classes 0.28, all sources": Row((classes(0.28),), all_sources=True),
+    "spelling, classes 0.28, all sources": Row((SPELLING, classes(0.28)), all_sources=True),
+    "spelling, synonym encoding": Row((SPELLING, TextEncoding("synonym_encoding"))),
+    "spelling, frequent synonyms": Row(
+        (SPELLING, TextEncoding("frequent_synonyms", {"chained": True}))
     ),
-    "typo clusters": ((TextEncoding("typo_clusters"),), False),
-    "spelling, token scores": ((SPELLING,), False),
+    "typo clusters": Row((TextEncoding("typo_clusters"),)),
+    **{f"spelling, bound {x:g}": Row((SPELLING,), bound=x) for x in BOUNDS},
+    "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
 }
-SCORES = "spelling, token scores"
-"""Token scores without a graph, fitted against the exact worst case of PWWS's replacements."""
-
 
 # The worst case is exact only where each word is read by itself.
 WHOLE = {
@@ -102,28 +112,34 @@ def splits(data: str) -> tuple[rs.TextDataset, rs.TextDataset, rs.TextDataset]:
     return train, dev, test
 
 
-def genome(encodings: tuple[TextEncoding, ...]) -> rs.Genome:
-    """A TextCNN at 4.6 to 6.5 times compression."""
-    return rs.templates.text_cnn(width=128, embedding_width=128, encodings=encodings)
+def genome(encodings: tuple[TextEncoding, ...], bound: float | None = None) -> rs.Genome:
+    """A TextCNN at 4.6 to 6.5 times compression, or token scores alone."""
+    if bound == 0:
+        return rs.templates.additive(encodings=encodings)
+    sizes = {"width": 128, "embedding_width": 128}
+    return rs.templates.text_cnn(encodings=encodings, bound=bound, **sizes)
 
 
-def distiller(data: str, teacher: rs.Teacher, *, all_sources: bool) -> rs.Distiller:
-    """Plain distillation."""
+def distiller(data: str, teacher: rs.Teacher, *, all_sources: bool = False) -> rs.Distiller:
+    """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
-    exchanges = WordExchanges([WordNetSynonyms(), NearestNeighbours(NEIGHBOURS)])
+    sources = [WordNetSynonyms(), NearestNeighbours(NEIGHBOURS)]
+    against = ["pwws", "deepwordbug", *(sources[1:] if all_sources else [])]
     return rs.Distiller(
         teacher,
         train,
         dev,
         batch_size=32,
         **TRAINING[data],
-        exchanges=exchanges if all_sources else None,
-        perturbation=WorstCase(WordReplacements("pwws"), weight=0.3),
+        exchanges=WordExchanges(sources) if all_sources else None,
+        perturbation=WorstCase(WordReplacements(against), weight=WEIGHT[data]),
         progress=False,
     )
 
 
-def attackers(texts: rs.TextDataset, count: int) -> dict[str, rs.RobustnessEvaluator]:
+def attackers(
+    texts: rs.TextDataset, count: int, *, certify: bool
+) -> dict[str, rs.RobustnessEvaluator]:
     """The attacks that encodings are made for together, and the others one by one."""
     unlimited: dict[str, Any] = {"encoder": False}
     others: dict[str, tuple[Any, int]] = {
@@ -135,7 +151,9 @@ def attackers(texts: rs.TextDataset, count: int) -> dict[str, rs.RobustnessEvalu
     }
     groups: dict[str, tuple[Any, int]] = {"both": (MAIN, count), **others}
     return {
-        name: rs.RobustnessEvaluator(attack, texts, examples=number, progress=False)
+        name: rs.RobustnessEvaluator(
+            attack, texts, examples=number, progress=False, certify=certify and name == "both"
+        )
         for name, (attack, number) in groups.items()
     }
 
@@ -156,6 +174,8 @@ def under_attack(evaluator: rs.RobustnessEvaluator, *victim: Any, **more: Any) -
     }
     for name, one in report.attacks.items() if len(report.attacks) > 1 else ():
         found[name] = one.accuracy_under_attack_bounds.low
+        if one.certified is not None:
+            found[f"{name} certified"] = one.certified
     return found
 
 
@@ -166,19 +186,18 @@ def run(options: argparse.Namespace) -> None:
     _, dev, test = splits(data)
     texts = dev if options.dev else test
     count = options.examples or ATTACKED[data]
-    made = {n: e for n, e in attackers(texts, count).items() if n in options.attacks}
     for name in options.rows or ROWS:
-        encodings, all_sources = ROWS[name]
+        row = ROWS[name]
+        evaluators = attackers(texts, count, certify=row.bound is not None)
+        made = {n: e for n, e in evaluators.items() if n in options.attacks}
         part = "dev" if options.dev else "test"
         slug = name.replace(", ", "-").replace(" ", "-")
         path = OUT / f"{data}-{part}-{slug}-{options.seed}.json"
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if all(attack in found for attack in made):
             continue
-        one = distiller(data, teacher, all_sources=all_sources)
-        student_genome = genome(encodings)
-        if name == SCORES:
-            student_genome = rs.templates.additive(encodings=encodings)
+        one = distiller(data, teacher, all_sources=row.all_sources)
+        student_genome = genome(row.encodings, row.bound)
         encoding = one.encoding(student_genome)
         result = one.distill(student_genome, seed=options.seed)
         found |= {
@@ -208,7 +227,7 @@ def typos(options: argparse.Namespace) -> None:
         path = OUT / f"typos-{name.replace(' ', '-')}-{options.seed}.json"
         if path.exists():
             continue
-        one, student_genome = distiller("movies", teacher, all_sources=False), genome((part,))
+        one, student_genome = distiller("movies", teacher), genome((part,))
         encoding = one.encoding(student_genome)
         assert encoding is not None
         student = one.distill(student_genome, seed=options.seed).student

@@ -33,10 +33,7 @@ def results() -> list[dict[str, Any]]:
 def encodings(data: str) -> list[list[str]]:
     """The rows of one data set, per cent: students by their encodings, then the teacher."""
     own = [one for one in results() if one["data"] == data]
-    students: dict[str, list[dict[str, Any]]] = {}
-    for one in own:
-        if "seed" in one:
-            students.setdefault(one["row"], []).append(one)
+    students = {row: runs for row, runs in _students(own).items() if "bound" not in row}
     order = sorted(students, key=lambda row: (len(students[row]) < 2, len(row), row))
     rows = [HEAD]
     rows += [_row(name, students[name]) for name in order]
@@ -45,6 +42,36 @@ def encodings(data: str) -> list[list[str]]:
     share = f"{constant:.1%}".rstrip("%")
     rows.append(["constant classifier", "-", share, share, "0.0", *[share] * len(ATTACKS)])
     return [[cell for k, cell in enumerate(row) if _is_used(rows, k)] for row in rows]
+
+
+def bounds(data: str) -> list[list[str]]:
+    """Students of one data set by the bound of their graph beside token scores, per cent."""
+    students = _students([one for one in results() if one["data"] == data])
+    head = ["bound", "trainings", "compression", "accuracy", "under both", "worst class"]
+    rows = [[*head, "PWWS", "certified", "DeepWordBug", "certified", "TextFooler", "TextBugger"]]
+    for name, runs in students.items():
+        bound = "none" if name == "spelling" else name.partition("bound ")[2]
+        if bound:
+            both = [one["both"] for one in runs]
+            main = ["under", "worst_class", "pwws", "pwws certified", "deepwordbug"]
+            main.append("deepwordbug certified")
+            cells = [[one["accuracy"] for one in runs]]
+            cells += [[one[key] for one in both if key in one] for key in main]
+            cells += [
+                [one[key]["under"] for one in runs if key in one]
+                for key in ("textfooler", "textbugger")
+            ]
+            size = f"{runs[0]['compression']:.1f}"
+            rows.append([bound, str(len(runs)), size, *map(_percent, cells)])
+    return rows
+
+
+def _students(found: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    students: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        if "seed" in one:
+            students.setdefault(one["row"], []).append(one)
+    return students
 
 
 def typos() -> list[list[str]]:

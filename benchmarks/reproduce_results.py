@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from encoding_tables import encodings, typos
+from encoding_tables import bounds, encodings, typos
 from first_search import SUMMARY
 from journals import DATA, packed
 from make_tabular import AGAIN, AGAIN_JOURNAL, JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, is_random
@@ -267,6 +267,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "encodings-movies": lambda: markdown(encodings("movies")),
     "encodings-typos": lambda: markdown(typos()),
     "encodings-news": lambda: markdown(encodings("news")),
+    "bounds-movies": lambda: markdown(bounds("movies")),
+    "bounds-news": lambda: markdown(bounds("news")),
 }
 
 
