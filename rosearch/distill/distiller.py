@@ -38,6 +38,7 @@ from rosearch.distill.training.settings import Optimization
 from rosearch.encode import Encoding, Evidence, Exchanges, fitted_chain, plain_tokenizer
 from rosearch.errors import ArgumentError, DataError
 from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
+from rosearch.operators.scopes import cue_tokens
 from rosearch.pickling import state_without_cached
 from rosearch.seeding import child_seed
 from rosearch.space import Genome, TextEncoding
@@ -264,6 +265,7 @@ class Distiller:
             type_vocab_size=max(2, len(teacher.embedding.types), max(row.types or (0,)) + 1),
             dropout=self.dropout,
             pad_token_id=teacher.pad_id,
+            cues=cue_tokens(teacher.tokenizer) if genome.scopes else (),
             num_labels=teacher.num_labels,
             id2label=dict(enumerate(self.train.classes)),
             label2id={name: k for k, name in enumerate(self.train.classes)},

@@ -59,4 +59,5 @@ def _child(domain: Domain, first: Draft, second: Draft, rng: RandomChoices) -> D
         {level: rng.pick((first, second)).encodings.get(level) for level in domain.encodings_at},
         # A draw that decides nothing would shift the random numbers of spaces without bounds.
         rng.pick((first, second)).bound if first.bound != second.bound else first.bound,
+        domain.scopes,
     )

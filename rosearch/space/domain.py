@@ -51,6 +51,7 @@ class Domain:
         merges: Sequence[str],
         encodings: PartChoices | None,
         bounds: Sequence[float | None] | None,
+        scopes: bool,
     ) -> None:
         low, high = pair("nodes", nodes)
         self.nodes = (whole_number("nodes[0]", low, 0), whole_number("nodes[1]", high, low))
@@ -63,6 +64,7 @@ class Domain:
         self.merges = _names("merges", merges, ops.MERGES)
         self.encodings = {} if encodings is None else _encoding_choices(encodings)
         self.bounds = (None,) if bounds is None else _bounds(bounds)
+        self.scopes = scopes
         self.encodings_at = _encodings_at(self.encodings)
         """The encodings of each level that has any: by name, with all their parameters."""
         of_levels = (chain(*named.values()) for named in self.encodings_at.values())
@@ -102,6 +104,7 @@ class Domain:
             # Studies of spaces without these must go on comparing equal.
             **({"encodings": self.encodings} if self.encodings else {}),
             **({"bounds": self.bounds} if self.bounds != (None,) else {}),
+            **({"scopes": True} if self.scopes else {}),
         }
         return copy.deepcopy(choices)
 
@@ -143,14 +146,22 @@ class Domain:
             for level, named in self.encodings_at.items()
         }
 
+    def _disallowed_scores(self, genome: Genome) -> str | None:
+        if genome.bound not in self.bounds:
+            return f"bound {genome.bound!r} is not in {self.bounds}"
+        if genome.bound is not None and genome.scopes != self.scopes:
+            return f"scopes must be {self.scopes}"
+        return None
+
     def disallowed_part(self, genome: Genome) -> str | None:
         """Return which value of a genome is not in the domain, or ``None`` if all are."""
         for name in ("width", "embedding_width", "pooling"):
             value, options = getattr(genome, name), getattr(self, f"{name}s")
             if value not in options:
                 return f"{name} {value!r} is not in {options}"
-        if genome.bound not in self.bounds:
-            return f"bound {genome.bound!r} is not in {self.bounds}"
+        scores = self._disallowed_scores(genome)
+        if scores is not None:
+            return scores
         low, high = self.nodes
         if not low <= len(genome.nodes) <= high:
             return f"the number of nodes, {len(genome.nodes)}, is not in {low} to {high}"

@@ -28,6 +28,7 @@ class Draft:
     encodings: Mapping[Level, TextEncoding | None] = field(default_factory=dict)
     """By level; ``None`` or missing: none."""
     bound: float | None = None
+    scopes: bool = False
 
     @classmethod
     def of(cls, genome: Genome) -> Draft:
@@ -38,7 +39,7 @@ class Draft:
         sizes = genome.width, genome.embedding_width, genome.pooling
         encodings = {encoding.level: encoding for encoding in genome.encodings}
         outputs = set(genome.outputs)
-        return cls(*sizes, genome.embedding, nodes, outputs, encodings, genome.bound)
+        return cls(*sizes, genome.embedding, nodes, outputs, encodings, genome.bound, genome.scopes)
 
     def with_node(self, k: int, node: Node) -> Draft:
         """Return a copy in which ``nodes[k]`` is another node."""
@@ -55,4 +56,5 @@ class Draft:
         sizes = self.width, self.embedding_width, self.pooling
         nodes, outputs = tuple(self.nodes), self.read_by_output()
         encodings = tuple(filter(None, map(self.encodings.get, LEVELS)))
-        return unchecked(Genome, *sizes, nodes, outputs, self.embedding, encodings, self.bound)
+        scores = self.bound, self.scopes and self.bound is not None
+        return unchecked(Genome, *sizes, nodes, outputs, self.embedding, encodings, *scores)

@@ -33,7 +33,8 @@ def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
       a numeric parameter plus one, so that a genome without the encoding, which has 0, is next to
       one with a small value; ``input:encoding:NAME.PARAMETER=VALUE``: 1 for any other value.
     - ``output:POOLING``: 1 for the genome's pooling; ``output:reads``: nodes that the output reads;
-      ``output:bounded``: 1 for a genome with a bound, and ``output:bound``: its value.
+      ``output:bounded``: 1 for a genome with a bound, and ``output:bound``: its value;
+      ``output:scopes``: 1 if its token scores depend on scopes.
     - ``operator:NAME``: logarithm to base 2 of the number of nodes with the operator plus one;
       ``family:NAME``: the same of its family.
     - ``setting:NAME.PARAMETER``: mean over those nodes of the logarithm of a numeric parameter;
@@ -65,7 +66,8 @@ def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
         },
     )
     if genome.bound is not None:
-        found |= {"output:bounded": 1.0, "output:bound": genome.bound}
+        scopes = {"output:scopes": 1.0} if genome.scopes else {}
+        found |= {"output:bounded": 1.0, "output:bound": genome.bound, **scopes}
     for name, value in _settings(embedding.operator, embedding.parameters):
         found[f"input:{name}"] = value
     for encoding in genome.encodings:

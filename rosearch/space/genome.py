@@ -54,6 +54,9 @@ class Genome:
             student's logits are the sum of its tokens' scores plus ``bound / 2 * tanh`` of the
             graph's logits, so the graph moves the margin between two classes by at most ``bound``;
             0 leaves the scores alone and needs no graph. ``None``: the graph's logits alone.
+        scopes: With a bound, whether the scores of a token depend on the scope it stands in:
+            negated or not, before or after a contrast; see
+            :class:`~rosearch.operators.TokenScores`.
 
     Raises:
         GenomeError: The graph has a cycle, a dead node or a missing input, or a value is
@@ -69,6 +72,7 @@ class Genome:
     embedding: Embedding = field(default_factory=Embedding)
     encodings: tuple[TextEncoding, ...] = ()
     bound: float | None = None
+    scopes: bool = False
 
     def __post_init__(self) -> None:
         embedding: Any = self.embedding
@@ -85,6 +89,11 @@ class Genome:
         object.__setattr__(self, "outputs", outputs)
         object.__setattr__(self, "encodings", check_encodings(self.encodings))
         object.__setattr__(self, "bound", check_bound(self.bound, has_nodes=bool(nodes)))
+        scopes: Any = self.scopes
+        if scopes not in (True, False) or (scopes and self.bound is None):
+            raise GenomeError(
+                f"scopes must be True or False, and False without a bound, got {scopes!r:.200}."
+            )
         for name in ("width", "embedding_width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -120,7 +129,7 @@ class Genome:
         if self.encodings:  # without them, keys are those of earlier versions
             head.append([[e.name, sorted(e.parameters.items())] for e in self.encodings])
         if self.bound is not None:
-            head.append(self.bound)
+            head.append([self.bound, "scopes"] if self.scopes else self.bound)
         return canonical_form(head, self.nodes, self.outputs)
 
     def graph(self) -> nx.DiGraph:
@@ -129,7 +138,8 @@ class Genome:
         Nodes are ``"embedding"``, 1 to ``len(nodes)``, and ``"output"``. The numbered ones have
         the attributes operator, parameters, merge, residual and, if not empty, identity; the
         embedding has source (its operator) and parameters; ``graph.graph`` holds width,
-        embedding_width, pooling, encodings (dictionaries of name and parameters) and bound.
+        embedding_width, pooling, encodings (dictionaries of name and parameters), bound and
+        scopes.
         """
         graph = nx.DiGraph(
             width=self.width,
@@ -137,6 +147,7 @@ class Genome:
             pooling=self.pooling,
             encodings=_plain_encodings(self.encodings),
             bound=self.bound,
+            scopes=self.scopes,
         )
         source, parameters = self.embedding.operator, dict(self.embedding.parameters)
         graph.add_node(EMBEDDING, operator=EMBEDDING, source=source, parameters=parameters)
@@ -174,8 +185,8 @@ class Genome:
         sizes = graph.graph["width"], graph.graph["embedding_width"]
         pooling = graph.graph.get("pooling", "mean")
         encodings = _read_encodings(graph.graph.get("encodings", ()))
-        bound = graph.graph.get("bound")
-        return cls(*sizes, pooling, tuple(nodes), outputs, embedding, encodings, bound)
+        scores = graph.graph.get("bound"), graph.graph.get("scopes", False)
+        return cls(*sizes, pooling, tuple(nodes), outputs, embedding, encodings, *scores)
 
     def ordered(self) -> Genome:
         """Return the same architecture in canonical numbering, which isomorphic genomes share.
@@ -216,7 +227,9 @@ class Genome:
         }
         if self.encodings:
             values["encodings"] = _plain_encodings(self.encodings)
-        return values if self.bound is None else values | {"bound": self.bound}
+        if self.bound is not None:
+            values["bound"] = self.bound
+        return values | {"scopes": True} if self.scopes else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Genome:
@@ -299,6 +312,8 @@ class Genome:
             text += f"\n  encoded by {', '.join(map(str, self.encodings))}"
         if self.bound:
             text += f"\n  token scores, moved by at most {self.bound:g}"
+        if self.scopes:
+            text += "\n  scores by scopes of negation and contrast"
         for name, operator, reads, residual in rows:
             line = f"  {name:>{widths[0]}}  {operator:<{widths[1]}}  <- {reads:<{widths[2]}}"
             text += f"\n{line}  {residual}".rstrip(" ")

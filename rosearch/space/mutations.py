@@ -193,7 +193,7 @@ def _change_encoding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterat
 
 def _change_bound(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     for bound in rng.shuffled(b for b in domain.bounds if b != draft.bound):
-        yield changed(draft, bound=bound)
+        yield changed(draft, bound=bound, scopes=domain.scopes)
 
 
 def _is_one_change(old: TextEncoding | None, new: TextEncoding | None) -> bool:

@@ -198,6 +198,8 @@ def _draw_boxes(axes: Any, graph: nx.DiGraph, families: dict[Any, str], place: P
         source, values, pooling, answer = "token scores", "", "sum", ""
     elif bound is not None:
         answer = f"moves token scores by at most {bound:g}"
+    if graph.graph.get("scopes") and bound is not None:
+        answer = f"{answer}, by scopes".removeprefix(", ")
     _draw_box(axes, place[EMBEDDING], source, values, "white", False)
     _draw_box(axes, place[OUTPUT], pooling, answer, "white", False)
     for v in nx.ancestors(graph, EMBEDDING):

@@ -73,6 +73,7 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
     draft.outputs = {number for number in range(len(draft.nodes)) if rng.chance(0.05)}
     draft.encodings = domain.pick_encodings(rng)
     draft.bound = rng.pick(domain.bounds) if len(domain.bounds) > 1 else domain.bounds[0]
+    draft.scopes = domain.scopes
     return draft
 
 

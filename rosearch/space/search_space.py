@@ -55,6 +55,7 @@ class SearchSpace(Domain):
         bounds: How far the graph may move the answer from a sum of token scores, numbers above 0,
             and ``None`` for genomes without token scores; see :class:`Genome`. Default: ``None``
             only.
+        scopes: Whether token scores depend on scopes, in all genomes that have any.
         parameters: Minimum and maximum number of parameters of the student. As in all limits,
             ``None`` leaves a side open, and ``teacher`` is needed.
         compression: Minimum and maximum ratio of the teacher's parameters to the student's.
@@ -86,6 +87,7 @@ class SearchSpace(Domain):
         merges: Sequence[str] = MERGES,
         encodings: PartChoices | None = None,
         bounds: Sequence[float | None] | None = None,
+        scopes: bool = False,
         parameters: Bounds | None = None,
         compression: Bounds | None = None,
         flops: Bounds | None = None,
@@ -94,7 +96,7 @@ class SearchSpace(Domain):
         latencies: LatencyTable | Mapping[str, Any] | None = None,
     ) -> None:
         sizes = nodes, max_inputs, widths, embedding_widths
-        super().__init__(operators, *sizes, embeddings, poolings, merges, encodings, bounds)
+        super().__init__(operators, *sizes, embeddings, poolings, merges, encodings, bounds, scopes)
         size = {"parameters": parameters, "compression": compression}
         limits = size | {"flops": flops, "latency": latency}
         given = {name: values for name, values in limits.items() if values is not None}

@@ -31,13 +31,13 @@ def bag_of_words(
     return Genome(width, embedding_width, "mean", encodings=encodings, bound=bound)
 
 
-def additive(*, encodings: tuple[TextEncoding, ...] = ()) -> Genome:
+def additive(*, encodings: tuple[TextEncoding, ...] = (), scopes: bool = False) -> Genome:
     """Return a sum of token scores, whose worst case is known exactly.
 
     With a ``bound``, other templates add token scores to their graph, which moves their sum by at
     most the bound: ``text_cnn(bound=0.3)``.
     """
-    return Genome(8, 8, encodings=encodings, bound=0.0)
+    return Genome(8, 8, encodings=encodings, bound=0.0, scopes=scopes)
 
 
 def text_cnn(

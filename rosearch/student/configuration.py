@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -20,6 +21,8 @@ class StudentConfig(PretrainedConfig):
         type_vocab_size: Token types (segments).
         dropout: Dropout probability after each operator and before the classifier.
         pad_token_id: Id of the padding token, whose vector stays zero.
+        cues: Tokens that open or end scopes, and their kinds, for genomes with ``scopes``; see
+            :func:`rosearch.operators.scopes.cue_tokens`.
         kwargs: Arguments of every Hugging Face configuration, such as ``num_labels``.
 
     Raises:
@@ -36,6 +39,7 @@ class StudentConfig(PretrainedConfig):
         type_vocab_size: int = 2,
         dropout: float = 0.1,
         pad_token_id: int | None = 0,
+        cues: Sequence[Sequence[int]] = (),
         **kwargs: Any,
     ) -> None:
         if genome is None:
@@ -47,6 +51,8 @@ class StudentConfig(PretrainedConfig):
         self.max_position_embeddings = max_position_embeddings
         self.type_vocab_size = type_vocab_size
         self.dropout = dropout
+        if cues or genome.scopes:
+            self.cues = [[int(token), int(kind)] for token, kind in cues]
         super().__init__(pad_token_id=pad_token_id, **kwargs)
         # Assigned again: from version 5 on, transformers leaves unknown names to the subclass.
         self.pad_token_id = pad_token_id

@@ -105,7 +105,10 @@ class StudentForSequenceClassification(PreTrainedModel):
         self.token_scores: ops.TokenScores | None = None
         if genome.bound is not None:
             self.token_scores = ops.TokenScores(
-                config.vocab_size, config.num_labels, padding=config.pad_token_id
+                config.vocab_size,
+                config.num_labels,
+                padding=config.pad_token_id,
+                cues=config.cues if genome.scopes else None,
             )
         if genome.bound != 0:
             self._build_graph(config, genome)
@@ -234,17 +237,14 @@ class StudentForSequenceClassification(PreTrainedModel):
     def _input(self) -> Any:
         return self.token_scores if self.bound == 0 else self.embedding
 
-    def summed_scores(self) -> tuple[torch.Tensor, torch.Tensor, float] | None:
+    def summed_scores(self) -> tuple[ops.TokenScores, float] | None:
         """Return what certificates read of a student with a bound.
 
         Returns:
-            Scores of tokens, ``(vocab_size, num_labels)``, whose sums are a text's logits but for a
-            bias, ``(num_labels,)``, and for what the graph adds; and the bound on how far the graph
-            moves the difference of two logits. ``None`` without a bound.
+            The token scores; and how far the graph moves the difference of two logits from that of
+            their sums. ``None`` without a bound.
         """
-        if self.token_scores is None:
-            return None
-        return self.token_scores.tokens.weight, self.token_scores.bias, float(self.bound or 0)
+        return None if self.token_scores is None else (self.token_scores, self.bound or 0.0)
 
     def _init_weights(self, module: nn.Module) -> None:
         if self.bound != 0 and module is self.classifier:
@@ -275,7 +275,9 @@ class StudentForSequenceClassification(PreTrainedModel):
         if self.token_scores is not None and self.bound != 0:
             table = self.token_scores.tokens
             # New tokens have no scores yet.
-            resized = nn.Embedding(new_num_tokens, self.num_labels, padding_idx=table.padding_idx)
+            resized = nn.Embedding(
+                new_num_tokens, table.embedding_dim, padding_idx=table.padding_idx
+            )
             rows = min(new_num_tokens, table.num_embeddings)
             with torch.no_grad():
                 resized.weight.zero_()

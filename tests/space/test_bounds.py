@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tests.space.spaces import SMALL, diamond, renumbered
 
 BOUNDED = replace(diamond(), bound=0.5)
 SPACE = SearchSpace(bounds=[0.3, 1, None], nodes=(0, 4))
+BARE: dict[str, Any] = {"bound": 0.3, "scopes": False}
 
 
 class TestGenome:
@@ -108,6 +110,51 @@ class TestSpace:
     def test_bad_bounds_are_refused(self, bounds: Any) -> None:
         with pytest.raises(ArgumentError, match="bounds"):
             SearchSpace(bounds=bounds)
+
+
+class TestScopes:
+    SPACE = SearchSpace(bounds=[0.3, 1, None], nodes=(0, 4), scopes=True)
+
+    def test_json_graph_key_and_listing(self) -> None:
+        genome = replace(BOUNDED, scopes=True)
+        assert Genome.from_json(genome.to_json()) == genome
+        assert Genome.from_graph(genome.graph()) == genome
+        assert renumbered(genome, 1).ordered() == genome.ordered()
+        assert genome.key != BOUNDED.key
+        assert "scopes" not in json.loads(BOUNDED.to_json())
+        assert "by scopes of negation and contrast" in str(genome)
+        assert "scopes" not in str(BOUNDED)
+        assert features(genome) == {**features(BOUNDED), "output:scopes": 1.0}
+        assert templates.additive(scopes=True).key != templates.additive().key
+
+    @pytest.mark.parametrize("scopes", [None, "yes", 2])
+    def test_other_values_are_refused(self, scopes: Any) -> None:
+        with pytest.raises(GenomeError, match="scopes must be True or False"):
+            replace(BOUNDED, scopes=scopes)
+        with pytest.raises(GenomeError, match="False without a bound"):
+            replace(diamond(), scopes=True)
+
+    def test_the_picture_names_them(self) -> None:
+        pytest.importorskip("matplotlib")
+        figure = replace(BOUNDED, scopes=True).draw()
+        texts = [text.get_text() for text in figure.axes[0].texts]
+        assert "moves token scores by at most 0.5, by scopes" in texts
+
+    def test_all_bounded_genomes_of_a_space_have_them(self) -> None:
+        genomes = [self.SPACE.sample(seed=seed) for seed in range(40)]
+        genomes += [self.SPACE.mutate(g, seed=k) for k, g in enumerate(genomes)]
+        genomes += [self.SPACE.crossover(a, b, seed=0) for a, b in itertools.pairwise(genomes)]
+        assert {(genome.scopes, genome.bound is None) for genome in genomes} == {
+            (True, False),
+            (False, True),
+        }
+        assert all(genome in self.SPACE for genome in genomes)
+        assert not any(genome in SPACE for genome in genomes if genome.scopes)
+        assert "scopes must be True" in str(self.SPACE.violation(replace(genomes[0], **BARE)))
+
+    def test_they_cost_a_score_a_scope(self) -> None:
+        task = Task(vocabulary=100, classes=3)
+        assert genome_cost(templates.additive(scopes=True), task).parameters == 6 * 100 * 3 + 3
 
 
 class TestNumbers:

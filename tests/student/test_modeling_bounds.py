@@ -26,6 +26,8 @@ GENOMES = {
     "TextCNN": replace(templates.text_cnn(**SMALL), bound=0.5),
     "BiGRU": replace(templates.bigru(**SMALL), bound=1.0),
     "transformer": replace(templates.transformer(layers=1, **SMALL), bound=0.3),
+    "scopes alone": templates.additive(scopes=True),
+    "TextCNN and scopes": replace(templates.text_cnn(**SMALL), bound=0.6, scopes=True),
 }
 ids = torch.randint(1, 60, (4, 9), generator=torch.Generator().manual_seed(0))
 
@@ -33,7 +35,9 @@ ids = torch.randint(1, 60, (4, 9), generator=torch.Generator().manual_seed(0))
 def make(genome: Genome, seed: int = 0) -> StudentForSequenceClassification:
     """A student whose weights are all random."""
     torch.manual_seed(seed)
-    config = StudentConfig(genome, vocab_size=60, max_position_embeddings=32, num_labels=3)
+    cues = [(token, token % 3 + 1) for token in range(20, 35)] if genome.scopes else ()
+    sizes = {"vocab_size": 60, "max_position_embeddings": 32, "num_labels": 3}
+    config = StudentConfig(genome, cues=cues, **sizes)
     student = StudentForSequenceClassification(config).eval()
     assert student.token_scores is not None
     assert not student.token_scores.tokens.weight.any()
@@ -115,7 +119,7 @@ def test_the_vocabulary_can_grow(student: StudentForSequenceClassification) -> N
     student.resize_token_embeddings(64, mean_resizing=False)
     torch.testing.assert_close(student(ids).logits, before)
     assert student.token_scores is not None
-    assert student.token_scores.tokens.weight.shape == (64, 3)
+    assert student.token_scores.tokens.weight.shape == (64, 3 * student.token_scores.scopes)
     student(torch.full((1, 2), 63))
 
 
@@ -127,7 +131,8 @@ def test_gradients_reach_every_parameter(student: StudentForSequenceClassificati
 
 @torch.no_grad()
 def test_scores_are_inherited(student: StudentForSequenceClassification, genome: Genome) -> None:
-    for child in (make(genome, seed=1), make(GENOMES["TextCNN"], seed=2)):
+    name = "TextCNN and scopes" if genome.scopes else "TextCNN"
+    for child in (make(genome, seed=1), make(GENOMES[name], seed=2)):
         found = inherit(child, student)
         assert child.token_scores is not None
         assert student.token_scores is not None

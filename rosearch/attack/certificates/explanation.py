@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rosearch.attack.base import Attack, make_attack
-from rosearch.attack.certificates.reader import Reader
+from rosearch.attack.certificates.reader import CuesChangeError, Reader
 from rosearch.attack.certificates.text_parts import text_parts
 from rosearch.attack.certificates.word_options import WordOptions, word_options
 from rosearch.attack.text import AttackedInput
@@ -132,8 +132,7 @@ def explain(
     if not isinstance(exact, ModelVictim):
         raise ArgumentError(f"explain needs a model, got {type(exact).__name__}.")
     reader = Reader.of(exact, attacked)
-    sums = reader.summed_scores()
-    if sums is None:
+    if getattr(exact.model, "summed_scores", lambda: None)() is None:
         raise ArgumentError(
             f"explain needs a model whose logits are sums of token scores, as those of a student "
             f"with a bound (rosearch.templates.additive()), got {type(exact.model).__name__}."
@@ -144,15 +143,27 @@ def explain(
             "The text cannot be explained word by word: it may be truncated, or what the attack "
             "may put in a place depends on other places."
         )
+    try:
+        sums = reader.summed_scores(parts)
+    except CuesChangeError:
+        sums = None
+    if sums is None:
+        raise ArgumentError(
+            "The text cannot be explained word by word: a replacement changes the scores of other "
+            "words, or the scores are not in float32."
+        )
     # Of a word that its neighbours may decide, the reading that adds least.
-    own = [np.array([sums.of(form) for form in part.unchanged]) for part in parts]
+    own = [
+        np.array([found[form] for form in part.unchanged])
+        for part, found in zip(parts, sums.sums, strict=True)
+    ]
     totals = sums.rest + sum((scores[0] for scores in own), np.zeros_like(sums.rest))
     other, predicted = (int(k) for k in np.argsort(totals)[-2:])
     words: list[WordScore] = []
-    for part, scores in zip(parts, own, strict=True):
+    for part, scores, sums_of in zip(parts, own, sums.sums, strict=True):
         score = float((scores[:, predicted] - scores[:, other]).min())
         word = WordScore(part.text, score)
-        found = [(sums.of(form), new) for form, new in part.changed.items()]
+        found = [(sums_of[form], new) for form, new in part.changed.items()]
         margins = [(float(s[predicted] - s[other]), new) for s, new in found]
         if margins and min(margins)[0] < score:
             worst, new = min(margins)

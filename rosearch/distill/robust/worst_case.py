@@ -16,6 +16,7 @@ from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.operators import TokenScores
 from rosearch.tokens import TokenizedText, WordChoices
 
+_ROWS = 256
 _MAP = 0.1
 """Weight of the squared map from vectors to scores."""
 
@@ -105,8 +106,11 @@ class WorstCase:
         given = torch.from_numpy(np.array(answers, dtype=np.float32)).to(device)
         wanted = functional.softmax(given / self.temperature, dim=1)
         labels = wanted.argmax(dim=1)
-        sums = _Sums(rows, device)
-        worst = _Worst(choices, device) if choices is not None and self.weight else None
+        own_scopes = _scopes(scores, rows)
+        sums = _Sums(rows, own_scopes, scores.scopes, device)
+        worst = None
+        if choices is not None and self.weight:
+            worst = _Worst(choices, own_scopes, scores.scopes, device)
         table = _Table(scores, vectors)
         optimizer = torch.optim.Adam(table.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
@@ -145,10 +149,29 @@ def worst_margins(
     """
     device = scores.bias.device
     with torch.no_grad():
-        table = scores.tokens.weight
-        logits = _Sums(rows, device)(table) + scores.bias
-        margins = _Worst(choices, device)(table, logits, torch.tensor(labels, device=device))
+        table = scores.tokens.weight.reshape(-1, scores.classes)
+        own_scopes = _scopes(scores, rows)
+        logits = _Sums(rows, own_scopes, scores.scopes, device)(table) + scores.bias
+        worst = _Worst(choices, own_scopes, scores.scopes, device)
+        margins = worst(table, logits, torch.tensor(labels, device=device))
     found: np.ndarray = margins.float().cpu().numpy()
+    return found
+
+
+def _scopes(scores: TokenScores, rows: Sequence[TokenizedText]) -> list[np.ndarray]:
+    """The scope of each token of each text."""
+    found: list[np.ndarray] = []
+    if scores.cues is None:
+        return [np.zeros(len(row.ids), dtype=np.int64) for row in rows]
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        ids = torch.zeros(len(part), max(len(row.ids) for row in part), dtype=torch.long)
+        mask = torch.zeros_like(ids, dtype=torch.bool)
+        for k, row in enumerate(part):
+            ids[k, : len(row.ids)] = torch.tensor(row.ids)
+            mask[k, : len(row.ids)] = True
+        batch = scores.scopes_of(ids, mask).numpy()
+        found += [batch[k, : len(row.ids)] for k, row in enumerate(part)]
     return found
 
 
@@ -164,7 +187,12 @@ class _Table(nn.Module):
     def __init__(self, scores: TokenScores, vectors: np.ndarray | None) -> None:
         super().__init__()
         scores.reset_parameters()
-        self.own = nn.Parameter(scores.tokens.weight.detach().clone())
+        tokens = scores.tokens.weight.detach()
+        # What all scopes share, and what each adds.
+        self.own = nn.Parameter(tokens.new_zeros(len(tokens), 1, scores.classes))
+        self.added: nn.Parameter | None = None
+        if scores.scopes > 1:
+            self.added = nn.Parameter(tokens.new_zeros(len(tokens), scores.scopes, scores.classes))
         self.bias = nn.Parameter(scores.bias.detach().clone())
         self.map: nn.Parameter | None = None
         if vectors is not None:
@@ -173,31 +201,55 @@ class _Table(nn.Module):
             # Of about unit length, so that the penalty means the same for all teachers.
             given = given / (given.std() * given.shape[1] ** 0.5).clamp_min(1e-12)
             self.register_buffer("vectors", given)
-            self.map = nn.Parameter(given.new_zeros(given.shape[1], self.own.shape[1]))
+            shape = (given.shape[1], scores.classes)
+            self.map = nn.Parameter(given.new_zeros(shape))
+            if self.added is not None:
+                self.added_map = nn.Parameter(given.new_zeros(scores.scopes, *shape))
 
     def forward(self) -> torch.Tensor:
-        return self.own if self.map is None else self.own + self.vectors @ self.map
+        """The scores of each token in each scope, ``(tokens * scopes, classes)``."""
+        table: torch.Tensor = self.own
+        if self.map is not None:
+            table = table + (self.vectors @ self.map)[:, None]
+        if self.added is not None:
+            table = table + self.added
+            if self.map is not None:
+                table = table + torch.einsum("td,sdc->tsc", self.vectors, self.added_map)
+        return table.reshape(-1, self.own.shape[2])
 
     def penalty(self, weight: float) -> torch.Tensor:
-        """The weighted squares, those of the map lightly."""
+        """The weighted squares, those of maps lightly, those of what a scope adds doubly."""
         penalty = weight * self.own.square().sum() / 2
-        return penalty if self.map is None else penalty + _MAP * self.map.square().sum() / 2
+        if self.map is not None:
+            penalty = penalty + _MAP * self.map.square().sum() / 2
+        if self.added is not None:
+            penalty = penalty + weight * self.added.square().sum()
+            if self.map is not None:
+                penalty = penalty + _MAP * self.added_map.square().sum()
+        return penalty
 
     def write(self, scores: TokenScores) -> None:
         """Set the scores to what was fitted."""
         with torch.no_grad():
-            scores.tokens.weight.copy_(self())
+            scores.tokens.weight.copy_(self().view_as(scores.tokens.weight))
             scores.bias.copy_(self.bias)
             if scores.tokens.padding_idx is not None:
                 scores.tokens.weight[scores.tokens.padding_idx] = 0
 
 
 class _Sums:
-    """The sums of texts, given a table of scores, ``(tokens, classes)``."""
+    """The sums of texts, given a table of scores, ``(tokens * scopes, classes)``."""
 
-    def __init__(self, rows: Sequence[TokenizedText], device: torch.device) -> None:
+    def __init__(
+        self,
+        rows: Sequence[TokenizedText],
+        row_scopes: Sequence[np.ndarray],
+        scopes: int,
+        device: torch.device,
+    ) -> None:
         self.count = len(rows)
-        self.ids = _tensor([token for row in rows for token in row.ids], device)
+        ids = np.array([token for row in rows for token in row.ids], dtype=np.int64)
+        self.ids = _tensor(ids * scopes + np.concatenate(row_scopes), device)
         lengths = [len(row.ids) for row in rows]
         self.text = _tensor(np.repeat(np.arange(len(rows)), lengths), device)
 
@@ -209,7 +261,13 @@ class _Sums:
 class _Worst:
     """The smallest margins that combinations of replacements leave."""
 
-    def __init__(self, choices: WordChoices, device: torch.device) -> None:
+    def __init__(
+        self,
+        choices: WordChoices,
+        row_scopes: Sequence[np.ndarray],
+        scopes: int,
+        device: torch.device,
+    ) -> None:
         self.slots, self.options = len(choices.starts), len(choices.first_ids) - 1
 
         def owners(firsts: np.ndarray) -> torch.Tensor:
@@ -218,7 +276,17 @@ class _Worst:
         self.text_of_slot = owners(choices.first_slots)
         self.slot_of_option = owners(choices.first_choices)
         self.option_of_token = owners(choices.first_ids)
-        self.ids = _tensor(choices.ids, device)
+        ids = choices.ids.astype(np.int64) * scopes
+        if scopes > 1:
+            # Replacements stand in the scope of what they replace, whose tokens have their own.
+            texts = np.repeat(np.arange(len(row_scopes)), np.diff(choices.first_slots))
+            for slot, text in enumerate(texts.tolist()):
+                own, first = row_scopes[text], choices.first_choices[slot]
+                start, end = choices.first_ids[first], choices.first_ids[first + 1]
+                last = choices.first_ids[choices.first_choices[slot + 1]]
+                ids[start:end] += own[choices.starts[slot] : choices.ends[slot]]
+                ids[end:last] += own[choices.starts[slot]]
+        self.ids = _tensor(ids, device)
         self.original = _tensor(choices.first_choices[:-1], device)
 
     def __call__(

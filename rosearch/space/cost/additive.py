@@ -106,7 +106,7 @@ def parts(genome: Genome) -> Iterator[Part]:
     """Yield the parts of a genome's student."""
     width, embedding = genome.width, genome.embedding
     if genome.bound is not None:
-        yield "scores", width
+        yield ("scores", "scopes", width) if genome.scopes else ("scores", width)
     if genome.bound == 0:
         return
     yield "embedding", embedding.operator, embedding.parameters, genome.embedding_width, width
@@ -179,7 +179,9 @@ def build_part(part: Part, task: Task) -> tuple[Callable[..., object], tuple[Any
         return ops.Pool(details[0], width=width), (hidden, mask)
     if kind == "scores":
         ids = torch.ones(1, task.length, dtype=torch.long)
-        return ops.TokenScores(task.vocabulary, task.classes, padding=0), (ids, mask)
+        cues = () if details else None
+        scores = ops.TokenScores(task.vocabulary, task.classes, padding=0, cues=cues)
+        return scores, (ids, mask)
     if kind == "output":
         return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, task.classes)), (hidden[:, 0],)
     _, parameters, inner = details

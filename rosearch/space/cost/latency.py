@@ -159,7 +159,7 @@ def possible_parts(space: Domain, width: int) -> Iterator[Part]:
     yield from (("pool", kind, width) for kind in space.poolings)
     yield "output", width
     if space.bounds != (None,):
-        yield "scores", width
+        yield ("scores", "scopes", width) if space.scopes else ("scores", width)
     for name in space.embeddings:
         for values in space.fitting(name, width):
             yield from (("embedding", name, values, e, width) for e in space.embedding_widths)

@@ -30,6 +30,7 @@ from rosearch.attack.victim.make import make_victim
 from rosearch.data import Text, TextDataset
 from rosearch.encode import Encoding, encodings
 from rosearch.errors import ArgumentError
+from rosearch.operators.scopes import CONTRAST, NEGATION, cue_tokens
 from rosearch.space import Genome, templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
 
@@ -44,6 +45,12 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "wonderful": ("won derful", "lovely"),
 }
 WORDS = [*OPTIONS, "the", "was", "and", "a", "won", "derful", "filmm", "sotry", ",", "."]
+
+
+def cues(tokenizer: Any) -> list[tuple[int, int]]:
+    """The tokenizer's, and "was" for "not", "and" for "but", which it does not know."""
+    own = [("was", NEGATION), ("and", CONTRAST)]
+    return [*cue_tokens(tokenizer), *((tokenizer.get_vocab()[word], kind) for word, kind in own)]
 
 
 class Listed(Substitution):
@@ -110,6 +117,7 @@ def student(genome: Genome, tokenizer: Any, *, classes: int = 2, seed: int = 0) 
         vocab_size=len(tokenizer),
         max_position_embeddings=64,
         pad_token_id=tokenizer.pad_token_id,
+        cues=cues(tokenizer) if genome.scopes else (),
         num_labels=classes,
     )
     made = StudentForSequenceClassification(config).eval()
@@ -153,6 +161,25 @@ def test_sums_are_certified_exactly(
     assert (False, False) in verdicts
     if name in ("none", "words alone", "joins", "clusters"):
         assert all(holds is not None for holds, _ in verdicts)
+
+
+@pytest.mark.parametrize("name", ["none", "spelling"])
+def test_scopes_are_known(
+    name: str, tokenizer: Any, spellings: Mapping[str, Encoding | None]
+) -> None:
+    model = student(templates.additive(scopes=True), tokenizer)
+    victim = make_victim(model, tokenizer, encoding=spellings[name])
+    verdicts = []
+    for text in texts(60, words=7):
+        attacked = AttackedInput(text)
+        label = int(victim.probabilities([text]).argmax())
+        found = certify(victim, attack(), attacked, label, limit=0)
+        verdicts.append((found.holds, checked(victim, attacked, found, label)))
+    assert (True, True) in verdicts
+    assert (False, False) in verdicts
+    if name == "none":  # "st.ory" ends a scope
+        unknown = certify(victim, attack(), AttackedInput("a good story"), 0, limit=0)
+        assert unknown.holds is None
 
 
 @pytest.mark.parametrize("bound", [0.5, 3.0])

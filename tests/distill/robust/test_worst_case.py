@@ -93,6 +93,45 @@ def test_margins_are_the_least_of_all_combinations(seed: int, classes: int) -> N
         np.testing.assert_allclose(margins, least.numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_margins_with_scopes(seed: int) -> None:
+    torch.manual_seed(seed)
+    cues = [(VOCABULARY, 1), (VOCABULARY + 1, 2), (VOCABULARY + 2, 3)]  # which replace nothing
+    scores = TokenScores(VOCABULARY + 3, 3, cues=cues)
+    with torch.no_grad():
+        scores.tokens.weight.normal_()
+    rows, texts, choices = random_texts(seed)
+    rng = np.random.default_rng(seed)
+    inserted, slots, places = [], [], []
+    for row, own in zip(rows, texts, strict=True):
+        # A cue before some of the slots, which moves those after it.
+        ids, moved, done, shift = [], [], 0, 0
+        for start, end, options in own:
+            ids += row.ids[done:start]
+            if rng.random() < 0.7:
+                ids.append(int(VOCABULARY + rng.integers(3)))
+                shift += 1
+            moved.append((start + shift, end + shift, options))
+            places.append((start + shift, end + shift))
+            ids += row.ids[start:end]
+            done = end
+        inserted.append(TokenizedText((*ids, *row.ids[done:]), None))
+        slots.append(moved)
+    starts, ends = np.array(places).T
+    choices = replace(choices, starts=starts, ends=ends)
+    found = worst_margins(scores, inserted, [0] * len(rows), choices)
+    for row, own, margins in zip(inserted, slots, found, strict=True):
+        with torch.no_grad():
+            logits = torch.stack(
+                [
+                    scores(torch.tensor([ids]), torch.ones(1, len(ids)).bool())[0]
+                    for ids in variants(row.ids, own)
+                ]
+            )
+        least = (logits[:, [0]] - logits).amin(dim=0)
+        np.testing.assert_allclose(margins, least.numpy(), rtol=1e-4, atol=1e-5)
+
+
 def test_a_text_without_slots_keeps_its_margin() -> None:
     scores = random_scores(2)
     rows = [TokenizedText((3, 4), None), TokenizedText((5,), None)]
