@@ -64,9 +64,13 @@ def dask(with_tests):
 @pytest.fixture(scope="module")
 def ray(with_tests):
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield RayExecutor()
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray lowers the priority of its workers by 15. Beside any other work they would get a few
+        # hundredths of a core, and import PyTorch in minutes.
+        patch.setenv("RAY_worker_niceness", "0")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield RayExecutor()
+        ray.shutdown()
 
 
 @pytest.fixture(params=["dask", "ray"])
