@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
@@ -13,15 +12,14 @@ import pytest
 
 from rosearch.evolve import Evolver, load_search
 from tests.evolve.evaluations import FITNESS, SPACE, Log, synthetic
+from tests.evolve.helpers import Forks
 
-ROOT = Path(__file__).parents[2]
 KILLS = {"plain": 10, "rungs": 4}
 CANDIDATES = 18
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs SIGKILL"),
     pytest.mark.slow,
-    pytest.mark.timeout(900),  # each of the processes loads PyTorch
 ]
 
 
@@ -82,30 +80,22 @@ def recorded(search):
     }
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from tests.evolve.test_search_run_kill import CANDIDATES, evolver, url
-kind, folder = sys.argv[1], Path(sys.argv[2])
-search = evolver(kind, folder, storage=url(folder))
-print("ready", flush=True)
-search.run(CANDIDATES, progress=False)
-"""
+def run(kind, folder, pause):
+    search = evolver(kind, Path(folder), pause=float(pause), storage=url(folder))
+    print("ready", flush=True)
+    search.run(CANDIDATES, progress=False)
 
 
-def start(kind, folder):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, kind, str(folder)],
-        env=environment,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout.readline() == b"ready\n"
-    return process
+@pytest.fixture(scope="module")
+def interpreters():
+    """Two, with different seeds for hashes."""
+    with Forks(run) as one, Forks(run) as other:
+        yield one, other
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_search_killed_many_times_gives_the_uninterrupted_result(tmp_path, kind):
+def test_a_search_killed_many_times_gives_the_uninterrupted_result(tmp_path, kind, interpreters):
+    forks, others = interpreters
     (tmp_path / "whole").mkdir()
     whole = evolver(kind, tmp_path / "whole", pause=0.0).run(CANDIDATES, progress=False)
     draw = random.Random(7)
@@ -119,21 +109,20 @@ def test_a_search_killed_many_times_gives_the_uninterrupted_result(tmp_path, kin
     finished = set()
     for kill in range(KILLS[kind]):
         seen = len(log.lines())
-        process = start(kind, tmp_path)
+        process = forks.start(kind, tmp_path, 1.0)
         # Half of the moments count from the first evaluation, which a busy machine begins late.
         while kill % 2 and not begun_since(seen):
             time.sleep(0.01)
         time.sleep(draw.uniform(0.0, 0.9))
-        process.kill()
-        process.communicate()
+        os.kill(process, signal.SIGKILL)
+        assert forks.wait() == -signal.SIGKILL
         begun = begun_since(seen)
         assert len(set(begun)) == len(begun)
         assert not finished & set(begun)
         finished = recorded(load_search(url(tmp_path)))
     seen = len(log.lines())
-    process = start(kind, tmp_path)
-    process.communicate()
-    assert process.returncode == 0
+    others.start(kind, tmp_path, 0.0)
+    assert others.wait() == 0
     assert len(begun_since(seen)) > 0, "the kills came too late"
     assert not finished & set(begun_since(seen))
     assert everything(load_search(url(tmp_path))) == everything(whole)
