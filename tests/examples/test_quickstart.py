@@ -42,6 +42,15 @@ def material(
     return folder
 
 
+@pytest.fixture(scope="module")
+def whole(material: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A run from the beginning to the end: its folder, what it printed and what it trained."""
+    out = tmp_path_factory.mktemp("whole")
+    trained(material)
+    printed = run(material, out)
+    return SimpleNamespace(out=out, printed=printed, trained=trained(material))
+
+
 def command(material: Path, out: Path) -> list[str]:
     paths = [str(SCRIPT), str(material / "encoder"), str(material / "table.tsv")]
     return [sys.executable, *paths, "--out", str(out), *SIZE]
@@ -92,10 +101,11 @@ def finished(out: Path) -> int:
 
 
 @pytest.mark.slow
-def test_goes_on_after_kill_as_if_it_had_not_been(material: Path, tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    printed = run(material, whole)
-    assert "best found" in printed
+def test_goes_on_after_kill_as_if_it_had_not_been(
+    material: Path, whole: SimpleNamespace, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    assert "best found" in whole.printed
     process = subprocess.Popen(
         command(material, broken), env=environment(material), stdout=subprocess.DEVNULL
     )
@@ -109,19 +119,17 @@ def test_goes_on_after_kill_as_if_it_had_not_been(material: Path, tmp_path: Path
     trained(material)
     run(material, broken)
     assert len(trained(material)) == 8 - done
-    assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole)]
+    assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole.out)]
     assert finished(broken) == 8
 
 
 @pytest.mark.slow
-def test_leaves_what_it_promises(material: Path, tmp_path: Path) -> None:
-    trained(material)
-    first = run(material, tmp_path)
-    assert len(set(trained(material))) == 8
-    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+def test_leaves_what_it_promises(material: Path, whole: SimpleNamespace) -> None:
+    assert len(set(whole.trained)) == 8
+    summary = (whole.out / "summary.md").read_text(encoding="utf-8")
     for name in ("teacher", "bag of words", "TextCNN", "BiGRU", "transformer", "best found"):
         assert f"| {name} |" in summary
-        assert name in first
+        assert name in whole.printed
     code = (
         "import rosearch, sys\n"
         "from transformers import AutoModelForSequenceClassification as Model, AutoTokenizer\n"
@@ -130,19 +138,20 @@ def test_leaves_what_it_promises(material: Path, tmp_path: Path) -> None:
         "print(type(model).__name__, tuple(model(**rows).logits.shape))"
     )
     out = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "best")],
+        [sys.executable, "-c", code, str(whole.out / "best")],
         capture_output=True,
         text=True,
         check=True,
     )
     assert out.stdout.strip() == "StudentForSequenceClassification (1, 2)"
     # Run again, it has nothing left to do and says the same.
-    again = run(material, tmp_path)
+    trained(material)
+    again = run(material, whole.out)
     assert trained(material) == []
-    assert finished(tmp_path) == 8
+    assert finished(whole.out) == 8
     table = summary.partition("\n\n")[2].partition("\n\n")[0]
-    assert table in (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert again.splitlines()[-8:] == first.splitlines()[-8:]
+    assert table in (whole.out / "summary.md").read_text(encoding="utf-8")
+    assert again.splitlines()[-8:] == whole.printed.splitlines()[-8:]
 
 
 class FakeColumns(dict[str, Any]):
