@@ -54,11 +54,11 @@ def scopes(kinds: torch.Tensor) -> torch.Tensor:
         int64 ``(batch, length)``, from 0 to ``SCOPES - 1``.
     """
     places = torch.arange(1, kinds.shape[1] + 1, device=kinds.device).expand_as(kinds)
-    # A token is negated if since the last punctuation mark there is a negation before it.
-    negations = (kinds == NEGATION).long()
-    before = negations.cumsum(dim=1) - negations
-    at_end = torch.where(kinds == END, before, 0).cummax(dim=1).values
-    negated = (before > at_end) & (kinds != END)
+    # Each pair of tokens, as ONNX has no cumulative maximum.
+    clause = (kinds == END).cumsum(dim=1)
+    is_same = clause[:, :, None] == clause[:, None]
+    is_before = places[:, :, None] > places[:, None]
+    negated = (is_same & is_before & (kinds == NEGATION)[:, None]).any(dim=2) & (kinds != END)
     last = torch.where(kinds == CONTRAST, places, 0).amax(dim=1, keepdim=True)
     side = torch.where(last == 0, 0, torch.where(places <= last, 1, 2))
     found: torch.Tensor = negated.long() + 2 * side

@@ -59,6 +59,7 @@ def renumbered(genome: Genome, seed: int) -> Genome:
         embedding=genome.embedding,
         encodings=genome.encodings,
         bound=genome.bound,
+        scopes=genome.scopes,
     )
 
 
