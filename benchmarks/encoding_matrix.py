@@ -192,6 +192,7 @@ def run(options: argparse.Namespace) -> None:
     _, dev, test = splits(data)
     texts = dev if options.dev else test
     count = options.examples or ATTACKED[data]
+    distillers: dict[bool, rs.Distiller] = {}
     for name in options.rows or ROWS:
         row = ROWS[name]
         evaluators = attackers(texts, count, certify=row.bound is not None)
@@ -202,7 +203,9 @@ def run(options: argparse.Namespace) -> None:
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if all(attack in found for attack in made):
             continue
-        one = distiller(data, teacher, all_sources=row.all_sources)
+        if row.all_sources not in distillers:  # which keep what students of one encoding share
+            distillers[row.all_sources] = distiller(data, teacher, all_sources=row.all_sources)
+        one = distillers[row.all_sources]
         student_genome = genome(row, data)
         encoding = one.encoding(student_genome)
         result = one.distill(student_genome, seed=options.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -43,7 +43,8 @@ class Reading:
     labels: np.ndarray | None
     """int64 ``(training texts,)``; ``None`` if no loss reads them."""
 
-    _scores: tuple[dict[str, torch.Tensor], float] | None = None
+    _scores: dict[int, tuple[dict[str, torch.Tensor], float]] = field(default_factory=dict)
+    """Fitted token scores and their loss, by number of scopes."""
 
     def hooks(
         self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
@@ -58,7 +59,7 @@ class Reading:
 
     def fit_scores(self, scores: TokenScores) -> float:
         """Fit token scores, once for all students, and return their loss."""
-        if self._scores is None:
+        if scores.scopes not in self._scores:
             settings, texts = self.robust.perturbation, self.texts
             if not isinstance(settings, WorstCase):
                 settings = WorstCase(weight=0.0)
@@ -66,8 +67,9 @@ class Reading:
             choices = None if given is None else texts.choices(given)
             vectors = texts.teacher.embedding.tokens if settings.vectors else None
             loss = settings.fit(scores, texts.train_rows, texts.train_logits, choices, vectors)
-            self._scores = {name: t.clone() for name, t in scores.state_dict().items()}, loss
-        state, loss = self._scores
+            state = {name: t.clone() for name, t in scores.state_dict().items()}
+            self._scores[scores.scopes] = state, loss
+        state, loss = self._scores[scores.scopes]
         scores.load_state_dict(state)
         return loss
 

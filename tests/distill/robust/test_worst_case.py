@@ -251,6 +251,9 @@ class TestDistiller:
         assert torch.equal(self.scores(beside), self.scores(alone))
         assert len(beside.history) == 2
         assert all(parameter.requires_grad for parameter in beside.student.parameters())
+        in_scopes = distiller.distill(templates.additive(scopes=True))
+        assert self.scores(in_scopes).shape[1] == 6 * self.scores(alone).shape[1]
+        assert torch.equal(self.scores(distiller.distill(cnn)), self.scores(alone))
         again = self.distiller(small_teacher, dataset).distill(cnn)
         for name, value in again.student.state_dict().items():
             assert torch.equal(value, beside.student.state_dict()[name]), name
