@@ -38,7 +38,7 @@ from materials import bbc_news, minilm, movie_reviews
 import rosearch as rs
 from rosearch.attack import WordExchanges, WordReplacements
 from rosearch.attack.word_swaps.substitutions import NearestNeighbours, WordNetSynonyms
-from rosearch.distill import WorstCase
+from rosearch.distill import WordPerturbation, WorstCase
 from rosearch.encode import worst_case
 from rosearch.space import TextEncoding
 from rosearch.tokens import accuracy, predict, tokenize
@@ -72,6 +72,15 @@ class Row(NamedTuple):
     bound: float | None = None
     """How far a TextCNN moves a sum of token scores; 0: token scores alone; None: no scores."""
 
+    weight: float | None = None
+    """Weight of the worst case of token scores; None: the data set's."""
+
+    perturbed: bool = False
+    """Whether training is by WordPerturbation, against the attacks of the main column."""
+
+    sentences: int | None = None
+    """Training texts, the first of all; None: all."""
+
 
 def classes(strength: float) -> TextEncoding:
     """Word classes of a strength."""
@@ -80,6 +89,7 @@ def classes(strength: float) -> TextEncoding:
 
 SPELLING = TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.5})
 STRENGTHS = (0.05, 0.1, 0.25, 0.28, 0.3)
+WEIGHTS = (0.1, 0.25, 0.45, 0.55)
 BOUNDS = (0.0, 0.1, 0.3, 1.0, 3.0)
 ROWS: dict[str, Row] = {
     "none": Row(()),
@@ -94,7 +104,11 @@ ROWS: dict[str, Row] = {
     ),
     "typo clusters": Row((TextEncoding("typo_clusters"),)),
     **{f"spelling, bound {x:g}": Row((SPELLING,), bound=x) for x in BOUNDS},
+    **{f"spelling, bound 0, weight {x:g}": Row((SPELLING,), bound=0.0, weight=x) for x in WEIGHTS},
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
+    "word perturbation, 1,200 sentences": Row((), perturbed=True, sentences=1200),
+    "word perturbation, 3,000 sentences": Row((), perturbed=True, sentences=3000),
+    "word perturbation": Row((), perturbed=True),
 }
 
 # The worst case is exact only where each word is read by itself.
@@ -126,19 +140,22 @@ def genome(row: Row, data: str) -> rs.Genome:
     return replace(made, scopes=scopes)
 
 
-def distiller(data: str, teacher: rs.Teacher, *, all_sources: bool = False) -> rs.Distiller:
+def distiller(data: str, teacher: rs.Teacher, row: Row) -> rs.Distiller:
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
+    train = train if row.sentences is None else train.select(range(row.sentences))
     sources = [WordNetSynonyms(), NearestNeighbours(NEIGHBOURS)]
-    against = ["pwws", "deepwordbug", *(sources[1:] if all_sources else [])]
+    against = ["pwws", "deepwordbug", *(sources[1:] if row.all_sources else [])]
+    perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4)
+    worst = WorstCase(WordReplacements(against), weight=row.weight or WEIGHT[data])
     return rs.Distiller(
         teacher,
         train,
         dev,
         batch_size=32,
         **TRAINING[data],
-        exchanges=WordExchanges(sources) if all_sources else None,
-        perturbation=WorstCase(WordReplacements(against), weight=WEIGHT[data]),
+        exchanges=WordExchanges(sources) if row.all_sources else None,
+        perturbation=perturbed if row.perturbed else worst,
         progress=False,
     )
 
@@ -192,7 +209,7 @@ def run(options: argparse.Namespace) -> None:
     _, dev, test = splits(data)
     texts = dev if options.dev else test
     count = options.examples or ATTACKED[data]
-    distillers: dict[bool, rs.Distiller] = {}
+    distillers: dict[Any, rs.Distiller] = {}
     for name in options.rows or ROWS:
         row = ROWS[name]
         evaluators = attackers(texts, count, certify=row.bound is not None)
@@ -203,9 +220,10 @@ def run(options: argparse.Namespace) -> None:
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if all(attack in found for attack in made):
             continue
-        if row.all_sources not in distillers:  # which keep what students of one encoding share
-            distillers[row.all_sources] = distiller(data, teacher, all_sources=row.all_sources)
-        one = distillers[row.all_sources]
+        training = row.all_sources, row.weight, row.perturbed, row.sentences
+        if training not in distillers:  # which keep what students of one encoding share
+            distillers[training] = distiller(data, teacher, row)
+        one = distillers[training]
         student_genome = genome(row, data)
         encoding = one.encoding(student_genome)
         result = one.distill(student_genome, seed=options.seed)
@@ -236,7 +254,8 @@ def typos(options: argparse.Namespace) -> None:
         path = OUT / f"typos-{name.replace(' ', '-')}-{options.seed}.json"
         if path.exists():
             continue
-        one, student_genome = distiller("movies", teacher), genome(Row((part,)), "movies")
+        row = Row((part,))
+        one, student_genome = distiller("movies", teacher, row), genome(row, "movies")
         encoding = one.encoding(student_genome)
         assert encoding is not None
         student = one.distill(student_genome, seed=options.seed).student

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import encoding_fronts
 import numpy as np
 from encoding_tables import bounds, encodings, typos
 from first_search import SUMMARY
@@ -251,8 +252,9 @@ def summary() -> dict[str, Any]:
 
 
 def draw() -> None:
-    """The front of the search."""
+    """The front of the search, and students by encodings and bounds."""
     PICTURES.mkdir(exist_ok=True)
+    encoding_fronts.draw(PICTURES / "fronts.svg")
     plots.save(plots.front(search()), PICTURES / "first_search.svg")
 
 

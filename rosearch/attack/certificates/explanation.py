@@ -17,7 +17,10 @@ from rosearch.attack.victim.model import ModelVictim
 from rosearch.data import Text
 from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError
-from rosearch.pages import environment
+from rosearch.pages import environment, template_file
+
+EXPLANATION_STYLE = template_file("explanation.css", "rosearch.attack.report")
+"""Colours of words by their scores."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,16 @@ class Explanation:
 
         The result is ASCII and can be embedded in another page; markup in the text is escaped.
         """
+        return self._rendered(EXPLANATION_STYLE)
+
+    def fragment(self) -> str:
+        """Return the same without its style sheet, for pages that have it."""
+        return self._rendered("")
+
+    def _rendered(self, style: str) -> str:
         template = environment("rosearch.attack.report").get_template("explanation.html")
         largest = max((abs(word.score) for word in self.words), default=0) or 1.0
-        text = template.render(explanation=self, largest=largest)
+        text = template.render(explanation=self, largest=largest, style=style)
         return text.encode("ascii", "xmlcharrefreplace").decode()
 
     def _repr_html_(self) -> str:

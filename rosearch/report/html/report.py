@@ -6,14 +6,15 @@ import base64
 import hashlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from markupsafe import Markup
 
 from rosearch import checks
-from rosearch.attack import RobustnessReport
+from rosearch.attack import Explanation, RobustnessReport
+from rosearch.attack.certificates.explanation import EXPLANATION_STYLE
 from rosearch.attack.report.results import AttackResult
 from rosearch.caching import replace_text
 from rosearch.errors import MissingResourceError, StatisticsError
@@ -42,6 +43,7 @@ def write_report(
     accuracy_examples: int = 200,
     student: str | os.PathLike[str] | None = None,
     examples: int = 12,
+    explanations: Sequence[Explanation] = (),
     title: str | None = None,
 ) -> Path:
     """Write the results of a study into one HTML file, readable on a phone and offline.
@@ -63,6 +65,8 @@ def write_report(
         accuracy_examples: Number of examples that accuracy was measured on, for the same.
         student: Folder or Hub name of the saved best student, for the code that loads it.
         examples: Maximum number of attacked sentences to show for each report and attack.
+        explanations: Texts with each word coloured by what it adds to the answer, as of
+            :func:`rosearch.attack.explain`.
         title: Heading of the report. Default: the study's name.
 
     Returns:
@@ -77,6 +81,8 @@ def write_report(
     named = {BEST: reports} if isinstance(reports, RobustnessReport) else dict(reports or {})
     for name, report in named.items():
         checks.instance(f"reports[{name!r}]", report, RobustnessReport, "a RobustnessReport")
+    for explanation in explanations:
+        checks.instance("each of explanations", explanation, Explanation, "an Explanation")
     reason = ""
     if statistics is None:
         try:
@@ -89,7 +95,8 @@ def write_report(
     templates.filters |= {"digest": _digest, "duration": duration, "repr": repr}
     templates.globals |= {"figures": figures, "operators": operators}
     page = templates.get_template("report.html").render(
-        css=template_file("style.css"),
+        css=template_file("style.css") + (EXPLANATION_STYLE if explanations else ""),
+        explained=[Markup(e.fragment()) for e in explanations],  # noqa: S704 - it is escaped
         js=template_file("report.js", "rosearch.report.html"),
         title=title or search.study,
         view=view,

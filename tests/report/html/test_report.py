@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 import rosearch as rs
+from rosearch.attack.certificates.explanation import Explanation, WordScore
 from rosearch.errors import ArgumentError
 from rosearch.evolve import SearchResult
 from rosearch.report.html.charts import Axis, Mark, Point, Range, point_chart, range_chart
@@ -300,3 +301,27 @@ def test_encodings_are_shown(tmp_path):
     assert "encoded by merged(strength=0.05)" in text
     assert '<td class="wide">merged(strength=0.05) \N{RIGHTWARDS ARROW} ' in text
     assert '<th scope="row">encoding_merged</th>' in text
+
+
+def test_texts_are_explained_word_by_word(tmp_path):
+    words = (
+        WordScore(f"good {EVIL}", 2.0, "bad", -1.5),
+        WordScore(" dull", -0.9),
+        WordScore(" film", 0.0),
+    )
+    text = write(tmp_path, explanations=[Explanation("positive", "negative", words, 0.1, 0.3)])
+    page = Page(text)
+    assert EVIL not in text
+    shown = [attrs for tag, attrs in page.elements if tag == "span" and "title" in attrs]
+    found = [(attrs["class"], attrs["title"]) for attrs in shown][-3:]
+    assert found == [("for-5", "+2.00; -1.50 as bad"), ("against-2", "-0.90"), ("for-0", "+0.00")]
+    assert "positive rather than negative: margin +1.20, at worst -2.30" in text
+    assert "moves it by at most 0.3" in text
+    assert not any("style" in attrs for _, attrs in page.elements)
+    (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    assert ".rosearch-explanation .against-2" in style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in text
+    assert "rosearch-explanation" not in write(tmp_path)
+    with pytest.raises(ArgumentError, match="each of explanations must be an Explanation"):
+        write(tmp_path, explanations=["good"])
