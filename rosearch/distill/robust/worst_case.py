@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -110,8 +110,8 @@ class WorstCase:
         sums = _Sums(rows, own_scopes, scores.scopes, device)
         worst = None
         if choices is not None and self.weight:
-            worst = _Worst(choices, own_scopes, scores.scopes, device)
-        table = _Table(scores, vectors)
+            worst = _Worst(choices, own_scopes, scores.scopes, labels.cpu().numpy(), device)
+        table = _Table(scores, vectors, sums, worst)
         optimizer = torch.optim.Adam(table.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         with torch.enable_grad():
@@ -120,7 +120,7 @@ class WorstCase:
                 logits = sums(tokens) + table.bias
                 loss = functional.cross_entropy(logits, wanted)
                 if worst is not None:
-                    margins = worst(tokens, logits, labels)
+                    margins = worst(tokens, logits)
                     attacked = functional.cross_entropy(-margins, wanted)
                     loss = (1 - self.weight) * loss + self.weight * attacked
                 loss = loss + table.penalty(self.penalty) / len(rows)
@@ -152,8 +152,8 @@ def worst_margins(
         table = scores.tokens.weight.reshape(-1, scores.classes)
         own_scopes = _scopes(scores, rows)
         logits = _Sums(rows, own_scopes, scores.scopes, device)(table) + scores.bias
-        worst = _Worst(choices, own_scopes, scores.scopes, device)
-        margins = worst(table, logits, torch.tensor(labels, device=device))
+        given = np.asarray(labels, dtype=np.int64)
+        margins = _Worst(choices, own_scopes, scores.scopes, given, device)(table, logits)
     found: np.ndarray = margins.float().cpu().numpy()
     return found
 
@@ -180,20 +180,37 @@ def _tensor(values: Any, device: torch.device) -> torch.Tensor:
 
 
 class _Table(nn.Module):
-    """Scores while they are fitted, which start at zero."""
+    """Scores while they are fitted, which start at zero, of the tokens that occur.
+
+    The others have none of their own. Makes ``sums`` and ``worst`` read the smaller table.
+    """
 
     vectors: torch.Tensor
+    used_vectors: torch.Tensor
 
-    def __init__(self, scores: TokenScores, vectors: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        scores: TokenScores,
+        vectors: np.ndarray | None,
+        sums: _Sums,
+        worst: _Worst | None,
+    ) -> None:
         super().__init__()
         scores.reset_parameters()
-        tokens = scores.tokens.weight.detach()
+        read: list[_Sums | _Worst] = [sums] if worst is None else [sums, worst]
+        self.used = torch.cat([part.ids for part in read]).div(scores.scopes, rounding_mode="floor")
+        self.used = torch.unique(self.used)
+        for part in read:
+            token, scope = part.ids // scores.scopes, part.ids % scores.scopes
+            part.ids = torch.searchsorted(self.used, token) * scores.scopes + scope
         # What all scopes share, and what each adds.
-        self.own = nn.Parameter(tokens.new_zeros(len(tokens), 1, scores.classes))
+        count = len(self.used)
+        zeros = scores.bias.detach().new_zeros
+        self.bias = nn.Parameter(zeros(scores.classes))
+        self.own = nn.Parameter(zeros(count, 1, scores.classes))
         self.added: nn.Parameter | None = None
         if scores.scopes > 1:
-            self.added = nn.Parameter(tokens.new_zeros(len(tokens), scores.scopes, scores.classes))
-        self.bias = nn.Parameter(scores.bias.detach().clone())
+            self.added = nn.Parameter(zeros(count, scores.scopes, scores.classes))
         self.map: nn.Parameter | None = None
         if vectors is not None:
             given = torch.from_numpy(np.array(vectors, dtype=np.float32)).to(self.own)
@@ -201,21 +218,25 @@ class _Table(nn.Module):
             # Of about unit length, so that the penalty means the same for all teachers.
             given = given / (given.std() * given.shape[1] ** 0.5).clamp_min(1e-12)
             self.register_buffer("vectors", given)
+            self.register_buffer("used_vectors", given[self.used])
             shape = (given.shape[1], scores.classes)
-            self.map = nn.Parameter(given.new_zeros(shape))
+            self.map = nn.Parameter(zeros(shape))
             if self.added is not None:
-                self.added_map = nn.Parameter(given.new_zeros(scores.scopes, *shape))
+                self.added_map = nn.Parameter(zeros((scores.scopes, *shape)))
 
     def forward(self) -> torch.Tensor:
-        """The scores of each token in each scope, ``(tokens * scopes, classes)``."""
-        table: torch.Tensor = self.own
+        """The scores of each token that occurs, in each scope, ``(used * scopes, classes)``."""
+        table: torch.Tensor = self.own if self.added is None else self.own + self.added
         if self.map is not None:
-            table = table + (self.vectors @ self.map)[:, None]
-        if self.added is not None:
-            table = table + self.added
-            if self.map is not None:
-                table = table + torch.einsum("td,sdc->tsc", self.vectors, self.added_map)
+            table = table + self._mapped(self.used_vectors)
         return table.reshape(-1, self.own.shape[2])
+
+    def _mapped(self, vectors: torch.Tensor) -> torch.Tensor:
+        """What follows from vectors, ``(vectors, scopes, classes)``."""
+        mapped = (vectors @ cast(torch.Tensor, self.map))[:, None]
+        if self.added is None:
+            return mapped
+        return mapped + torch.einsum("td,sdc->tsc", vectors, self.added_map)
 
     def penalty(self, weight: float) -> torch.Tensor:
         """The weighted squares, those of maps lightly, those of what a scope adds doubly."""
@@ -231,7 +252,10 @@ class _Table(nn.Module):
     def write(self, scores: TokenScores) -> None:
         """Set the scores to what was fitted."""
         with torch.no_grad():
-            scores.tokens.weight.copy_(self().view_as(scores.tokens.weight))
+            table = scores.tokens.weight.view(-1, scores.scopes, scores.classes)
+            if self.map is not None:
+                table.copy_(self._mapped(self.vectors))
+            table[self.used] = self().view(-1, scores.scopes, scores.classes)
             scores.bias.copy_(self.bias)
             if scores.tokens.padding_idx is not None:
                 scores.tokens.weight[scores.tokens.padding_idx] = 0
@@ -259,47 +283,81 @@ class _Sums:
 
 
 class _Worst:
-    """The smallest margins that combinations of replacements leave."""
+    """The smallest margins that combinations of replacements leave, against given labels."""
 
     def __init__(
         self,
         choices: WordChoices,
         row_scopes: Sequence[np.ndarray],
         scopes: int,
+        labels: np.ndarray,
         device: torch.device,
     ) -> None:
-        self.slots, self.options = len(choices.starts), len(choices.first_ids) - 1
+        ids = _choice_ids(choices, row_scopes, scopes)
+        texts = np.repeat(np.arange(len(row_scopes)), np.diff(choices.first_slots))
+        # What a slot loses depends on its choices and the label: most words occur many times.
+        groups: dict[tuple[bytes, bytes, int], int] = {}
+        group_of_slot: list[int] = []
+        firsts: list[int] = []
+        lengths = np.diff(choices.first_ids)
+        for slot, label in enumerate(labels[texts].tolist()):
+            first, last = choices.first_choices[slot], choices.first_choices[slot + 1]
+            own = ids[choices.first_ids[first] : choices.first_ids[last]]
+            key = own.tobytes(), lengths[first:last].tobytes(), label
+            group = groups.setdefault(key, len(groups))
+            group_of_slot.append(group)
+            if group == len(firsts):
+                firsts.append(slot)
+        slots = np.array(firsts, dtype=np.int64)
+        counts = np.diff(choices.first_choices)[slots]
+        options = _ranges(choices.first_choices[:-1][slots], counts)
+        tokens = _ranges(choices.first_ids[:-1][options], lengths[options])
+        self.groups, self.options = len(slots), len(options)
+        self.ids = _tensor(ids[tokens], device)
+        self.option_of_token = _tensor(np.repeat(np.arange(len(options)), lengths[options]), device)
+        self.group_of_option = _tensor(np.repeat(np.arange(len(slots)), counts), device)
+        self.original = _tensor(np.cumsum(counts) - counts, device)
+        self.label_of_option = _tensor(np.repeat(labels[texts[slots]], counts), device)
+        self.group_of_slot, self.text_of_slot = (
+            _tensor(group_of_slot, device),
+            _tensor(texts, device),
+        )
+        self.labels = _tensor(labels, device)
 
-        def owners(firsts: np.ndarray) -> torch.Tensor:
-            return _tensor(np.repeat(np.arange(len(firsts) - 1), np.diff(firsts)), device)
-
-        self.text_of_slot = owners(choices.first_slots)
-        self.slot_of_option = owners(choices.first_choices)
-        self.option_of_token = owners(choices.first_ids)
-        ids = choices.ids.astype(np.int64) * scopes
-        if scopes > 1:
-            # Replacements stand in the scope of what they replace, whose tokens have their own.
-            texts = np.repeat(np.arange(len(row_scopes)), np.diff(choices.first_slots))
-            for slot, text in enumerate(texts.tolist()):
-                own, first = row_scopes[text], choices.first_choices[slot]
-                start, end = choices.first_ids[first], choices.first_ids[first + 1]
-                last = choices.first_ids[choices.first_choices[slot + 1]]
-                ids[start:end] += own[choices.starts[slot] : choices.ends[slot]]
-                ids[end:last] += own[choices.starts[slot]]
-        self.ids = _tensor(ids, device)
-        self.original = _tensor(choices.first_choices[:-1], device)
-
-    def __call__(
-        self, table: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the margins of ``labels`` against each class, ``(texts, classes)``."""
+    def __call__(self, table: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Return the margins of the labels against each class, ``(texts, classes)``."""
         sums = table.new_zeros(self.options, table.shape[1])
         sums = sums.index_add(0, self.option_of_token, table[self.ids])
-        own = labels[self.text_of_slot[self.slot_of_option]]
-        margin = sums.gather(1, own[:, None]) - sums
-        index = self.slot_of_option[:, None].expand_as(margin)
-        worst = margin.new_full((self.slots, table.shape[1]), torch.inf)
-        worst = worst.scatter_reduce(0, index, margin, "amin")
+        margin = sums.gather(1, self.label_of_option[:, None]) - sums
+        index = self.group_of_option[:, None].expand_as(margin)
+        worst = margin.new_full((self.groups, table.shape[1]), torch.inf)
+        worst = worst.scatter_reduce(0, index, margin, "amin") - margin[self.original]
         lost = torch.zeros_like(logits)
-        lost = lost.index_add(0, self.text_of_slot, worst - margin[self.original])
-        return logits.gather(1, labels[:, None]) - logits + lost
+        lost = lost.index_add(0, self.text_of_slot, worst[self.group_of_slot])
+        return logits.gather(1, self.labels[:, None]) - logits + lost
+
+
+def _choice_ids(choices: WordChoices, row_scopes: Sequence[np.ndarray], scopes: int) -> np.ndarray:
+    """The row of each token of all choices in a table ``(tokens * scopes, classes)``.
+
+    Replacements stand in the scope of what they replace, whose tokens have their own.
+    """
+    ids: np.ndarray = choices.ids.astype(np.int64) * scopes
+    if scopes == 1:
+        return ids
+    texts = np.repeat(np.arange(len(row_scopes)), np.diff(choices.first_slots))
+    for slot, text in enumerate(texts.tolist()):
+        own, first = row_scopes[text], choices.first_choices[slot]
+        start, end = choices.first_ids[first], choices.first_ids[first + 1]
+        last = choices.first_ids[choices.first_choices[slot + 1]]
+        ids[start:end] += own[choices.starts[slot] : choices.ends[slot]]
+        ids[end:last] += own[choices.starts[slot]]
+    return ids
+
+
+def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """For each start, as many numbers from it on as its count, one range after the other."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    found: np.ndarray = np.arange(total) + np.repeat(starts - (ends - counts), counts)
+    return found
