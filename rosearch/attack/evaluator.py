@@ -207,12 +207,13 @@ class RobustnessEvaluator:
                 except EvaluationError as error:
                     error.reports = dict(reports)
                     raise
+                spent = victim.forward_rows - rows, time.perf_counter() - start
                 if self.certify:
                     results = certified(results, attack, victim, self.attacked_side, seed=self.seed)
                 reports[attack.name] = summarise(
                     results,
-                    forward_rows=victim.forward_rows - rows,
-                    seconds=time.perf_counter() - start,
+                    forward_rows=spent[0],
+                    seconds=spent[1],
                     settings={**settings, "attacks": [dict(attack.settings)]},
                 )
         return join_attacks(reports, settings)

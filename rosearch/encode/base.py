@@ -234,9 +234,9 @@ class Encoding(ABC):
     def reads_words_alone(self) -> bool:
         """Whether each segment is one word, whatever stands beside it.
 
-        Override it where :meth:`segments` makes one of several words.
+        By default, whether :meth:`segments` is not overridden.
         """
-        return True
+        return type(self).segments is Encoding.segments
 
     def readings(self, part: str) -> tuple[str, ...] | None:
         """Return everything that a part of a text may be read as, whatever stands beside it.

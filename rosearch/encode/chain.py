@@ -61,7 +61,8 @@ class Chain(Encoding):
         if len(found) == 1:
             return (self(part),)
         segments = first.segments(part)
-        if any(not any(a <= x < b for a, b in segments) for x, _ in word_spans(part)):
+        words = word_spans(part)
+        if not all(any(a <= x and y <= b for a, b in segments) for x, y in words):
             return None  # the others do not read the words outside of segments
         for encoding in others:
             found = tuple(map(encoding, found))

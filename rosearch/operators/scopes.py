@@ -8,7 +8,7 @@ import torch
 
 NEGATIONS = ("no", "not", "nor", "n't", "'t", "t")
 """Words whose scope reaches to the next punctuation mark. ``t`` is what WordPiece makes of
-``n't``; all are stop words, which attacks leave alone."""
+``n't``. Those without an apostrophe are stop words, which most attacks leave alone."""
 
 CONTRASTS = ("but",)
 """Words after which a text says something else than before."""

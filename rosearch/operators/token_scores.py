@@ -18,7 +18,7 @@ class TokenScores(nn.Module):
     replacements is the sum of each word's worst, and is known exactly. The scores start at zero.
 
     With cues, a token has scores for each scope it may stand in: negated or not, before or after a
-    contrast. As long as the cues stay, which are stop words and punctuation, the same holds.
+    contrast. As long as replacements neither are nor replace cues, the same holds.
 
     Args:
         vocabulary: Tokens.

@@ -64,6 +64,8 @@ class Domain:
         self.merges = _names("merges", merges, ops.MERGES)
         self.encodings = {} if encodings is None else _encoding_choices(encodings)
         self.bounds = (None,) if bounds is None else _bounds(bounds)
+        if not isinstance(scopes, bool):
+            raise refused("scopes", "True or False", scopes)
         self.scopes = scopes
         self.encodings_at = _encodings_at(self.encodings)
         """The encodings of each level that has any: by name, with all their parameters."""

@@ -90,7 +90,7 @@ class Genome:
         object.__setattr__(self, "encodings", check_encodings(self.encodings))
         object.__setattr__(self, "bound", check_bound(self.bound, has_nodes=bool(nodes)))
         scopes: Any = self.scopes
-        if scopes not in (True, False) or (scopes and self.bound is None):
+        if not isinstance(scopes, bool) or (scopes and self.bound is None):
             raise GenomeError(
                 f"scopes must be True or False, and False without a bound, got {scopes!r:.200}."
             )

@@ -340,6 +340,7 @@ def fitting(space: SearchSpace) -> tuple[Genome, ...]:
         for width, embedding_width in sorted(sizes, key=partial(_size_difference, make())):
             try:
                 genome = make(width=width, embedding_width=embedding_width, bound=bound)
+                genome = changed(genome, scopes=space.scopes and bound is not None)
             except GenomeError:  # heads that do not divide the width
                 continue
             if genome in space:

@@ -127,7 +127,7 @@ class TestScopes:
         assert features(genome) == {**features(BOUNDED), "output:scopes": 1.0}
         assert templates.additive(scopes=True).key != templates.additive().key
 
-    @pytest.mark.parametrize("scopes", [None, "yes", 2])
+    @pytest.mark.parametrize("scopes", [None, "yes", 2, 1.0])
     def test_other_values_are_refused(self, scopes: Any) -> None:
         with pytest.raises(GenomeError, match="scopes must be True or False"):
             replace(BOUNDED, scopes=scopes)
@@ -151,6 +151,15 @@ class TestScopes:
         assert all(genome in self.SPACE for genome in genomes)
         assert not any(genome in SPACE for genome in genomes if genome.scopes)
         assert "scopes must be True" in str(self.SPACE.violation(replace(genomes[0], **BARE)))
+
+    def test_templates_fit(self) -> None:
+        space = SearchSpace(bounds=[0.5, None], scopes=True)
+        fitting = templates.fitting(space)
+        assert {(genome.bound, genome.scopes) for genome in fitting} == {(0.5, True), (None, False)}
+
+    def test_spaces_take_true_or_false(self) -> None:
+        with pytest.raises(ArgumentError, match="scopes must be True or False"):
+            SearchSpace(bounds=[0.5], scopes="no")  # type: ignore[arg-type]
 
     def test_they_cost_a_score_a_scope(self) -> None:
         task = Task(vocabulary=100, classes=3)

@@ -7,18 +7,15 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rosearch.attack.base import Attack
-from rosearch.attack.certificates.reader import CuesChangeError, Reader
+from rosearch.attack.certificates.reader import Reader
 from rosearch.attack.certificates.text_parts import TextPart, text_parts
-from rosearch.attack.certificates.word_options import word_options
+from rosearch.attack.certificates.word_options import UndecidedError, WordOptions, word_options
 from rosearch.attack.report.results import AttackResult
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.function import FunctionVictim
 from rosearch.attack.victim.model import ModelVictim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import whole_number
-
-_ROUNDING = 1e-4
-"""Difference of two logits, summed in float32, that may be rounding."""
 
 _BATCH = 256
 
@@ -62,39 +59,52 @@ def certify(
         limit: Most combinations to try; 0: none.
 
     Raises:
-        ArgumentError: ``limit`` is below 0.
+        ArgumentError: ``limit`` is below 0, or the victim has no class ``label``.
     """
     whole_number("limit", limit, 0)
     exact = victim.exact
-    if not isinstance(exact, (ModelVictim, FunctionVictim)):
-        return Certificate(None, f"a {type(exact).__name__} does not say what it reads of a word")
-    options = word_options(attack, attacked, seed=seed)
-    if options is None:
-        return Certificate(None, f"what {attack.name} may put in a place depends on other places")
-    reader = Reader.of(exact, attacked)
-    parts = text_parts(options, reader.encoding, reader.read)
-    if parts is None:
-        return Certificate(None, "what is read of a word depends on the words beside it")
-    most = len(parts) if options.most_changed is None else options.most_changed
-    if not reader.fits(parts):
-        return Certificate(None, "the text may be truncated")
-    is_exact = all(part.is_exact for part in parts)
     try:
-        sums = reader.summed_scores(parts)
-    except CuesChangeError:
-        sums = None
+        if not isinstance(exact, (ModelVictim, FunctionVictim)):
+            raise UndecidedError(f"a {type(exact).__name__} does not say what it reads of a word")
+        classes = exact.probabilities([attacked.text]).shape[1]
+        whole_number("label", label, 0, classes - 1)
+        options = word_options(attack, attacked, seed=seed)
+        reader = Reader.of(exact, attacked)
+        parts = text_parts(options, reader.encoding, reader.read)
+        if not reader.fits(parts):
+            raise UndecidedError("the text may be truncated")
+        return _decided(exact, reader, parts, options, label, limit)
+    except UndecidedError as reason:
+        return Certificate(None, str(reason))
+
+
+def _decided(
+    victim: Victim,
+    reader: Reader,
+    parts: Sequence[TextPart],
+    options: WordOptions,
+    label: int,
+    limit: int,
+) -> Certificate:
+    most = options.most_changed
+    is_exact = options.is_exact and all(part.is_exact for part in parts)
+    if most is not None:  # which counts words, and here parts count
+        is_exact = is_exact and all(part.words < 2 for part in parts)
+    sums = reader.summed_scores(parts)
     if sums is not None:
         worst, method = sums.worst(label, most), "bound" if sums.bound else "sum"
-        if worst > sums.bound + _ROUNDING:
+        if worst > sums.bound + sums.rounding:
             return Certificate(True, method)
-        if worst < -sums.bound - _ROUNDING and is_exact:
+        if worst < -sums.bound - sums.rounding and is_exact and sums.is_exact:
             return Certificate(False, method)
-    if combinations(parts, most) > limit:
-        return Certificate(None, f"more than {limit} combinations")
+    if combinations(parts, most, limit) > limit:
+        raise UndecidedError(f"more than {limit} combinations")
     keys = map(reader.key, combined(parts, most))
     while batch := list(itertools.islice(keys, _BATCH)):
-        if (exact.answers(batch).argmax(axis=1) != label).any():
-            return Certificate(False if is_exact else None, "enumeration")
+        if (victim.answers(batch).argmax(axis=1) != label).any():
+            if not is_exact:
+                raise UndecidedError("a combination that may not be possible is wrong")
+            return Certificate(False, "enumeration")
     return Certificate(True, "enumeration")
 
 
@@ -117,31 +127,44 @@ def certified(
             holds = None
         elif result.predicted == result.label and not result.broken:
             attacked = AttackedInput(result.text, side)
-            holds = certify(victim, attack, attacked, result.label, seed=seed).holds
+            try:
+                holds = certify(victim, attack, attacked, result.label, seed=seed).holds
+            except Exception:  # noqa: BLE001 - as in attacks, a victim may fail on some texts
+                holds = None
         found.append(replace(result, certified=holds))
     return found
 
 
-def combinations(parts: Sequence[TextPart], most: int) -> int:
-    """Return an upper bound of the combinations of which at most ``most`` parts are changed."""
-    counts = [1] + [0] * min(most, len(parts))  # by the number of changed parts
+def combinations(parts: Sequence[TextPart], most: int | None, limit: int) -> int:
+    """Return an upper bound of the combinations of which at most ``most`` parts are changed.
+
+    It stops counting above ``limit``.
+    """
+    counts = [1]  # by the number of changed parts
     for part in parts:
-        same, new = len(part.unchanged), len(set(part.changed) - set(part.unchanged))
-        counts = [
-            same * count + (new * counts[k - 1] if k else 0) for k, count in enumerate(counts)
-        ]
+        same, new = len(part.unchanged), len(_new(part))
+        grown = [same * count for count in [*counts, 0]]
+        for k, count in enumerate(counts, start=1):
+            grown[k] += new * count
+        counts = grown if most is None else grown[: most + 1]
+        if sum(counts) > limit:
+            break
     return sum(counts)
 
 
-def combined(parts: Sequence[TextPart], most: int) -> Iterator[tuple[Hashable, ...]]:
+def combined(parts: Sequence[TextPart], most: int | None) -> Iterator[tuple[Hashable, ...]]:
     """Yield every combination of readings of which at most ``most`` parts are changed."""
-    if not parts:
-        yield ()
+    changeable = [k for k, part in enumerate(parts) if _new(part)]
+    if most is None or most >= len(changeable):
+        yield from itertools.product(*[(*part.unchanged, *_new(part)) for part in parts])
         return
-    for rest in combined(parts[1:], most):
-        for form in parts[0].unchanged:
-            yield (form, *rest)
-    if most:
-        for rest in combined(parts[1:], most - 1):
-            for form in set(parts[0].changed) - set(parts[0].unchanged):
-                yield (form, *rest)
+    for count in range(most + 1):
+        for changed in map(frozenset, itertools.combinations(changeable, count)):
+            yield from itertools.product(
+                *[_new(part) if k in changed else part.unchanged for k, part in enumerate(parts)]
+            )
+
+
+def _new(part: TextPart) -> list[Hashable]:
+    """The readings that only a changed part has."""
+    return [form for form in part.changed if form not in part.unchanged]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from rosearch.attack.base import Attack, make_attack
-from rosearch.attack.certificates.reader import CuesChangeError, Reader
+from rosearch.attack.certificates.reader import ModelReader
 from rosearch.attack.certificates.text_parts import text_parts
-from rosearch.attack.certificates.word_options import WordOptions, word_options
+from rosearch.attack.certificates.word_options import UndecidedError, WordOptions, word_options
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.make import make_victim
 from rosearch.attack.victim.model import ModelVictim
@@ -45,10 +45,10 @@ class Explanation:
     """An answer that is a sum of token scores, word by word; see :func:`explain`."""
 
     predicted: str
-    """The predicted class."""
+    """The class that the model predicts."""
 
     other: str
-    """The class of the next highest sum, which the margins are against."""
+    """Of the other classes that of the highest sum, which all scores and margins are against."""
 
     words: tuple[WordScore, ...]
     """The parts of the text, in reading order."""
@@ -61,12 +61,18 @@ class Explanation:
 
     @property
     def margin(self) -> float:
-        """The sum of all scores: logit of the predicted class less that of the other."""
+        """The sum of all scores: how far the predicted class is before the other.
+
+        The rest of the model moves it by at most :attr:`bound`.
+        """
         return self.rest + sum(word.score for word in self.words)
 
     @property
     def worst_margin(self) -> float:
-        """The same with each word's worst replacement."""
+        """The same with each word's worst replacement against the other class.
+
+        :func:`certify` also looks at further classes, and at limits of changed words.
+        """
         scores = [word.score if word.worst is None else word.worst for word in self.words]
         return self.rest + sum(scores)
 
@@ -133,51 +139,43 @@ def explain(
     """
     victim = make_victim(model, tokenizer, encoding=encoding)
     attacked = AttackedInput(text, side)
-    options: WordOptions | None = WordOptions(attacked.words, [()] * len(attacked.words))
-    if attack is not None:
-        made = make_attack("attack", attack)
-        made.prepare([attacked.words])
-        options = word_options(made, attacked, seed=seed)
     exact = victim.exact
     if not isinstance(exact, ModelVictim):
         raise ArgumentError(f"explain needs a model, got {type(exact).__name__}.")
-    reader = Reader.of(exact, attacked)
     if getattr(exact.model, "summed_scores", lambda: None)() is None:
         raise ArgumentError(
             f"explain needs a model whose logits are sums of token scores, as those of a student "
             f"with a bound (rosearch.templates.additive()), got {type(exact.model).__name__}."
         )
-    parts = None if options is None else text_parts(options, reader.encoding, reader.read)
-    if parts is None or not reader.fits(parts):
-        raise ArgumentError(
-            "The text cannot be explained word by word: it may be truncated, or what the attack "
-            "may put in a place depends on other places."
-        )
     try:
+        options = WordOptions(attacked.words, [()] * len(attacked.words))
+        if attack is not None:
+            made = make_attack("attack", attack)
+            made.prepare([attacked.words])
+            options = word_options(made, attacked, seed=seed)
+        reader = ModelReader(exact, attacked)
+        parts = text_parts(options, reader.encoding, reader.read)
+        if not reader.fits(parts):
+            raise UndecidedError("it may be truncated")
         sums = reader.summed_scores(parts)
-    except CuesChangeError:
-        sums = None
-    if sums is None:
-        raise ArgumentError(
-            "The text cannot be explained word by word: a replacement changes the scores of other "
-            "words, or the scores are not in float32."
-        )
-    # Of a word that its neighbours may decide, the reading that adds least.
-    own = [
-        np.array([found[form] for form in part.unchanged])
-        for part, found in zip(parts, sums.sums, strict=True)
-    ]
-    totals = sums.rest + sum((scores[0] for scores in own), np.zeros_like(sums.rest))
-    other, predicted = (int(k) for k in np.argsort(totals)[-2:])
+        if sums is None:
+            raise UndecidedError("the scores are not in float32")
+    except UndecidedError as reason:
+        raise ArgumentError(f"The text cannot be explained word by word: {reason}.") from reason
+    forms = reader.own_forms(parts)
+    own = [found[form] for found, form in zip(sums.sums, forms, strict=True)]
+    totals = sums.rest + sum(own, np.zeros_like(sums.rest))
+    predicted = int(exact.probabilities([text])[0].argmax())
+    other = max((k for k in range(len(totals)) if k != predicted), key=totals.__getitem__)
     words: list[WordScore] = []
-    for part, scores, sums_of in zip(parts, own, sums.sums, strict=True):
-        score = float((scores[:, predicted] - scores[:, other]).min())
-        word = WordScore(part.text, score)
-        found = [(sums_of[form], new) for form, new in part.changed.items()]
-        margins = [(float(s[predicted] - s[other]), new) for s, new in found]
-        if margins and min(margins)[0] < score:
-            worst, new = min(margins)
-            word = WordScore(part.text, score, new, worst)
+    for part, scores, known in zip(parts, own, sums.sums, strict=True):
+        word = WordScore(part.text, float(scores[predicted] - scores[other]))
+        found = [
+            (float(known[f][predicted] - known[f][other]), new) for f, new in part.changed.items()
+        ]
+        if found and min(found)[0] < word.score:
+            worst, new = min(found)
+            word = WordScore(part.text, word.score, new, worst)
         words.append(word)
     names = getattr(getattr(exact.model, "config", None), "id2label", {})
     return Explanation(

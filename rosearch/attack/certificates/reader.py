@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -10,13 +11,16 @@ import numpy as np
 import torch
 
 from rosearch.attack.certificates.text_parts import TextPart
+from rosearch.attack.certificates.word_options import UndecidedError
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.function import FunctionVictim
 from rosearch.attack.victim.model import ModelVictim
 from rosearch.encode import Encoding
 from rosearch.tokens import TokenizedText
 
-_ROWS = 512
+_MOST_READINGS = 1 << 12
+_PAIRS = 1 << 22
+"""Pairs of tokens in a batch, for each of which scopes hold a few bytes."""
 
 
 class SummedScores:
@@ -30,14 +34,17 @@ class SummedScores:
     """
 
     def __init__(
-        self, scores: Any, bound: float, reader: _ModelReader, parts: Sequence[TextPart]
+        self, scores: Any, bound: float, reader: ModelReader, parts: Sequence[TextPart]
     ) -> None:
         self.bound = bound
         self._forms: list[list[Any]] = [[*part.unchanged, *part.changed] for part in parts]
         self._unchanged = [len(part.unchanged) for part in parts]
-        self._cues = dict(scores.cues or ())
-        if not all(map(self._keeps_cues, self._forms)):
-            raise CuesChangeError
+        cues = dict(scores.cues or ())
+        self.is_exact = all(
+            len({tuple(cues[token] for token in form if token in cues) for form in forms}) < 2
+            for forms in self._forms
+        )
+        """Whether all forms of each part have the same cues, so that no scope changes."""
         base = [forms[0] for forms in self._forms]
         rows = [reader.row(base)]
         rows += [
@@ -57,28 +64,53 @@ class SummedScores:
         known = [sums[form] for sums, form in zip(self.sums, base, strict=True)]
         self.rest: np.ndarray = bias + total.sum(axis=0) - sum(known, np.zeros_like(bias))
         """What no attack changes, ``(classes,)``."""
+        self._bias = bias
+        table = scores.tokens.weight.detach().double().cpu().numpy()
+        self._table = table.reshape(len(table), -1, len(bias))
+        self._rest_ids = reader.row([]).ids
+        longest = [max(forms, key=len) for forms in self._forms]
+        tokens = len(reader.row(longest).ids) + 1
+        largest = [max(np.abs(scored).max() for scored in sums.values()) for sums in self.sums]
+        magnitude = float(np.abs(self.rest).max() + np.abs(bias).max() + sum(largest))
+        self.rounding = 1e-5 + 2 * tokens * float(np.finfo(np.float32).eps) * magnitude
+        """Difference of two logits, summed in float32, that may be rounding."""
 
-    def _keeps_cues(self, forms: Sequence[Sequence[int]]) -> bool:
-        """Whether all forms of a part have the same cues, so that no scope changes."""
-        return len({tuple(self._cues[t] for t in form if t in self._cues) for form in forms}) < 2
+    def worst(self, label: int, most: int | None) -> float:
+        """Return the smallest margin of the label in the sums, with at most ``most`` changes.
 
-    def worst(self, label: int, most: int) -> float:
-        """Return the smallest margin of the label in the sums, with at most ``most`` changes."""
-        margin = self.rest[label] - self.rest
+        Where scopes may change, each token has its worst.
+        """
+        margin = self._rest_margin(label)
         losses = []
-        for forms, own, sums in zip(self._forms, self._unchanged, self.sums, strict=True):
-            margins = np.array([sums[form][label] - sums[form] for form in forms])
-            lowest = margins[:own].min(axis=0)
+        for k, forms in enumerate(self._forms):
+            margins = np.array([self._margin(k, form, label) for form in forms])
+            lowest = margins[: self._unchanged[k]].min(axis=0)
             margin = margin + lowest
             losses.append(np.minimum(margins.min(axis=0) - lowest, 0))
-        if losses and most:
+        if losses:
             # For each class the words that cost most of the margin against it.
             margin = margin + np.sort(np.array(losses), axis=0)[:most].sum(axis=0)
         return float(np.delete(margin, label).min())
 
+    def _margin(self, k: int, form: Any, label: int) -> np.ndarray:
+        if not self.is_exact:
+            return self._in_any_scope(form, label)
+        sums = self.sums[k][form]
+        margins: np.ndarray = sums[label] - sums
+        return margins
 
-class CuesChangeError(Exception):
-    """What an attack may put into a text changes the scopes of other words."""
+    def _rest_margin(self, label: int) -> np.ndarray:
+        if self.is_exact:
+            margins: np.ndarray = self.rest[label] - self.rest
+            return margins
+        rest = self._in_any_scope(self._rest_ids, label)
+        lowest: np.ndarray = self._bias[label] - self._bias + rest
+        return lowest
+
+    def _in_any_scope(self, tokens: Sequence[int], label: int) -> np.ndarray:
+        scores = self._table[list(tokens)]  # (tokens, scopes, classes)
+        margins: np.ndarray = (scores[..., label, None] - scores).min(axis=1).sum(axis=0)
+        return margins
 
 
 @torch.no_grad()
@@ -87,8 +119,9 @@ def _token_scores(scores: Any, rows: Sequence[TokenizedText]) -> list[np.ndarray
     device = scores.bias.device
     longest = max(len(row.ids) for row in rows)
     found: list[np.ndarray] = []
-    for start in range(0, len(rows), _ROWS):
-        part = rows[start : start + _ROWS]
+    count = max(1, _PAIRS // longest**2)
+    for start in range(0, len(rows), count):
+        part = rows[start : start + count]
         ids = torch.zeros(len(part), longest, dtype=torch.long)
         mask = torch.zeros_like(ids, dtype=torch.bool)
         for k, row in enumerate(part):
@@ -109,7 +142,7 @@ class Reader(ABC):
     def of(victim: ModelVictim | FunctionVictim, attacked: AttackedInput) -> Reader:
         """Return the reader of a victim."""
         if isinstance(victim, ModelVictim):
-            return _ModelReader(victim, attacked)
+            return ModelReader(victim, attacked)
         return _FunctionReader(victim, attacked)
 
     @abstractmethod
@@ -125,11 +158,7 @@ class Reader(ABC):
         return True
 
     def summed_scores(self, parts: Sequence[TextPart]) -> SummedScores | None:
-        """Return how the victim's logits are sums; ``None`` if they are not known to be.
-
-        Raises:
-            CuesChangeError: What may stand in a part changes the scores of other parts.
-        """
+        """Return how the victim's logits are sums; ``None`` if they are not known to be."""
         return None
 
 
@@ -148,12 +177,14 @@ class _FunctionReader(Reader):
         return self._canonical.whole("".join(forms))
 
 
-class _ModelReader(Reader):
+class ModelReader(Reader):
     """A model reads tokens."""
 
     def __init__(self, victim: ModelVictim, attacked: AttackedInput) -> None:
         self._victim, self._tokens, self._side = victim, victim.tokens, attacked.side
         self.encoding = victim.tokens.encoding
+        self.own_row = self._tokens.encode([attacked.text])[0]
+        """The row of the text as it is."""
         self._other: list[Sequence[int]] = []
         if not isinstance(attacked.text, str):
             other = attacked.text[1 - attacked.side]
@@ -171,6 +202,15 @@ class _ModelReader(Reader):
 
     def key(self, forms: Sequence[Any]) -> Hashable:
         return self._row(forms)
+
+    def own_forms(self, parts: Sequence[TextPart]) -> list[Any]:
+        """Return which of its unchanged readings each part of the text has."""
+        for forms in itertools.islice(
+            itertools.product(*[part.unchanged for part in parts]), _MOST_READINGS
+        ):
+            if self.key(forms) == self.own_row:
+                return list(forms)
+        raise UndecidedError("what is read of a word depends on the words beside it")
 
     def row(self, forms: Sequence[Any]) -> TokenizedText:
         """Return the row of a text that is not truncated."""
@@ -190,7 +230,7 @@ class _ModelReader(Reader):
         if found is None:
             return None
         scores, bound = found
-        if scores.bias.dtype not in (torch.float32, torch.float64):
+        if {scores.bias.dtype, scores.tokens.weight.dtype} - {torch.float32, torch.float64}:
             return None  # sums are rounded by more than a margin may be
         return SummedScores(scores, bound, self, parts)
 

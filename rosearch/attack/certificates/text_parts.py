@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rosearch.attack.certificates.word_options import WordOptions
+from rosearch.attack.certificates.word_options import UndecidedError, WordOptions
 from rosearch.attack.victim.tokenization import CHUNK_START
 from rosearch.encode import Encoding
 
@@ -32,42 +32,42 @@ class TextPart:
     changed: Mapping[Hashable, str]
     """Distinct readings if at least one of its words is replaced, each with a text that has it."""
 
+    words: int
+    """Words that may be replaced."""
+
     is_exact: bool
     """Whether what stands beside the part decides nothing."""
 
 
-def text_parts(
-    options: WordOptions, encoding: Encoding | None, read: ReadParts
-) -> list[TextPart] | None:
+def text_parts(options: WordOptions, encoding: Encoding | None, read: ReadParts) -> list[TextPart]:
     """Return the parts of a text, in reading order, with all that an attack may make of them.
 
-    A part is a word and the signs around it, or several words that may be read together. ``None``
-    if the readings of a part are unknown or too many.
+    A part is a word and the signs around it, or several words that may be read together.
+
+    Raises:
+        UndecidedError: The readings of a part are unknown or too many.
     """
-    parts: list[list[str]] = []
-    for chunk in _chunks(options):
-        if chunk is None:
-            return None
-        while parts and encoding is not None and _may_join(encoding, parts[-1], chunk):
-            before = parts.pop()
+    parts: list[tuple[list[str], int]] = []
+    for chunk, words in _chunks(options):
+        while parts and encoding is not None and _may_join(encoding, parts[-1][0], chunk):
+            before, more = parts.pop()
             if len(before) * len(chunk) > _MAX_TEXTS:
-                return None
+                raise UndecidedError(f"words that are read together have over {_MAX_TEXTS} forms")
             chunk = [left + right for left, right in itertools.product(before, chunk)]
-        parts.append(chunk)
-    found = [_read(texts, encoding, read) for texts in parts]
-    known = [part for part in found if part is not None]
-    return known if len(known) == len(found) else None
+            words += more
+        parts.append((chunk, words))
+    return [_read(texts, words, encoding, read) for texts, words in parts]
 
 
-def _chunks(options: WordOptions) -> list[list[str] | None]:
-    """Everything that each chunk of the text may become, first what it is; ``None``: too much.
+def _chunks(options: WordOptions) -> list[tuple[list[str], int]]:
+    """Everything that each chunk of the text may become, first what it is, and its words.
 
     Chunks are those of :class:`~rosearch.attack.victim.tokenization.IncrementalTokenizer`.
     """
     text = options.words.text
     starts = [0, *(match.start() for match in CHUNK_START.finditer(text))]
     words = list(zip(options.words.spans, options.options, strict=True))
-    found: list[list[str] | None] = []
+    found: list[tuple[list[str], int]] = []
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         inside = [(span, new) for span, new in words if start <= span[0] < end]
         slots: list[Sequence[str]] = []
@@ -78,10 +78,12 @@ def _chunks(options: WordOptions) -> list[list[str] | None]:
         slots.append((text[done:end],))
         # White space at the ends of a replacement would change where chunks begin.
         is_plain = all(word and word == word.strip() for _, new in inside for word in new)
-        if not is_plain or math.prod(map(len, slots)) > _MAX_TEXTS:
-            found.append(None)
-        else:
-            found.append(["".join(pieces) for pieces in itertools.product(*slots)])
+        if not is_plain:
+            raise UndecidedError("a replacement is empty, or has white space at its ends")
+        if math.prod(map(len, slots)) > _MAX_TEXTS:
+            raise UndecidedError(f"words without spaces between them have over {_MAX_TEXTS} forms")
+        texts = ["".join(pieces) for pieces in itertools.product(*slots)]
+        found.append((texts, sum(bool(new) for _, new in inside)))
     return found
 
 
@@ -92,7 +94,7 @@ def _may_join(encoding: Encoding, left: Sequence[str], right: Sequence[str]) -> 
     return any(encoding.may_join(a, b) for a, b in itertools.product(left, right))
 
 
-def _read(texts: Sequence[str], encoding: Encoding | None, read: ReadParts) -> TextPart | None:
+def _read(texts: Sequence[str], words: int, encoding: Encoding | None, read: ReadParts) -> TextPart:
     """What a victim reads of the forms of a part."""
     readings = [(text,) if encoding is None else encoding.readings(text) for text in texts]
     known = [found for found in readings if found is not None]
@@ -103,15 +105,17 @@ def _read(texts: Sequence[str], encoding: Encoding | None, read: ReadParts) -> T
         or form[:1].isspace() != texts[0][:1].isspace()
         for form in canonical
     )
-    if is_moved or len(known) < len(readings):
-        return None
+    if len(known) < len(readings):
+        raise UndecidedError("the encoding does not say what it may read a word as")
+    if is_moved:
+        raise UndecidedError("the encoding moves white space")
     forms = read(canonical)
     if forms is None:
-        return None
+        raise UndecidedError("what the tokenizer makes of a word may depend on the words beside it")
     origins = [text for text, found in zip(texts, known, strict=True) for _ in found]
     own = len(known[0])
     changed: dict[Hashable, str] = {}
     for form, text in zip(forms[own:], origins[own:], strict=True):
         changed.setdefault(form, text)
     is_exact = all(len(found) == 1 for found in known)
-    return TextPart(texts[0], tuple(dict.fromkeys(forms[:own])), changed, is_exact)
+    return TextPart(texts[0], tuple(dict.fromkeys(forms[:own])), changed, words, is_exact)

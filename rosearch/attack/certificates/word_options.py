@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rosearch.attack.base import Attack, SearchContext
 from rosearch.attack.resources.oracles import Asking
@@ -14,6 +14,10 @@ from rosearch.attack.word_swaps.candidates import TextSwaps
 from rosearch.attack.word_swaps.constraints import Change, Constraint, NoRepeat
 
 T = TypeVar("T")
+
+
+class UndecidedError(Exception):
+    """Whether a text withstands all combinations cannot be known; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +33,29 @@ class WordOptions:
     most_changed: int | None = None
     """Most words that are replaced at a time; ``None``: all of them."""
 
+    is_exact: bool = True
+    """Whether the attack may put all of these, and as many as that at a time."""
 
-def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> WordOptions | None:
+
+def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> WordOptions:
     """Return everything that an attack may put in place of each word of a text.
 
     Constraints that read more than the word and its replacement are left out, so that nothing is
     missed. Random substitutions have the random numbers that the attack draws with this seed.
 
-    Returns:
-        ``None`` where the replacements of a word depend on other words, or a word may be replaced
-        more than once, or the attack is no :class:`~rosearch.attack.WordSwapAttack`.
+    Raises:
+        UndecidedError: The replacements of a word may depend on other words, or a word may be
+            replaced more than once, or the attack may do more than replace words.
     """
-    if (
-        not isinstance(attack, WordSwapAttack)
-        or type(attack).search is not WordSwapAttack.search
-        or not attack.substitution.reads_word_alone
-        or not any(isinstance(constraint, NoRepeat) for constraint in attack.constraints)
-    ):
-        return None
+    if not isinstance(attack, WordSwapAttack) or type(attack).search is not WordSwapAttack.search:
+        raise UndecidedError(f"{attack.name} is not known to do no more than replace words")
+    method = attack.search_method
+    if not _is_own(method, "only_swaps") or (attack.resegment and not method.keeps_limits):
+        raise UndecidedError(f"the search {method.name} may do more than replace words")
+    if not attack.substitution.reads_word_alone:
+        raise UndecidedError(f"{attack.name} proposes words by the context")
+    if not any(isinstance(constraint, NoRepeat) for constraint in attack.constraints):
+        raise UndecidedError(f"{attack.name} may replace a word more than once")
     words = attacked.words
     context = SearchContext(
         score=0.0,
@@ -58,17 +67,28 @@ def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> W
         side=attacked.side,
     )
     swaps = attack.swaps.start(words, context)
-    trusted = [constraint for constraint in attack.constraints if constraint.reads_word_alone]
+    trusted = [c for c in attack.constraints if _is_own(c, "reads_word_alone")]
     options, growth = _options(swaps, trusted, growth=0), 0
     # A word split in two moves those after it, which then get the random numbers of other words.
     while attack.resegment and (grown := _growth(options)) > growth:
         options, growth = _options(swaps, trusted, growth=grown), grown
-    if not growth:
-        limits = [constraint.most_changed(len(words)) for constraint in attack.constraints]
-        known = [limit for limit in limits if limit is not None]
-        checked = [_allowed(swaps, k, found, trusted) for k, found in enumerate(options)]
-        return WordOptions(words, checked, min(known, default=None))
-    return WordOptions(words, options)
+    limits = [constraint.most_changed(len(words)) for constraint in attack.constraints]
+    limit = min((one for one in limits if one is not None), default=None)
+    # Else a limit, or a constraint, may count or compare other words than those replaced.
+    keeps_places = not attack.resegment or all(
+        Words.of(new).words == (new,) for found in options for new in found
+    )
+    if keeps_places:
+        options = [_allowed(swaps, k, found, trusted) for k, found in enumerate(options)]
+    is_limited = keeps_places and method.keeps_limits
+    return WordOptions(
+        words, options, limit if is_limited else None, is_limited or (limit is None and not growth)
+    )
+
+
+def _is_own(part: Any, flag: str) -> bool:
+    """Whether the class itself says so: what a subclass overrides may be otherwise."""
+    return bool(vars(type(part)).get(flag, False))
 
 
 def _options(

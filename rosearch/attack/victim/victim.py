@@ -82,6 +82,7 @@ class Victim(ABC):
 
     def answers(self, keys: Sequence[Hashable]) -> np.ndarray:
         """Return probabilities by key, float32, shape ``(keys, classes)``."""
+        self._forget_if_full()
         cache = self._by_key
         new = list(dict.fromkeys(key for key in keys if key not in cache))
         if new:
@@ -95,9 +96,7 @@ class Victim(ABC):
         """Return probabilities by text, float32, shape ``(texts, classes)``."""
         if not texts:
             return np.empty((0, self.classes or 0), dtype=np.float32)
-        if max(len(self._by_text), len(self._by_key)) > _MAX_CACHED:
-            self._by_text.clear()
-            self._by_key.clear()
+        self._forget_if_full()
         cache = self._by_text
         unseen = list(dict.fromkeys(text for text in texts if text not in cache))
         if unseen:
@@ -106,6 +105,11 @@ class Victim(ABC):
             # Caching by text saves tokenizing it again.
             cache.update(zip(unseen, [self._by_key[key] for key in keys], strict=True))
         return np.array([cache[text] for text in texts], dtype=np.float32)
+
+    def _forget_if_full(self) -> None:
+        if max(len(self._by_text), len(self._by_key)) > _MAX_CACHED:
+            self._by_text.clear()
+            self._by_key.clear()
 
     def expect(self, classes: int) -> None:
         """Set the number of classes of the data set.

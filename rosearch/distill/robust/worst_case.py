@@ -16,7 +16,8 @@ from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.operators import TokenScores
 from rosearch.tokens import TokenizedText, WordChoices
 
-_ROWS = 256
+_PAIRS = 1 << 22
+"""Pairs of tokens in a batch, for each of which scopes hold a few bytes."""
 _MAP = 0.1
 """Weight of the squared map from vectors to scores."""
 
@@ -145,7 +146,8 @@ def worst_margins(
 
     Returns:
         float32 ``(texts, classes)``: the logit of the text's class less that of each class, at its
-        smallest; 0 for the class itself.
+        smallest; 0 for the class itself. With scopes, as long as no replacement is or replaces a
+        cue.
     """
     device = scores.bias.device
     with torch.no_grad():
@@ -163,8 +165,9 @@ def _scopes(scores: TokenScores, rows: Sequence[TokenizedText]) -> list[np.ndarr
     found: list[np.ndarray] = []
     if scores.cues is None:
         return [np.zeros(len(row.ids), dtype=np.int64) for row in rows]
-    for start in range(0, len(rows), _ROWS):
-        part = rows[start : start + _ROWS]
+    count = max(1, _PAIRS // max(len(row.ids) for row in rows) ** 2)
+    for start in range(0, len(rows), count):
+        part = rows[start : start + count]
         ids = torch.zeros(len(part), max(len(row.ids) for row in part), dtype=torch.long)
         mask = torch.zeros_like(ids, dtype=torch.bool)
         for k, row in enumerate(part):

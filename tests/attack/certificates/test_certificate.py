@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,8 @@ from rosearch.attack import (
     Attack,
     CharacterEdits,
     CharacterInsertion,
+    GeneticSearch,
+    GreedyWordSwap,
     MaxWordsChanged,
     NoRepeat,
     NoStopWords,
@@ -24,11 +27,19 @@ from rosearch.attack import (
     Union,
     WordSwapAttack,
 )
-from rosearch.attack.certificates.certificate import Certificate, certify
+from rosearch.attack.certificates.certificate import (
+    Certificate,
+    certify,
+    combinations,
+    combined,
+)
+from rosearch.attack.certificates.text_parts import TextPart
+from rosearch.attack.certificates.word_options import word_options
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.victim.make import make_victim
 from rosearch.data import Text, TextDataset
-from rosearch.encode import Encoding, encodings
+from rosearch.encode import Chain, Encoding, encodings
+from rosearch.encode.testing import Synonyms
 from rosearch.errors import ArgumentError
 from rosearch.operators.scopes import CONTRAST, NEGATION, cue_tokens
 from rosearch.space import Genome, templates
@@ -81,7 +92,7 @@ def texts(count: int, *, words: int = 6, seed: int = 0) -> list[str]:
     return [" ".join(rng.choice(WORDS, size=words)) for _ in range(count)]
 
 
-def combinations(attacked: AttackedInput, most: int | None = None) -> list[Text]:
+def all_texts(attacked: AttackedInput, most: int | None = None) -> list[Text]:
     """Every text that the attack can make."""
     words = attacked.words
     found: list[Text] = []
@@ -136,7 +147,7 @@ def checked(
     victim: Any, attacked: AttackedInput, found: Certificate, label: int, most: int | None = None
 ) -> bool:
     """Whether all combinations are right, after comparing that with a certificate."""
-    answers = victim.probabilities(combinations(attacked, most)).argmax(axis=1)
+    answers = victim.probabilities(all_texts(attacked, most)).argmax(axis=1)
     right = bool((answers == label).all())
     assert found.holds in (right, None), f"{attacked.text!r}: {found}, but {right}"
     return right
@@ -177,9 +188,6 @@ def test_scopes_are_known(
         verdicts.append((found.holds, checked(victim, attacked, found, label)))
     assert (True, True) in verdicts
     assert (False, False) in verdicts
-    if name == "none":  # "st.ory" ends a scope
-        unknown = certify(victim, attack(), AttackedInput("a good story"), 0, limit=0)
-        assert unknown.holds is None
 
 
 @pytest.mark.parametrize("bound", [0.5, 3.0])
@@ -265,12 +273,12 @@ class TestUnknown:
 
     def test_replacements_that_depend_on_context(self, victim: Any) -> None:
         given = WordSwapAttack(InContext(), [NoRepeat()])
-        assert "depends on other places" in self.reason(victim, given)
+        assert "proposes words by the context" in self.reason(victim, given)
         both = WordSwapAttack(Union([Listed(), InContext()]), [NoRepeat()])
-        assert "depends on other places" in self.reason(victim, both)
+        assert "proposes words by the context" in self.reason(victim, both)
 
     def test_words_that_are_replaced_again(self, victim: Any) -> None:
-        assert "depends on other places" in self.reason(victim, WordSwapAttack(Listed()))
+        assert "more than once" in self.reason(victim, WordSwapAttack(Listed()))
 
     def test_a_search_of_its_own(self, victim: Any) -> None:
         class Own(WordSwapAttack):
@@ -278,10 +286,53 @@ class TestUnknown:
                 yield []
                 return text
 
-        assert "depends on other places" in self.reason(victim, Own(Listed(), [NoRepeat()]))
+        assert "no more than replace words" in self.reason(victim, Own(Listed(), [NoRepeat()]))
+
+        class Method(GreedyWordSwap):
+            name = "method"
+
+        given = WordSwapAttack(Listed(), [NoRepeat()], Method())
+        assert "the search method may do more" in self.reason(victim, given)
+        given = WordSwapAttack(Listed(), [NoRepeat()], GeneticSearch())
+        assert "the search genetic" in self.reason(victim, given)
+
+    def test_parts_that_say_less_than_their_base(self, victim: Any) -> None:
+        class Contextual(Union):
+            def propose_in(self, text: Words, index: int, numbers: Sequence[float] = ()) -> Any:
+                yield from ()
+                return [text.words[0]]
+
+        given = WordSwapAttack(Contextual([Listed()]), [NoRepeat()])
+        assert "proposes words by the context" in self.reason(victim, given)
+
+        class Sometimes(NoStopWords):
+            def allows_word(self, text: Words, index: int) -> bool:
+                return bool(text.changed)  # only once another word has been replaced
+
+        found = word_options(
+            WordSwapAttack(Listed(), [NoRepeat(), Sometimes()]), AttackedInput("good film")
+        )
+        assert [list(new) for new in found.options] == [
+            list(OPTIONS["good"]),
+            list(OPTIONS["film"]),
+        ]
+
+    def test_white_space_at_the_ends_of_replacements(self, victim: Any) -> None:
+        class Spaced(Listed):
+            def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+                return (" x",)
+
+        given = WordSwapAttack(Spaced(), [NoRepeat()])
+        assert "white space at its ends" in self.reason(victim, given)
 
     def test_truncation(self, victim: Any) -> None:
         assert self.reason(victim, attack(), "the " * 61 + "dull") == "the text may be truncated"
+
+    def test_tokenizers_that_read_words_together(self, tokenizer: Any) -> None:
+        left = copy.deepcopy(tokenizer)
+        left.truncation_side = "left"
+        victim = make_victim(student(templates.additive(), left), left)
+        assert "what the tokenizer makes of a word" in self.reason(victim, attack())
 
     def test_low_precision(self, tokenizer: Any) -> None:
         victim = make_victim(student(templates.additive(), tokenizer).bfloat16(), tokenizer)
@@ -290,6 +341,144 @@ class TestUnknown:
     def test_a_negative_limit_is_refused(self, victim: Any) -> None:
         with pytest.raises(ArgumentError, match="limit must be"):
             certify(victim, attack(), AttackedInput("good"), 0, limit=-1)
+        with pytest.raises(ArgumentError, match="label must be"):
+            certify(victim, attack(), AttackedInput("good"), 2)
+
+
+class TestLimits:
+    """Limits of changed words where words and changes are not one to one."""
+
+    def victim(self, *wrong: str) -> Any:
+        def scores(given: list[str]) -> np.ndarray:
+            return np.array([[1.0, 0.0] if t in wrong else [0.0, 1.0] for t in given])
+
+        return make_victim(scores)
+
+    def holds(self, given: Attack, text: str, *wrong: str) -> bool | None:
+        return certify(self.victim(*wrong), given, AttackedInput(text), 1).holds
+
+    def swaps(self, resegment: bool = True, **options: tuple[str, ...]) -> WordSwapAttack:
+        class Swaps(Substitution):
+            name = "swaps"
+
+            def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+                return options.get(word, ())
+
+        return WordSwapAttack(Swaps(), [NoRepeat(), MaxWordsChanged(1)], resegment=resegment)
+
+    def test_a_change_that_is_not_counted(self) -> None:
+        # "Mr." is the word "Mr" again, so that MaxWordsChanged lets another be replaced.
+        given = self.swaps(Mr=("Mr.",), slept=("kip",))
+        assert self.holds(given, "Mr slept", "Mr. kip") is None
+        assert self.holds(given, "Mr slept", "Mr. slept", "Mr. kip") is None
+        assert self.holds(self.swaps(slept=("kip",)), "Mr slept", "Mr kip") is False
+
+    def test_two_words_in_a_chunk(self) -> None:
+        given = self.swaps(good=("bad",), great=("awful",))
+        assert self.holds(given, "good/great", "bad/awful") is None
+        assert self.holds(given, "good great", "bad awful") is True
+        assert self.holds(given, "good great", "bad great") is False
+
+    def test_words_that_are_split(self) -> None:
+        given = self.swaps(good=("bad", "g ood"), great=("awful",))
+        assert self.holds(given, "good film great", "bad film awful") is None
+
+    def test_genetic_search_exceeds_them(self) -> None:
+        names = "aa bb cc dd ee".split()
+        given = self.swaps(resegment=False, **{name: (name.upper(),) for name in names})
+        three = "AA BB CC dd ee"
+        assert self.holds(given, " ".join(names), three) is True
+        given.search_method = GeneticSearch()
+        assert self.holds(given, " ".join(names), three) is None
+
+
+def test_random_numbers_of_places_that_a_word_cannot_reach() -> None:
+    class Drawn(Substitution):
+        name = "drawn"
+        draws = 1  # type: ignore[assignment]
+
+        def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+            return ["a b", "bad"][int(2 * numbers[0]) :][:1] if word == "won" else []
+
+    given = WordSwapAttack(Drawn(), [NoRepeat()])
+    victim = make_victim(lambda texts: [[float("bad" in t), 0.5] for t in texts])
+    for seed in range(6):
+        own = word_options(given, AttackedInput("won"), seed=seed).options[0]
+        found = certify(victim, given, AttackedInput("won"), 1, seed=seed).holds
+        assert found == (None if "bad" in own and "a b" in own else "bad" not in own)
+
+
+@pytest.mark.parametrize("count", [40, 1500])
+def test_long_texts_are_enumerated_at_once(count: int) -> None:
+    victim = make_victim(lambda texts: [[0.4, 0.6]] * len(texts))
+    text = "the " * count + "good"
+    given = attack(MaxWordsChanged(2))
+    assert certify(victim, given, AttackedInput(text), 1) == Certificate(True, "enumeration")
+    assert certify(victim, attack(), AttackedInput(text + " film" * 30), 1).holds is None
+
+
+def test_combinations_are_counted_and_listed() -> None:
+    parts = [
+        TextPart("a", ("a",), {"b": "b", "a": "a"}, 1, True),
+        TextPart(" c", ("c", "d"), {}, 0, False),
+        TextPart(" e", ("e",), {"f": "f", "g": "g"}, 1, True),
+    ]
+    for most in (None, 0, 1, 2, 5):
+        found = list(combined(parts, most))
+        assert len(set(found)) == len(found) == combinations(parts, most, 1000)
+        expected = {
+            (a, c, e)
+            for a, c, e in itertools.product("ab", "cd", "efg")
+            if most is None or (a != "a") + (e != "e") <= most
+        }
+        assert set(found) == expected
+
+
+def test_rounding_of_large_scores(tokenizer: Any) -> None:
+    model = student(templates.additive(), tokenizer)
+    ids = tokenizer.convert_tokens_to_ids
+    with torch.no_grad():
+        model.token_scores.tokens.weight.zero_()
+        model.token_scores.bias.zero_()
+        model.token_scores.tokens.weight[ids("good")] = torch.tensor([0.0, 3e-4])
+        model.token_scores.tokens.weight[ids("film")] = torch.tensor([1e3, 1e3])
+    victim = make_victim(model, tokenizer)
+    text = AttackedInput("good" + " film" * 8)
+    swaps = WordSwapAttack(Listed(), [NoRepeat(), NoStopWords(["good"])], resegment=False)
+    assert certify(victim, swaps, text, 1, limit=0).holds is None
+
+
+def test_encodings_chained(dataset: TextDataset, tokenizer: Any) -> None:
+    exchanges = Synonyms()
+    spelling = encodings.get("spelling").fit(dataset, exchanges=exchanges)
+    train = dataset.with_texts(spelling(dataset.texts))
+    classes = encodings.get("word_classes").fit(train, exchanges=exchanges, strength=0.5)
+    model = student(templates.additive(), tokenizer)
+    victim = make_victim(model, tokenizer, encoding=Chain([spelling, classes]))
+    held = set()
+    for text in texts(40, words=5, seed=5):
+        for given in (text, text.replace("good", "good`")):
+            attacked = AttackedInput(given)
+            label = int(victim.probabilities([given]).argmax())
+            found = certify(victim, attack(), attacked, label)
+            checked(victim, attacked, found, label)
+            held.add(found.holds)
+    assert {True, False} <= held
+
+
+def test_a_victim_that_fails_is_undecided(dataset: TextDataset) -> None:
+    def fails(given: list[str]) -> np.ndarray:
+        if any("flim movie" in text for text in given):
+            raise ValueError("no such text")
+        return np.array([[1.0, 0.0]] * len(given))
+
+    data = TextDataset(["film film", "a cast"], [0, 0], classes=dataset.classes)
+    evaluator = RobustnessEvaluator(attack(), data, examples=2, certify=True, progress=False)
+    report = evaluator.evaluate(fails)
+    found = {result.text: result.certified for result in report.examples}
+    assert found == {"film film": None, "a cast": True}
+    plain = RobustnessEvaluator(attack(), data, examples=2, progress=False).evaluate(fails)
+    assert report.forward_rows == plain.forward_rows
 
 
 @pytest.mark.parametrize(

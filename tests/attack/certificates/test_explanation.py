@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,11 +74,40 @@ def test_words_that_are_read_together_are_one_part(
     assert found.margin == pytest.approx(plain.margin)
 
 
-def test_a_bound_is_reported(tokenizer: Any) -> None:
-    cnn = replace(templates.text_cnn(width=16, embedding_width=8), bound=0.5)
-    found = explain(student(cnn, tokenizer), "good film", tokenizer=tokenizer)
-    assert found.bound == 0.5
-    assert "by at most 0.5" in found.to_html()
+def test_the_prediction_is_that_of_the_whole_model(tokenizer: Any) -> None:
+    model = student(templates.text_cnn(width=16, embedding_width=8, bound=30.0), tokenizer)
+    victim, moved = make_victim(model, tokenizer), 0
+    for text in texts(20):
+        found = explain(model, text, tokenizer=tokenizer)
+        label = int(victim.probabilities([text]).argmax())
+        assert found.predicted == model.config.id2label[label] != found.other
+        assert found.margin > -found.bound
+        moved += found.margin < 0
+    assert moved
+    assert found.bound == 30
+    assert "by at most 30" in found.to_html()
+
+
+def test_a_typo_is_read_as_its_neighbours_decide(tokenizer: Any, dataset: TextDataset) -> None:
+    model = student(templates.additive(), tokenizer)
+    spelling = encodings.get("spelling").fit(dataset)
+    victim = make_victim(model, tokenizer, encoding=spelling)
+    for text in ("the film was wad .", "a dul storry", "the fim was quitee bad"):
+        assert spelling(text) != text
+        found = explain(model, text, attack(), tokenizer=tokenizer, encoding=spelling)
+        same = explain(model, spelling(text), tokenizer=tokenizer)
+        assert found.margin == pytest.approx(same.margin, abs=1e-5)
+        label = int(victim.probabilities([text]).argmax())
+        assert found.predicted == model.config.id2label[label]
+
+
+def test_of_three_classes_the_two_highest_are_compared(tokenizer: Any) -> None:
+    model = student(templates.additive(), tokenizer, classes=3)
+    for text in texts(10):
+        found = explain(model, text, tokenizer=tokenizer)
+        inputs = tokenizer(text, return_tensors="pt")
+        first, second = model(**inputs).logits[0].detach().topk(2).values.tolist()
+        assert found.margin == pytest.approx(first - second, abs=1e-4)
 
 
 def test_what_cannot_be_explained_is_refused(model: Any, trained_bert: Any, tokenizer: Any) -> None:

@@ -15,6 +15,13 @@ class SearchMethod(Part, ABC):
 
     name: ClassVar[str]
 
+    only_swaps: ClassVar[bool] = False
+    """Whether every text it returns is the original with some words replaced, each by something
+    that the swaps allow. Certificates need that."""
+
+    keeps_limits: ClassVar[bool] = False
+    """Whether such a text also keeps the constraints on how many words are replaced."""
+
     @abstractmethod
     def search(self, swaps: TextSwaps, context: SearchContext) -> Search:
         """Search the replacements of one text; see :meth:`rosearch.Attack.search`."""

@@ -26,6 +26,8 @@ class BeamSearch(SearchMethod):
     """
 
     name = "beam"
+    only_swaps = True
+    keeps_limits = True
 
     def __init__(self, width: int = 1) -> None:
         self.width = whole_number("width", width)

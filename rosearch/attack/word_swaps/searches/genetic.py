@@ -51,6 +51,7 @@ class GeneticSearch(SearchMethod):
     """
 
     name = "genetic"
+    only_swaps = True  # where words keep their places
 
     def __init__(self, *, population: int = 60, generations: int = 40) -> None:
         self.population = whole_number("population", population)

@@ -46,6 +46,8 @@ class GreedyWordSwap(SearchMethod):
     """
 
     name = "greedy-word-swap"
+    only_swaps = True
+    keeps_limits = True
     _lazy: ClassVar[bool] = False
 
     def __init__(self, ranking: str = "unknown") -> None:
@@ -84,6 +86,8 @@ class LazyGreedyWordSwap(GreedyWordSwap):
     """
 
     name = "lazy-greedy-word-swap"
+    only_swaps = True
+    keeps_limits = True
     _lazy = True
 
 

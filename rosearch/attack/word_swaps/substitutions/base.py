@@ -77,7 +77,9 @@ class Union(Substitution):
     @property
     def reads_word_alone(self) -> bool:
         """Whether all parts do."""
-        return all(part.reads_word_alone for part in self.parts)
+        return type(self).propose_in is Union.propose_in and all(
+            part.reads_word_alone for part in self.parts
+        )
 
     def propose_in(
         self, text: Words, index: int, numbers: Sequence[float] = ()
