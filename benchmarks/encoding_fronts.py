@@ -11,12 +11,13 @@ from encoding_tables import results
 
 KINDS = {
     "none": ("no encoding", "X"),
-    "word": ("no encoding, word perturbation", "P"),
+    "word": ("no encoding, WordPerturbation", "P"),
     "spelling": ("spelling", "s"),
-    "spelling, classes": ("spelling and word classes, by strength", "o"),
-    "spelling, synonym": ("spelling and published synonym encodings", "^"),
-    "spelling, frequent": ("spelling and published synonym encodings", "^"),
-    "spelling, bound": ("spelling, token scores and a TextCNN, by its bound", "D"),
+    "spelling, classes": ("spelling, word classes, by strength", "o"),
+    "spelling, synonym": ("spelling, published synonym encodings", "^"),
+    "spelling, frequent": ("spelling, published synonym encodings", "^"),
+    "spelling, bound": ("spelling, token scores, TextCNN, by bound", "D"),
+    "spelling, bound, weight": ("spelling, token scores alone, by weight", "d"),
 }
 """Start of a row's name to the label and marker of its kind."""
 
@@ -50,8 +51,8 @@ def _points(data: str) -> dict[str, list[tuple[str, float, float]]]:
             runs.setdefault(one["row"], []).append(one)
     found: dict[str, list[tuple[str, float, float]]] = {}
     for row, own in runs.items():
-        kind = ", ".join(part.partition(" ")[0] for part in row.split(", ")[:2])
-        if kind not in KINDS or "all sources" in row or row == "word perturbation, 1,200 sentences":
+        kind = ", ".join(part.partition(" ")[0] for part in row.split(", "))
+        if kind not in KINDS or "all sources" in row:
             continue
         accuracy = statistics.fmean(one["accuracy"] for one in own)
         under = statistics.fmean(one["both"]["under"] for one in own)
@@ -64,8 +65,9 @@ def _panel(axes: Any, points: Mapping[str, Sequence[tuple[str, float, float]]]) 
     for start, looks in KINDS.items():
         kinds.setdefault(looks, []).extend(points.get(start, ()))
     for number, ((label, marker), own) in enumerate(kinds.items()):
-        own.sort(key=lambda point: point[1])
         is_dial = ", by " in label
+        if is_dial:
+            own.sort(key=lambda point: float(point[0]))
         x, y = [point[1] for point in own], [point[2] for point in own]
         style = {"marker": marker, "linestyle": "-" if is_dial else "", "color": f"C{number}"}
         axes.plot(x, y, label=label, **style)
