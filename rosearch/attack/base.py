@@ -33,7 +33,7 @@ import numpy as np
 
 from rosearch.attack.resources.oracles import Ask
 from rosearch.attack.settings import Part
-from rosearch.attack.text import Words
+from rosearch.attack.text import AttackedInput, Words
 from rosearch.checks import instance
 from rosearch.data import Text
 from rosearch.registry import Registry
@@ -87,6 +87,19 @@ class SearchContext:
     """Remaining queries; ``None`` means no limit."""
     probabilities: np.ndarray | None = field(default=None, compare=False)
     """float32, shape ``(classes,)``: the victim's probabilities for the unchanged text."""
+
+    @classmethod
+    def of(cls, attacked: AttackedInput, *, seed: int, attack: str) -> SearchContext:
+        """Return the context of an input of which every word may be changed, without scores."""
+        return cls(
+            score=0.0,
+            indices=tuple(range(len(attacked.words))),
+            text_key=attacked.key,
+            seed=seed,
+            attack=attack,
+            whole=attacked.text,
+            side=attacked.side,
+        )
 
     def rng(self, *path: str | int) -> np.random.Generator:
         """Return a random generator that depends only on seed, attack, text and ``path``.

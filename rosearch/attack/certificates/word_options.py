@@ -57,15 +57,7 @@ def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> W
     if not any(isinstance(constraint, NoRepeat) for constraint in attack.constraints):
         raise UndecidedError(f"{attack.name} may replace a word more than once")
     words = attacked.words
-    context = SearchContext(
-        score=0.0,
-        indices=tuple(range(len(words))),
-        text_key=attacked.key,
-        seed=seed,
-        attack=attack.name,
-        whole=attacked.text,
-        side=attacked.side,
-    )
+    context = SearchContext.of(attacked, seed=seed, attack=attack.name)
     swaps = attack.swaps.start(words, context)
     trusted = [c for c in attack.constraints if _is_own(c, "reads_word_alone")]
     options, growth = _options(swaps, trusted, growth=0), 0

@@ -69,15 +69,7 @@ class WordSources:
             purpose: Takes the place of the attack's name in random draws.
         """
         words = one.words
-        context = SearchContext(
-            score=0.0,
-            indices=tuple(range(len(words))),
-            text_key=one.key,
-            seed=seed,
-            attack=purpose,
-            whole=one.text,
-            side=one.side,
-        )
+        context = SearchContext.of(one, seed=seed, attack=purpose)
         return [swaps.start(words, context) for swaps in self.swaps]
 
     def __repr__(self) -> str:
