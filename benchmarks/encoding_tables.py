@@ -38,9 +38,7 @@ def encodings(data: str) -> list[list[str]]:
     rows = [HEAD]
     rows += [_row(name, students[name]) for name in order]
     rows += [_row(f"teacher, {one['row']}", [one]) for one in own if "seed" not in one]
-    constant = next(one["constant"] for one in own if "constant" in one)
-    share = f"{constant:.1%}".rstrip("%")
-    rows.append(["constant classifier", "-", share, share, "0.0", *[share] * len(ATTACKS)])
+    rows.append(_constant(data, 3 + len(ATTACKS), size=False))
     return [[cell for k, cell in enumerate(row) if _is_used(rows, k)] for row in rows]
 
 
@@ -63,7 +61,16 @@ def bounds(data: str) -> list[list[str]]:
             ]
             size = f"{runs[0]['compression']:.1f}"
             rows.append([bound, str(len(runs)), size, *map(_percent, cells)])
-    return rows
+    return [*rows, _constant(data, 9)]
+
+
+def _constant(data: str, figures: int, *, size: bool = True) -> list[str]:
+    """The row of a classifier that always answers the most frequent class."""
+    shares = (one["constant"] for one in results() if one["data"] == data and "constant" in one)
+    share = f"{next(shares):.1%}".rstrip("%")
+    row = ["constant classifier", "-", *["-"] * size, *[share] * figures]
+    row[4 + size] = "0.0"
+    return row
 
 
 def _students(found: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
