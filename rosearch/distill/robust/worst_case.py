@@ -38,6 +38,9 @@ class WorstCase:
     its own, which bounds the loss from above. All texts make one batch, for Adam with a cosine
     schedule.
 
+    With scopes, replacements are taken to stand in the scope of the word they replace and to change
+    no other, which holds but for words and signs that open or end one.
+
     Without ``replacements`` the scores are fitted to the original texts only. Replacements that
     share tokens share a slot, in which one word is replaced.
 
