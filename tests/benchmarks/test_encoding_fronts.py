@@ -21,6 +21,6 @@ def test_the_picture_has_every_kind_of_student(
     text = (tmp_path / "fronts.svg").read_text(encoding="utf-8")
     assert (tmp_path / "again.svg").read_text(encoding="utf-8") == text
     points = encoding_fronts._points("movies")
-    assert set(points) >= set(encoding_fronts.KINDS) - {"word"}
+    assert set(points) == set(encoding_fronts.KINDS)
     for own in points.values():
         assert all(0 < under < accuracy < 100 for _, accuracy, under in own)
