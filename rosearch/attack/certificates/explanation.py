@@ -160,9 +160,9 @@ def explain(
         sums = reader.summed_scores(parts)
         if sums is None:
             raise UndecidedError("the scores are not in float32")
+        forms = reader.own_forms(parts)
     except UndecidedError as reason:
         raise ArgumentError(f"The text cannot be explained word by word: {reason}.") from reason
-    forms = reader.own_forms(parts)
     own = [found[form] for found, form in zip(sums.sums, forms, strict=True)]
     totals = sums.rest + sum(own, np.zeros_like(sums.rest))
     predicted = int(exact.probabilities([text])[0].argmax())

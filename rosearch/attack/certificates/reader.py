@@ -16,11 +16,11 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.function import FunctionVictim
 from rosearch.attack.victim.model import ModelVictim
 from rosearch.encode import Encoding
-from rosearch.tokens import TokenizedText
+from rosearch.tokens import TokenizedText, collate, token_batches
 
 _MOST_READINGS = 1 << 12
-_PAIRS = 1 << 22
-"""Pairs of tokens in a batch, for each of which scopes hold a few bytes."""
+_TOKENS = 8192
+"""Tokens in a batch; scopes hold a few bytes for each pair of tokens of a text."""
 
 
 class SummedScores:
@@ -70,9 +70,10 @@ class SummedScores:
         self._rest_ids = reader.row([]).ids
         longest = [max(forms, key=len) for forms in self._forms]
         tokens = len(reader.row(longest).ids) + 1
-        largest = [max(np.abs(scored).max() for scored in sums.values()) for sums in self.sums]
-        magnitude = float(np.abs(self.rest).max() + np.abs(bias).max() + sum(largest))
-        self.rounding = 1e-5 + 2 * tokens * float(np.finfo(np.float32).eps) * magnitude
+        sizes = np.abs(self._table).max(axis=(1, 2))
+        largest = [max(sizes[list(form)].sum() for form in forms) for forms in self._forms]
+        magnitude = sizes[list(self._rest_ids)].sum() + np.abs(bias).max() + sum(largest)
+        self.rounding = 1e-5 + 2 * tokens * float(np.finfo(np.float32).eps * magnitude)
         """Difference of two logits, summed in float32, that may be rounding."""
 
     def worst(self, label: int, most: int | None) -> float:
@@ -117,19 +118,14 @@ class SummedScores:
 def _token_scores(scores: Any, rows: Sequence[TokenizedText]) -> list[np.ndarray]:
     """The scores of the tokens of each row, float64 ``(tokens, classes)``."""
     device = scores.bias.device
-    longest = max(len(row.ids) for row in rows)
-    found: list[np.ndarray] = []
-    count = max(1, _PAIRS // longest**2)
-    for start in range(0, len(rows), count):
-        part = rows[start : start + count]
-        ids = torch.zeros(len(part), longest, dtype=torch.long)
-        mask = torch.zeros_like(ids, dtype=torch.bool)
-        for k, row in enumerate(part):
-            ids[k, : len(row.ids)] = torch.tensor(row.ids)
-            mask[k, : len(row.ids)] = True
-        each = scores.each(ids.to(device), mask.to(device)).double().cpu().numpy()
-        found += [each[k, : len(row.ids)] for k, row in enumerate(part)]
-    return found
+    found: dict[int, np.ndarray] = {}
+    for batch in token_batches([len(row.ids) for row in rows], token_budget=_TOKENS):
+        part = [rows[k] for k in batch]
+        inputs = collate(part, pad_id=0, device=device)
+        each = scores.each(inputs["input_ids"], inputs["attention_mask"].bool())
+        for k, row, own in zip(batch, part, each.double().cpu().numpy(), strict=True):
+            found[k] = own[: len(row.ids)]
+    return [found[k] for k in range(len(rows))]
 
 
 class Reader(ABC):

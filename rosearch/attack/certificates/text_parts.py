@@ -14,6 +14,8 @@ from rosearch.encode import Encoding
 _MAX_TEXTS = 1 << 12
 """Texts of a part, after which nothing is known about it."""
 
+_MAX_PAIRS = 1 << 16
+
 ReadParts = Callable[[Sequence[str]], "Sequence[Hashable] | None"]
 """From canonical texts of parts to what the victim reads of each, such as token ids."""
 
@@ -91,6 +93,8 @@ def _may_join(encoding: Encoding, left: Sequence[str], right: Sequence[str]) -> 
     """Whether any form of a part may be read together with any form of the next one."""
     if encoding.reads_words_alone:
         return False
+    if len(left) * len(right) > _MAX_PAIRS:
+        raise UndecidedError(f"words beside each other have over {_MAX_PAIRS} pairs of forms")
     return any(encoding.may_join(a, b) for a, b in itertools.product(left, right))
 
 

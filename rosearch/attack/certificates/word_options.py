@@ -54,7 +54,7 @@ def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> W
         raise UndecidedError(f"the search {method.name} may do more than replace words")
     if not attack.substitution.reads_word_alone:
         raise UndecidedError(f"{attack.name} proposes words by the context")
-    if not any(isinstance(constraint, NoRepeat) for constraint in attack.constraints):
+    if not any(type(constraint) is NoRepeat for constraint in attack.constraints):
         raise UndecidedError(f"{attack.name} may replace a word more than once")
     words = attacked.words
     context = SearchContext.of(attacked, seed=seed, attack=attack.name)
@@ -64,7 +64,7 @@ def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> W
     # A word split in two moves those after it, which then get the random numbers of other words.
     while attack.resegment and (grown := _growth(options)) > growth:
         options, growth = _options(swaps, trusted, growth=grown), grown
-    limits = [constraint.most_changed(len(words)) for constraint in attack.constraints]
+    limits = [c.most_changed(len(words)) for c in attack.constraints if _is_own(c, "most_changed")]
     limit = min((one for one in limits if one is not None), default=None)
     # Else a limit, or a constraint, may count or compare other words than those replaced.
     keeps_places = not attack.resegment or all(
@@ -95,9 +95,8 @@ def _options(
         if all(constraint.allows_word(words, index) for constraint in constraints):
             for place in range(index, index + further + 1):
                 numbers = swaps.random_numbers(place)
-                proposed.update(
-                    dict.fromkeys(completed(substitution.propose_in(words, index, numbers)))
-                )
+                found_here = completed(swaps.swaps.propose(words, index, numbers))
+                proposed.update(dict.fromkeys(found_here))
         proposed.pop(word, None)
         found.append(list(proposed))
     return found

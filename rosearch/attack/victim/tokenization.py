@@ -81,8 +81,6 @@ class IncrementalTokenizer:
         return tokenize(self._plain, texts, max_length=self.max_length)
 
     def _encode_chunks(self, texts: Sequence[Text], template: _Template) -> list[TokenizedText]:
-        if len(self._chunks) > _MAX_CHUNKS:
-            self._chunks.clear()
         room = self.max_length - template.special
         if isinstance(texts[0], str):
             room = max(0, room)
@@ -148,6 +146,8 @@ class IncrementalTokenizer:
     def _tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text, without special tokens or truncation."""
         chunks = self._chunks
+        if len(chunks) > _MAX_CHUNKS:
+            chunks.clear()
         split = [CHUNK_START.split(text) for text in texts]
         new = list({piece for pieces in split for piece in pieces if piece not in chunks})
         if new:

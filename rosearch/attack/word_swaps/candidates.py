@@ -57,6 +57,20 @@ class WordSwaps:
         indices = tuple(i for i in context.indices if self.allows_word(original, i))
         return TextSwaps(self, original, context, indices, numbers)
 
+    def propose(self, text: Words, index: int, numbers: Sequence[float]) -> Asking[Sequence[str]]:
+        """What the substitution proposes for the word at ``index`` of ``text``.
+
+        Raises:
+            DataError: That is no list of strings.
+        """
+        proposed = yield from self.substitution.propose_in(text, index, numbers)
+        if isinstance(proposed, str) or not isinstance(proposed, Iterable):
+            raise DataError(
+                f"{type(self.substitution).__name__}.propose must return the replacements of a "
+                f"word as a list of strings, got {proposed!r}."
+            )
+        return proposed
+
     def allows_word(self, text: Words, index: int) -> bool:
         """Whether the constraints allow the word at ``index`` of ``text`` to be replaced."""
         return all(c.allows_word(text, index) for c in self.constraints)
@@ -88,14 +102,7 @@ class TextSwaps:
         if index >= len(current) or not self.swaps.allows_word(current, index):
             return Candidates()
         word = current.pieces[2 * index + 1]
-        proposed = yield from self.swaps.substitution.propose_in(
-            current, index, self.random_numbers(index)
-        )
-        if isinstance(proposed, str) or not isinstance(proposed, Iterable):
-            raise DataError(
-                f"{type(self.swaps.substitution).__name__}.propose must return the replacements of "
-                f"a word as a list of strings, got {proposed!r}."
-            )
+        proposed = yield from self.swaps.propose(current, index, self.random_numbers(index))
         put = current.resegment if self.swaps.resegment else current.replace
         texts: list[Words] = [put(index, new) for new in proposed if new != word]
         lazily = lazily and self.screen is None

@@ -14,10 +14,10 @@ from torch.nn import functional
 from rosearch.checks import number, positive, refused, whole_number
 from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.operators import TokenScores
-from rosearch.tokens import TokenizedText, WordChoices
+from rosearch.tokens import TokenizedText, WordChoices, collate, token_batches
 
-_PAIRS = 1 << 22
-"""Pairs of tokens in a batch, for each of which scopes hold a few bytes."""
+_TOKENS = 8192
+"""Tokens in a batch; scopes hold a few bytes for each pair of tokens of a text."""
 _MAP = 0.1
 """Weight of the squared map from vectors to scores."""
 
@@ -165,20 +165,17 @@ def worst_margins(
 
 def _scopes(scores: TokenScores, rows: Sequence[TokenizedText]) -> list[np.ndarray]:
     """The scope of each token of each text."""
-    found: list[np.ndarray] = []
     if scores.cues is None:
         return [np.zeros(len(row.ids), dtype=np.int64) for row in rows]
-    count = max(1, _PAIRS // max(len(row.ids) for row in rows) ** 2)
-    for start in range(0, len(rows), count):
-        part = rows[start : start + count]
-        ids = torch.zeros(len(part), max(len(row.ids) for row in part), dtype=torch.long)
-        mask = torch.zeros_like(ids, dtype=torch.bool)
-        for k, row in enumerate(part):
-            ids[k, : len(row.ids)] = torch.tensor(row.ids)
-            mask[k, : len(row.ids)] = True
-        batch = scores.scopes_of(ids, mask).numpy()
-        found += [batch[k, : len(row.ids)] for k, row in enumerate(part)]
-    return found
+    found: dict[int, np.ndarray] = {}
+    for batch in token_batches([len(row.ids) for row in rows], token_budget=_TOKENS):
+        part = [rows[k] for k in batch]
+        inputs = collate(part, pad_id=0)
+        own = scores.scopes_of(inputs["input_ids"], inputs["attention_mask"].bool()).numpy()
+        found |= {
+            k: own[n, : len(row.ids)] for n, (k, row) in enumerate(zip(batch, part, strict=True))
+        }
+    return [found[k] for k in range(len(rows))]
 
 
 def _tensor(values: Any, device: torch.device) -> torch.Tensor:

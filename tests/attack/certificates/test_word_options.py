@@ -24,7 +24,9 @@ from rosearch.attack.certificates.certificate import certify
 from rosearch.attack.certificates.word_options import word_options
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.victim.make import make_victim
-from rosearch.errors import ArgumentError
+from rosearch.data import TextDataset
+from rosearch.encode import encodings
+from rosearch.errors import ArgumentError, DataError
 from rosearch.space import templates
 from tests.attack.certificates.test_certificate import (
     OPTIONS,
@@ -90,6 +92,42 @@ class TestUnknown:
             list(OPTIONS["good"]),
             list(OPTIONS["film"]),
         ]
+
+    def test_what_a_subclass_of_a_constraint_may_overrule(self, victim: Any) -> None:
+        class Repeats(NoRepeat):
+            def allows_word(self, text: Words, index: int) -> bool:
+                return True
+
+        assert "more than once" in self.reason(victim, WordSwapAttack(Listed(), [Repeats()]))
+
+        class Looser(MaxWordsChanged):
+            def allows_text(self, original: Words, candidate: Words) -> bool:
+                return True
+
+        attacked = AttackedInput("good film")
+        for constraint, expected in ((MaxWordsChanged(1), 1), (Looser(1), None)):
+            given = WordSwapAttack(Listed(), [NoRepeat(), constraint], resegment=False)
+            assert word_options(given, attacked).most_changed == expected
+
+    def test_proposals_that_are_no_list(self, victim: Any) -> None:
+        class Letters(Listed):
+            def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+                return "bad"
+
+        with pytest.raises(DataError, match="list of strings"):
+            certify(victim, WordSwapAttack(Letters(), [NoRepeat()]), AttackedInput("good"), 0)
+
+    def test_too_many_forms(self, tokenizer: Any, dataset: TextDataset) -> None:
+        class Many(Listed):
+            def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
+                return [f"{word}{k}" for k in range(60)]
+
+        given = WordSwapAttack(Many(), [NoRepeat()])
+        spelling = encodings.get("spelling").fit(dataset)
+        model = student(templates.additive(), tokenizer)
+        victim = make_victim(model, tokenizer, encoding=spelling)
+        assert "over 4096 forms" in self.reason(victim, given, "a/b/c")
+        assert "over 65536 pairs" in self.reason(victim, given, "a/b c")
 
     def test_white_space_at_the_ends_of_replacements(self, victim: Any) -> None:
         class Spaced(Listed):
