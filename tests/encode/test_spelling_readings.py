@@ -13,9 +13,7 @@ from rosearch.encode import Chain, Spelling, encodings
 from rosearch.encode.testing import Synonyms
 
 # Words one edit apart, and words that two others make, so that neighbours decide and join.
-KNOWN = (
-    "bad bat bag band cast coast cost film firm dull bull pull won der wonder some what somewhat awful"
-)
+KNOWN = "bad bat bag band cast coast cost film firm dull bull pull won der wonder some what"
 UNKNOWN = "bac baq cust filn rull wonder`s so me wh at bann. bac, film` bac` cust`"
 TRAIN = TextDataset(
     [" ".join(words) for words in itertools.permutations(KNOWN.split(), 2)],
