@@ -140,7 +140,7 @@ def genome(row: Row, data: str) -> rs.Genome:
     return replace(made, scopes=scopes)
 
 
-def distiller(data: str, teacher: rs.Teacher, row: Row) -> rs.Distiller:
+def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.Distiller:
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
     train = train if row.sentences is None else train.select(range(row.sentences))
@@ -153,7 +153,7 @@ def distiller(data: str, teacher: rs.Teacher, row: Row) -> rs.Distiller:
         train,
         dev,
         batch_size=32,
-        **TRAINING[data],
+        **(training or TRAINING[data]),
         exchanges=WordExchanges(sources) if row.all_sources else None,
         perturbation=perturbed if row.perturbed else worst,
         progress=False,
