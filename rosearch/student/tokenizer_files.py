@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import warnings
@@ -20,7 +21,7 @@ _REBUILT: WeakKeyDictionary[Any, dict[tuple[str, str], bool]] = WeakKeyDictionar
 
 
 def save_tokenizer(
-    tokenizer: Any, folder: str | os.PathLike[str], config: Any, **upload: Any
+    tokenizer: Any, folder: str | os.PathLike[str], config: Any, *, positions: int | None = None
 ) -> None:
     """Save a tokenizer so that ``AutoTokenizer`` reads back the same backend.
 
@@ -32,12 +33,28 @@ def save_tokenizer(
         tokenizer: Any Hugging Face tokenizer.
         folder: The model's folder.
         config: The model's configuration.
-        upload: Further arguments of the tokenizer's ``save_pretrained``.
+        positions: Tokens that the model can read; the saved tokenizer allows no more.
     """
     chosen = generic(tokenizer) if _is_rebuilt(tokenizer, config) else tokenizer
-    chosen.save_pretrained(folder, **upload)
+    if positions is not None:
+        chosen = limited(chosen, positions)
+    chosen.save_pretrained(folder)
     if not isinstance(tokenizer, EncodedTokenizer):
         (Path(folder) / ENCODING_FILE).unlink(missing_ok=True)  # of the model that was there before
+
+
+def limited(tokenizer: Any, positions: int) -> Any:
+    """Return a tokenizer that truncates to at most ``positions`` tokens.
+
+    ``truncation=True`` means the tokenizer's own limit, which must be one that the model can read.
+    The given tokenizer does not change: where it allows more, a copy is returned that shares its
+    vocabulary.
+    """
+    if getattr(tokenizer, "model_max_length", 0) <= positions:
+        return tokenizer
+    limited = copy.copy(tokenizer)
+    limited.model_max_length = positions
+    return limited
 
 
 def _is_rebuilt(tokenizer: Any, config: Any) -> bool:
