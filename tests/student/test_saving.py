@@ -126,11 +126,13 @@ class TestPermissions:
 class TestModelCard:
     def test_its_lines_load_the_student(self, tokenizer: Any, tmp_path: Path) -> None:
         names = {0: "weak", 1: "strong"}
-        make(tokenizer, id2label=names).save_pretrained(tmp_path / "student")
-        card = (tmp_path / "student" / "README.md").read_text()
+        make(tokenizer, id2label=names).save_pretrained(tmp_path)
+        card = (tmp_path / "README.md").read_text()
         assert "weak, strong" in card
         code = (
-            card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", "student")
+            card.split("```python\n")[1]
+            .split("```")[0]
+            .replace("path/to/this/folder", str(tmp_path))
         )
         done = subprocess.run(
             [sys.executable, "-c", f"{code}\nprint(classify({LONG!r})[0]['label'])"],
