@@ -106,8 +106,7 @@ class StudentForSequenceClassification(PreTrainedModel):
     # Else the Trainer expects a loss that is divided by the examples of all accumulated batches.
     accepts_loss_kwargs = False
 
-    _given_tokenizer: PreTrainedTokenizerBase | None = None
-    _limited_tokenizer: PreTrainedTokenizerBase | None = None
+    _tokenizer: PreTrainedTokenizerBase | None = None
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
@@ -134,13 +133,12 @@ class StudentForSequenceClassification(PreTrainedModel):
         Its ``model_max_length`` is at most the student's ``max_position_embeddings``: one that is
         assigned and allows more is replaced by a copy, so that ``truncation=True`` fits.
         """
-        return self._limited_tokenizer
+        return self._tokenizer
 
     @tokenizer.setter
     def tokenizer(self, value: PreTrainedTokenizerBase | None) -> None:
         limit = self.config.max_position_embeddings
-        self._given_tokenizer = value
-        self._limited_tokenizer = None if value is None else limited(value, limit)
+        self._tokenizer = None if value is None else limited(value, limit)
 
     def _build_graph(self, config: StudentConfig, genome: Genome) -> None:
         shape = ops.InputShape(
@@ -387,7 +385,7 @@ class StudentForSequenceClassification(PreTrainedModel):
         super().save_pretrained(save_directory, **kwargs)
         # Other processes of a distributed training save nothing.
         if kwargs.get("is_main_process", True) and folder.is_dir():
-            complete_folder(self, self._given_tokenizer, folder, before, card)
+            complete_folder(self, folder, before, card)
             if uploads:
                 return upload(written(folder, before), repo_id, **settings)
         return None

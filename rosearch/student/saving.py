@@ -48,21 +48,17 @@ _MODEL = """from transformers import AutoModelForSequenceClassification
 student = AutoModelForSequenceClassification.from_pretrained("{place}")"""
 
 
-def complete_folder(
-    student: Any, tokenizer: Any, folder: Path, before: Mapping[str, float], card: str
-) -> None:
+def complete_folder(student: Any, folder: Path, before: Mapping[str, float], card: str) -> None:
     """Add tokenizer and model card to a folder of a student, readable as the umask has it.
 
     Args:
         student: The student, whose configuration and weights are in the folder.
-        tokenizer: Its tokenizer, if any; the saved one allows no more tokens than the student.
         folder: The folder.
         before: When each file in it was last written before the student was saved.
         card: Text of the model card. One written by hand stays.
     """
-    if tokenizer is not None:
-        limit = student.config.max_position_embeddings
-        save_tokenizer(tokenizer, folder, student.config, positions=limit)
+    if student.tokenizer is not None:
+        save_tokenizer(student.tokenizer, folder, student.config)
     path = folder / MODEL_CARD
     if not path.exists() or _TITLE in path.read_text(encoding="utf-8", errors="replace"):
         path.write_text(card, encoding="utf-8")

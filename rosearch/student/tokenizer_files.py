@@ -9,20 +9,17 @@ import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rosearch.encode import ENCODING_FILE
 from rosearch.encode.tokenizer import EncodedTokenizer, generic
 
-# Whether AutoTokenizer rebuilds a tokenizer, by the tokenizer, its backend and the type of model.
-_REBUILT: WeakKeyDictionary[Any, dict[tuple[str, str], bool]] = WeakKeyDictionary()
+# Whether AutoTokenizer rebuilds a tokenizer, by its class, backend, settings and type of model.
+_REBUILT: dict[tuple[type[Any], str, str, str], bool] = {}
 
 
-def save_tokenizer(
-    tokenizer: Any, folder: str | os.PathLike[str], config: Any, *, positions: int | None = None
-) -> None:
+def save_tokenizer(tokenizer: Any, folder: str | os.PathLike[str], config: Any) -> None:
     """Save a tokenizer so that ``AutoTokenizer`` reads back the same backend.
 
     From version 5 of transformers on, classes such as ``BertTokenizer`` are rebuilt from their
@@ -33,24 +30,21 @@ def save_tokenizer(
         tokenizer: Any Hugging Face tokenizer.
         folder: The model's folder.
         config: The model's configuration.
-        positions: Tokens that the model can read; the saved tokenizer allows no more.
     """
     chosen = generic(tokenizer) if _is_rebuilt(tokenizer, config) else tokenizer
-    if positions is not None:
-        chosen = limited(chosen, positions)
     chosen.save_pretrained(folder)
     if not isinstance(tokenizer, EncodedTokenizer):
         (Path(folder) / ENCODING_FILE).unlink(missing_ok=True)  # of the model that was there before
 
 
-def limited(tokenizer: Any, positions: int) -> Any:
+def limited(tokenizer: Any, positions: int | None) -> Any:
     """Return a tokenizer that truncates to at most ``positions`` tokens.
 
     ``truncation=True`` means the tokenizer's own limit, which must be one that the model can read.
     The given tokenizer does not change: where it allows more, a copy is returned that shares its
-    vocabulary.
+    vocabulary. ``None`` is no limit.
     """
-    if getattr(tokenizer, "model_max_length", 0) <= positions:
+    if positions is None or getattr(tokenizer, "model_max_length", 0) <= positions:
         return tokenizer
     limited = copy.copy(tokenizer)
     limited.model_max_length = positions
@@ -61,18 +55,18 @@ def _is_rebuilt(tokenizer: Any, config: Any) -> bool:
     if not tokenizer.is_fast or type(tokenizer) in (PreTrainedTokenizerFast, EncodedTokenizer):
         return False
     state = _state(tokenizer)
-    known = _REBUILT.setdefault(tokenizer, {})
-    key = state, config.model_type
-    if key not in known:
-        known[key] = _read_back(tokenizer, config) != state
-        if known[key] and _read_back(generic(tokenizer), config) != state:
+    settings = repr(sorted(tokenizer.init_kwargs.items(), key=str))
+    key = type(tokenizer), state, settings, config.model_type
+    if key not in _REBUILT:
+        _REBUILT[key] = _read_back(tokenizer, config) != state
+        if _REBUILT[key] and _read_back(generic(tokenizer), config) != state:
             warnings.warn(
                 f"{type(tokenizer).__name__} is saved, but transformers will load it with other "
                 f"components than it has now. Compare tokenizer.backend_tokenizer.to_str() before "
                 f"and after.",
                 stacklevel=4,
             )
-    return known[key]
+    return _REBUILT[key]
 
 
 def _read_back(tokenizer: Any, config: Any) -> str:

@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 import rosearch as rs
 from rosearch.encode import EncodedTokenizer
+from rosearch.operators.base import registry
 from rosearch.space import Genome, Node, templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
 
@@ -69,6 +70,13 @@ class TestTokenizer:
         assert student.tokenizer is tokenizer
         student.save_pretrained(tmp_path)
         assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == 64
+
+    def test_changes_of_it_are_saved(self, tokenizer: Any, tmp_path: Path) -> None:
+        student = make(tokenizer)
+        student.tokenizer.model_max_length = 10
+        student.save_pretrained(tmp_path)
+        assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == 10
+        assert tokenizer.model_max_length == 64
 
     def test_copies_and_pickles_keep_it(self, tokenizer: Any) -> None:
         student = make(tokenizer)
@@ -151,8 +159,11 @@ class TestModelCard:
                 return hidden
 
         Keeps.__module__ = "some_plugin.operators"
-        student = make(tokenizer, genome=Genome(width=16, embedding_width=8, nodes=(Node(name),)))
-        student.save_pretrained(tmp_path)
+        genome = Genome(width=16, embedding_width=8, nodes=(Node(name),))
+        try:
+            make(tokenizer, genome=genome).save_pretrained(tmp_path)
+        finally:
+            registry.unregister(name)
         assert "import rosearch\nimport some_plugin\n" in (tmp_path / "README.md").read_text()
 
     def test_without_tokenizer(self, tokenizer: Any, tmp_path: Path) -> None:
