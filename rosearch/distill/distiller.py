@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rosearch.checks import choice, number, refused
-from rosearch.data import TextDataset, warn_if_useless
+from rosearch.data import TextDataset, class_names, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.reading import Reading, RobustTraining
@@ -257,6 +257,7 @@ class Distiller:
         """Return the configuration of the genome's student."""
         teacher = self.teacher
         (row,) = teacher.tokenize(self.train.texts[:1])
+        names = class_names(teacher.config, self.train.classes)
         return StudentConfig(
             genome,
             vocab_size=len(teacher.embedding.tokens),
@@ -267,8 +268,8 @@ class Distiller:
             pad_token_id=teacher.pad_id,
             cues=cue_tokens(teacher.tokenizer) if genome.scopes else (),
             num_labels=teacher.num_labels,
-            id2label=dict(enumerate(self.train.classes)),
-            label2id={name: k for k, name in enumerate(self.train.classes)},
+            id2label=dict(enumerate(names)),
+            label2id={name: k for k, name in enumerate(names)},
         )
 
     def student(

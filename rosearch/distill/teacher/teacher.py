@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.data import Text, TextDataset, check_class_order, warn_if_useless
+from rosearch.data import Text, TextDataset, check_class_order, class_names, warn_if_useless
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
@@ -161,13 +166,14 @@ class Teacher:
         require_model_folder(Path(save_to))
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, but dev has {dev.classes}.")
+        names = class_names(AutoConfig.from_pretrained(name_or_folder), train.classes)
         # transformers would warn that the classifier is new, which is intended here.
         with isolated_rng(child_seed(seed, "classifier")), quiet_transformers(warnings=False):
             model = AutoModelForSequenceClassification.from_pretrained(
                 name_or_folder,
                 num_labels=len(train.classes),
-                id2label=dict(enumerate(train.classes)),
-                label2id={name: k for k, name in enumerate(train.classes)},
+                id2label=dict(enumerate(names)),
+                label2id={name: k for k, name in enumerate(names)},
             ).float()
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         history = fit(
