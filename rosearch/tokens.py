@@ -36,6 +36,25 @@ class TokenizedText(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Truncation:
+    """Where texts lose tokens when replacements make them too long, and get them back.
+
+    Per text the tokens that truncation hides belong in one place of its row, between what it reads
+    of the text and the special tokens at its end or, cut on the left, at its start.
+    """
+
+    places: np.ndarray
+    """int64 ``(texts,)``, the token of the row before which the hidden ones belong."""
+    first_hidden: np.ndarray
+    """int64 ``(texts + 1,)``."""
+    hidden: np.ndarray
+    """int32, the hidden tokens of all texts, those of one text in their order; some far from the
+    place may be missing."""
+    left: bool = False
+    """Whether texts are cut on the left."""
+
+
+@dataclass(frozen=True)
 class WordChoices:
     """What may stand in place of words, as tokens, for all texts of a data set.
 
@@ -57,6 +76,9 @@ class WordChoices:
     """int64 ``(choices + 1,)``."""
     ids: np.ndarray
     """int32, the tokens of all choices."""
+    truncation: Truncation | None = None
+    """How texts are cut. If it is not known, choices that would make a text too long are not
+    made."""
 
 
 def require_padding(tokenizer: Any) -> int:
@@ -138,6 +160,30 @@ def tokenized_rows(out: Mapping[str, Any], *, pairs: bool) -> list[TokenizedText
         TokenizedText(tuple(ids), tuple(kinds) if pairs or any(kinds) else None)
         for ids, kinds in zip(out["input_ids"], types, strict=True)
     ]
+
+
+def visible_span(
+    tokenizer: Any, text: Text, side: int, *, max_length: int
+) -> tuple[int, int] | None:
+    """The characters of one side of an input that truncation leaves.
+
+    Returns:
+        Start of the first and end of the last character that is read, or ``None`` if nothing is
+        truncated or the tokenizer returns no offsets.
+    """
+    if not tokenizer.is_fast:
+        return None
+    parts = (text,) if isinstance(text, str) else text
+    out = tokenizer(*parts, truncation=True, max_length=max_length, return_offsets_mapping=True)
+    if len(out["input_ids"]) < max_length:
+        return None
+    sequence = 0 if isinstance(text, str) else side
+    origins = zip(out.sequence_ids(), out["offset_mapping"], strict=True)
+    spans = [span for origin, span in origins if origin == sequence]
+    if tokenizer.truncation_side == "left":
+        length = len(parts[sequence])
+        return min((start for start, _ in spans), default=length), length
+    return 0, max((end for _, end in spans), default=0)
 
 
 def token_batches(

@@ -15,7 +15,8 @@ from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.teacher import Teacher
 from rosearch.encode import EncodedTokenizer, Encoding, plain_tokenizer
-from rosearch.tokens import TokenizedText, WordChoices, tokenize
+from rosearch.tokens import TokenizedText, WordChoices, tokenize, visible_span
+from rosearch.words import word_spans
 
 TeacherReads = Literal["original", "encoded"]
 
@@ -55,6 +56,31 @@ class StudentTexts:
     def train_rows(self) -> list[TokenizedText]:
         """The training texts."""
         return self.tokenize(self.train.texts)
+
+    @cached_property
+    def train_as_read(self) -> TextDataset:
+        """The training texts without the words that the teacher's truncation hides."""
+        teacher = self.teacher
+        lengths = [len(row.ids) for row in teacher.tokenize(self.train.texts)]
+        read = [
+            text if length < teacher.max_length else self._as_read(text)
+            for text, length in zip(self.train.texts, lengths, strict=True)
+        ]
+        return self.train.with_texts(read)
+
+    def _as_read(self, text: Text) -> Text:
+        if isinstance(text, str):
+            return self._side_as_read(text, 0)
+        return self._side_as_read(text, 0), self._side_as_read(text, 1)
+
+    def _side_as_read(self, text: Text, side: int) -> str:
+        teacher, own = self.teacher, text if isinstance(text, str) else text[side]
+        span = visible_span(teacher.tokenizer, text, side, max_length=teacher.max_length)
+        start, end = span or (0, len(own))
+        words = word_spans(own)  # one that is cut stays whole
+        start = min([a for a, b in words if a < start < b], default=start)
+        end = max([b for a, b in words if a < end < b], default=end)
+        return own[start:end]
 
     @cached_property
     def dev_rows(self) -> list[TokenizedText]:

@@ -85,19 +85,4 @@ class ModelVictim(Victim):
         return self._in_memory(compute)
 
     def visible(self, attacked: AttackedInput, words: Words) -> range:
-        span = self.tokens.visible_span(attacked.text, attacked.side)
-        if span is None:
-            return range(len(words))
-        start = sum(word_end <= span[0] for _, word_end in words.spans)
-        end = sum(word_start < span[1] for word_start, _ in words.spans)
-        end = max(start, end)
-        if self.tokens.encoding is None:
-            return range(start, end)
-        # Words of one segment are read together, and what a word two places away becomes may decide
-        # whether the one between has a say.
-        side = str(words)
-        for first, last in self.tokens.encoding.segments(side):
-            if first < span[1] and last > span[0]:
-                start = min(start, sum(b <= first for _, b in words.spans))
-                end = max(end, sum(a < last for a, _ in words.spans))
-        return range(max(0, start - 2), min(len(words), end + 2))
+        return self.tokens.visible_words(attacked, words)
