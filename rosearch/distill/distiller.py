@@ -170,6 +170,7 @@ class Distiller:
         self.augmentation = augmentation
         self.adversary = adversary
         self.perturbation = perturbation
+        self._made_from: str | None = None
 
     def _check_data(self) -> None:
         train, dev = self.train, self.dev
@@ -286,6 +287,7 @@ class Distiller:
             parent: A student of the same teacher whose weights are inherited by shared nodes; see
                 :func:`rosearch.student.inherit`.
         """
+        tokenizer = self._texts(genome).tokenizer
         config = self.config(genome)
         with isolated_rng(child_seed(seed, "weights")):
             student = StudentForSequenceClassification(config)
@@ -297,7 +299,7 @@ class Distiller:
             start_from_teacher(student, self.teacher.embedding)
         if parent is not None:
             inherit(student, parent)
-        student.tokenizer = self._texts(genome).tokenizer
+        student.tokenizer = tokenizer
         student.to(self.device)
         return student
 
@@ -410,7 +412,15 @@ class Distiller:
         return self._reading(genome).texts
 
     def _reading(self, genome: Genome) -> Reading:
-        """Return what students with the genome's encodings share."""
+        """Return what students with the genome's encodings share.
+
+        Called before all else, because it drops what was made of the teacher before it changed.
+        """
+        fingerprint = self.teacher.fingerprint
+        if self._made_from != fingerprint:
+            for name in vars(self).keys() - state_without_cached(self).keys():
+                del vars(self)[name]
+            self._made_from = fingerprint
         reading = self._readings.get(genome.encodings)
         if reading is None:
             parts = [(part.name, part.parameters) for part in genome.encodings]
