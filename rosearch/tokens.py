@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order
+from rosearch.data import Text, TextDataset, check_class_order, require_one_class
 from rosearch.errors import DataError
 
 T = TypeVar("T")
@@ -355,11 +355,13 @@ def accuracy(
         max_length: Tokens after which texts are cut. Default: what tokenizer and model allow.
 
     Raises:
-        DataError: There is no tokenizer, it has no padding token, or the model has the data's
-            classes in another order.
+        DataError: There is no tokenizer, it has no padding token, the model has the data's classes
+            in another order, or it does not choose one of several classes.
     """
     name = type(model).__name__
-    check_class_order(getattr(model, "config", None), dataset.classes, owner=name)
+    config = getattr(model, "config", None)
+    require_one_class(config, owner=name)
+    check_class_order(config, dataset.classes, owner=name)
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if tokenizer is None:
         raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")

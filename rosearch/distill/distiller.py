@@ -106,7 +106,8 @@ class Distiller:
 
     Raises:
         ArgumentError: A setting is out of range, or two settings cannot be combined.
-        DataError: Teacher, ``train`` and ``dev`` do not fit together, or labels are missing.
+        DataError: Teacher, ``train`` and ``dev`` do not fit together, labels are missing, or the
+            teacher does not have the outputs that a loss reads.
         RegistryError: A loss is not registered.
         TypeError: A setting is unknown.
     """
@@ -138,6 +139,7 @@ class Distiller:
         self.dev = dev
         self.losses = LossMix.of(losses, teacher=teacher.shape, temperature=temperature)
         self._check_data()
+        teacher.check_outputs(train, self.losses.wanted)
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)
         self.nearest_words = nearest_words
         known = sorted(setting.name for setting in fields(Optimization))

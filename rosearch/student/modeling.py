@@ -15,6 +15,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import cached_file
 
 from rosearch import operators as ops
+from rosearch.data import require_one_class
 from rosearch.operators import kernels
 from rosearch.space import Genome, Node
 from rosearch.student.configuration import StudentConfig
@@ -86,6 +87,9 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     Args:
         config: Architecture and sizes.
+
+    Raises:
+        DataError: The configuration is of a multi-label classifier or a regression.
     """
 
     config_class = StudentConfig
@@ -98,6 +102,7 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
+        require_one_class(config, owner="The student")
         genome = config.architecture.ordered()
         self.num_labels = config.num_labels
         self.outputs = genome.outputs
@@ -186,7 +191,10 @@ class StudentForSequenceClassification(PreTrainedModel):
         if self.token_scores is not None:
             scores = self.token_scores(input_ids, mask)
             logits = scores + self.bound / 2 * torch.tanh(logits) if self.bound else scores
-        loss = None if labels is None else functional.cross_entropy(logits, labels)
+        loss = None
+        if labels is not None:
+            require_one_class(self.config, owner="The student")
+            loss = functional.cross_entropy(logits, labels)
         hidden = tuple(states) if output_hidden_states else None
         out = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
         return out.to_tuple() if return_dict is False else out

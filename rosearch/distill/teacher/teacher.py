@@ -13,7 +13,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.data import Text, TextDataset, check_class_order, warn_if_useless
+from rosearch.data import (
+    Text,
+    TextDataset,
+    check_class_order,
+    require_one_class,
+    warn_if_useless,
+)
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import ModelDigest, fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
@@ -61,7 +67,8 @@ class Teacher:
 
     Raises:
         ArgumentError: ``storage`` is unknown.
-        DataError: The tokenizer has no padding token, or is not one that can be encoded for.
+        DataError: The tokenizer has no padding token, or is not one that can be encoded for; or the
+            model is a multi-label classifier or a regression.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class Teacher:
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.storage = choice("storage", storage, ("float32", "bfloat16"))
+        require_one_class(model.config, owner=f"The teacher {type(model).__name__}")
         self.pad_id = require_padding(tokenizer)
         if encoding is not None:
             tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
@@ -166,6 +174,7 @@ class Teacher:
             model = AutoModelForSequenceClassification.from_pretrained(
                 name_or_folder,
                 num_labels=len(train.classes),
+                problem_type="single_label_classification",
                 id2label=dict(enumerate(train.classes)),
                 label2id={name: k for k, name in enumerate(train.classes)},
             ).float()
@@ -316,6 +325,15 @@ class Teacher:
         if cached:
             return cache.get(wanted, reader, progress=progress)
         return cache.compute(wanted, reader())
+
+    def check_outputs(self, dataset: TextDataset, wanted: Wanted) -> None:
+        """Check on two texts that the teacher has the outputs; nothing is stored.
+
+        Raises:
+            DataError: It does not, or they are not finite.
+        """
+        if set(wanted.names) - {"logits"}:
+            self.outputs(dataset[:2], wanted, progress=False, cached=False)
 
     def cache_size(self, dataset: TextDataset, wanted: Wanted | None = None) -> int:
         """Return the bytes that :meth:`outputs` would still write; nothing is computed.
