@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from rosearch.checks import choice, number, refused
 from rosearch.data import TextDataset, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
+from rosearch.distill.positions import StudentPositions
 from rosearch.distill.reading import Reading, RobustTraining
 from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.compatibility import check_robust_training
@@ -81,6 +82,10 @@ class Distiller:
         nearest_words: Nearest words for embedding operators that need them, such as
             ``neighbour_smoothed_embedding``. Default: an
             :class:`~rosearch.student.EmbeddingNearestWords` over the teacher's token vectors.
+        positions: Maximum tokens of a text for students, whose position table has as many rows;
+            longer texts are cut. Default: twice the longest text of ``train`` and ``dev``, because
+            attacks split words, rounded up to a power of two, from 128 to the teacher's
+            ``max_length``.
         device: Device of students; default: the GPU if available.
         callbacks: transformers' ``TrainerCallback`` objects, such as ``TensorBoardCallback()`` or
             ``WandbCallback()``, called during the training of every student.
@@ -124,6 +129,7 @@ class Distiller:
         learning_rate: float = 1e-3,
         dropout: float = 0.1,
         nearest_words: NearestWords | None = None,
+        positions: int | None = None,
         device: torch.device | str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         progress: bool = True,
@@ -173,6 +179,8 @@ class Distiller:
         self.adversary = adversary
         self.perturbation = perturbation
         self._made_from: str | None = None
+        self._positions = StudentPositions(teacher, train, dev, positions)
+        self._positions.check(self.losses.needs)
 
     def _check_data(self) -> None:
         train, dev = self.train, self.dev
@@ -236,9 +244,16 @@ class Distiller:
             part = getattr(self, name)
             if part is not None:
                 settings[name] = dict(part.settings)
+        if self.positions != self.teacher.max_length:
+            settings["positions"] = self.positions
         if self.teacher_reads != "original":
             settings["teacher_reads"] = self.teacher_reads
         return settings
+
+    @property
+    def positions(self) -> int:
+        """Maximum tokens of a text for students, and rows of their position table."""
+        return self._positions.count
 
     @property
     def first_counted(self) -> int:
@@ -259,13 +274,14 @@ class Distiller:
     def config(self, genome: Genome) -> StudentConfig:
         """Return the configuration of the genome's student."""
         teacher = self.teacher
+        embedding = teacher.embedding
         (row,) = teacher.tokenize(self.train.texts[:1])
         return StudentConfig(
             genome,
-            vocab_size=len(teacher.embedding.tokens),
-            max_position_embeddings=teacher.max_length,
+            vocab_size=len(embedding.tokens),
+            max_position_embeddings=self.positions,
             # XLNet has no table of types, but gives the classification token its own type.
-            type_vocab_size=max(2, len(teacher.embedding.types), max(row.types or (0,)) + 1),
+            type_vocab_size=max(2, len(embedding.types), max(row.types or (0,)) + 1),
             dropout=self.dropout,
             pad_token_id=teacher.pad_id,
             cues=cue_tokens(teacher.tokenizer) if genome.scopes else (),
@@ -422,6 +438,8 @@ class Distiller:
         if self._made_from != fingerprint:
             for name in vars(self).keys() - state_without_cached(self).keys():
                 del vars(self)[name]
+            if self._made_from is not None:
+                self._positions = replace(self._positions)
             self._made_from = fingerprint
         reading = self._readings.get(genome.encodings)
         if reading is None:
@@ -434,6 +452,7 @@ class Distiller:
                 self.losses.wanted if self.losses.needs else None,
                 self.teacher_reads,
                 self.progress,
+                self.positions,
             )
             robust = RobustTraining(self.augmentation, self.adversary, self.perturbation)
             reading = Reading(texts, robust, self._labels)

@@ -16,6 +16,7 @@ from transformers.utils import cached_file
 
 from rosearch import operators as ops
 from rosearch.data import require_one_class
+from rosearch.errors import DataError
 from rosearch.operators import kernels
 from rosearch.space import Genome, Node
 from rosearch.student.configuration import StudentConfig
@@ -171,6 +172,9 @@ class StudentForSequenceClassification(PreTrainedModel):
                 configuration.
             kwargs: Ignored, for callers made for other models.
 
+        Raises:
+            DataError: A text has more tokens than the student has positions.
+
         Returns:
             ``logits`` of shape ``(batch, num_labels)``; ``loss`` if there are labels; on request
             ``hidden_states`` of the embedding, then of each of :attr:`nodes`, each
@@ -183,6 +187,14 @@ class StudentForSequenceClassification(PreTrainedModel):
             mask = torch.ones_like(input_ids, dtype=torch.bool) if pad is None else input_ids != pad
         else:
             mask = attention_mask.bool()
+        limit = self.config.max_position_embeddings
+        # The tokens are only counted where padding may be all that is too much.
+        if self.bound != 0 and mask.shape[1] > limit and int(mask.sum(dim=1).max()) > limit:
+            raise DataError(
+                f"A text has {int(mask.sum(dim=1).max())} tokens, and this student reads {limit}. "
+                f"Cut it: tokenizer(text, truncation=True, max_length={limit}). For longer texts, "
+                f"distil with Distiller(..., positions=...)."
+            )
         states: list[torch.Tensor] = []
         if self.bound != 0:
             early = not (self.training or torch.is_grad_enabled() or output_hidden_states)
