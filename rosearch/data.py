@@ -348,6 +348,32 @@ def _model_names(config: Any, count: int) -> tuple[str, ...]:
     return tuple(str(given.get(k, given.get(str(k), ""))) for k in range(count))
 
 
+def require_one_class(config: Any, *, owner: str) -> None:
+    """Refuse a model that does not choose one of several classes.
+
+    Args:
+        config: The model's configuration, if it has one.
+        owner: What the model is called, for the message.
+
+    Raises:
+        DataError: It has a head for several labels at once, for regression, or a single output.
+    """
+    kind, count = (getattr(config, name, None) for name in ("problem_type", "num_labels"))
+    if kind in ("multi_label_classification", "regression"):
+        reason = f"has problem_type={kind!r}"
+    elif count == 1:
+        reason = "has num_labels=1, which transformers takes for regression"
+    else:
+        return
+    raise DataError(
+        f"{owner} {reason}. rosearch attacks and distils classifiers that choose one of two or "
+        f"more classes. Of several labels, take one at a time: a function from texts to the "
+        f"probabilities (1 - p, p) of its label can be attacked. For a score, fine-tune a "
+        f"classifier of its ranges. If the model does choose one class, set "
+        f"config.problem_type = 'single_label_classification'."
+    )
+
+
 def warn_if_useless(accuracy: float, dataset: TextDataset, *, owner: str) -> None:
     """Warn where a classifier is no better than a constant answer.
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order
+from rosearch.data import Text, TextDataset, check_class_order, require_one_class
 from rosearch.errors import DataError
 
 T = TypeVar("T")
@@ -132,6 +132,19 @@ def position_limit(model: Any) -> int | None:
     if not isinstance(count, int) or count < 1:
         return None
     return count - first_position(model)
+
+
+def positions_for(longest: int, *, limit: int) -> int:
+    """Positions that a student gets, so that texts of ``longest`` tokens may grow.
+
+    Attacks and typos split words into more tokens, and other texts are longer: twice as many,
+    rounded up to a power of two, from 128.
+
+    Args:
+        longest: Tokens of the longest known text.
+        limit: Tokens that the teacher reads, which students need no more than.
+    """
+    return min(limit, max(128, 1 << (2 * longest - 1).bit_length() if longest else 0))
 
 
 def first_position(model: Any) -> int:
@@ -401,11 +414,13 @@ def accuracy(
         max_length: Tokens after which texts are cut. Default: what tokenizer and model allow.
 
     Raises:
-        DataError: There is no tokenizer, it has no padding token, or the model has the data's
-            classes in another order.
+        DataError: There is no tokenizer, it has no padding token, the model has the data's classes
+            in another order, or it does not choose one of several classes.
     """
     name = type(model).__name__
-    check_class_order(getattr(model, "config", None), dataset.classes, owner=name)
+    config = getattr(model, "config", None)
+    require_one_class(config, owner=name)
+    check_class_order(config, dataset.classes, owner=name)
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if tokenizer is None:
         raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")

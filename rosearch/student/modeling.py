@@ -16,6 +16,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import cached_file
 
 from rosearch import operators as ops
+from rosearch.data import require_one_class
 from rosearch.errors import ArgumentError
 from rosearch.operators import kernels
 from rosearch.operators.inputs.base import IndirectTable
@@ -97,6 +98,9 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     Args:
         config: Architecture and sizes.
+
+    Raises:
+        DataError: The configuration is of a multi-label classifier or a regression.
     """
 
     config_class = StudentConfig
@@ -110,6 +114,7 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
+        require_one_class(config, owner="The student")
         genome = config.architecture.ordered()
         self.num_labels = config.num_labels
         self.outputs = genome.outputs
@@ -203,6 +208,7 @@ class StudentForSequenceClassification(PreTrainedModel):
             ``(batch, length, width)``.
 
         Raises:
+            DataError: With ``labels``, the configuration is of no classifier of one class.
             ArgumentError: A text has more tokens than the student has positions; there are neither
                 or both of ``input_ids`` and ``inputs_embeds``, or the student needs the former; or
                 an argument is one that students do not have, such as ``output_attentions``.
@@ -232,7 +238,10 @@ class StudentForSequenceClassification(PreTrainedModel):
         if self.token_scores is not None:
             scores = self.token_scores(input_ids, mask)
             logits = scores + self.bound / 2 * torch.tanh(logits) if self.bound else scores
-        loss = None if labels is None else functional.cross_entropy(logits, labels)
+        loss = None
+        if labels is not None:
+            require_one_class(self.config, owner="The student")
+            loss = functional.cross_entropy(logits, labels)
         hidden = tuple(states) if output_hidden_states else None
         out = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
         return out.to_tuple() if return_dict is False else out

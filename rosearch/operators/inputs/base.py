@@ -157,7 +157,7 @@ class EmbeddingOperator(Searchable):
                 raise ArgumentError(
                     f"A text has {longest} tokens, and the student reads at most {positions}. "
                     f"Truncate texts, with truncation=True in calls of a pipeline or of the "
-                    f"student's tokenizer."
+                    f"student's tokenizer, or distil with Distiller(..., positions=)."
                 )
         # Counting real tokens keeps positions right on whichever side the padding is.
         position = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
