@@ -7,13 +7,13 @@ registered yet.
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
+from rosearch.checks import did_you_mean
 from rosearch.errors import RegistryError
 
 T = TypeVar("T")
@@ -90,10 +90,8 @@ class Registry(Generic[T]):
             return self._entries[name]
         except KeyError:
             known = among() if among else self.names()
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise RegistryError(
-                f"There is no {self.kind} named {name!r}.{hint} "
+                f"There is no {self.kind} named {name!r}.{did_you_mean(name, known)} "
                 f"Known: {', '.join(known) or 'none'}. If it is a plug-in, import the "
                 f"module that registers it first."
             ) from None
