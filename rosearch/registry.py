@@ -34,7 +34,7 @@ class Registry(Generic[T]):
     """Called with an object before it is registered; returns the reason to refuse it, if any."""
 
     on_register: Callable[[str, Any], object] | None = None
-    """Called with the name and the object after it was registered."""
+    """Called with the name and the object after it was registered under its first name."""
 
     _entries: dict[str, T] = field(default_factory=dict, init=False)
     _entry_points_loaded: bool = field(default=False, init=False)
@@ -65,8 +65,9 @@ class Registry(Generic[T]):
                     f"The {self.kind} name {name!r} is already taken by {known!r}. "
                     f"Choose another name."
                 )
+            new = self._name_of(item) is None
             self._entries[name] = item  # type: ignore[assignment]
-            if self.on_register:
+            if self.on_register and new:
                 self.on_register(name, item)
             return item
 
@@ -101,6 +102,14 @@ class Registry(Generic[T]):
         self._load_entry_points()
         return tuple(sorted(self._entries))
 
+    def name_of(self, item: object) -> str | None:
+        """The first name under which ``item`` was registered; ``None`` if it has none."""
+        name = self._name_of(item)
+        if name is None:
+            self._load_entry_points()
+            name = self._name_of(item)
+        return name
+
     def unregister(self, name: str) -> None:
         """Remove a name, for tests of plug-ins.
 
@@ -120,6 +129,9 @@ class Registry(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Registry({self.kind!r}: {', '.join(self.names())})"
+
+    def _name_of(self, item: object) -> str | None:
+        return next((name for name, known in self._entries.items() if known is item), None)
 
     def _load_entry_points(self) -> None:
         if self._entry_points_loaded:
