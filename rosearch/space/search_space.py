@@ -44,13 +44,14 @@ class SearchSpace(Domain):
 
     Args:
         operators: Names of the operators of nodes, or a mapping from name to
-            ``{parameter: values}`` that narrows their parameters too. Default: all registered.
+            ``{parameter: values}`` that narrows their parameters too. Default:
+            :data:`rosearch.operators.OPERATORS`, which plug-ins never join by themselves.
         nodes: Minimum and maximum number of nodes.
         max_inputs: Maximum number of inputs of a node. The inputs of the output are not limited.
         widths: Channels of the hidden states.
         embedding_widths: Inner widths of the factorised embedding.
-        embeddings: Names of the embeddings, or a mapping as for ``operators``. Default: all
-            registered.
+        embeddings: Names of the embeddings, or a mapping as for ``operators``. Default:
+            :data:`rosearch.operators.EMBEDDINGS`.
         poolings: How the hidden states of output nodes are pooled to a vector.
         merges: How a node combines several inputs.
         encodings: Names of encodings, or a mapping as for ``operators``. A genome has none or one
