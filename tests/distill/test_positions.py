@@ -14,7 +14,7 @@ import torch
 import rosearch as rs
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
-from rosearch.errors import ArgumentError, DataError
+from rosearch.errors import ArgumentError
 from rosearch.space import Task, genome_cost, templates
 from rosearch.student import parameters, student_cost
 from rosearch.tokens import accuracy, positions_for
