@@ -110,7 +110,7 @@ ROWS: dict[str, Row] = {
     **{
         f"spelling, classes {x:g}, bound {y:g}": Row((SPELLING, classes(x)), bound=y)
         for x in MERGED
-        for y in BOUNDS
+        for y in (*BOUNDS, 0.5)
     },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     "word perturbation, 1,200 sentences": Row((), perturbed=True, sentences=1200),
