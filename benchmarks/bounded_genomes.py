@@ -17,20 +17,26 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # one process a core is faster than one process with all
 
 import argparse
+import statistics
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import encoding_matrix
 from encoding_matrix import MAIN, SPELLING, splits
-from journals import DATA, pack, restore
+from journals import DATA, pack, packed, restore
 
 import rosearch as rs
+from rosearch.space.descriptors import descriptors
 
 STUDY = "bounded"
 JOURNAL = DATA / "bounded.journal.gz"
 OUT = Path("runs/bounded")
 BOUNDS = (0.1, 0.3, 1.0, 3.0, None)
+INPUTS = (
+    "subword_embedding", "neighbour_smoothed_embedding", "synonym_code_embedding",
+    "character_embedding",
+)  # fmt: skip
 FLOPS = 10e6
 """Most for 32 tokens, so that a student trains in a minute."""
 TRAINING: dict[str, Any] = {"epochs": 3, "learning_rate": 1e-3, "dropout": 0.1}
@@ -78,6 +84,34 @@ def run(options: argparse.Namespace) -> None:
 def export(_: argparse.Namespace) -> None:
     """Write the committed study."""
     pack(restore(JOURNAL, STUDY, OUT), STUDY, JOURNAL)
+
+
+def committed() -> rs.SearchResult:
+    """The committed study."""
+    with packed(JOURNAL) as storage:
+        return rs.load_search(storage, STUDY)
+
+
+def described(genome: rs.Genome) -> dict[str, float]:
+    """Descriptors with a column for each bound, so that any effect of it can be held fixed."""
+    left_out = ("bound", "encoding_", "input_")
+    kept = {name: v for name, v in descriptors(genome).items() if not name.startswith(left_out)}
+    bounds = {f"bound_{bound}": float(genome.bound == bound) for bound in BOUNDS}
+    inputs = {f"input_{name}": float(name == genome.embedding.operator) for name in INPUTS}
+    return kept | bounds | inputs
+
+
+def by_bound(search: rs.SearchResult) -> list[list[str]]:
+    """Mean and standard deviation over the genomes of each bound, per cent."""
+    names = "accuracy", "accuracy_under_attack", "worst_class_under_attack"
+    rows = [["bound", "genomes", "accuracy", "under both", "worst class"]]
+    for bound in BOUNDS:
+        trials = [t for t in search.trials if t.genome.bound == bound and t.state == "complete"]
+        cells = [[100 * trial.metrics[name] for trial in trials] for name in names]
+        shown = [f"{statistics.fmean(own):.1f} ± {statistics.stdev(own):.1f}" for own in cells]
+        title = "no token scores" if bound is None else f"{bound:g}"
+        rows.append([title, str(len(trials)), *shown])
+    return rows
 
 
 def arguments() -> argparse.Namespace:

@@ -17,6 +17,7 @@ KINDS = {
     "spelling, synonym": ("spelling, published synonym encodings", "^"),
     "spelling, frequent": ("spelling, published synonym encodings", "^"),
     "spelling, bound": ("spelling, token scores, TextCNN, by bound", "D"),
+    "spelling, classes, bound": ("the same behind word classes, by bound", "*"),
     "spelling, bound, weight": ("spelling, token scores alone, by weight", "d"),
 }
 """Start of a row's name to the label and marker of its kind."""

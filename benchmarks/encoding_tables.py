@@ -45,10 +45,12 @@ def encodings(data: str) -> list[list[str]]:
 def bounds(data: str) -> list[list[str]]:
     """Students of one data set by the bound of their graph beside token scores, per cent."""
     students = _students([one for one in results() if one["data"] == data])
-    head = ["bound", "trainings", "compression", "accuracy", "under both", "worst class"]
-    rows = [[*head, "PWWS", "certified", "DeepWordBug", "certified", "TextFooler", "TextBugger"]]
-    for name, runs in students.items():
+    head = ["classes", "bound", "trainings", "compression", "accuracy", "under both"]
+    head += ["worst class", "PWWS", "certified", "DeepWordBug", "certified"]
+    rows = [[*head, "TextFooler", "TextBugger"]]
+    for name, runs in sorted(students.items(), key=lambda item: "classes" in item[0]):
         bound = "none" if name == "spelling" else name.partition("bound ")[2]
+        merged = name.partition("classes ")[2].partition(",")[0] or "-"
         if bound:
             both = [one["both"] for one in runs]
             main = ["under", "worst_class", "pwws", "pwws certified", "deepwordbug"]
@@ -60,8 +62,9 @@ def bounds(data: str) -> list[list[str]]:
                 for key in ("textfooler", "textbugger")
             ]
             size = f"{runs[0]['compression']:.1f}"
-            rows.append([bound, str(len(runs)), size, *map(_percent, cells)])
-    return [*rows, _constant(data, 9)]
+            rows.append([merged, bound, str(len(runs)), size, *map(_percent, cells)])
+    constant, *figures = _constant(data, 9)
+    return [*rows, [constant, "-", *figures]]
 
 
 def _constant(data: str, figures: int, *, size: bool = True) -> list[str]:

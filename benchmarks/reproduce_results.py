@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import bounded_genomes
 import encoding_fronts
 import numpy as np
 from encoding_tables import bounds, encodings, typos
@@ -205,6 +206,15 @@ def findings() -> str:
     return "\n".join([head, "", *(f"- {sentence}" for sentence in found.findings)])
 
 
+def bounded_findings() -> str:
+    """What the statistics say of genomes with bounds, the bound held fixed."""
+    study, describe = bounded_genomes.committed(), bounded_genomes.described
+    found = rs.statistics(study, examples=1585, describe=describe, given=["bound"])
+    left_out = sum(found.left_out.values())
+    head = f"{found.n} architectures; {left_out} that are no better than chance are left out."
+    return "\n".join([head, "", *(f"- {sentence}" for sentence in found.findings)])
+
+
 def confirmed(training: str) -> str:
     """The confirmed students, the teacher and the constant classifier.
 
@@ -287,6 +297,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "encodings-movies": lambda: markdown(encodings("movies")),
     "encodings-typos": lambda: markdown(typos()),
     "encodings-news": lambda: markdown(encodings("news")),
+    "bounded-genomes": lambda: markdown(bounded_genomes.by_bound(bounded_genomes.committed())),
+    "bounded-findings": bounded_findings,
     "bounds-movies": lambda: markdown(bounds("movies")),
     "bounds-news": lambda: markdown(bounds("news")),
 }
