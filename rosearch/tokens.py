@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order
+from rosearch.data import Text, TextDataset, as_dataset, check_class_order
 from rosearch.errors import DataError
 
 T = TypeVar("T")
@@ -359,6 +359,7 @@ def accuracy(
             classes in another order.
     """
     name = type(model).__name__
+    dataset = as_dataset("dataset", dataset)
     check_class_order(getattr(model, "config", None), dataset.classes, owner=name)
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if tokenizer is None:

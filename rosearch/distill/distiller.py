@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rosearch.checks import choice, number, refused
-from rosearch.data import TextDataset, warn_if_useless
+from rosearch.data import TextDataset, as_dataset, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.reading import Reading, RobustTraining
@@ -134,8 +134,8 @@ class Distiller:
         **optimization: Any,
     ) -> None:
         self.teacher = teacher
-        self.train = train
-        self.dev = dev
+        self.train = as_dataset("train", train)
+        self.dev = as_dataset("dev", dev)
         self.losses = LossMix.of(losses, teacher=teacher.shape, temperature=temperature)
         self._check_data()
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)

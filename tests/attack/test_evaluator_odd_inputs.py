@@ -260,3 +260,12 @@ class TestVictims:
     def test_outputs_of_the_wrong_shape_are_rejected(self, answer: Any, message: str) -> None:
         with pytest.raises(EvaluationError, match=message):
             attacked(PLAIN, DeepWordBug(), answer)
+
+
+def test_data_in_other_forms_is_that_of_a_data_set() -> None:
+    pairs = [("a fine day", 1), ("a dull day", 0)]
+    made = rs.TextDataset([text for text, _ in pairs], [label for _, label in pairs])
+    one, other = (rs.RobustnessEvaluator("deepwordbug", data) for data in (pairs, made))
+    assert one.settings == other.settings
+    with pytest.raises(rs.ArgumentError, match="dataset must be a TextDataset"):
+        rs.RobustnessEvaluator("deepwordbug", ["a fine day", "a dull day"])

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.data import Text, TextDataset, check_class_order, warn_if_useless
+from rosearch.data import Text, TextDataset, as_dataset, check_class_order, warn_if_useless
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
@@ -159,6 +159,7 @@ class Teacher:
                 token, or ``save_to`` holds files other than a model's.
         """
         require_model_folder(Path(save_to))
+        train, dev = as_dataset("train", train), as_dataset("dev", dev)
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, but dev has {dev.classes}.")
         # transformers would warn that the classifier is new, which is intended here.
