@@ -68,8 +68,7 @@ class TextDataset:
                 f"Expected only texts or only pairs, got {len(checked) - pairs} texts and "
                 f"{pairs} pairs."
             )
-        if classes is not None:
-            _check_classes(classes)
+        classes = None if classes is None else _checked_classes(classes)
         values = None if labels is None else class_indices(labels, len(checked), classes)
         if classes is None:
             if values is None:
@@ -79,7 +78,7 @@ class TextDataset:
                 )
             classes = tuple(str(k) for k in range(max(int(values.max()) + 1, 2)))
         object.__setattr__(self, "texts", checked)
-        object.__setattr__(self, "classes", tuple(classes))
+        object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "_labels", values)
 
     @classmethod
@@ -120,7 +119,8 @@ class TextDataset:
                 f"without streaming, or make a TextDataset from lists of texts and labels."
             )
         names = getattr(getattr(dataset, "features", {}).get(label), "names", None)
-        return cls._from_columns(dataset, present, text, label, classes or names)
+        classes = names if classes is None else classes
+        return cls._from_columns(dataset, present, text, label, classes)
 
     @classmethod
     def from_pandas(
@@ -147,8 +147,9 @@ class TextDataset:
             raise DataError(f"frame must be a pandas.DataFrame, got {type(frame).__name__}.")
         categories = getattr(getattr(frame.get(label), "dtype", None), "categories", ())
         named = [str(name) for name in categories if isinstance(name, str)]
-        known = named if len(named) == len(categories) else []
-        return cls._from_columns(frame, list(frame.columns), text, label, classes or known or None)
+        if classes is None and named and len(named) == len(categories):
+            classes = named
+        return cls._from_columns(frame, list(frame.columns), text, label, classes)
 
     @classmethod
     def from_csv(
@@ -206,6 +207,9 @@ class TextDataset:
                 f"The data set has no column {missing[0]!r}, only {', '.join(map(str, present))}. "
                 f"Name the columns with text= and label= (label=None for no labels)."
             )
+        twice = [c for c in needed if list(present).count(c) > 1]
+        if twice:
+            raise DataError(f"The data set has the column {twice[0]!r} twice. Rename one.")
         values = [list(table[column]) for column in columns]
         texts = values[0] if len(columns) == 1 else list(zip(*values, strict=True))
         return cls(texts, None if label is None else list(table[label]), classes=classes)
@@ -334,10 +338,11 @@ class TextDataset:
         return f"TextDataset({kind}; {shown})"
 
 
-def _check_classes(classes: Sequence[Any]) -> None:
-    named = list(classes)
+def _checked_classes(classes: Sequence[Any]) -> tuple[str, ...]:
+    named = tuple(classes)
     if not named or len(set(named)) < len(named) or not all(isinstance(c, str) for c in named):
-        raise DataError(f"classes must be distinct strings, got {classes!r:.200}.")
+        raise DataError(f"classes must be distinct strings, got {list(named)!r:.200}.")
+    return named
 
 
 def _check_text(text: Any, index: int) -> Text:

@@ -13,6 +13,8 @@ import numpy as np
 from rosearch.errors import DataError
 
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
+_NO_LABEL = frozenset(("", "nan", "na", "n/a", "<na>", "nat", "none", "null"))
+"""What programs write for a missing value, in small letters."""
 
 
 def class_indices(labels: Iterable[Any], count: int, classes: Sequence[str] | None) -> np.ndarray:
@@ -30,7 +32,7 @@ def class_indices(labels: Iterable[Any], count: int, classes: Sequence[str] | No
         DataError: The number of labels is not ``count``, or a label is missing, no index and no
             name, or out of range. The message names the first such example.
     """
-    given = list(labels)
+    given = _items(labels)
     if len(given) != count:
         raise DataError(
             f"There must be one label a text, got {count} texts and labels of shape "
@@ -43,16 +45,16 @@ def class_indices(labels: Iterable[Any], count: int, classes: Sequence[str] | No
             f"all texts are to be unlabelled."
         )
     names = {name: k for k, name in enumerate(classes or ())}
-    indices = (_class_index(label, example, names) for example, label in enumerate(given))
-    values = np.fromiter(indices, np.int64, count)
-    end = len(classes) if classes is not None else max(int(values.max()) + 1, 2)
-    bad = np.flatnonzero((values < 0) | (values >= end))
-    if bad.size:
+    indices = [_class_index(label, example, names) for example, label in enumerate(given)]
+    end = len(classes) if classes is not None else max(max(indices) + 1, 2)
+    bad = next((example for example, k in enumerate(indices) if not 0 <= k < end), None)
+    if bad is not None:
         named = f" ({len(classes)} classes: {', '.join(classes)})" if classes is not None else ""
-        hidden = " If -1 means no label, pass labels=None." if values[bad[0]] == -1 else ""
+        hidden = " If -1 means no label, pass labels=None." if indices[bad] == -1 else ""
         raise DataError(
-            f"Label {values[bad[0]]} of example {bad[0]} is outside 0 to {end - 1}{named}.{hidden}"
+            f"Label {indices[bad]} of example {bad} is outside 0 to {end - 1}{named}.{hidden}"
         )
+    values = np.array(indices, np.int64)
     values.setflags(write=False)
     return values
 
@@ -77,22 +79,22 @@ def read_labels(cells: Sequence[tuple[str, Any]], classes: Sequence[str] | None)
     indices = []
     for where, value in cells:
         text = str(value).strip()
-        if is_missing(value) or not text:
+        if is_missing(value) or (text not in names and text.lower() in _NO_LABEL):
             raise DataError(f"{where} has no label. Leave the line out, or add its class.")
         whole = _whole(value)
         if isinstance(value, str) and text in names and (all_named or whole is None):
             indices.append(names[text])
         elif whole is not None:
             indices.append(whole)
-        elif classes is None:
+        elif classes is None and isinstance(value, str):
             raise DataError(
                 f"{where}: the label {text!r} is no class index. If labels are names, pass all of "
                 f"them in the order of their indices, as in classes={sorted(written)[:9]!r}."
             )
         else:
             raise DataError(
-                f"{where}: the label {text!r} is neither a class index nor one of the classes, "
-                f"{', '.join(classes)}."
+                f"{where}: the label {text!r} is neither a class index nor the name of a class"
+                f"{', ' * bool(names)}{', '.join(names)}."
             )
     return indices
 
@@ -102,6 +104,13 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, (float, np.floating)):
         return math.isnan(value)
     return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _items(labels: Iterable[Any]) -> list[Any]:
+    """The labels as plain values where an array, tensor or column holds them."""
+    plain = getattr(labels, "tolist", None)
+    items = plain() if plain else labels
+    return list(items) if isinstance(items, Iterable) else [items]
 
 
 def _class_index(label: Any, example: int, names: dict[str, int]) -> int:
@@ -125,10 +134,11 @@ def _class_index(label: Any, example: int, names: dict[str, int]) -> int:
 
 
 def _refuse(label: Any, example: int) -> NoReturn:
-    whole = " Convert them, as by map(int, labels)." if isinstance(label, (float, bool)) else ""
+    whole = isinstance(label, (bool, np.bool_)) or _whole(label) is not None
+    advice = " Convert them, as by map(int, labels)." if whole else ""
     raise DataError(
         f"labels must be class indices, or names out of classes=, got {label!r:.80} "
-        f"({type(label).__name__}) of example {example}.{whole}"
+        f"({type(label).__name__}) of example {example}.{advice}"
     )
 
 

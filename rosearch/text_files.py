@@ -110,13 +110,20 @@ def _text(path: Path) -> str:
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path} is not a whole {path.suffix} file: {error}.") from error
     try:
-        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}, line {line}: encoding error, byte 0x{data[error.start]:02x} is not UTF-8. "
-            f"Convert the file, from Latin-1 by: iconv -f LATIN1 -t UTF-8."
+            f"{path}, line {line}: encoding error, byte 0x{data[error.start]:02x} is not "
+            f"{error.encoding.upper()}. Convert the file to UTF-8, from Latin-1 by: iconv -f "
+            f"LATIN1 -t UTF-8."
         ) from error
+    if "\0" in text:
+        raise DataError(
+            f"{path}: encoding error, it holds null characters, as UTF-32 and UTF-16 without a "
+            f"byte order mark do. Convert the file to UTF-8, as by: iconv -f UTF-16LE -t UTF-8."
+        )
+    return text
 
 
 def _table_rows(text: str, path: Path, delimiter: str, columns: Collection[str]) -> Rows:
@@ -188,7 +195,8 @@ def _json_rows(text: str, path: Path) -> Rows:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise DataError(
             f"{path} must be a list of JSON objects, one object a line, or an object of columns "
-            f"of equal length, got {text.strip():.80}."
+            f"of equal length, got {text.strip():.80}. pandas writes the first by "
+            f"to_json(path, orient='records')."
         )
     return ((f"object {number}", row) for number, row in enumerate(found))
 

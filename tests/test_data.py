@@ -334,6 +334,8 @@ class TestPandas:
             TextDataset.from_pandas(frame)
         with pytest.raises(DataError, match="Example 2 has no label"):
             TextDataset.from_pandas(frame.fillna({"text": "v"}))
+        with pytest.raises(DataError, match="has the column 'text' twice"):
+            TextDataset.from_pandas(frame[["text", "text", "label"]])
         with pytest.raises(DataError, match=r"must be a pandas\.DataFrame, got dict"):
             TextDataset.from_pandas({"text": ["u"]})
 
@@ -341,6 +343,9 @@ class TestPandas:
 def test_names_of_classes_are_labels_where_classes_are_given() -> None:
     named = TextDataset(["u", "v"], ["yes", "no"], classes=["no", "yes"])
     assert named == TextDataset(["u", "v"], [1, 0], classes=["no", "yes"])
+    assert (
+        TextDataset(["u", "v"], np.array(["yes", "no"]), classes=np.array(["no", "yes"])) == named
+    )
     with pytest.raises(DataError, match="pass all names in the order of their indices as classes="):
         TextDataset(["u", "v"], ["yes", "no"])
 

@@ -217,6 +217,10 @@ def test_a_column_without_labels(tmp_path):
         ("a.json", b'{"text": ["u"], "label": [1, 0]}', "columns of equal length"),
         ("a.json", b"text", "is not valid JSON"),
         ("a.csv", b"text,label\nu,1.5\n", "the label '1.5' is neither"),
+        ("a.tsv", b"text\tlabel\nu\t1\nv\tNA\n", "line 3 has no label"),
+        ("a.csv", "text,label\nu,1\n".encode("utf-16-le"), r"a\.csv: encoding error.*null char"),
+        ("a.json", "[]".encode("utf-32"), r"a\.json: encoding error.*UTF-32"),
+        ("a.tsv", "text\tlabel\n".encode("utf-16") + b"u", "is not UTF-16-LE"),
     ],
 )
 def test_files_that_cannot_be_read_are_named(tmp_path, name, content, message):
@@ -224,6 +228,12 @@ def test_files_that_cannot_be_read_are_named(tmp_path, name, content, message):
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         TextDataset.from_csv(path, classes=["bad", "good"])
+
+
+def test_a_class_may_be_called_none(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nu,none\nv,some\n")
+    assert TextDataset.from_csv(path, classes=["none", "some"]).labels.tolist() == [0, 1]
 
 
 def test_names_without_classes_are_listed(tmp_path):
