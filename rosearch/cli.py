@@ -148,10 +148,7 @@ def attack(
         examples = _from_hub(data, split, named, label)
     evaluator = rosearch.RobustnessEvaluator(list(recipes), examples, **settings)
     report = evaluator.evaluate(classifier, tokenizer)
-    for name, one in report.attacks.items():
-        click.echo(f"{name}: {one}")
-    if len(report.attacks) != 1:
-        click.echo(f"all together: {report}")
+    click.echo(str(report))
     if json_file:
         json_file.write_text(report.to_json(), encoding="utf-8")
     if html_file:

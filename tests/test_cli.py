@@ -60,7 +60,9 @@ def test_attack_writes_the_report(model, tmp_path, capsys):
     report = rs.RobustnessReport.from_json(out.read_text())
     assert report.n == 3
     assert sorted(r.label for r in report.examples) == [0, 1, 1]
-    assert capsys.readouterr().out == f"deepwordbug: {report.attacks['deepwordbug']}\n"
+    said = capsys.readouterr().out
+    assert said == f"{report}\n"
+    assert said.startswith("deepwordbug: accuracy ")
     assert "<!doctype html>" in page.read_text()
     assert cli.main([*line, "--examples", "2"]) == 0
     assert "n = 2" in capsys.readouterr().out
@@ -73,7 +75,7 @@ def test_attack_with_several_recipes(model, tmp_path, capsys):
     line += ["--recipe", "pruthi"]
     assert cli.main(line) == 0
     out = capsys.readouterr().out
-    assert [row.split(":")[0] for row in out.splitlines()] == [
+    assert [row.split(":")[0] for row in out.splitlines() if row[0] != " "] == [
         "deepwordbug", "pruthi", "all together",
     ]  # fmt: skip
 

@@ -20,7 +20,7 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.make import Precision, describe_victim, make_victim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import choice, whole_number
-from rosearch.data import TextDataset, as_dataset, check_class_order
+from rosearch.data import TextDataset, as_dataset, check_class_order, class_names
 from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError, EvaluationError
 from rosearch.seeding import generator
@@ -146,8 +146,7 @@ class RobustnessEvaluator:
             precision=self.precision,
         )
         victim.expect(self.classes)
-        config = getattr(getattr(victim.exact, "model", None), "config", None)
-        check_class_order(config, self._class_names, owner="The model")
+        check_class_order(_config(victim), self._class_names, owner="The model")
         return victim
 
     def evaluate(
@@ -160,7 +159,8 @@ class RobustnessEvaluator:
     ) -> RobustnessReport:
         """Attack one victim.
 
-        The report's settings are the evaluator's and, under ``"victim"``, the victim's:
+        The report's settings are the evaluator's, under ``"classes"`` the names of the classes (the
+        model's, where the data has only numbers) and, under ``"victim"``, the victim's:
         ``max_length`` and ``precision`` do not apply to functions or to a given
         :class:`~rosearch.attack.victim.victim.Victim`.
 
@@ -184,7 +184,11 @@ class RobustnessEvaluator:
                 completed before. Failures on some examples are counted in the report.
         """
         victim = self.victim(model, tokenizer, encoding=encoding)
-        settings = {**self.settings, "victim": describe_victim(victim)}
+        settings = {
+            **self.settings,
+            "classes": list(class_names(_config(victim), self._class_names)),
+            "victim": describe_victim(victim),
+        }
         reports: dict[str, RobustnessReport] = {}
         with tqdm(
             total=len(self.attacks) * len(self.examples),
@@ -263,6 +267,11 @@ def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) 
     count = size if examples is None else whole_number("examples", examples)
     order = generator(seed, "attack", "examples").permutation(size)
     return tuple(int(i) for i in order[:count])
+
+
+def _config(victim: Victim) -> Any:
+    """The configuration of a victim's model, if it has one."""
+    return getattr(getattr(victim.exact, "model", None), "config", None)
 
 
 def _limit(name: str, value: int | None) -> int | None:
