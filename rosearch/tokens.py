@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order, require_one_class
+from rosearch.data import Text, TextDataset, as_dataset, check_class_order, require_one_class
 from rosearch.errors import DataError
 
 T = TypeVar("T")
@@ -418,6 +418,7 @@ def accuracy(
             in another order, or it does not choose one of several classes.
     """
     name = type(model).__name__
+    dataset = as_dataset("dataset", dataset)
     config = getattr(model, "config", None)
     require_one_class(config, owner=name)
     check_class_order(config, dataset.classes, owner=name)

@@ -60,7 +60,9 @@ def test_attack_writes_the_report(model, tmp_path, capsys):
     report = rs.RobustnessReport.from_json(out.read_text())
     assert report.n == 3
     assert sorted(r.label for r in report.examples) == [0, 1, 1]
-    assert capsys.readouterr().out == f"deepwordbug: {report.attacks['deepwordbug']}\n"
+    said = capsys.readouterr().out
+    assert said == f"{report}\n"
+    assert said.startswith("deepwordbug: accuracy ")
     assert "<!doctype html>" in page.read_text()
     assert cli.main([*line, "--examples", "2"]) == 0
     assert "n = 2" in capsys.readouterr().out
@@ -73,7 +75,7 @@ def test_attack_with_several_recipes(model, tmp_path, capsys):
     line += ["--recipe", "pruthi"]
     assert cli.main(line) == 0
     out = capsys.readouterr().out
-    assert [row.split(":")[0] for row in out.splitlines()] == [
+    assert [row.split(":")[0] for row in out.splitlines() if row[0] != " "] == [
         "deepwordbug", "pruthi", "all together",
     ]  # fmt: skip
 
@@ -213,3 +215,25 @@ def test_help_needs_neither_torch_nor_transformers():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(ran.stdout.splitlines()[-1]) == [0, []]
     assert "--recipe" in ran.stdout
+
+
+def test_files_of_other_kinds(model, tmp_path, capsys):
+    rows = [{"text": "a good film", "label": "good"}, {"text": "a dull film", "label": 0}]
+    line = ["attack", str(model), "--recipe", "deepwordbug", "--query-budget", "3", "--data"]
+    for name, content in {"a.json": json.dumps(rows), "b.tsv": "a good film\tgood\n"}.items():
+        (tmp_path / name).write_text(content)
+    assert cli.main([*line, str(tmp_path / "a.json")]) == 0
+    assert "n = 2" in capsys.readouterr().out
+    assert cli.main([*line, str(tmp_path / "b.tsv"), "--text", "0", "--label", "1"]) == 0
+    assert "n = 1" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_read_is_refused_before_the_model_is_loaded(tmp_path, capsys):
+    for name, said in {
+        "a.txt": "must end in .csv",
+        "b.csv": "b.csv, line 2: encoding error",
+    }.items():
+        (tmp_path / name).write_bytes(b"text,label\n\xff,1\n")
+        line = ["attack", "no/such-model", "--recipe", "deepwordbug", "--data"]
+        assert cli.main([*line, str(tmp_path / name)]) == 1
+        assert said in capsys.readouterr().err

@@ -20,7 +20,7 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.make import Precision, describe_victim, make_victim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import choice, whole_number
-from rosearch.data import TextDataset, check_class_order
+from rosearch.data import TextDataset, as_dataset, check_class_order, class_names
 from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError, EvaluationError
 from rosearch.seeding import generator
@@ -35,7 +35,9 @@ class RobustnessEvaluator:
 
     Args:
         attacks: Names of registered attacks or :class:`Attack` instances; one or several.
-        dataset: Data set to draw examples from.
+        dataset: Data set to draw examples from: a :class:`~rosearch.TextDataset`; a
+            ``datasets.Dataset`` or ``pandas.DataFrame`` with the columns ``text`` and ``label``; or
+            a list of pairs of a text and its class index.
         examples: Number of examples (``None`` or a number above the data set's size: all), or their
             indices.
         seed: Root of all random draws: choice of examples, random substitutions.
@@ -58,13 +60,15 @@ class RobustnessEvaluator:
     Raises:
         RegistryError: An attack name is unknown.
         MissingResourceError: A resource that an attack needs is not installed.
-        ArgumentError: No attack is given, two have the same name, or an argument is out of range.
+        ArgumentError: No attack is given, two have the same name, ``dataset`` is none of these, or
+            an argument is out of range.
+        DataError: A text or label of ``dataset`` is invalid.
     """
 
     def __init__(
         self,
         attacks: str | Attack | Sequence[str | Attack],
-        dataset: TextDataset,
+        dataset: TextDataset | Any,
         *,
         examples: int | Sequence[int] | None = 200,
         seed: int = 0,
@@ -99,6 +103,7 @@ class RobustnessEvaluator:
         self.token_budget = _limit("token_budget", token_budget)
         self.precision: Precision = choice("precision", precision, ("float32", "bfloat16"))
         self.progress = progress
+        dataset = as_dataset("dataset", dataset)
         self.indices = choose_examples(len(dataset), examples, self.seed)
         self.classes = len(dataset.classes)
         self.examples = tuple(
@@ -141,8 +146,7 @@ class RobustnessEvaluator:
             precision=self.precision,
         )
         victim.expect(self.classes)
-        config = getattr(getattr(victim.exact, "model", None), "config", None)
-        check_class_order(config, self._class_names, owner="The model")
+        check_class_order(_config(victim), self._class_names, owner="The model")
         return victim
 
     def evaluate(
@@ -155,7 +159,8 @@ class RobustnessEvaluator:
     ) -> RobustnessReport:
         """Attack one victim.
 
-        The report's settings are the evaluator's and, under ``"victim"``, the victim's:
+        The report's settings are the evaluator's, under ``"classes"`` the names of the classes (the
+        model's, where the data has only numbers) and, under ``"victim"``, the victim's:
         ``max_length`` and ``precision`` do not apply to functions or to a given
         :class:`~rosearch.attack.victim.victim.Victim`.
 
@@ -179,7 +184,11 @@ class RobustnessEvaluator:
                 completed before. Failures on some examples are counted in the report.
         """
         victim = self.victim(model, tokenizer, encoding=encoding)
-        settings = {**self.settings, "victim": describe_victim(victim)}
+        settings = {
+            **self.settings,
+            "classes": list(class_names(_config(victim), self._class_names)),
+            "victim": describe_victim(victim),
+        }
         reports: dict[str, RobustnessReport] = {}
         with tqdm(
             total=len(self.attacks) * len(self.examples),
@@ -258,6 +267,11 @@ def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) 
     count = size if examples is None else whole_number("examples", examples)
     order = generator(seed, "attack", "examples").permutation(size)
     return tuple(int(i) for i in order[:count])
+
+
+def _config(victim: Victim) -> Any:
+    """The configuration of a victim's model, if it has one."""
+    return getattr(getattr(victim.exact, "model", None), "config", None)
 
 
 def _limit(name: str, value: int | None) -> int | None:

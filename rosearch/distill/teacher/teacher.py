@@ -21,6 +21,7 @@ from rosearch.checks import choice
 from rosearch.data import (
     Text,
     TextDataset,
+    as_dataset,
     check_class_order,
     class_names,
     require_one_class,
@@ -173,6 +174,7 @@ class Teacher:
                 token, or ``save_to`` holds files other than a model's.
         """
         require_model_folder(Path(save_to))
+        train, dev = as_dataset("train", train), as_dataset("dev", dev)
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, but dev has {dev.classes}.")
         names = class_names(AutoConfig.from_pretrained(name_or_folder), train.classes)
