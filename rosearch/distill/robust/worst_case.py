@@ -240,7 +240,7 @@ class _Table(nn.Module):
         maps = cast(torch.Tensor, self.map)[:, None]
         if self.added is not None:
             maps = maps + self.added_map
-        return (vectors @ maps.flatten(1)).unflatten(1, maps.shape[1:])
+        return (vectors @ maps.flatten(1)).view(-1, *maps.shape[1:])
 
     def penalty(self, weight: float) -> torch.Tensor:
         """The weighted squares, those of maps lightly, those of what a scope adds doubly."""
