@@ -111,6 +111,11 @@ def commands() -> None:
 @click.option(
     "--device", help="Where the model runs, such as cpu or cuda:0. Default: a GPU if there is one."
 )
+@click.option(
+    "--checkpoint", type=_WritableFile(),
+    help="Keep results and the model's answers in this file. After an interruption, the same "
+    "command goes on where it ended.",
+)  # fmt: skip
 @click.option("--json", "json_file", type=_WritableFile(), help="Write the whole report as JSON.")
 @click.option("--html", "html_file", type=_WritableFile(), help="Write the report as a web page.")
 @_imports
@@ -123,6 +128,7 @@ def attack(
     label: str,
     split: str,
     device: str | None,
+    checkpoint: Path | None,
     json_file: Path | None,
     html_file: Path | None,
     **settings: Any,
@@ -147,7 +153,7 @@ def attack(
     else:
         examples = _from_hub(data, split, named, label)
     evaluator = rosearch.RobustnessEvaluator(list(recipes), examples, **settings)
-    report = evaluator.evaluate(classifier, tokenizer)
+    report = evaluator.evaluate(classifier, tokenizer, checkpoint=checkpoint)
     click.echo(str(report))
     if json_file:
         json_file.write_text(report.to_json(), encoding="utf-8")

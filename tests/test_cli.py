@@ -80,6 +80,36 @@ def test_attack_with_several_recipes(model, tmp_path, capsys):
     ]  # fmt: skip
 
 
+def test_a_stopped_attack_goes_on(teacher_folder, dataset, tmp_path, capsys, monkeypatch):
+    from transformers import BertForSequenceClassification as Bert
+
+    data, kept = tmp_path / "data.csv", tmp_path / "kept.jsonl"
+    rows = [f'"{dataset.texts[i]}",{dataset.labels[i]}\n' for i in range(8)]
+    data.write_text("".join(["text,label\n", *rows]))
+    line = ["attack", str(teacher_folder), "--data", str(data), "--recipe", "deepwordbug"]
+    assert cli.main(line) == 0
+    expected = capsys.readouterr().out
+    line += ["--checkpoint", str(kept)]
+    forward, calls = Bert.forward, []
+
+    def stopped(self, *args, **kw):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return forward(self, *args, **kw)
+
+    monkeypatch.setattr(Bert, "forward", stopped)
+    assert cli.main(line) == 130
+    assert cli.main(line) == 0
+    assert capsys.readouterr().out == expected
+    before = len(calls)
+    assert cli.main(line) == 0
+    assert capsys.readouterr().out == expected
+    assert len(calls) == before
+    assert cli.main([*line, "--seed", "3"]) == 1
+    assert "seed: 0 in the checkpoint, 3 now" in capsys.readouterr().err
+
+
 def test_missing_output_folder_is_refused_before_the_attack(model, tmp_path, capsys):
     data = tmp_path / "a.csv"
     data.write_text("text,label\na good film,1\n")
@@ -115,7 +145,7 @@ def attacked_on(model, tmp_path, monkeypatch, *options):
     data, devices = tmp_path / "data.csv", []
     data.write_text(CSV)
 
-    def evaluate(self, victim, tokenizer):
+    def evaluate(self, victim, tokenizer, *, checkpoint):
         devices.extend({str(tensor.device) for tensor in victim.state_dict().values()})
         return made_up.report()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,9 +13,10 @@ from tqdm.auto import tqdm
 from rosearch.attack.base import Attack, make_attack
 from rosearch.attack.certificates.certificate import certified
 from rosearch.attack.engine.attack_run import Example
+from rosearch.attack.engine.checkpoint import open_checkpoint
 from rosearch.attack.engine.engine import run_attack
 from rosearch.attack.goals import Goal, Untargeted
-from rosearch.attack.report.results import RobustnessReport
+from rosearch.attack.report.results import AttackResult, RobustnessReport
 from rosearch.attack.report.summary import join_attacks, summarise
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.make import Precision, describe_victim, make_victim
@@ -156,6 +158,7 @@ class RobustnessEvaluator:
         *,
         encoding: Encoding | None = None,
         all_may_fail: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> RobustnessReport:
         """Attack one victim.
 
@@ -172,13 +175,19 @@ class RobustnessEvaluator:
             encoding: Applied to every text before the model or function reads it; the attack sees
                 and changes the original. Default: that of the tokenizer, if it applies one.
             all_may_fail: Report errors if every example failed, instead of raising.
+            checkpoint: File that keeps results and the victim's answers as they come. The same call
+                goes on where an interrupted one ended, and its report is that of an uninterrupted
+                one. Of a function only the name is compared with that in the file.
 
         Raises:
             DataError: The model has no tokenizer, the tokenizer no padding token, or the model's
                 class names are those of the data in another order; the model is a multi-label
                 classifier or a regression; or ``encoding`` is given and the tokenizer is slow or
                 applies an encoding already.
-            ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``.
+            ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``; or
+                ``checkpoint`` is no path.
+            StorageError: ``checkpoint`` cannot be read or written, is in use, is no checkpoint, or
+                is one of another victim or other settings.
             EvaluationError: The victim's number of classes differs from the data set's, or it or
                 an attack fails on every example; its ``reports`` are those of the attacks that
                 completed before. Failures on some examples are counted in the report.
@@ -190,15 +199,25 @@ class RobustnessEvaluator:
             "victim": describe_victim(victim),
         }
         reports: dict[str, RobustnessReport] = {}
-        with tqdm(
-            total=len(self.attacks) * len(self.examples),
-            desc="attack",
-            unit="example",
-            delay=2,
-            leave=False,
-            disable=not self.progress,
-        ) as bar:
+        with (
+            open_checkpoint(checkpoint, victim, self.settings) as kept,
+            tqdm(
+                total=len(self.attacks) * len(self.examples),
+                desc="attack",
+                unit="example",
+                delay=2,
+                leave=False,
+                disable=not self.progress,
+            ) as bar,
+        ):
+
+            def done(result: AttackResult) -> None:
+                kept.add(result)
+                bar.update()
+
             for attack in self.attacks:
+                before = kept.begin(attack.name)
+                bar.update(len(before.results))
                 start, rows = time.perf_counter(), victim.forward_rows
                 try:
                     results = run_attack(
@@ -212,18 +231,21 @@ class RobustnessEvaluator:
                         attacked_side=self.attacked_side,
                         skip_truncated=self.skip_truncated,
                         all_may_fail=all_may_fail,
-                        on_result=lambda _: bar.update(),
+                        on_result=done,
+                        known=before.results,
                     )
                 except EvaluationError as error:
                     error.reports = dict(reports)
                     raise
-                spent = victim.forward_rows - rows, time.perf_counter() - start
+                rows = before.rows + victim.forward_rows - rows
+                seconds = before.seconds + time.perf_counter() - start
                 if self.certify:
+                    kept.begin(None)
                     results = certified(results, attack, victim, self.attacked_side, seed=self.seed)
                 reports[attack.name] = summarise(
                     results,
-                    forward_rows=spent[0],
-                    seconds=spent[1],
+                    forward_rows=rows,
+                    seconds=seconds,
                     settings={**settings, "attacks": [dict(attack.settings)]},
                 )
         return join_attacks(reports, settings)

@@ -331,7 +331,12 @@ def _check(kind: type[Any], data: Mapping[str, Any]) -> None:
             raise TypeError(f"{each.name} must be {each.type}, got {value!r:.80}")
 
 
-def _result(data: Mapping[str, Any]) -> AttackResult:
+def read_result(data: Mapping[str, Any]) -> AttackResult:
+    """Return a result from its fields as JSON has them.
+
+    Raises:
+        TypeError, ValueError, KeyError: ``data`` is no result.
+    """
     data = {"certified": None, **data}  # reports from before there were certificates
     _check(AttackResult, data)
     if data["status"] not in _STATUSES:
@@ -347,6 +352,6 @@ def _report(data: Mapping[str, Any]) -> RobustnessReport:
         for name, value in data.items()
         if name.endswith(("_interval", "_bounds"))
     }
-    examples = tuple(_result(result) for result in data["examples"])
+    examples = tuple(read_result(result) for result in data["examples"])
     attacks = {name: _report(report) for name, report in data["attacks"].items()}
     return RobustnessReport(**{**data, **intervals, "examples": examples, "attacks": attacks})
