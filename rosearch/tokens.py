@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order
+from rosearch.data import Text
 from rosearch.errors import DataError
 
 T = TypeVar("T")
@@ -191,6 +191,7 @@ def token_batches(
     *,
     token_budget: int,
     even: bool = False,
+    padded: bool = True,
 ) -> list[np.ndarray]:
     """Row indices packed into batches of similar length.
 
@@ -200,6 +201,7 @@ def token_batches(
             exceed it.
         even: Whether a batch that is half full ends where the length changes, so that most
             batches hold rows of one length and no padding.
+        padded: Whether rows of different lengths may share a batch.
 
     Returns:
         Index arrays that together hold every row once, shortest rows first.
@@ -210,8 +212,9 @@ def token_batches(
     start = 0
     for end in range(1, len(order)):
         longest = int(lengths[order[end]])
-        longer = even and longest > lengths[order[end - 1]]
-        if (end + 1 - start) * longest > (token_budget / 2 if longer else token_budget):
+        longer = longest > lengths[order[end - 1]]
+        most = token_budget / 2 if even and longer else token_budget
+        if (longer and not padded) or (end + 1 - start) * longest > most:
             batches.append(order[start:end])
             start = end
     if len(order):
@@ -289,6 +292,7 @@ def predict(
     *,
     pad_id: int,
     pad_left: bool = False,
+    padded: bool = True,
     token_budget: int = 4096,
 ) -> np.ndarray:
     """Logits of a Hugging Face sequence classifier in inference mode.
@@ -299,6 +303,7 @@ def predict(
         rows: Tokenised texts, in any order.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
+        padded: Whether texts of different lengths may share a batch.
         token_budget: Tokens of a batch, padding included.
 
     Returns:
@@ -311,7 +316,13 @@ def predict(
         return out
 
     found = answers(
-        model, rows, logits, pad_id=pad_id, pad_left=pad_left, token_budget=token_budget
+        model,
+        rows,
+        logits,
+        pad_id=pad_id,
+        pad_left=pad_left,
+        padded=padded,
+        token_budget=token_budget,
     )
     batches, parts = zip(*found, strict=True)
     together = torch.cat(parts).cpu().numpy()
@@ -327,6 +338,7 @@ def answers(
     *,
     pad_id: int,
     pad_left: bool = False,
+    padded: bool = True,
     token_budget: int = 4096,
     threaded: bool = True,
 ) -> Iterator[tuple[np.ndarray, T]]:
@@ -342,6 +354,7 @@ def answers(
         compute: From what the model is called with to anything; called from several threads.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
+        padded: Whether texts of different lengths may share a batch.
         token_budget: Tokens of a batch, padding included.
         threaded: Whether the model can run in several threads at once.
 
@@ -357,7 +370,9 @@ def answers(
         # because that decides the last bits of a result.
         token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // _PARTS))
     # Without padding a CPU skips all masking; a GPU cannot tell without waiting.
-    batches = token_batches(lengths, token_budget=token_budget, even=device.type == "cpu")
+    batches = token_batches(
+        lengths, token_budget=token_budget, even=device.type == "cpu", padded=padded
+    )
 
     def run(batch: np.ndarray) -> T:
         with torch.inference_mode():
@@ -387,30 +402,3 @@ def _mapped(
 def default_device() -> torch.device:
     """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def accuracy(
-    model: Any, dataset: TextDataset, tokenizer: Any = None, *, max_length: int | None = None
-) -> float:
-    """Share of the examples that a Hugging Face classifier gets right.
-
-    Args:
-        model: The classifier, on any device.
-        dataset: Labelled texts or pairs.
-        tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``, as students have it.
-        max_length: Tokens after which texts are cut. Default: what tokenizer and model allow.
-
-    Raises:
-        DataError: There is no tokenizer, it has no padding token, or the model has the data's
-            classes in another order.
-    """
-    name = type(model).__name__
-    check_class_order(getattr(model, "config", None), dataset.classes, owner=name)
-    tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
-    if tokenizer is None:
-        raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")
-    pad_id = require_padding(tokenizer)
-    longest = max_tokens(model, tokenizer, max_length)
-    rows = tokenize(tokenizer, dataset.texts, max_length=longest)
-    logits = predict(model, rows, pad_id=pad_id, pad_left=pads_left(tokenizer))
-    return float((logits.argmax(axis=1) == dataset.labels).mean())

@@ -143,6 +143,7 @@ class RobustnessEvaluator:
         victim.expect(self.classes)
         config = getattr(getattr(victim.exact, "model", None), "config", None)
         check_class_order(config, self._class_names, owner="The model")
+        victim.exact.require_distinct([example.text for example in self.examples])
         return victim
 
     def evaluate(
@@ -169,9 +170,10 @@ class RobustnessEvaluator:
             all_may_fail: Report errors if every example failed, instead of raising.
 
         Raises:
-            DataError: The model has no tokenizer, the tokenizer no padding token, or the model's
-                class names are those of the data in another order; or ``encoding`` is given and
-                the tokenizer is slow or applies an encoding already.
+            DataError: The model has no tokenizer, or one that does not fit it or maps almost all
+                examples to the same tokens; or the model's class names are those of the data in
+                another order; or ``encoding`` is given and the tokenizer is slow or applies an
+                encoding already.
             ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``.
             EvaluationError: The victim's number of classes differs from the data set's, or it or
                 an attack fails on every example; its ``reports`` are those of the attacks that

@@ -74,6 +74,7 @@ def token_gradients(
     *,
     side: int,
     token_budget: int,
+    padded: bool = True,
 ) -> list[TokenGradients]:
     """Compute the gradients of the cross-entropy loss at the token embeddings.
 
@@ -86,6 +87,7 @@ def token_gradients(
         labels: Class of each input.
         side: Attacked text of a pair, 0 or 1.
         token_budget: Tokens per batch, padding included.
+        padded: Whether texts of different lengths may share a batch.
 
     Raises:
         EvaluationError: The tokenizer returns no offsets, or the model does not embed its tokens
@@ -106,7 +108,10 @@ def token_gradients(
         *columns, truncation=True, max_length=tokens.max_length, return_offsets_mapping=True
     )
     rows = tokenized_rows(out, pairs=pairs)
-    found = _row_gradients(model, tokens, rows, labels, token_budget)
+    batches = token_batches(
+        [len(row.ids) for row in rows], token_budget=token_budget, padded=padded
+    )
+    found = _row_gradients(model, tokens, rows, labels, batches)
     table = _embedding_table(model)
     results = []
     for i, (row, gradients) in enumerate(zip(rows, found, strict=True)):
@@ -131,13 +136,13 @@ def _row_gradients(
     tokens: IncrementalTokenizer,
     rows: Sequence[TokenizedText],
     labels: Sequence[int],
-    token_budget: int,
+    batches: Sequence[np.ndarray],
 ) -> list[np.ndarray]:
     """Return float32 gradients of each row, shape ``(tokens, width)``."""
     found: dict[int, np.ndarray] = {}
     lengths = [len(row.ids) for row in rows]
     with evaluating(model):
-        for batch in token_batches(lengths, token_budget=token_budget):
+        for batch in batches:
             chosen = [rows[i] for i in batch]
             gradients = _batch_gradients(model, tokens, chosen, [labels[i] for i in batch])
             for i, part in zip(batch.tolist(), gradients, strict=True):

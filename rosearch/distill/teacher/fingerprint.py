@@ -20,8 +20,10 @@ _PROVENANCE = {
 """Entries of a configuration that say where a model comes from, not what it computes."""
 
 
-def fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
-    """Return a hash of weights, configuration, tokenizer and maximum length."""
+def fingerprint(
+    model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int, *, padded: bool = True
+) -> str:
+    """Return a hash of weights, configuration, tokenizer, maximum length and use of padding."""
     (row,) = tokenize(tokenizer, ["a"], max_length=max_length)
     parts = [
         type(model).__qualname__,
@@ -32,6 +34,8 @@ def fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int)
         [pads_left(tokenizer), tokenizer.truncation_side, row.types],
         max_length,
     ]
+    if not padded:
+        parts.append("no padding")
     encoding = encoding_of(tokenizer)
     if encoding is not None:
         parts.append(encoding.fingerprint)

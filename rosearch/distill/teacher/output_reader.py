@@ -30,6 +30,9 @@ class OutputReader:
     shape: TeacherShape
     """Its sizes."""
 
+    padded: bool
+    """Whether texts of different lengths may share a batch."""
+
     dtype: torch.dtype
     """Type of all outputs except logits, which are float32."""
 
@@ -71,6 +74,7 @@ class OutputReader:
                 partial(self._batch, wanted=wanted, states=states, values=values),
                 pad_id=self.tokenizer.pad_token_id,
                 pad_left=pads_left(self.tokenizer),
+                padded=self.padded,
                 token_budget=self.token_budget,
                 threaded=threaded,
             ):

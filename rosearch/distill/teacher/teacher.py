@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
+from rosearch.classifiers import check_texts, check_tokenizer, embedding_rows
 from rosearch.data import Text, TextDataset, check_class_order, warn_if_useless
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
 from rosearch.distill.teacher.fingerprint import fingerprint
@@ -35,7 +36,6 @@ from rosearch.tokens import (
     default_device,
     max_tokens,
     pads_left,
-    require_padding,
     tokenize,
 )
 
@@ -63,7 +63,8 @@ class Teacher:
 
     Raises:
         ArgumentError: ``storage`` is unknown.
-        DataError: The tokenizer has no padding token, or is not one that can be encoded for.
+        DataError: The tokenizer has no padding token or no vocabulary, is not the model's, or is
+            not one that can be encoded for; or the model cannot read texts in batches.
     """
 
     def __init__(
@@ -78,15 +79,18 @@ class Teacher:
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.storage = choice("storage", storage, ("float32", "bfloat16"))
-        self.pad_id = require_padding(tokenizer)
         if encoding is not None:
             tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
         self.tokenizer = tokenizer
         self.config = model.config
         self.max_length = max_tokens(model, tokenizer, max_length)
+        self.padded = check_tokenizer(model, tokenizer, max_length=self.max_length)
+        """Whether texts of different lengths share batches; else padding would change answers."""
+        self.pad_id = int(tokenizer.pad_token_id)
         self.device = torch.device(device) if device is not None else default_device()
         self.parameters = parameters(model)
-        self.fingerprint = fingerprint(model, tokenizer, self.max_length)
+        self.fingerprint = fingerprint(model, tokenizer, self.max_length, padded=self.padded)
+        self._embedding_rows = embedding_rows(model)
         self._source: str | None = None
         self._model: Any = model.to(self.device).eval()
         self.cache_dir = cache_dir
@@ -102,8 +106,8 @@ class Teacher:
             settings: Keyword arguments of :class:`Teacher`.
 
         Raises:
-            DataError: The tokenizer has no padding token, or the model is an encoder without a
-                trained classifier.
+            DataError: The model is an encoder without a trained classifier, or as for
+                :class:`Teacher`.
             OSError: The model does not exist (from transformers).
         """
         with quiet_transformers(warnings=False):
@@ -169,7 +173,10 @@ class Teacher:
                 id2label=dict(enumerate(train.classes)),
                 label2id={name: k for k, name in enumerate(train.classes)},
             ).float()
-        teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
+        tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
+        if getattr(model.config, "pad_token_id", None) is None:
+            model.config.pad_token_id = tokenizer.pad_token_id
+        teacher = cls(model, tokenizer, **settings)
         history = fit(
             model,
             teacher.tokenize(train.texts),
@@ -200,7 +207,7 @@ class Teacher:
         if self._model is None:
             with quiet_transformers():
                 model = AutoModelForSequenceClassification.from_pretrained(self._source).float()
-            found = fingerprint(model, self.tokenizer, self.max_length)
+            found = fingerprint(model, self.tokenizer, self.max_length, padded=self.padded)
             if found != self.fingerprint:
                 raise DataError(
                     f"{self._source} holds another model than the one this teacher was made from "
@@ -220,10 +227,11 @@ class Teacher:
         return int(self.config.num_labels)
 
     def check(self, dataset: TextDataset) -> None:
-        """Check that a data set has the teacher's classes.
+        """Check that a data set has the teacher's classes, and texts that it can tell apart.
 
         Raises:
-            DataError: The number of classes differs, or named classes are in another order.
+            DataError: The number of classes differs, or named classes are in another order; or
+                almost all texts have the same tokens.
         """
         if len(dataset.classes) != self.num_labels:
             raise DataError(
@@ -231,6 +239,12 @@ class Teacher:
                 f"{', '.join(dataset.classes)}. Use a teacher fine-tuned on these classes."
             )
         check_class_order(self.config, dataset.classes, owner="The teacher")
+        self._check_texts(dataset)
+
+    def _check_texts(self, dataset: TextDataset) -> None:
+        check_texts(
+            self.tokenizer, dataset.texts, max_length=self.max_length, rows=self._embedding_rows
+        )
 
     @property
     def shape(self) -> TeacherShape:
@@ -278,15 +292,18 @@ class Teacher:
                 used only once.
 
         Raises:
-            DataError: An output is not finite, the teacher does not have it, or the disk has too
-                little space.
+            DataError: An output is not finite, the teacher does not have it, almost all texts have
+                the same tokens, or the disk has too little space.
         """
 
         def reader() -> OutputReader:
+            if cached:
+                self._check_texts(dataset)
             return OutputReader(
                 self.model,
                 self.tokenizer,
                 self.shape,
+                padded=self.padded,
                 dtype=torch.float32 if self.storage == "float32" else torch.bfloat16,
                 token_budget=token_budget,
             )

@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertweetTokenizer, RobertaConfig, RobertaForSequenceClassification
 
+from rosearch.classifiers import accuracy
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
 from rosearch.errors import DataError
 from rosearch.space import templates
-from rosearch.tokens import accuracy
 
 
 class TestTeacher:
