@@ -33,6 +33,7 @@ from tabular import Table, load
 import rosearch as rs
 from rosearch.evolve import TrialRecord
 from rosearch.report import plots
+from rosearch.report.stats.table import Chance, tabulate
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 PICTURES = PAGE.parent / "_static"
@@ -47,6 +48,8 @@ COLUMNS = {
     "under_textfooler": "TextFooler",
     "under_textbugger": "TextBugger",
 }
+EXAMPLES = 500
+"""Sentences that accuracy is measured on, for the table of genomes."""
 FEW = 20
 """Pairs below which a correlation says nothing."""
 CANDIDATES = ("feasible", "best fitness", "third best", "accuracy of the best", "under attack")
@@ -180,9 +183,23 @@ def figures(trials: Sequence[TrialRecord]) -> list[str]:
     return [*numbers, *(percent([share]) for share in shares)]
 
 
+def inputs() -> str:
+    """The inputs of the genomes that the findings are about."""
+    chance = Chance(majority=0.5, examples=EXAMPLES, confidence=0.95)
+    searched, measures = table().as_search(FITNESS), ("accuracy", "accuracy_under_attack")
+    of = tabulate(searched, measures, chance, rung=None, describe=None, teacher=None)
+    rows = [["input", "genomes", "accuracy", "under attack", "rank correlation with under attack"]]
+    for name in sorted(name for name in of.descriptors if name.startswith("input_")):
+        has = of.descriptors[name] == 1
+        shares = [percent(of.metrics[measure][has].tolist()) for measure in measures]
+        found = spearmanr(of.descriptors[name], of.metrics["accuracy_under_attack"]).statistic
+        rows.append([name.removeprefix("input_"), str(has.sum()), *shares, f"{found:.2f}"])
+    return markdown(rows)
+
+
 def findings() -> str:
-    """What the statistics say of the table's genomes."""
-    found = rs.statistics(table().as_search(FITNESS), examples=500)
+    """What the statistics say of the table's genomes, with the input held fixed."""
+    found = rs.statistics(table().as_search(FITNESS), examples=EXAMPLES, given=["input"])
     left_out = sum(found.left_out.values())
     head = f"{found.n} architectures; {left_out} that are no better than chance are left out."
     return "\n".join([head, "", *(f"- {sentence}" for sentence in found.findings)])
@@ -262,6 +279,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "genomes": genomes,
     "twice": twice,
     "searches": searches,
+    "inputs": inputs,
     "findings": findings,
     "confirmed-robust": lambda: confirmed("robust"),
     "confirmed-plain": lambda: confirmed("plain"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Collection, Iterable
 from operator import index
@@ -21,6 +22,20 @@ def refused(name: str, expected: str, value: object) -> ArgumentError:
         value: What it was; shown by its ``repr``, at most 80 characters of it.
     """
     return ArgumentError(f"{name} must be {expected}, got {value!r:.80}.")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: " Did you mean 'merge'?".
+
+    Args:
+        name: The unknown name.
+        known: The names that there are.
+
+    Returns:
+        The text with a space before it; empty if no known name is like it.
+    """
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def whole_number(name: str, value: Any, minimum: int | None = 1, maximum: int | None = None) -> int:

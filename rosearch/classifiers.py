@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order
+from rosearch.data import Text, TextDataset, check_class_order, require_one_class
 from rosearch.errors import DataError
 from rosearch.tokens import (
     TokenizedText,
@@ -129,10 +129,13 @@ def accuracy(
 
     Raises:
         DataError: There is no tokenizer, it does not fit the model, it does not tell the texts
-            apart, or the model has the data's classes in another order.
+            apart, the model has the data's classes in another order, or it does not choose one of
+            several classes.
     """
     name = type(model).__name__
-    check_class_order(getattr(model, "config", None), dataset.classes, owner=name)
+    config = getattr(model, "config", None)
+    require_one_class(config, owner=name)
+    check_class_order(config, dataset.classes, owner=name)
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if tokenizer is None:
         raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rosearch.checks import choice, refused
+from rosearch.checks import choice, did_you_mean, refused
 from rosearch.errors import GenomeError
 
 Value = int | float | bool | str
@@ -93,7 +93,8 @@ def complete(
         if key not in choices:
             known = ", ".join(choices) or "none"
             shown = owner[:1].upper() + owner[1:]
-            raise GenomeError(f"{shown} has no parameter {key!r}; known: {known}.")
+            hint = did_you_mean(key, choices)
+            raise GenomeError(f"{shown} has no parameter {key!r}; known: {known}.{hint}")
         # 1 == True == 1.0 in Python; a genome's JSON must not depend on which was written.
         allowed = choices[key].values
         if any(type(value) is type(v) and value == v for v in allowed):

@@ -7,13 +7,13 @@ registered yet.
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
+from rosearch.checks import did_you_mean
 from rosearch.errors import RegistryError
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Registry(Generic[T]):
     """Called with an object before it is registered; returns the reason to refuse it, if any."""
 
     on_register: Callable[[str, Any], object] | None = None
-    """Called with the name and the object after it was registered."""
+    """Called with the name and the object after it was registered under its first name."""
 
     _entries: dict[str, T] = field(default_factory=dict, init=False)
     _entry_points_loaded: bool = field(default=False, init=False)
@@ -65,8 +65,9 @@ class Registry(Generic[T]):
                     f"The {self.kind} name {name!r} is already taken by {known!r}. "
                     f"Choose another name."
                 )
+            new = self._name_of(item) is None
             self._entries[name] = item  # type: ignore[assignment]
-            if self.on_register:
+            if self.on_register and new:
                 self.on_register(name, item)
             return item
 
@@ -90,10 +91,8 @@ class Registry(Generic[T]):
             return self._entries[name]
         except KeyError:
             known = among() if among else self.names()
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise RegistryError(
-                f"There is no {self.kind} named {name!r}.{hint} "
+                f"There is no {self.kind} named {name!r}.{did_you_mean(name, known)} "
                 f"Known: {', '.join(known) or 'none'}. If it is a plug-in, import the "
                 f"module that registers it first."
             ) from None
@@ -102,6 +101,14 @@ class Registry(Generic[T]):
         """All names, sorted, including those of installed plug-in packages."""
         self._load_entry_points()
         return tuple(sorted(self._entries))
+
+    def name_of(self, item: object) -> str | None:
+        """The first name under which ``item`` was registered; ``None`` if it has none."""
+        name = self._name_of(item)
+        if name is None:
+            self._load_entry_points()
+            name = self._name_of(item)
+        return name
 
     def unregister(self, name: str) -> None:
         """Remove a name, for tests of plug-ins.
@@ -122,6 +129,9 @@ class Registry(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Registry({self.kind!r}: {', '.join(self.names())})"
+
+    def _name_of(self, item: object) -> str | None:
+        return next((name for name, known in self._entries.items() if known is item), None)
 
     def _load_entry_points(self) -> None:
         if self._entry_points_loaded:

@@ -134,6 +134,19 @@ def position_limit(model: Any) -> int | None:
     return count - first_position(model)
 
 
+def positions_for(longest: int, *, limit: int) -> int:
+    """Positions that a student gets, so that texts of ``longest`` tokens may grow.
+
+    Attacks and typos split words into more tokens, and other texts are longer: twice as many,
+    rounded up to a power of two, from 128.
+
+    Args:
+        longest: Tokens of the longest known text.
+        limit: Tokens that the teacher reads, which students need no more than.
+    """
+    return min(limit, max(128, 1 << (2 * longest - 1).bit_length() if longest else 0))
+
+
 def first_position(model: Any) -> int:
     """Row of the position table that belongs to the first token: 0 for most models."""
     for name, module in model.named_modules():

@@ -48,7 +48,8 @@ class TestComplete:
         with pytest.raises(GenomeError) as caught:
             completed(head=2)
         assert str(caught.value) == (
-            "The operator 'mine' has no parameter 'head'; known: heads, gated, share."
+            "The operator 'mine' has no parameter 'head'; known: heads, gated, share. "
+            "Did you mean 'heads'?"
         )
         with pytest.raises(GenomeError, match="known: none"):
             complete("the operator 'mine'", {}, {"head": 2})

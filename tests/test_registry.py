@@ -48,6 +48,21 @@ def test_register_get_names_and_unregister():
         registry.unregister("a")
 
 
+def test_first_name_of_an_object_is_kept(installed):
+    registry = Registry(
+        "thing", group="rosearch.tests.things", on_register=lambda name, item: item.append(name)
+    )
+    registry.register("zeta")(item := [])
+    registry.register("alpha")(item)
+    assert registry.name_of(item) == "zeta"
+    assert item == ["zeta"]
+    installed({"plugged": "plugged_things:thing"}, "thing = []")
+    import plugged_things
+
+    assert registry.name_of(plugged_things.thing) == "plugged"
+    assert registry.name_of([]) is None
+
+
 def test_unknown_name_lists_what_there_is_and_suggests():
     registry = make()
     with pytest.raises(RegistryError, match="Known: none"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,16 +42,23 @@ class StudentTexts:
     progress: bool
     """Whether to show a progress bar while the teacher computes outputs."""
 
+    max_length: int
+    """Tokens after which students' texts are cut."""
+
     @cached_property
     def tokenizer(self) -> Any:
         """The students' tokenizer: the teacher's, with their encoding."""
-        if self.encoding is None:
-            return self.teacher.tokenizer
-        return EncodedTokenizer.wrap(plain_tokenizer(self.teacher.tokenizer), self.encoding)
+        tokenizer = self.teacher.tokenizer
+        if self.encoding is not None:
+            tokenizer = EncodedTokenizer.wrap(plain_tokenizer(tokenizer), self.encoding)
+        if tokenizer.model_max_length > self.max_length:
+            tokenizer = copy.deepcopy(tokenizer)
+            tokenizer.model_max_length = self.max_length
+        return tokenizer
 
     def tokenize(self, texts: Sequence[Text]) -> list[TokenizedText]:
         """Tokenise texts or pairs as students read them."""
-        return tokenize(self.tokenizer, texts, max_length=self.teacher.max_length)
+        return tokenize(self.tokenizer, texts, max_length=self.max_length)
 
     @cached_property
     def train_rows(self) -> list[TokenizedText]:
@@ -111,5 +119,4 @@ class StudentTexts:
 
     def choices(self, replacements: Replacements) -> WordChoices:
         """Return the replacements in the training texts, as students read them."""
-        longest = self.teacher.max_length
-        return replacements.choices(self.train, self.tokenizer, max_length=longest)
+        return replacements.choices(self.train, self.tokenizer, max_length=self.max_length)

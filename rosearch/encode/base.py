@@ -309,7 +309,7 @@ class Encoding(ABC):
     @classmethod
     def registered_name(cls) -> str:
         """Return the name under which the class is registered, else its own."""
-        return next((n for n in encodings.names() if encodings.get(n) is cls), cls.__name__)
+        return encodings.name_of(cls) or cls.__name__
 
     @overload
     def __call__(self, texts: str) -> str: ...  # type: ignore[overload-overlap]

@@ -18,6 +18,7 @@ from rosearch.operators.base import (
     require,
 )
 from rosearch.operators.cost import cost
+from rosearch.operators.defaults import EMBEDDINGS, OPERATORS
 from rosearch.operators.inputs import characters, smoothing, synonyms  # noqa: F401
 from rosearch.operators.inputs.base import EmbeddingOperator, InputShape
 from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
@@ -30,7 +31,9 @@ register = registry.register
 get = registry.get
 
 __all__ = [
+    "EMBEDDINGS",
     "MERGES",
+    "OPERATORS",
     "POOLINGS",
     "Choice",
     "EmbeddingOperator",

@@ -39,8 +39,10 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
     - ``parameters``, ``flops``: of the student; FLOPs for one text.
     - ``embedding_share``: share of the parameters that are the embedding's.
     - ``pooling_NAME``: 1 for the genome's pooling, else 0.
-    - ``bounded``: 1 for a genome with a bound, and ``bound``: its value; other genomes lack both,
-      which stands for 0.
+    - ``input_NAME``: 1 for the operator of the genome's embedding; a genome lacks the others, which
+      stands for 0.
+    - ``bounded``: 1 for a genome with a bound, ``bound``: its value, and ``scopes``: 1 if its token
+      scores depend on scopes; other genomes lack them, which stands for 0.
     - Of each of the genome's encodings those of :func:`encoding_descriptors`; a genome without an
       encoding lacks its descriptors, which stands for 0.
 
@@ -94,7 +96,9 @@ def descriptors(genome: Genome, *, teacher: Any = None) -> dict[str, float]:
         "flops": float(cost.flops),
         "embedding_share": embedding / cost.parameters,
         **{f"pooling_{name}": float(name == genome.pooling) for name in ops.POOLINGS},
+        f"input_{genome.embedding.operator}": 1.0,
         **({} if genome.bound is None else {"bounded": 1.0, "bound": genome.bound}),
+        **({"scopes": 1.0} if genome.scopes else {}),
         **{
             name: value
             for encoding in genome.encodings

@@ -55,8 +55,10 @@ class Domain:
     ) -> None:
         low, high = pair("nodes", nodes)
         self.nodes = (whole_number("nodes[0]", low, 0), whole_number("nodes[1]", high, low))
-        self.operators = _operator_choices("operators", operators, ops.Operator)
-        self.embeddings = _operator_choices("embeddings", embeddings, ops.EmbeddingOperator)
+        chosen = ops.OPERATORS if operators is None else operators
+        self.operators = _operator_choices("operators", chosen, ops.Operator)
+        chosen = ops.EMBEDDINGS if embeddings is None else embeddings
+        self.embeddings = _operator_choices("embeddings", chosen, ops.EmbeddingOperator)
         self.max_inputs = whole_number("max_inputs", max_inputs)
         self.widths = _widths("widths", widths)
         self.embedding_widths = _widths("embedding_widths", embedding_widths)
@@ -227,7 +229,6 @@ def _names(name: str, values: Any, known: Sequence[str]) -> tuple[str, ...]:
 def _operator_choices(
     argument: str, chosen: Any, kind: type[Searchable]
 ) -> dict[str, dict[str, tuple[Value, ...]]]:
-    chosen = ops.names(kind) if chosen is None else chosen
     return _choices(argument, chosen, "operator", lambda name: ops.require(name, kind).choices)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import networkx as nx
 
+from rosearch.checks import did_you_mean
 from rosearch.errors import GenomeError
 from rosearch.operators import POOLINGS
 from rosearch.space.canonical import canonical_form, topological_order
@@ -25,6 +26,7 @@ from rosearch.space.nodes import (
 )
 from rosearch.space.picture import draw_graph
 from rosearch.space.validation import (
+    check_attributes,
     check_bound,
     check_choice,
     check_encodings,
@@ -164,29 +166,32 @@ class Genome:
         """Return the genome of a graph such as :meth:`graph` returns, with any node names.
 
         One node has ``operator="embedding"``, one ``operator="output"``; missing parameters,
-        merge, residual and source get their defaults.
+        merge, residual and source get their defaults. Edges have no attributes.
 
         Raises:
-            GenomeError: The graph is not a valid student architecture.
+            GenomeError: The graph is not a valid student architecture, or the graph, a node or an
+                edge has an attribute that :meth:`graph` never gives it.
         """
         source, sink = check_graph(graph)
+        check_attributes(graph, source, sink)
         order = [v for v in nx.topological_sort(graph) if v not in (source, sink)]
         number = {source: 0, **{v: i for i, v in enumerate(order, start=1)}}
         nodes = []
         for v in order:
-            values = {k: x for k, x in graph.nodes[v].items() if k in Node.__dataclass_fields__}
-            nodes.append(Node(**{**values, "inputs": [number[u] for u in graph.predecessors(v)]}))
+            inputs = tuple(number[u] for u in graph.predecessors(v))
+            nodes.append(Node(**graph.nodes[v], inputs=inputs))
         for name in ("width", "embedding_width"):
             if name not in graph.graph:
                 raise GenomeError(f"graph.graph[{name!r}] is missing; it must be a whole number.")
         start = graph.nodes[source]
         embedding = Embedding(start.get("source", Embedding.operator), start.get("parameters", {}))
-        outputs = tuple(number[u] for u in graph.predecessors(sink))
-        sizes = graph.graph["width"], graph.graph["embedding_width"]
-        pooling = graph.graph.get("pooling", "mean")
-        encodings = _read_encodings(graph.graph.get("encodings", ()))
-        scores = graph.graph.get("bound"), graph.graph.get("scopes", False)
-        return cls(*sizes, pooling, tuple(nodes), outputs, embedding, encodings, *scores)
+        made: dict[str, Any] = {
+            "nodes": tuple(nodes),
+            "outputs": tuple(number[u] for u in graph.predecessors(sink)),
+            "embedding": embedding,
+            "encodings": _read_encodings(graph.graph.get("encodings", ())),
+        }
+        return cls(**{**graph.graph, **made})
 
     def ordered(self) -> Genome:
         """Return the same architecture in canonical numbering, which isomorphic genomes share.
@@ -361,7 +366,8 @@ def _check_fields(
         raise GenomeError(f"The {what} must be an object with {names}, got {values!r:.200}.")
     for name in values:
         if name not in known:
-            raise GenomeError(f"The {what} has no field {name!r}; its fields are {names}.")
+            hint = did_you_mean(name, known)
+            raise GenomeError(f"The {what} has no field {name!r}; its fields are {names}.{hint}")
     for name, known_field in known.items():
         required = known_field.default is known_field.default_factory is MISSING
         if required and name not in values:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import networkx as nx
 
+from rosearch.checks import did_you_mean
 from rosearch.errors import GenomeError
 from rosearch.operators import MERGES, get
 from rosearch.space.nodes import EMBEDDING, LEVELS, OUTPUT, Embedding, Node, TextEncoding
+
+_NODE_ATTRIBUTES = ("operator", "parameters", "merge", "residual", "identity")
+_SOURCE_ATTRIBUTES = ("operator", "source", "parameters")
+_GRAPH_ATTRIBUTES = ("width", "embedding_width", "pooling", "encodings", "bound", "scopes")
 
 
 def check_nodes(
@@ -112,6 +117,29 @@ def check_graph(graph: nx.DiGraph) -> tuple[Hashable, Hashable]:
     return source, sink
 
 
+def check_attributes(graph: nx.DiGraph, source: Hashable, sink: Hashable) -> None:
+    """Check that a graph has no attribute that a genome cannot hold.
+
+    Args:
+        graph: A graph that :func:`check_graph` has accepted.
+        source: Its embedding.
+        sink: Its output.
+
+    Raises:
+        GenomeError: The graph, a node or an edge has an unknown attribute; the message names it and
+            the most similar known one.
+    """
+    embedding = graph.nodes[source].get("source", Embedding.operator)
+    ends = {source: (_SOURCE_ATTRIBUTES, embedding), sink: (("operator",), None)}
+    _check_known("graph.graph", graph.graph, _GRAPH_ATTRIBUTES)
+    for v, found in graph.nodes.items():
+        known, part = ends.get(v, (_NODE_ATTRIBUTES, found["operator"]))
+        _check_known(f"Node {_label(graph, v)}", found, known, part)
+    for (u, v), found in graph.edges.items():
+        label = f"The edge from {_label(graph, u)} to {_label(graph, v)}"
+        _check_known(label, found, ())
+
+
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Check that a value is one of a genome's choices.
 
@@ -136,6 +164,26 @@ def _check_inputs(inputs: Sequence[int], count: int, label: str) -> None:
     for i in inputs:
         if not 0 <= i <= count:
             raise GenomeError(f"{label.capitalize()} reads node {i}, which is not in 0 to {count}.")
+
+
+def _check_known(
+    owner: str, attributes: Mapping[Any, Any], known: Sequence[str], part: Any = None
+) -> None:
+    """Refuse unknown attributes; ``part`` is the operator whose parameters one may stand for."""
+    for name, value in attributes.items():
+        if name in known:
+            continue
+        parameters = get(part).choices if isinstance(part, str) else ()
+        if name in parameters:
+            advice = (
+                f" Parameters have a place of their own: parameters={{{name!r}: {value!r:.80}}}."
+            )
+        else:
+            advice = did_you_mean(name, (*known, *parameters)) or " Remove it."
+        raise GenomeError(
+            f"{owner} has the attribute {name!r}, which a genome cannot hold; known: "
+            f"{', '.join(known) or 'none'}.{advice}"
+        )
 
 
 def _only_node(graph: nx.DiGraph, operator: str) -> Hashable:

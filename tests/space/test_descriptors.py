@@ -59,6 +59,21 @@ def test_genome_without_nodes() -> None:
     assert found["residuals"] == found["mean_inputs"] == 0
 
 
+def test_input_bound_and_scopes() -> None:
+    found = [
+        descriptors(genome)
+        for genome in (
+            templates.bag_of_words(),
+            Genome(64, 32, embedding="character_embedding"),
+            templates.additive(scopes=True),
+            templates.text_cnn(bound=0.5),
+        )
+    ]
+    names = ("input_subword_embedding", "input_character_embedding", "bounded", "bound", "scopes")
+    rows = [[row[name] for name in names] for row in aligned(found)]
+    assert rows == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 1, 0, 1], [1, 0, 1, 0.5, 0]]
+
+
 @pytest.mark.usefixtures("encodings")
 def test_encodings() -> None:
     plain = descriptors(templates.text_cnn())

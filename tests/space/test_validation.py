@@ -75,3 +75,54 @@ def test_graph_without_output() -> None:
 def test_graph_of_another_type() -> None:
     with pytest.raises(GenomeError, match=r"must be a networkx.DiGraph, got Graph"):
         Genome.from_graph(nx.Graph())
+
+
+def drawn_by_hand() -> nx.DiGraph:
+    graph = nx.DiGraph(width=64, embedding_width=32, pooling="max")
+    graph.add_node("words", operator="embedding", source="character_embedding")
+    graph.add_node("near", operator="lightweight_convolution", parameters={"kernel_size": 7})
+    graph.add_node("far", operator="attention", merge="mean", residual=False)
+    graph.add_node("answer", operator="output")
+    graph.add_edges_from([("words", "near"), ("near", "far"), ("words", "far"), ("far", "answer")])
+    return graph
+
+
+def test_every_attribute_of_a_graph_is_in_the_genome() -> None:
+    genome = Genome.from_graph(drawn_by_hand())
+    assert (genome.width, genome.embedding_width, genome.pooling) == (64, 32, "max")
+    assert genome.embedding.operator == "character_embedding"
+    assert genome.nodes[0].parameters["kernel_size"] == 7
+    assert (genome.nodes[1].merge, genome.nodes[1].residual) == ("mean", False)
+
+
+@pytest.mark.parametrize(
+    ("node", "attributes", "message"),
+    [
+        ("near", {"kernel_size": 7}, r"parameters=\{'kernel_size': 7\}"),
+        ("near", {"kernelsize": 7}, "kernelsize.* Did you mean 'kernel_size'"),
+        ("far", {"merg": "gated"}, r"Node far \(attention\) .*'merg'.* Did you mean 'merge'"),
+        ("far", {"inputs": (1,)}, "'inputs'.* Remove it"),
+        ("far", {2: "gated"}, "the attribute 2"),
+        ("words", {"buckets": 512}, r"Node words .*parameters=\{'buckets': 512\}"),
+        ("words", {"sources": "x"}, "Did you mean 'source'"),
+        ("answer", {"pooling": "max"}, r"Node answer \(output\) .*'pooling'"),
+    ],
+)
+def test_unknown_attributes_of_nodes(
+    node: str, attributes: dict[object, object], message: str
+) -> None:
+    graph = drawn_by_hand()
+    graph.nodes[node].update(attributes)
+    with pytest.raises(GenomeError, match=message):
+        Genome.from_graph(graph)
+
+
+def test_unknown_attributes_of_edges_and_graphs() -> None:
+    graph = drawn_by_hand()
+    graph.edges["near", "far"]["weight"] = 0.5
+    with pytest.raises(GenomeError, match=r"edge from near .* to far .*'weight'.* known: none"):
+        Genome.from_graph(graph)
+    graph = drawn_by_hand()
+    graph.graph["poolings"] = ("max",)
+    with pytest.raises(GenomeError, match=r"graph.graph .*'poolings'.* Did you mean 'pooling'"):
+        Genome.from_graph(graph)

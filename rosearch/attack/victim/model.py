@@ -15,7 +15,7 @@ from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.attack.victim.victim import Victim, softmax
 from rosearch.checks import whole_number
 from rosearch.classifiers import check_texts, check_tokenizer, embedding_rows
-from rosearch.data import Text
+from rosearch.data import Text, require_one_class
 from rosearch.tokens import TokenizedText, position_limit, predict
 
 T = TypeVar("T")
@@ -35,8 +35,8 @@ class ModelVictim(Victim):
 
     Raises:
         ArgumentError: ``max_length`` is below 3 or ``token_budget`` below 1.
-        DataError: The tokenizer has no padding token or no vocabulary, or is not the model's; or
-            the model cannot read texts in batches.
+        DataError: The tokenizer has no padding token or no vocabulary, or is not the model's; the
+            model cannot read texts in batches, or is a multi-label classifier or a regression.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class ModelVictim(Victim):
         token_budget: int | None = None,
     ) -> None:
         super().__init__()
+        require_one_class(getattr(model, "config", None), owner=type(model).__name__)
         self.model = model
         if max_length is not None:
             # Two special tokens and at least one token of text.

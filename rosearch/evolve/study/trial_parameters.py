@@ -2,8 +2,8 @@
 
 Optuna's importances, plots and dashboard read the parameters of a trial. A genome is a graph and
 has none, so its trial carries descriptors instead: widths, counts, the shares of operator
-families, and encodings. All trials of a study have the same parameters with the same ranges, as
-these tools require. rosearch itself never reads them.
+families, the pooling, the input, and encodings. All trials of a study have the same parameters with
+the same ranges, as these tools require. rosearch itself never reads them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from rosearch.operators import POOLINGS
+from rosearch.operators import EMBEDDINGS, POOLINGS
 from rosearch.parameters import Value
 from rosearch.space import Genome
 from rosearch.space.descriptors import FAMILIES, encoding_descriptors
+
+_OTHER = "other"
+"""The value of an input that the study's space does not name."""
 
 _SHARES = ("residuals", *(f"family_{name}" for name in FAMILIES))
 
@@ -30,7 +33,7 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     """The ranges of the parameters of a study.
 
     They cover the default space and more, and a larger space as far as it goes. A study has
-    parameters of encodings and bounds only if its space has any.
+    parameters of encodings, bounds and scopes only if its space has any.
 
     Args:
         space: The settings of the search space.
@@ -42,11 +45,15 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         "width": width,
         "embedding_width": width,
         "pooling": CategoricalDistribution(POOLINGS),
+        "input": CategoricalDistribution(
+            [*sorted({*EMBEDDINGS, *space.get("embeddings", ())}), _OTHER]
+        ),
         "nodes": IntDistribution(0, nodes),
         "edges": IntDistribution(0, 4 * nodes),
         "depth": IntDistribution(0, nodes),
         **dict.fromkeys(_SHARES, FloatDistribution(0.0, 1.0)),
         **_bound_distributions(space.get("bounds", ())),
+        **({"scopes": FloatDistribution(0.0, 1.0)} if space.get("scopes") else {}),
         **_encoding_distributions(space.get("encodings", {})),
     }
 
@@ -82,7 +89,12 @@ def parameters(
         ranges: The result of :func:`distributions`. A value outside its range is set to the
             nearest end.
     """
-    values: dict[str, Any] = {"pooling": genome.pooling}
+    known = ranges["input"].choices  # type: ignore[attr-defined]
+    operator = genome.embedding.operator
+    values: dict[str, Any] = {
+        "pooling": genome.pooling,
+        "input": operator if operator in known else _OTHER,
+    }
     for name, distribution in ranges.items():
         if isinstance(distribution, (IntDistribution, FloatDistribution)):
             kind = int if isinstance(distribution, IntDistribution) else float

@@ -48,6 +48,7 @@ def statistics(
     accuracy: str = "accuracy",
     front: Sequence[str] | Literal["search"] | None = None,
     describe: Describe | None = None,
+    given: Sequence[str] = (),
     teacher: Any = None,
     majority: float | None = 0.5,
     examples: int = 200,
@@ -78,6 +79,8 @@ def statistics(
             ``latency``, ``seconds`` and ``attack_success_rate``. Default: those of accuracy,
             robustness and compression that the study has. ``"search"`` takes ``search.front``.
         describe: Maps a genome to its descriptors by name; the same names for every genome.
+        given: Descriptors that all correlations and forests hold fixed. The beginning of several
+            names stands for all of them: ``"input"`` for ``input_character_embedding`` and so on.
         teacher: A Teacher or a :class:`~rosearch.space.Task`, for parameters and FLOPs that the
             study did not measure.
         majority: Share of the most frequent class among the examples that accuracy is measured on.
@@ -96,7 +99,8 @@ def statistics(
 
     Raises:
         StatisticsError: Too few architectures.
-        ArgumentError: An argument is out of range, or a metric of ``front`` is unknown.
+        ArgumentError: An argument is out of range, or a metric of ``front`` or a descriptor of
+            ``given`` is unknown.
         MissingResourceError: scipy, scikit-learn or pandas is not installed.
     """
     if majority is not None:
@@ -114,10 +118,13 @@ def statistics(
     names, unused = usable(table.descriptors)
     groups = collinear(names, table.descriptors)
     chosen = {group[0]: table.descriptors[group[0]] for group in groups}
-    plain, held = _plans(table, accuracy, robustness)
+    fixed = _fixed(table, given)
+    columns = {**table.descriptors, **table.metrics}
+    measured = dict.fromkeys((*table.metrics, *chain(*fixed.values())))
+    plain, held = _plans(table, accuracy, robustness, fixed)
     related = relate(
         chosen,
-        table.metrics,
+        {name: columns[name] for name in measured},
         [*plain, *held],
         resamples=resamples,
         confidence=confidence,
@@ -125,7 +132,7 @@ def statistics(
     )
     correlations = corrected(list(chain(*related[: len(plain)])), correction)
     partial = corrected(list(chain(*related[len(plain) :])), correction)
-    fitted = _forests(table, chosen, plain, trees, confidence, seed) if trees and chosen else []
+    fitted = _forests(columns, chosen, plain, trees, confidence, seed) if trees and chosen else []
     important = corrected([i for _, found in fitted for i in found], correction)
     objectives, mask = _front(search, table, front, (*measures, "compression"))
     tests = enrichment(table.genomes, mask, confidence=confidence)
@@ -138,7 +145,7 @@ def statistics(
             sentences += findings.of_relations(relations, together, len(family), confidence)
     for forest, _ in fitted:
         own = [i for i in important if i.measure == forest.measure]
-        sentences += findings.of_forest(forest, own, confidence)
+        sentences += findings.of_forest(forest, own, tuple(fixed), confidence)
     sentences += findings.of_enrichment(enriched, int(mask.sum()), len(mask), confidence)
     return Statistics(
         study=search.study,
@@ -164,20 +171,44 @@ def statistics(
     )
 
 
-def _plans(table: Table, accuracy: str, robustness: str) -> tuple[list[Plan], list[Plan]]:
+def _fixed(table: Table, given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The columns of each name of ``given``."""
+    if isinstance(given, str):
+        raise checks.refused("given", "a sequence of descriptors", given)
+    known = table.descriptors
+    fixed = {
+        name: (name,) if name in known else tuple(c for c in known if c.startswith(f"{name}_"))
+        for name in given
+    }
+    for name, columns in fixed.items():
+        if not columns:
+            expected = f"a descriptor or the beginning of several ({', '.join(known)})"
+            raise checks.refused("each of given", expected, name)
+    return fixed
+
+
+def _plans(
+    table: Table, accuracy: str, robustness: str, fixed: Mapping[str, tuple[str, ...]]
+) -> tuple[list[Plan], list[Plan]]:
     """The measures that vary, as they are and with others held fixed."""
+
+    def plan(measure: str, column: str, *given: str) -> Plan:
+        own = chain(*(fixed.get(name, (name,)) for name in given))
+        return Plan(measure, column, tuple(dict.fromkeys(own)), given)
+
     varying = [name for name in (robustness, accuracy) if np.ptp(table.metrics[name]) > 0]
     size = ("parameters",) if np.ptp(table.metrics["parameters"]) > 0 else ()
-    plain = [Plan(name, name) for name in varying]
-    held = [Plan(name, name, size) for name in varying if size]
+    larger = tuple(dict.fromkeys((*size, *fixed)))
+    plain = [plan(name, name, *fixed) for name in varying]
+    held = [plan(name, name, *larger) for name in varying if size]
     if len(varying) == 2:
-        plain.append(Plan(RELATIVE_ROBUSTNESS, robustness, (accuracy,)))
-        held = [Plan(RELATIVE_ROBUSTNESS, robustness, (*size, accuracy)), *held[1:]]
+        plain.append(plan(RELATIVE_ROBUSTNESS, robustness, *fixed, accuracy))
+        held = [plan(RELATIVE_ROBUSTNESS, robustness, *larger, accuracy), *held[1:]]
     return plain, held
 
 
 def _forests(
-    table: Table,
+    columns: Mapping[str, Floats],
     chosen: Mapping[str, Floats],
     plans: Sequence[Plan],
     trees: int,
@@ -186,9 +217,9 @@ def _forests(
 ) -> list[tuple[Forest, list[Importance]]]:
     fitted = []
     for plan in plans:
-        values = table.metrics[plan.column]
-        if plan.given:  # residuals of a linear regression on accuracy
-            held = np.stack([np.ones(len(values)), *(table.metrics[g] for g in plan.given)], axis=1)
+        values = columns[plan.column]
+        if plan.given:  # residuals of a linear regression
+            held = np.stack([np.ones(len(values)), *(columns[name] for name in plan.given)], axis=1)
             values = values - held @ np.linalg.lstsq(held, values, rcond=None)[0]
             if np.ptp(values) < 1e-12:
                 continue

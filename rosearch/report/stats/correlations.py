@@ -31,11 +31,14 @@ class Plan:
         measure: Its name in the results.
         column: Its column in the table.
         given: Columns that are held fixed.
+        given_names: What is held fixed in the results, where one name stands for several columns.
+            Default: ``given``.
     """
 
     measure: str
     column: str
     given: tuple[str, ...] = ()
+    given_names: tuple[str, ...] = ()
 
 
 def usable(columns: Mapping[str, Floats]) -> tuple[list[str], dict[str, str]]:
@@ -85,10 +88,10 @@ def relate(
 
     A partial rank correlation is the correlation of the residuals of the ranks after linear
     regression on the ranks of what is held fixed. Its p-value comes from Student's t with n - 2 - k
-    degrees of freedom for k columns held fixed, a close approximation from n = 20. Intervals are
-    bias-corrected and accelerated bootstrap intervals (Efron 1987, "Better Bootstrap Confidence
-    Intervals"), in which every resample is ranked anew. A resample in which a descriptor
-    does not vary counts as a correlation of 0.
+    degrees of freedom for k linearly independent columns held fixed, a close approximation from
+    n = 20. Intervals are bias-corrected and accelerated bootstrap intervals (Efron 1987, "Better
+    Bootstrap Confidence Intervals"), in which every resample is ranked anew. A resample in which a
+    descriptor does not vary counts as a correlation of 0.
 
     Args:
         descriptors: Values of shape (n,) by name.
@@ -115,14 +118,16 @@ def relate(
     tables = []
     for k, (plan, (_, given)) in enumerate(zip(plans, targets, strict=True)):
         # Descriptors that are held fixed, or nearly collinear with what is, are not tested.
-        left = np.diag(_residual(_matrix(data), given))
-        p = _p_values(estimate[k], n - 2 - len(given))
+        matrix = _matrix(data)
+        left = np.diag(_residual(matrix, given))
+        fixed = np.linalg.matrix_rank(matrix[np.ix_(given, given)], hermitian=True) if given else 0
+        p = _p_values(estimate[k], n - 2 - int(fixed))
         tables.append(
             [
                 Relation(
                     name=name,
                     measure=plan.measure,
-                    given=plan.given,
+                    given=plan.given_names or plan.given,
                     estimate=float(estimate[k, i]),
                     low=float(low[k, i]),
                     high=float(high[k, i]),

@@ -44,7 +44,7 @@ def of_relations(
     given = tuple(words(name) for name in first.given)
     if first.measure == RELATIVE_ROBUSTNESS and len(given) == 1:
         given = ()  # part of the measure's name
-    held = f"With {' and '.join(given)} held fixed, " if given else ""
+    held = f"With {_listed(given)} held fixed, " if given else ""
     shown = [r for r in relations if r.is_finding(confidence)]
     sentences = []
     if not shown:
@@ -75,9 +75,18 @@ def of_relations(
     return [s[0].upper() + s[1:] for s in sentences]
 
 
-def of_forest(forest: Forest, found: Sequence[Importance], confidence: float) -> list[str]:
-    """Sentences on one forest: how well it predicts, and its important descriptors."""
-    target = words(forest.measure)
+def of_forest(
+    forest: Forest, found: Sequence[Importance], given: Sequence[str], confidence: float
+) -> list[str]:
+    """Sentences on one forest: how well it predicts, and its important descriptors.
+
+    Args:
+        forest: The forest.
+        found: Its importances.
+        given: What was held fixed in what it predicts.
+        confidence: Level of the intervals.
+    """
+    target = words(forest.measure) + (f" with {_listed(given)} held fixed" if given else "")
     figures = (
         f"R2 {forest.r2:.2f} on held-out architectures ({_interval(forest, confidence)}, "
         f"n = {forest.n})"
@@ -143,6 +152,10 @@ def needed(correlation: float, tests: int, given: int, confidence: float) -> int
 def _distance(tests: int, confidence: float) -> float:
     norm = load("scipy.stats").norm
     return float(norm.isf((1 - confidence) / (2 * tests)) + norm.ppf(_POWER))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _interval(record: Effect | Forest, confidence: float) -> str:

@@ -173,3 +173,22 @@ def test_bounds_are_parameters_if_the_space_has_any():
         assert found["bound"] == (genome.bound or 0.0)
         assert found["bounded"] == float(genome.bound is not None)
     assert "bound" not in RANGES
+
+
+def test_the_input_is_a_category():
+    genomes = [SearchSpace().sample(seed=seed) for seed in range(20)]
+    found = [parameters(g, descriptors(g), RANGES)["input"] for g in genomes]
+    assert found == [g.embedding.operator for g in genomes]
+    assert len(set(found)) > 2
+    named = distributions({"embeddings": {"a_plug_in": {}, "subword_embedding": {}}})
+    assert {"a_plug_in", "character_embedding"} <= set(named["input"].choices)
+    few = RANGES | {"input": optuna.distributions.CategoricalDistribution(["a_plug_in", "other"])}
+    assert parameters(genomes[0], descriptors(genomes[0]), few)["input"] == "other"
+
+
+def test_scopes_are_a_parameter_if_the_space_has_them():
+    space = SearchSpace(bounds=[0.5, None], scopes=True)
+    ranges = distributions(space.settings)
+    for genome in (space.sample(seed=seed) for seed in range(6)):
+        assert parameters(genome, descriptors(genome), ranges)["scopes"] == genome.scopes
+    assert "scopes" not in distributions(SearchSpace(bounds=[0.5, None]).settings)

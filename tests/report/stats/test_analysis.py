@@ -427,3 +427,59 @@ def test_studies_without_encodings_have_no_descriptors_of_them(report):
     names = {r.name for r in report.correlations} | set(report.unused)
     assert not [name for name in names if name.startswith("encoding")]
     assert {e.kind for e in report.enrichment} == {"operator", "edge"}
+
+
+@pytest.fixture(scope="module")
+def confounded():
+    """Characters make robust and go with many nodes; nodes have no effect of their own."""
+    rng = np.random.default_rng(3)
+    nodes = column("nodes")
+    reads = np.array([f"in_{'ab'[int(x)]}" for x in nodes + rng.normal(0, 2, 150) > nodes.mean()])
+    robust = 0.2 + 0.1 * (reads == "in_b") + rng.normal(0, 0.02, 150)
+    inputs = dict(zip([g.key for g in genomes()], reads, strict=True))
+
+    def described(genome):
+        one = {f"input_{name}": float(inputs[genome.key] == name) for name in ("in_a", "in_b")}
+        return few(genome) | one
+
+    return study(robust, 0.8 + rng.normal(0, 0.01, 150)), described
+
+
+def test_a_category_is_held_fixed_in_correlations_forests_and_findings(confounded):
+    search, describe = confounded
+    plain = quick(search, describe=describe, trees=5)
+    assert {"nodes", "input_in_a"} <= found(plain.correlations, "accuracy_under_attack")
+    assert plain.forests[0].predicts
+    held = quick(search, describe=describe, given=["input"], trees=5)
+    relations = (*held.correlations, *held.partial)
+    assert not {r.name for r in relations} & {"input_in_a", "input_in_b"}
+    assert found(held.correlations, "accuracy_under_attack") == set()
+    assert found(held.partial, RELATIVE_ROBUSTNESS) == set()
+    assert {r.given for r in held.correlations} == {("input",), ("input", "accuracy")}
+    assert {r.given for r in held.partial} == {
+        ("parameters", "input"),
+        ("parameters", "input", "accuracy"),
+    }
+    assert not held.forests[0].predicts
+    text = " ".join(held.findings)
+    assert "With input held fixed, no descriptor is shown to relate to accuracy under" in text
+    assert "With parameters, input and accuracy held fixed, no descriptor" in text
+    assert "does not predict accuracy under attack with input held fixed" in text
+    one = quick(search, describe=describe, given=["input_in_b"])
+    for ours, theirs in zip(held.correlations, one.correlations, strict=True):
+        assert ours.estimate == pytest.approx(theirs.estimate)
+        assert ours.p == pytest.approx(theirs.p)  # two columns that sum to 1 are one
+
+
+def test_what_is_held_fixed_must_be_descriptors(confounded):
+    search, describe = confounded
+    with pytest.raises(ArgumentError, match=r"given must be a sequence .* got 'input'"):
+        quick(search, describe=describe, given="input")
+    with pytest.raises(ArgumentError, match=r"each of given must be .*width.*got 'widht'"):
+        quick(search, describe=describe, given=["widht"])
+
+
+def test_inputs_are_descriptors(report):
+    tested = {name for group in report.groups for name in group}
+    tested |= {r.name for r in report.correlations} | set(report.unused)
+    assert {f"input_{name}" for name in rs.operators.EMBEDDINGS} <= tested
