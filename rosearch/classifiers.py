@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from rosearch.data import Text, TextDataset, check_class_order, require_one_class
 from rosearch.errors import DataError
 from rosearch.tokens import (
+    Sharing,
     TokenizedText,
     evaluating,
     max_tokens,
@@ -27,12 +29,16 @@ _EXAMINED = 256
 """Texts of a data set that are examined."""
 _FEW = 4
 """Distinct texts below which it is no wonder that all have the same tokens."""
-_PROBED = 1024
-"""Tokens of the longest text that a model is tried on."""
+_MIXED = 128
+"""Most tokens of the texts that a model is given together."""
+_LONG = 1024
+"""Tokens of a text that a model reads twice; sparse attention begins before."""
+_WORK = 1 << 37
+"""Parameters times tokens of that text, about a second on a CPU; a large model reads fewer."""
 _LETTERS = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
 
 
-def check_tokenizer(model: Any, tokenizer: Any, *, max_length: int) -> bool:
+def check_tokenizer(model: Any, tokenizer: Any, *, max_length: int) -> Sharing:
     """Check that a tokenizer belongs to a model, and find out how texts may share batches.
 
     The model reads a few letters, alone and together.
@@ -43,23 +49,42 @@ def check_tokenizer(model: Any, tokenizer: Any, *, max_length: int) -> bool:
         max_length: Most tokens of a text.
 
     Returns:
-        Whether texts of different lengths may share a batch. If not, padding changes the model's
-        answers, and only texts of the same length may.
+        Which texts may share a batch, so that answers are those to the texts alone.
 
     Raises:
         DataError: The tokenizer has no padding token or no vocabulary, or its vocabulary is not
-            that of the model's embedding; or the model cannot read texts in batches, or answers
-            to a text depend on the texts beside or before it.
+            that of the model's embedding; or the model needs to know the padding token, or its
+            answers to a text depend on the texts before it.
     """
-    _check_vocabulary(tokenizer, embedding_rows(model))
+    count = embedding_rows(model)
+    _check_vocabulary(tokenizer, count)
     pad_id = require_padding(tokenizer)
-    _check_ids(tokenizer, embedding_rows(model), [TokenizedText((pad_id,))])
-    texts = ["a", "b", f"{_LETTERS} " * _PROBED, f"{_LETTERS[::-1]} " * _PROBED]
-    rows = tokenize(tokenizer, texts, max_length=min(max_length, _PROBED))
-    if not all(row.ids for row in rows):
-        return True
-    _check_ids(tokenizer, embedding_rows(model), rows)
-    return _Probe(model, tokenizer, pad_id).shares_batches(rows)
+    _check_ids(tokenizer, count, [TokenizedText((pad_id,))])
+    short = min(max_length, _MIXED)
+    size = sum(parameter.numel() for parameter in model.parameters())
+    long = max(short, min(max_length, _LONG, _WORK // max(size, 1)))
+    rows = tokenize(tokenizer, _probes(short), max_length=short)
+    longest = tokenize(tokenizer, _probes(long)[:1], max_length=long)[0]
+    _check_ids(tokenizer, count, [longest, *rows])
+    if not all(row.ids for row in rows):  # the first real text raises its own error
+        return Sharing.ANY
+    with _undisturbed(model):
+        probe = _Probe(model, tokenizer)
+        if not probe.repeats(longest, rows[-1]):
+            raise DataError(
+                f"{type(model).__name__} answers to the same text otherwise when it is read again, "
+                f"because attention is random or changes with the length of earlier texts. Load "
+                f"it with exact attention (BigBird: attention_type='original_full'; Reformer: a "
+                f"hash_seed), or lower max_length."
+            )
+        sharing = probe.sharing(rows)
+    if sharing is Sharing.NONE and getattr(model.config, "pad_token_id", pad_id) is None:
+        raise DataError(
+            f"{type(model).__name__} cannot read texts in batches, because its configuration "
+            f"has no padding token. Set model.config.pad_token_id = {pad_id}, the id of its "
+            f"tokenizer's {tokenizer.pad_token!r}."
+        )
+    return sharing
 
 
 def check_texts(
@@ -76,13 +101,17 @@ def check_texts(
     Raises:
         DataError: Almost all texts have the same tokens, or a token has no row.
     """
-    distinct = {tuple(words_of(" ".join([text] if isinstance(text, str) else text))): text
-                for text in islice(texts, _EXAMINED)}  # fmt: skip
-    distinct.pop((), None)
+    distinct = {}
+    for text in islice(texts, _EXAMINED):
+        whole = text if isinstance(text, str) else " ".join(text)
+        words = tuple(words_of(whole))
+        # What cannot be encoded is one text's error later.
+        if words and whole.encode(errors="ignore").decode() == whole:
+            distinct[words] = text
     tokenized = tokenize(tokenizer, list(distinct.values()), max_length=max_length)
     _check_ids(tokenizer, rows, tokenized)
-    special = frozenset(tokenizer.all_special_ids)
-    read = {tuple(token for token in row.ids if token not in special) for row in tokenized}
+    says_nothing = frozenset([*tokenizer.all_special_ids, _unknown(tokenizer)])
+    read = {tuple(token for token in row.ids if token not in says_nothing) for row in tokenized}
     if len(distinct) < _FEW or len(read) > max(1, len(distinct) // 20):
         return
     longest = max(len(row.ids) for row in tokenized)
@@ -140,11 +169,11 @@ def accuracy(
     if tokenizer is None:
         raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")
     longest = max_tokens(model, tokenizer, max_length)
-    padded = check_tokenizer(model, tokenizer, max_length=longest)
+    sharing = check_tokenizer(model, tokenizer, max_length=longest)
     check_texts(tokenizer, dataset.texts, max_length=longest, rows=embedding_rows(model))
     rows = tokenize(tokenizer, dataset.texts, max_length=longest)
     pad_id, pad_left = tokenizer.pad_token_id, pads_left(tokenizer)
-    logits = predict(model, rows, pad_id=pad_id, pad_left=pad_left, padded=padded)
+    logits = predict(model, rows, pad_id=pad_id, pad_left=pad_left, sharing=sharing)
     return float((logits.argmax(axis=1) == dataset.labels).mean())
 
 
@@ -169,13 +198,21 @@ def _check_vocabulary(tokenizer: Any, rows: int | None) -> None:
                 f"vectors for {rows}. {advice}, or call model.resize_token_embeddings("
                 f"len(tokenizer)) and train it."
             )
-    # Tables are padded to multiples of 64 or 128, and some have a few hundred rows in reserve.
-    elif count < rows / 2 and rows > -(-count // 128) * 128:
+    # Tables are padded to multiples of 64 or 128, and some have up to a thousand rows in reserve,
+    # 3 % of them.
+    elif rows > max(1.05 * count, -(-count // 128) * 128):
         raise DataError(
             f"The tokenizer {tokenizer.name_or_path!r} has only {count} tokens, and the model has "
             f"vectors for {rows}. {advice}; if it is the right one, call "
             f"model.resize_token_embeddings(len(tokenizer))."
         )
+
+
+def _unknown(tokenizer: Any) -> int | None:
+    """Return the id of unknown words, of which a fast tokenizer may know in its model only."""
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    token = getattr(model, "unk_token", None)
+    return None if token is None else tokenizer.get_vocab().get(token)
 
 
 def _check_ids(tokenizer: Any, count: int | None, rows: Sequence[TokenizedText]) -> None:
@@ -189,83 +226,79 @@ def _check_ids(tokenizer: Any, count: int | None, rows: Sequence[TokenizedText])
         )
 
 
+def _probes(longest: int) -> list[str]:
+    """Return texts of about so many tokens and fewer, of which all but the middle two are pairs."""
+    forth, back = (f"{text} " * (longest // len(text) + 1) for text in (_LETTERS, _LETTERS[::-1]))
+    middle = [forth[: longest // 2], back[: 2 * longest // 3]]
+    return [forth, back, *middle, "a b c d", "e f g h", "a", "b"]
+
+
+@contextmanager
+def _undisturbed(model: torch.nn.Module) -> Iterator[None]:
+    """Eval mode; modes and global random generators are as before afterwards."""
+    before = np.random.get_state()  # noqa: NPY002, BigBird seeds it
+    try:
+        with evaluating(model), torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
 class _Probe:
     """Tries how a model answers to texts alone and in batches."""
 
-    def __init__(self, model: Any, tokenizer: Any, pad_id: int) -> None:
-        self.model, self.tokenizer, self.pad_id = model, tokenizer, pad_id
-        self.pad_left = pads_left(tokenizer)
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model = model
+        self.padding = {"pad_id": tokenizer.pad_token_id, "pad_left": pads_left(tokenizer)}
+        exact = {p.dtype for p in model.parameters()} <= {torch.float32, torch.float64}
+        self.tolerance = 1e-4 if exact else 2e-2
 
-    def shares_batches(self, rows: Sequence[TokenizedText]) -> bool:
-        """Return whether texts of different lengths may share batches.
+    def repeats(self, row: TokenizedText, other: TokenizedText) -> bool:
+        """Return whether a text has the same answer again after another one is read."""
+        first, _, again = (self._answers([one]) for one in (row, other, row))
+        return first is None or again is None or self._same(first, again, slack=10)
+
+    def sharing(self, rows: Sequence[TokenizedText]) -> Sharing:
+        """Return which texts may share batches; any, where no text can be read.
 
         Args:
-            rows: Two short texts and two long ones.
+            rows: Texts of several lengths, some of them equally long as the one before.
         """
-        short, other, long, other_long = rows
-        try:
-            with evaluating(self.model):
-                alone = [self._answers([row]) for row in (long, short, other, other_long, long)]
-        except Exception:  # noqa: BLE001, whatever it is, the first real text raises it too
-            return True
-        if not self._same(alone[:1], alone[-1:], slack=10):
-            raise DataError(
-                f"{type(self.model).__name__} answers to the same text otherwise when it is read "
-                f"again, because attention is random or changes with the length of earlier texts. "
-                f"Load it with exact attention (BigBird: attention_type='original_full'; Reformer: "
-                f"a hash_seed), or lower max_length."
-            )
-        if self._fails([short, long], alone[1::-1]) is None:
-            return True
-        pairs = [([short, other], alone[1:3]), ([long, other_long], [alone[0], alone[3]])]
-        failures = [
-            self._fails(given, expected, slack=100)
-            for given, expected in pairs
-            if len(given[0].ids) == len(given[1].ids)
-        ]
-        if not any(failures):
-            return False
-        config = getattr(self.model, "config", None)
-        unset = hasattr(config, "pad_token_id") and config.pad_token_id is None
-        advice = (
-            f"Set model.config.pad_token_id = {self.pad_id}, the id of its tokenizer's "
-            f"{self.tokenizer.pad_token!r}."
-            if unset
-            else "Use another model, or pass a function that reads texts one by one."
-        )
-        reason = next(failure for failure in failures if failure)
-        raise DataError(
-            f"{type(self.model).__name__} cannot read texts in batches: {reason}. {advice}"
-        )
+        alone = [(row, found) for row in rows if (found := self._answers([row])) is not None]
+        if self._together(alone):
+            return Sharing.ANY
+        pairs = [pair for pair in pairwise(alone) if len(pair[0][0].ids) == len(pair[1][0].ids)]
+        return Sharing.EQUAL if all(map(self._together, pairs)) else Sharing.NONE
 
-    def _fails(
-        self, rows: Sequence[TokenizedText], alone: Sequence[np.ndarray], *, slack: float = 1
-    ) -> str | None:
-        """Return why a batch cannot be read, or ``None``."""
+    def _together(self, alone: Sequence[tuple[TokenizedText, np.ndarray]]) -> bool:
+        """Return whether the model answers to a batch as to its texts alone."""
+        if not alone:
+            return True
         try:
-            with evaluating(self.model):
-                together = self._answers(rows)
-        except Exception as error:  # noqa: BLE001, models raise anything
-            return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        if self._same(alone, [together], slack=slack):
+            together = self._answers([row for row, _ in alone])
+        except torch.OutOfMemoryError:  # says nothing about smaller batches
+            return True
+        expected = np.concatenate([found for _, found in alone])
+        return together is not None and self._same(expected, together)
+
+    def _answers(self, rows: Sequence[TokenizedText]) -> np.ndarray | None:
+        """Return the logits of a batch, or ``None`` if the model raises an error.
+
+        Raises:
+            torch.OutOfMemoryError: Memory is not enough for several rows.
+        """
+        try:
+            with torch.inference_mode():
+                inputs = model_inputs(self.model, rows, **self.padding)
+                answers: np.ndarray = self.model(**inputs).logits.float().cpu().numpy()
+        except Exception as error:
+            if len(rows) > 1 and isinstance(error, torch.OutOfMemoryError):
+                raise
             return None
-        return "the answer to a text depends on the texts beside it"
-
-    def _answers(self, rows: Sequence[TokenizedText]) -> np.ndarray:
-        with torch.inference_mode():
-            inputs = model_inputs(self.model, rows, pad_id=self.pad_id, pad_left=self.pad_left)
-            answers: np.ndarray = self.model(**inputs).logits.float().cpu().numpy()
         return answers
 
-    def _same(
-        self, first: Sequence[np.ndarray], second: Sequence[np.ndarray], *, slack: float = 1
-    ) -> bool:
-        a, b = np.concatenate(first), np.concatenate(second)
-        exact = {parameter.dtype for parameter in self.model.parameters()} <= {
-            torch.float32,
-            torch.float64,
-        }
-        tolerance = slack * (1e-4 if exact else 2e-2)
-        return a.shape == b.shape and np.allclose(
-            a, b, rtol=0, atol=tolerance * max(1e-2, np.abs(a).max()), equal_nan=True
+    def _same(self, expected: np.ndarray, found: np.ndarray, *, slack: float = 1) -> bool:
+        most = slack * self.tolerance * max(1e-2, np.abs(expected).max())
+        return expected.shape == found.shape and np.allclose(
+            expected, found, rtol=0, atol=most, equal_nan=True
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -33,6 +34,19 @@ class TokenizedText(NamedTuple):
     types: tuple[int, ...] | None = None
     """Token type (segment) ids where the tokenizer gives them; of single texts only those that are
     not all 0, which is what models take for granted."""
+
+
+class Sharing(Enum):
+    """Which texts may share a batch without a change of the model's answers."""
+
+    ANY = "any"
+    EQUAL = "equal"
+    """Texts of the same number of tokens, so that there is no padding."""
+    NONE = "none"
+
+    def separates(self, longer: bool) -> bool:
+        """Return whether a text begins a new batch; ``longer``: than the text before it."""
+        return self is Sharing.NONE or (self is Sharing.EQUAL and longer)
 
 
 @dataclass(frozen=True)
@@ -204,7 +218,7 @@ def token_batches(
     *,
     token_budget: int,
     even: bool = False,
-    padded: bool = True,
+    sharing: Sharing = Sharing.ANY,
 ) -> list[np.ndarray]:
     """Row indices packed into batches of similar length.
 
@@ -214,7 +228,7 @@ def token_batches(
             exceed it.
         even: Whether a batch that is half full ends where the length changes, so that most
             batches hold rows of one length and no padding.
-        padded: Whether rows of different lengths may share a batch.
+        sharing: Which rows may share a batch.
 
     Returns:
         Index arrays that together hold every row once, shortest rows first.
@@ -227,7 +241,7 @@ def token_batches(
         longest = int(lengths[order[end]])
         longer = longest > lengths[order[end - 1]]
         most = token_budget / 2 if even and longer else token_budget
-        if (longer and not padded) or (end + 1 - start) * longest > most:
+        if sharing.separates(longer) or (end + 1 - start) * longest > most:
             batches.append(order[start:end])
             start = end
     if len(order):
@@ -305,7 +319,7 @@ def predict(
     *,
     pad_id: int,
     pad_left: bool = False,
-    padded: bool = True,
+    sharing: Sharing = Sharing.ANY,
     token_budget: int = 4096,
 ) -> np.ndarray:
     """Logits of a Hugging Face sequence classifier in inference mode.
@@ -316,7 +330,7 @@ def predict(
         rows: Tokenised texts, in any order.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
-        padded: Whether texts of different lengths may share a batch.
+        sharing: Which texts may share a batch.
         token_budget: Tokens of a batch, padding included.
 
     Returns:
@@ -334,7 +348,7 @@ def predict(
         logits,
         pad_id=pad_id,
         pad_left=pad_left,
-        padded=padded,
+        sharing=sharing,
         token_budget=token_budget,
     )
     batches, parts = zip(*found, strict=True)
@@ -351,7 +365,7 @@ def answers(
     *,
     pad_id: int,
     pad_left: bool = False,
-    padded: bool = True,
+    sharing: Sharing = Sharing.ANY,
     token_budget: int = 4096,
     threaded: bool = True,
 ) -> Iterator[tuple[np.ndarray, T]]:
@@ -367,7 +381,7 @@ def answers(
         compute: From what the model is called with to anything; called from several threads.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
-        padded: Whether texts of different lengths may share a batch.
+        sharing: Which texts may share a batch.
         token_budget: Tokens of a batch, padding included.
         threaded: Whether the model can run in several threads at once.
 
@@ -384,7 +398,7 @@ def answers(
         token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // _PARTS))
     # Without padding a CPU skips all masking; a GPU cannot tell without waiting.
     batches = token_batches(
-        lengths, token_budget=token_budget, even=device.type == "cpu", padded=padded
+        lengths, token_budget=token_budget, even=device.type == "cpu", sharing=sharing
     )
 
     def run(batch: np.ndarray) -> T:

@@ -16,7 +16,14 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.tokenization import IncrementalTokenizer, common_ends
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
-from rosearch.tokens import TokenizedText, evaluating, model_inputs, token_batches, tokenized_rows
+from rosearch.tokens import (
+    Sharing,
+    TokenizedText,
+    evaluating,
+    model_inputs,
+    token_batches,
+    tokenized_rows,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +81,7 @@ def token_gradients(
     *,
     side: int,
     token_budget: int,
-    padded: bool = True,
+    sharing: Sharing = Sharing.ANY,
 ) -> list[TokenGradients]:
     """Compute the gradients of the cross-entropy loss at the token embeddings.
 
@@ -87,7 +94,7 @@ def token_gradients(
         labels: Class of each input.
         side: Attacked text of a pair, 0 or 1.
         token_budget: Tokens per batch, padding included.
-        padded: Whether texts of different lengths may share a batch.
+        sharing: Which texts may share a batch.
 
     Raises:
         EvaluationError: The tokenizer returns no offsets, or the model does not embed its tokens
@@ -109,7 +116,7 @@ def token_gradients(
     )
     rows = tokenized_rows(out, pairs=pairs)
     batches = token_batches(
-        [len(row.ids) for row in rows], token_budget=token_budget, padded=padded
+        [len(row.ids) for row in rows], token_budget=token_budget, sharing=sharing
     )
     found = _row_gradients(model, tokens, rows, labels, batches)
     table = _embedding_table(model)

@@ -55,8 +55,8 @@ class ModelVictim(Victim):
             max_length = whole_number("max_length", max_length, 3)
         limits = [limit for limit in (max_length, position_limit(model)) if limit is not None]
         self.tokens = IncrementalTokenizer(tokenizer, max_length=min(limits, default=None))
-        self.padded = check_tokenizer(model, tokenizer, max_length=self.tokens.max_length)
-        """Whether texts of different lengths share batches; else padding would change answers."""
+        self.sharing = check_tokenizer(model, tokenizer, max_length=self.tokens.max_length)
+        """Which texts share batches."""
         if token_budget is None:
             on_cpu = next(model.parameters()).device.type == "cpu"
             # A CPU gains nothing from larger batches, and small ones have less padding.
@@ -83,7 +83,7 @@ class ModelVictim(Victim):
             keys,
             pad_id=tokens.pad_id,
             pad_left=tokens.pad_left,
-            padded=self.padded,
+            sharing=self.sharing,
         )
         return softmax(self._in_memory(run))
 
@@ -97,7 +97,7 @@ class ModelVictim(Victim):
             texts,
             labels,
             side=side,
-            padded=self.padded,
+            sharing=self.sharing,
         )
         return self._in_memory(run)
 

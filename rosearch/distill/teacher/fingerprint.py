@@ -64,10 +64,8 @@ class ModelDigest:
         return self._last[1]
 
 
-def fingerprint(
-    model: str, tokenizer: PreTrainedTokenizerBase, max_length: int, *, padded: bool = True
-) -> str:
-    """Return a hash of a model, by its digest, with tokenizer, maximum length, use of padding."""
+def fingerprint(model: str, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    """Return a hash of a model, by its digest, with tokenizer and maximum length."""
     (row,) = tokenize(tokenizer, ["a"], max_length=max_length)
     encoding = encoding_of(tokenizer)
     return _hash(
@@ -77,7 +75,6 @@ def fingerprint(
             {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
             [pads_left(tokenizer), tokenizer.truncation_side, row.types],
             max_length,
-            padded,
             None if encoding is None else encoding.fingerprint,
         ]
     )

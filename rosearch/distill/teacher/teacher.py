@@ -42,6 +42,7 @@ from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
 from rosearch.tokens import (
+    Sharing,
     TokenizedText,
     default_device,
     max_tokens,
@@ -95,11 +96,9 @@ class Teacher:
             tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
         self.tokenizer = tokenizer
         self.max_length = max_tokens(model, tokenizer, max_length)
-        self.padded = check_tokenizer(model, tokenizer, max_length=self.max_length)
-        """Whether texts of different lengths share batches; else padding would change answers."""
+        sharing = check_tokenizer(model, tokenizer, max_length=self.max_length)
         self.pad_id = int(tokenizer.pad_token_id)
         self.device = torch.device(device) if device is not None else default_device()
-        self._embedding_rows = embedding_rows(model)
         self.cache_dir = cache_dir
         self._root = cache_folder("teachers", folder=cache_dir, create=False)
         self._source: str | None = None
@@ -107,7 +106,9 @@ class Teacher:
         self._model_digest = ModelDigest()
         # What is known of the model where it is not loaded.
         self._digest = self._source_digest = self._model_digest.of(model)
+        self._known_sharing = self._digest, sharing
         self._config, self._parameters = model.config, parameters(model)
+        self._embedding_rows = embedding_rows(model)
         self._embedding: tuple[str, CompressedEmbedding] | None = None
 
     @classmethod
@@ -193,6 +194,8 @@ class Teacher:
         if getattr(model.config, "pad_token_id", None) is None:
             model.config.pad_token_id = tokenizer.pad_token_id
         teacher = cls(model, tokenizer, **settings)
+        if teacher._sharing() is not Sharing.ANY:
+            model.config.pad_token_id = teacher.pad_id
         history = fit(
             model,
             teacher.tokenize(train.texts),
@@ -241,7 +244,14 @@ class Teacher:
         """
         if self._model is not None:
             self._digest = self._model_digest.of(self._model)
-        return fingerprint(self._digest, self.tokenizer, self.max_length, padded=self.padded)
+        return fingerprint(self._digest, self.tokenizer, self.max_length)
+
+    def _sharing(self) -> Sharing:
+        """Which texts share batches, for the model as it was at the last fingerprint."""
+        if self._known_sharing[0] != self._digest:
+            found = check_tokenizer(self.model, self.tokenizer, max_length=self.max_length)
+            self._known_sharing = self._digest, found
+        return self._known_sharing[1]
 
     @property
     def config(self) -> Any:
@@ -279,9 +289,8 @@ class Teacher:
         self._check_texts(dataset)
 
     def _check_texts(self, dataset: TextDataset) -> None:
-        check_texts(
-            self.tokenizer, dataset.texts, max_length=self.max_length, rows=self._embedding_rows
-        )
+        rows = self._embedding_rows if self._model is None else embedding_rows(self._model)
+        check_texts(self.tokenizer, dataset.texts, max_length=self.max_length, rows=rows)
 
     @property
     def shape(self) -> TeacherShape:
@@ -340,7 +349,7 @@ class Teacher:
                 self.model,
                 self.tokenizer,
                 self.shape,
-                padded=self.padded,
+                sharing=self._sharing(),
                 dtype=torch.float32 if self.storage == "float32" else torch.bfloat16,
                 token_budget=token_budget,
             )
