@@ -149,6 +149,7 @@ class RobustnessEvaluator:
         )
         victim.expect(self.classes)
         check_class_order(_config(victim), self._class_names, owner="The model")
+        victim.exact.require_distinct([example.text for example in self.examples])
         return victim
 
     def evaluate(
@@ -180,10 +181,10 @@ class RobustnessEvaluator:
                 one. Of a function only the name is compared with that in the file.
 
         Raises:
-            DataError: The model has no tokenizer, the tokenizer no padding token, or the model's
-                class names are those of the data in another order; the model is a multi-label
-                classifier or a regression; or ``encoding`` is given and the tokenizer is slow or
-                applies an encoding already.
+            DataError: The model has no tokenizer, or one that does not fit it or maps almost all
+                examples to the same tokens; the model's class names are those of the data in
+                another order; the model is a multi-label classifier or a regression; or
+                ``encoding`` is given and the tokenizer is slow or applies an encoding already.
             ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``; or
                 ``checkpoint`` is no path.
             StorageError: ``checkpoint`` cannot be read or written, is in use, is no checkpoint, or

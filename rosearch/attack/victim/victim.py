@@ -79,6 +79,13 @@ class Victim(ABC):
             float32, shape ``(rows, classes)``; NaN where the model returned NaN.
         """
 
+    def require_distinct(self, texts: Sequence[Text]) -> None:  # noqa: B027, a hook
+        """Check, before anything is computed, that texts can be told apart.
+
+        Raises:
+            DataError: Almost all texts become the same input.
+        """
+
     def visible(self, attacked: AttackedInput, words: Words) -> range:
         """Return the indices of the words of the attacked side that truncation leaves."""
         return range(len(words))
