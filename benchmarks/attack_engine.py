@@ -59,8 +59,13 @@ def read(path: Path) -> rs.TextDataset:
     return rs.TextDataset([text for _, text in rows], [int(label) for label, _ in rows])
 
 
-def word_tokenizer(data: rs.TextDataset) -> Any:
-    """A WordPiece tokenizer that knows the data's words, and letters for the rest."""
+def word_tokenizer(data: rs.TextDataset, *, size: int = 0) -> Any:
+    """A WordPiece tokenizer that knows the data's words, and letters for the rest.
+
+    Args:
+        data: The texts.
+        size: Fewest tokens, reached by tokens that no text has.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -68,6 +73,7 @@ def word_tokenizer(data: rs.TextDataset) -> Any:
     letters = "abcdefghijklmnopqrstuvwxyz0123456789'-.,;!"
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     pieces = dict.fromkeys([*special, *words, *letters, *("##" + x for x in letters)])
+    pieces |= dict.fromkeys(f"[unused{k}]" for k in range(size - len(pieces)))
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer()

@@ -38,10 +38,11 @@ from materials import bbc_news, minilm, movie_reviews
 import rosearch as rs
 from rosearch.attack import WordExchanges, WordReplacements
 from rosearch.attack.word_swaps.substitutions import NearestNeighbours, WordNetSynonyms
+from rosearch.classifiers import accuracy
 from rosearch.distill import WordPerturbation, WorstCase
 from rosearch.encode import worst_case
 from rosearch.space import TextEncoding
-from rosearch.tokens import accuracy, predict, tokenize
+from rosearch.tokens import predict, tokenize
 
 OUT = Path("runs/encodings")
 NEIGHBOURS = 12

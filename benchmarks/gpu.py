@@ -254,23 +254,24 @@ def student_speed(run: Run) -> Iterator[Row]:
         )
 
 
-def bert(tokenizer: Any, *, small: bool) -> torch.nn.Module:
-    """A classifier of BERT_BASE's shape, or a tiny one, with random weights."""
+def bert(data: rs.TextDataset, *, small: bool) -> tuple[torch.nn.Module, Any]:
+    """A classifier of BERT_BASE's shape, or a tiny one, with random weights, and its tokenizer."""
     from transformers import BertConfig, BertForSequenceClassification
 
+    tokenizer = attack_engine.word_tokenizer(data, size=1000 if small else 30522)
     size: dict[str, int] = {}
     if small:
         size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
         size["intermediate_size"] = 64
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=max(len(tokenizer), 1000 if small else 30522),
+        vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         # Large, so that random weights do not give one answer to everything.
         initializer_range=0.1,
         **size,
     )
-    return BertForSequenceClassification(config).eval().to(DEVICE)
+    return BertForSequenceClassification(config).eval().to(DEVICE), tokenizer
 
 
 def texts_of(run: Run) -> rs.TextDataset:
@@ -283,8 +284,7 @@ def texts_of(run: Run) -> rs.TextDataset:
 def attack_speed(run: Run) -> Iterator[Row]:
     """Examples a second against one at a time."""
     data = texts_of(run)
-    tokenizer = attack_engine.word_tokenizer(data)
-    model = bert(tokenizer, small=run.small)
+    model, tokenizer = bert(data, small=run.small)
     # Every example counts: the labels are what the victim says.
     asked = ModelVictim(model, tokenizer).probabilities(data.texts)
     data = rs.TextDataset(data.texts, asked.argmax(1).tolist(), classes=data.classes)
@@ -330,11 +330,8 @@ def distillation_speed(run: Run) -> Iterator[Row]:
     """The teacher's answers, then epochs of a student, kernels on and off."""
     data = texts_of(run)
     train, dev = data.split(0.8, 0.2, seed=0)
-    tokenizer = attack_engine.word_tokenizer(data)
     with tempfile.TemporaryDirectory() as cache:
-        teacher = rs.Teacher(
-            bert(tokenizer, small=run.small), tokenizer, device=DEVICE, cache_dir=cache
-        )
+        teacher = rs.Teacher(*bert(data, small=run.small), device=DEVICE, cache_dir=cache)
         begun = time.perf_counter()
         teacher.logits(train, progress=False)
         seconds = time.perf_counter() - begun

@@ -18,6 +18,23 @@ _MAX_CACHED = 1 << 19
 """Cached texts or keys after which both are cleared."""
 
 
+class RowStore(ABC):
+    """Rows that the victim of an earlier run computed, and where new ones are kept."""
+
+    @abstractmethod
+    def recall(self, key: Hashable) -> list[float] | None:
+        """Return the probabilities of a row, or ``None`` if it is not known."""
+
+    @abstractmethod
+    def keep(self, keys: Sequence[Hashable], probabilities: np.ndarray) -> None:
+        """Keep computed rows.
+
+        Args:
+            keys: What the model read.
+            probabilities: float32, shape ``(keys, classes)``.
+        """
+
+
 class Victim(ABC):
     """Base class of victims: removes duplicate rows, caches answers, counts computed rows.
 
@@ -30,6 +47,10 @@ class Victim(ABC):
 
     def __init__(self, *, exact: Victim | None = None) -> None:
         self.classes: int | None = None
+        self.batch_size: int | None = None
+        """Maximum number of rows per call of :meth:`compute`; ``None``: any number."""
+        self.store: RowStore | None = None
+        """Asked for rows before they are computed; those that it has are not counted."""
         self._exact = exact
         # Apart, because a text may be the key of another text.
         self._by_key: dict[Hashable, list[float]] = {}
@@ -56,6 +77,13 @@ class Victim(ABC):
 
         Returns:
             float32, shape ``(rows, classes)``; NaN where the model returned NaN.
+        """
+
+    def require_distinct(self, texts: Sequence[Text]) -> None:  # noqa: B027, a hook
+        """Check, before anything is computed, that texts can be told apart.
+
+        Raises:
+            DataError: Almost all texts become the same input.
         """
 
     def visible(self, attacked: AttackedInput, words: Words) -> range:
@@ -85,11 +113,19 @@ class Victim(ABC):
         self._forget_if_full()
         cache = self._by_key
         new = list(dict.fromkeys(key for key in keys if key not in cache))
-        if new:
-            computed = self.compute(new)
-            self.check(computed, len(new))
-            self._computed += len(new)
-            cache.update(zip(new, computed.tolist(), strict=True))
+        if new and self.store is not None:
+            known = {key: row for key in new if (row := self.store.recall(key)) is not None}
+            cache.update(known)
+            new = [key for key in new if key not in known]
+        size = self.batch_size or max(1, len(new))
+        for start in range(0, len(new), size):
+            batch = new[start : start + size]
+            computed = self.compute(batch)
+            self.check(computed, len(batch))
+            self._computed += len(batch)
+            if self.store is not None:
+                self.store.keep(batch, computed)
+            cache.update(zip(batch, computed.tolist(), strict=True))
         return np.array([cache[key] for key in keys], dtype=np.float32)
 
     def probabilities(self, texts: Sequence[Text]) -> np.ndarray:
