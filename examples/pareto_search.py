@@ -65,7 +65,7 @@ def main(line: Sequence[str] | None = None) -> None:
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     print(f"\nwritten: {path}; students in {options.out / 'students'}")
     try:
-        figure = plots.front(search, color="parameters")
+        figure = plots.front(search)
     except MissingResourceError as error:
         print(f"no picture: {error}")
     else:

@@ -89,7 +89,7 @@ def main() -> None:
         initial_genomes=list(hand_designed.values()),
         seed=options.seed,
     )
-    say(f"{len(hand_designed)} hand-designed students, then {options.candidates} searched ones")
+    say(f"on dev: {len(hand_designed)} hand-designed students, {options.candidates} searched ones")
     search = evolver.run(candidates=len(hand_designed) + options.candidates)
     for trial in search.trials:
         print(f"  {line_of(trial)}")

@@ -245,6 +245,8 @@ def report(
     """
     search = rosearch.load_search(storage, study)
     path = rosearch.write_report(search, out, reports=dict(robustness), **settings)
+    for name, measured in robustness:
+        click.echo(f"{name}, measured separately: {measured}")
     click.echo(f"{search}\nwritten: {path}")
 
 

@@ -12,7 +12,10 @@ import numpy as np
 
 from rosearch.errors import DataError
 
-_WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
+_MAX_CLASSES = 1_000_000
+"""Classes that labels may imply without names: beyond, a label is an identifier, no index."""
+_MAX_DIGITS = 80
+_WHOLE = re.compile(rf"([+-]?\d{{1,{_MAX_DIGITS}}})(\.0+)?")
 _NO_LABEL = frozenset(("", "nan", "na", "n/a", "<na>", "nat", "none", "null"))
 """What programs write for a missing value, in small letters."""
 
@@ -46,14 +49,14 @@ def class_indices(labels: Iterable[Any], count: int, classes: Sequence[str] | No
         )
     names = {name: k for k, name in enumerate(classes or ())}
     indices = [_class_index(label, example, names) for example, label in enumerate(given)]
-    end = len(classes) if classes is not None else max(max(indices) + 1, 2)
+    end = _MAX_CLASSES if classes is None else len(classes)
     bad = next((example for example, k in enumerate(indices) if not 0 <= k < end), None)
     if bad is not None:
         named = f" ({len(classes)} classes: {', '.join(classes)})" if classes is not None else ""
         hidden = " If -1 means no label, pass labels=None." if indices[bad] == -1 else ""
-        raise DataError(
-            f"Label {indices[bad]} of example {bad} is outside 0 to {end - 1}{named}.{hidden}"
-        )
+        long = abs(indices[bad]) >= 10**_MAX_DIGITS  # Python writes no very long number
+        label = f"of more than {_MAX_DIGITS} digits" if long else indices[bad]
+        raise DataError(f"Label {label} of example {bad} is outside 0 to {end - 1}{named}.{hidden}")
     values = np.array(indices, np.int64)
     values.setflags(write=False)
     return values
@@ -88,12 +91,12 @@ def read_labels(cells: Sequence[tuple[str, Any]], classes: Sequence[str] | None)
             indices.append(whole)
         elif classes is None and isinstance(value, str):
             raise DataError(
-                f"{where}: the label {text!r} is no class index. If labels are names, pass all of "
-                f"them in the order of their indices, as in classes={sorted(written)[:9]!r}."
+                f"{where}: the label {text!r:.80} is no class index. If labels are names, pass all "
+                f"of them in the order of their indices, as in classes={sorted(written)[:9]!r}."
             )
         else:
             raise DataError(
-                f"{where}: the label {text!r} is neither a class index nor the name of a class"
+                f"{where}: the label {text!r:.80} is neither a class index nor the name of a class"
                 f"{', ' * bool(names)}{', '.join(names)}."
             )
     return indices
@@ -145,7 +148,9 @@ def _refuse(label: Any, example: int) -> NoReturn:
 def _whole(value: Any) -> int | None:
     """The whole number that a cell holds; ``None`` if it holds something else."""
     if isinstance(value, str):
-        return int(float(value)) if _WHOLE.fullmatch(value.strip()) else None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        return None
-    return int(value) if float(value).is_integer() else None
+        match = _WHOLE.fullmatch(value.strip())
+        return int(match[1]) if match else None
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    is_float = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return int(value) if is_float else None

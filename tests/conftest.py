@@ -17,6 +17,10 @@ from hypothesis import settings
 # Set before torch and transformers are imported; subprocesses of tests inherit them.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# They import the rosearch beside these tests, installed or not, as pytest does.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
+)
 if "PYTEST_XDIST_WORKER" in os.environ:  # parallel workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -188,7 +188,9 @@ def test_report_of_a_study(study, model, tmp_path, capsys):
     text = out.read_text()
     assert "<h1>Films &amp; more</h1>" in text
     assert "separately, n = 3" in text
-    assert f"written: {out}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"written: {out}" in printed
+    assert printed.index("best, measured separately: ") < printed.index("in the search accuracy")
     assert cli.main(["report", f"sqlite:///{study}", "films", "--out", str(out)]) == 0
 
 

@@ -116,6 +116,40 @@ def test_everything_public_has_a_docstring():
     assert [name for name, value in public_objects() if not inspect.getdoc(value)] == []
 
 
+DIRECTIVE = re.compile(r"^\.\. auto(class|data|function|module):: ([\w.]+)$", re.MULTILINE)
+
+
+def reference() -> Iterator[Any]:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    inline = re.findall(r"`(rosearch(?:\.\w+)+)`", page)
+    for kind, path in [*DIRECTIVE.findall(page), *(("name", path) for path in inline)]:
+        yield pytest.param(kind, path, id=path)
+
+
+@pytest.mark.parametrize(("kind", "path"), list(reference()))
+def test_names_of_the_reference_are_imported_as_they_are_written(kind, path):
+    module, _, name = path.rpartition(".")
+    if kind == "module":
+        module, name = path, "*"
+    scope: dict[str, Any] = {}
+    exec(f"from {module} import {name}", scope)
+    if kind == "module":
+        assert any(inspect.isclass(v) or inspect.isfunction(v) for v in scope.values())
+        return
+    found = scope[name]
+    assert {"class": inspect.isclass, "function": callable}.get(kind, bool)(found)
+    parents = [module.rsplit(".", k)[0] for k in range(1, module.count(".") + 1)]
+    shorter = [p for p in parents if getattr(importlib.import_module(p), name, None) is found]
+    assert shorter == [], "the page should give the shorter name"
+
+
+def test_the_reference_has_directives_of_each_kind():
+    assert {param.values[0] for param in reference()} == {
+        "class", "data", "function", "module", "name",
+    }  # fmt: skip
+    assert len(list(reference())) > 100
+
+
 def test_every_public_class_is_in_the_reference():
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     missing = [

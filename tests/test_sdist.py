@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from pathlib import Path
 
@@ -10,19 +11,35 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def test_holds_all_that_its_tests_need(tmp_path: Path) -> None:
+FOLDERS = ("rosearch", "tests", "benchmarks", "examples", "docs", ".ci")
+MADE = {"__pycache__", "_build"}
+"""Folders of files that are made, not kept."""
+NAMED = re.compile(r"""(?:\bROOT|\.parents\[\d\])\)? / "([^"]+)\"""")
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names of the files in it."""
     sdist = pytest.importorskip("hatchling.builders.sdist")
-    (made,) = sdist.SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    folder = str(tmp_path_factory.mktemp("sdist"))
+    (made,) = sdist.SdistBuilder(str(ROOT)).build(directory=folder, versions=["standard"])
     with tarfile.open(made) as archive:
-        held = {name.partition("/")[2] for name in archive.getnames()}
-    needed = [
-        path
-        for folder in ("rosearch", "tests", "benchmarks", "examples", "docs")
-        for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".md", ".json", ".gz", ".html", ".tsv")
-    ]
-    needed += [ROOT / name for name in ("Makefile", "CONTRIBUTING.md", "pyproject.toml")]
-    names = {str(path.relative_to(ROOT)) for path in needed}
-    names = {name for name in names if not name.startswith("docs/_build/")}
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def test_holds_every_file_beside_its_tests(held: set[str]) -> None:
+    paths = [path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    kept = [p for p in paths if not any(x in MADE or x.startswith(".") for x in p.parts[1:])]
+    names = {str(p) for p in kept if (ROOT / p).is_file()}
     assert len(names) > 500
     assert names <= held, sorted(names - held)
+
+
+def test_holds_what_its_tests_and_make_name(held: set[str]) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    named = {name for text in texts for name in NAMED.findall(text) if (ROOT / name).exists()}
+    assert {"README.md", "docs", "requirements.lock"} <= named
+    named |= {"Makefile", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".importlinter"}
+    named |= {"pyproject.toml", "requirements-textattack.lock", "rosearch", ".ci/run"}
+    missing = {n for n in named if n not in held and not any(h.startswith(f"{n}/") for h in held)}
+    assert missing == set()

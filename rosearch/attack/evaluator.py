@@ -152,6 +152,14 @@ class RobustnessEvaluator:
         victim.exact.require_distinct([example.text for example in self.examples])
         return victim
 
+    def report_settings(self, victim: Victim) -> dict[str, Any]:
+        """Return the settings of a report on ``victim``, which :meth:`victim` made."""
+        return {
+            **self.settings,
+            "classes": list(class_names(_config(victim), self._class_names)),
+            "victim": describe_victim(victim),
+        }
+
     def evaluate(
         self,
         model: Any,
@@ -194,11 +202,7 @@ class RobustnessEvaluator:
                 completed before. Failures on some examples are counted in the report.
         """
         victim = self.victim(model, tokenizer, encoding=encoding)
-        settings = {
-            **self.settings,
-            "classes": list(class_names(_config(victim), self._class_names)),
-            "victim": describe_victim(victim),
-        }
+        settings = self.report_settings(victim)
         reports: dict[str, RobustnessReport] = {}
         with (
             open_checkpoint(checkpoint, victim, self.settings) as kept,

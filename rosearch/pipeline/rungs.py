@@ -96,7 +96,7 @@ def attack_rung(
     """
     count, names = rung.examples or 0, tuple(rung.attacks or ())
     victim = attacker.victim(student)
-    settings = attacker.part(0, count, attacks=names).settings
+    settings = attacker.part(0, count, attacks=names).report_settings(victim)
     reports = {}
     for name in names:
         parts = [_first(earlier[name], count)] if name in earlier else []

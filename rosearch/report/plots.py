@@ -20,6 +20,8 @@ from rosearch.errors import StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.optional import try_import
+from rosearch.report.metrics import Metric, metric
+from rosearch.report.quantities import Quantities
 from rosearch.report.stats.records import Effect, Statistics, by_measure, by_p_value, words
 
 if TYPE_CHECKING:
@@ -38,36 +40,43 @@ def front(
     search: SearchResult,
     *,
     marks: Mapping[str, Mapping[str, float]] | None = None,
-    accuracy: str = "accuracy",
-    robustness: str = "accuracy_under_attack",
-    color: str | None = "compression",
+    x: str | None = None,
+    y: str | None = None,
+    color: str | None = "auto",
 ) -> Figure:
-    """Clean accuracy against accuracy under attack, one point a candidate.
+    """What the fitness asks for, one point a candidate; arrows show which way is better.
 
     Points of ``search.front`` have a black edge and are drawn on top.
 
     Args:
         search: The study.
-        marks: Other classifiers, as metrics by label: ``{"teacher": {"accuracy": 0.9,
-            "accuracy_under_attack": 0.1}}``.
-        accuracy: Metric of the horizontal axis.
-        robustness: Metric of the vertical axis.
-        color: Metric shown by the colour and size of a point; ``None`` draws all points alike.
-            Ignored unless every candidate has it.
+        marks: Other classifiers, as values by label: ``{"teacher": {"accuracy": 0.9,
+            "accuracy_under_attack": 0.1}}``. Names are those of metrics, or of terms that combine
+            several metrics.
+        x: Metric, or term of the study's fitness, on the horizontal axis. Default: the second
+            objective; of a weighted sum the term with the second largest weight; if there is none,
+            a constraint.
+        y: The same on the vertical axis. Default: the first objective or term.
+        color: The same of the colour and size of a point; ``None`` draws all points alike. Default:
+            what the fitness asks for third, or compression. Ignored unless every candidate has it.
 
     Raises:
-        StatisticsError: No candidate has both metrics.
+        StatisticsError: No candidate has both, or a mark lacks one of them.
         MissingResourceError: matplotlib is not installed.
     """
+    quantities = Quantities(search)
+    across, up = _axes(search, quantities, x, y)
+    trials = _measured(search, (across.name, up.name))
     chosen = {trial.number for trial in search.front}
-    trials = _measured(search, (accuracy, robustness))
     trials.sort(key=lambda trial: trial.number in chosen)  # draws the front on top
     figure, (axes,) = _figure(4.8, 3.6)
-    shades = np.array([trial.metrics.get(color or "", math.nan) for trial in trials])
+    values = [quantities.of(trial) for trial in trials]
+    shade = _shade(quantities, color, (across, up))
+    shades = _column(shade, values)
     told = bool(np.isfinite(shades).all())
     points = axes.scatter(
-        [trial.metrics[accuracy] for trial in trials],
-        [trial.metrics[robustness] for trial in trials],
+        _column(across, values),
+        _column(up, values),
         c=shades if told else BLUE,
         s=14 + 46 * (shades - shades.min()) / np.ptp(shades) if told and np.ptp(shades) else 24,
         cmap="cividis" if told else None,
@@ -75,18 +84,24 @@ def front(
         linewidths=[1.2 if trial.number in chosen else 0 for trial in trials],
         alpha=0.9,
     )
-    if told:
+    if told and shade is not None:
         bar = figure.colorbar(points, ax=axes, shrink=0.9)
-        bar.set_label(words(str(color)), size=_FONT + 1)
+        bar.set_label(shade.axis, size=_FONT + 1)
         bar.ax.tick_params(labelsize=_FONT)
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5, "markeredgewidth": 1.2}
     axes.plot([], [], **dot, color=BLACK if told else BLUE, mec="none", label="candidate")
     if chosen:
         axes.plot([], [], **dot, color="white", mec=BLACK, label="on the front")
     for number, (label, metrics) in enumerate((marks or {}).items()):
+        missing = [m.name for m in (across, up) if m.name not in metrics]
+        if missing:
+            raise StatisticsError(
+                f"The mark {label!r} has no {missing[0]!r}, which is an axis of this front; it has "
+                f"{', '.join(map(repr, metrics)) or 'nothing'}. Give it, or choose other axes."
+            )
         axes.scatter(
-            [metrics[accuracy]],
-            [metrics[robustness]],
+            _column(across, [metrics]),
+            _column(up, [metrics]),
             marker=_MARKERS[number % len(_MARKERS)],
             color=(ORANGE, GREEN, GREY)[number % 3],
             edgecolors=BLACK,
@@ -95,8 +110,8 @@ def front(
             zorder=4,
             label=label,
         )
-    axes.set_xlabel(words(accuracy))
-    axes.set_ylabel(words(robustness))
+    axes.set_xlabel(across.axis)
+    axes.set_ylabel(up.axis)
     figure.legend(fontsize=_FONT, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
@@ -108,31 +123,34 @@ def history(search: SearchResult, *, metric: str | None = None) -> Figure:
 
     Args:
         search: The study.
-        metric: A metric that is better when higher. Default: the fitness, which is the first value
-            of the score, in its own direction.
+        metric: A metric or fitness term, better when higher unless the fitness wants it lower.
+            Default: the first objective, or the weighted sum.
 
     Raises:
         StatisticsError: No candidate has been evaluated, or none has the metric.
         MissingResourceError: matplotlib is not installed.
     """
-    measured = _measured(search, (metric,) if metric else ())
+    quantities = Quantities(search)
+    shown = quantities.find(metric) if metric else quantities.objective(0)
+    measured = _measured(search, (shown.name,) if metric else ())
     trials = [(trial, trial.score) for trial in measured if trial.score is not None]
-    falling = metric is None and trials[0][1].directions[0] == "minimize"
+    falling = (shown.better if metric else trials[0][1].directions[0]) in ("lower", "minimize")
     numbers = [trial.number for trial, _ in trials]
-    values = [t.metrics[metric] if metric else score.values[0] for t, score in trials]
+    stored = [quantities.of(t)[shown.name] if metric else score.values[0] for t, score in trials]
+    values = shown.factor * np.array(stored)
     feasible = [score.feasible for _, score in trials]
     running = np.where(feasible, values, np.inf if falling else -np.inf)
     best = (np.minimum if falling else np.maximum).accumulate(running)
     figure, (axes,) = _figure(4.8, 3.0)
     axes.scatter(numbers, values, s=12, color=GREY, label="candidate")
-    shown = np.where(np.isinf(best), np.nan, best)
-    axes.step(numbers, shown, where="post", color=BLUE, linewidth=1.8, label="best so far")
+    line = np.where(np.isinf(best), np.nan, best)
+    axes.step(numbers, line, where="post", color=BLUE, linewidth=1.8, label="best so far")
     failed = [trial.number for trial in search.trials if trial.state == "failed"]
     if failed:
         across = axes.get_xaxis_transform()
         axes.plot(failed, [0.02] * len(failed), "|", color=ORANGE, transform=across, label="failed")
     axes.set_xlabel("candidate")
-    axes.set_ylabel(words(metric) if metric else "fitness")
+    axes.set_ylabel(shown.axis)
     axes.legend(fontsize=_FONT, frameon=False)
     return figure
 
@@ -296,12 +314,44 @@ def _draw_rows(
     axes.axvline(records[0].null, color=GREY, linewidth=0.8, zorder=0)
 
 
+def _axes(
+    search: SearchResult, quantities: Quantities, x: str | None, y: str | None
+) -> tuple[Metric, Metric]:
+    """The given axes, and those of the front for what is not given."""
+    given = [None if name is None else quantities.find(name) for name in (y, x)]
+    names = {m.name for m in given if m is not None}
+    rest = iter([m for m in quantities.wanted_first if m.name not in names])
+    up, across = (m or next(rest, None) for m in given)
+    _measured(search, ())
+    if up is None or across is None:
+        raise StatisticsError(
+            f"A candidate of the study {search.study!r} has "
+            f"{', '.join(m.name for m in quantities.all) or 'no metrics'}: too little for two axes."
+        )
+    return across, up
+
+
+def _shade(quantities: Quantities, color: str | None, axes: Sequence[Metric]) -> Metric | None:
+    if color != "auto":
+        return None if color is None else quantities.find(color)
+    names = {m.name for m in axes}
+    return next(
+        (m for m in (*quantities.asked, metric("compression")) if m.name not in names), None
+    )
+
+
+def _column(shown: Metric | None, rows: Sequence[Mapping[str, float]]) -> Any:
+    """A quantity of every row in the unit in which it is shown, NaN where it is missing."""
+    if shown is None:
+        return np.full(len(rows), np.nan)
+    return shown.factor * np.array([row.get(shown.name, math.nan) for row in rows])
+
+
 def _measured(search: SearchResult, names: Sequence[str]) -> list[TrialRecord]:
     """The complete trials for which all of these metrics are finite, by number."""
+    quantities = Quantities(search)
     trials = [
-        t
-        for t in search.trials
-        if t.state == "complete" and all(math.isfinite(t.metrics.get(m, math.nan)) for m in names)
+        t for t in search.trials if t.state == "complete" and set(names) <= quantities.of(t).keys()
     ]
     if not trials:
         what = f" with finite {' and '.join(names)}" if names else ""

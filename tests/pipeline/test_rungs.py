@@ -17,6 +17,7 @@ import torch
 import rosearch as rs
 from rosearch.attack import AdversarialTexts
 from rosearch.evolve import Parent
+from rosearch.pipeline.rungs import attack_rung
 from rosearch.space import LatencyTable
 
 SMALL = {"width": 16, "embedding_width": 16}
@@ -66,6 +67,26 @@ def test_last_rung_gives_the_metrics_of_a_whole_evaluation(parts: Any, tmp_path:
     assert exact(pipeline(genome, seed=0)) == exact(whole)
     pipeline.finish(genome, seed=0, rung=2)
     assert [p.name for p in tmp_path.iterdir()] == [pipeline.where(genome, seed=0).name]
+
+
+@pytest.mark.parametrize("names", [None, ("sour", "sweet")])
+def test_joined_reports_name_classes_and_victim_as_a_whole_one(parts: Any, names: Any) -> None:
+    distiller, attacker = parts
+    dev = rs.TextDataset(distiller.dev.texts, distiller.dev.labels, classes=names)
+    attacker = rs.RobustnessEvaluator(["deepwordbug", "pruthi"], dev, examples=8, progress=False)
+    genome = rs.templates.bag_of_words(**SMALL)
+    student = distiller.distill(genome, seed=0, epochs=1).student
+    reports: dict[str, rs.RobustnessReport] = {}
+    for rung in (rs.Rung(1, 4, ("deepwordbug",)), rs.Rung(1, 8, ("deepwordbug", "pruthi"))):
+        joined, reports = attack_rung(attacker, student, rung, reports)
+        whole = attacker.part(0, rung.examples, attacks=rung.attacks).evaluate(student)
+        assert joined.settings == whole.settings
+        assert str(joined) == str(whole)
+        for name in whole.attacks:
+            assert joined.attacks[name].settings == whole.attacks[name].settings
+            assert str(reports[name]) == str(whole.attacks[name])
+    named = names or distiller.teacher.model.config.id2label.values()
+    assert all(f"class {name}: accuracy" in str(joined) for name in named)
 
 
 def test_a_rung_uses_its_own_examples_and_attacks(parts: Any) -> None:

@@ -12,6 +12,7 @@ from rosearch.errors import MissingResourceError, StatisticsError
 from rosearch.evolve import SearchResult
 from rosearch.fitness import Fitness
 from rosearch.report import plots, statistics
+from tests.report import made_up
 from tests.report.studies import column, genomes, result, standard, study, trial
 
 BAD = {"accuracy": 0.6, "accuracy_under_attack": 0.1, "compression": 5.0}
@@ -45,21 +46,43 @@ def test_the_front_shows_every_candidate_and_the_marks(search):
     points, mark = figure.axes[0].collections
     offsets = {tuple(np.round(p, 9)) for p in points.get_offsets()}
     assert offsets == {
-        (round(t.metrics["accuracy"], 9), round(t.metrics["accuracy_under_attack"], 9))
+        (round(100 * t.metrics["accuracy"], 9), round(100 * t.metrics["accuracy_under_attack"], 9))
         for t in search.trials
         if t.state == "complete"
     }
-    assert list(mark.get_offsets()[0]) == pytest.approx([0.9, 0.1])
+    assert list(mark.get_offsets()[0]) == pytest.approx([90, 10])
     rims = np.count_nonzero(points.get_linewidths())
     assert rims == len(search.front)
     words = texts(figure)
-    assert {"accuracy", "accuracy under attack", "teacher", "on the front", "compression"} <= words
+    assert {"teacher", "on the front", "Compression (times) ↑"} <= words
+    assert {"Clean accuracy (%) ↑", "Accuracy under attack (%) ↑"} <= words
     # Colour tells compression.
     assert sorted(points.get_array()) == pytest.approx(
         sorted(t.metrics["compression"] for t in search.trials if t.metrics)
     )
     plain = plots.front(search, color="speed")
     assert len(plain.axes) == 1
+
+
+@pytest.mark.usefixtures("terms")
+def test_the_front_is_drawn_over_what_the_fitness_asks_for():
+    fitness = Fitness.pareto(["gap", "latency", "flops"])
+    search = made_up.study(12, fitness)
+    figure = plots.front(search, marks={"teacher": {"gap": 0.3, "latency": 0.02}})
+    points, mark = figure.axes[0].collections
+    whole = sorted((t.score for t in search.trials if t.score), key=lambda s: s.values)
+    drawn = sorted(points.get_offsets().tolist(), key=lambda point: (point[1], point[0]))
+    assert drawn == [pytest.approx((1e3 * s.terms["latency"], 100 * s.terms["gap"])) for s in whole]
+    assert mark.get_offsets()[0].tolist() == pytest.approx([20, 30])
+    words = {"Gap (%) ↓", "Latency of one text (ms) ↓", "FLOPs of one text (millions) ↓"}
+    assert words <= texts(figure)
+    chosen = plots.front(search, x="parameters", y="accuracy_under_attack", color=None).axes
+    assert [chosen[0].get_xlabel(), len(chosen)] == ["Parameters (millions)", 1]
+    assert plots.history(search).axes[0].get_ylabel() == "Gap (%) ↓"
+    line = plots.history(search, metric="latency").axes[0].lines[0].get_ydata()
+    assert list(line) == sorted(line, reverse=True)
+    with pytest.raises(StatisticsError, match="'teacher' has no 'latency', which"):
+        plots.front(search, marks={"teacher": {"gap": 0.3}})
 
 
 def test_history_shows_the_running_best_of_feasible_candidates(search):
@@ -69,9 +92,9 @@ def test_history_shows_the_running_best_of_feasible_candidates(search):
     assert list(line.get_ydata()) == pytest.approx(list(np.maximum.accumulate(values)))
     assert list(failed.get_xdata()) == [60]
     by_metric = plots.history(search, metric="accuracy")
-    assert by_metric.axes[0].get_ylabel() == "accuracy"
+    assert by_metric.axes[0].get_ylabel() == "Clean accuracy (%) ↑"
     best = by_metric.axes[0].lines[0].get_ydata()[-1]
-    assert best == max(t.metrics["accuracy"] for t in search.trials if t.metrics)
+    assert best == 100 * max(t.metrics["accuracy"] for t in search.trials if t.metrics)
 
 
 def test_history_of_a_minimised_objective_ignores_infeasible_candidates(search):
@@ -146,7 +169,7 @@ def test_saved_vectors_keep_their_text_and_settings_stay(search, tmp_path):
     plots.save(figure, tmp_path / "front.pdf")
     assert "<dc:date>" not in (tmp_path / "front.svg").read_text(encoding="utf-8")
     assert b"/CreationDate" not in (tmp_path / "front.pdf").read_bytes()
-    assert "accuracy under attack" in (tmp_path / "front.svg").read_text()
+    assert "Accuracy under attack" in (tmp_path / "front.svg").read_text()
     assert b"/FontFile2" in (tmp_path / "front.pdf").read_bytes()  # TrueType, not Type 3
     assert dict(mpl.rcParams) == before
     with pytest.raises(ValueError, match="xyz"):

@@ -173,7 +173,7 @@ class TestHalfPrecision:
         half.save_pretrained(tmp_path / "half")
         load = AutoModelForSequenceClassification.from_pretrained
         for loaded in (
-            load(tmp_path / "half"),
+            load(tmp_path / "half", dtype="auto"),  # the default from transformers 5 on
             load(tmp_path / "single", dtype="bfloat16"),
             load(tmp_path / "single", dtype=torch.bfloat16),
         ):

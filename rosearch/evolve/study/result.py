@@ -47,11 +47,15 @@ class SearchResult:
         settings: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> SearchResult:
-        """The result with the front that follows from the trials of a study."""
+        """The result with the front that follows from the trials of a study.
+
+        Without ``settings`` it has those of ``fitness``.
+        """
         complete, scores = _at_highest_rung(trials)
         mask = fitness.front(scores)
         front = tuple(t for t, chosen in zip(complete, mask, strict=True) if chosen)
-        return cls(study, tuple(trials), front, settings or {}, versions or {})
+        own = {"fitness": fitness.settings}
+        return cls(study, tuple(trials), front, settings or own, versions or {})
 
     @property
     def best(self) -> TrialRecord:
@@ -128,7 +132,7 @@ class SearchResult:
         return "\n  ".join(
             [
                 f"SearchResult({self.study!r}: {head}, {found})",
-                f"best: candidate {best.number}, {', '.join(metrics[:_MAX_METRICS])}",
+                f"best: candidate {best.number}, in the search {', '.join(metrics[:_MAX_METRICS])}",
                 *lines,
             ]
         )

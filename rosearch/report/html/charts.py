@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rosearch.report.html.metrics import Estimate
+from rosearch.report.metrics import Estimate
 
 WIDE, HIGH = 420.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 12.0, 46.0

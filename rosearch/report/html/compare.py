@@ -11,13 +11,54 @@ from rosearch.attack import RobustnessReport
 from rosearch.attack.report.summary import wilson
 from rosearch.evolve import TrialRecord
 from rosearch.report.html.charts import Range, RangeChart, range_chart
-from rosearch.report.html.metrics import Estimate, metric
+from rosearch.report.metrics import Estimate, Metric, metric
+from rosearch.report.quantities import Quantities
 
 Compared: TypeAlias = "TrialRecord | RobustnessReport | Mapping[str, float]"
 """A model to compare with: a trial, a robustness report, or metrics by name."""
 
 BEST = "best"
 """Name of the best student among reports."""
+
+_ATTACKED = (
+    "accuracy", "accuracy_under_attack", "attack_success_rate", "certified", "mean_queries",
+    "worst_class_under_attack",
+)  # fmt: skip
+"""Metrics of a candidate that depend on the examples it is attacked on."""
+
+_SEARCHED = "in the search"
+_MAX_TILES = 6
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure of the best student at the top of the page.
+
+    Attributes:
+        metric: What it is.
+        fresh: As a robustness report measured it; ``None`` if none did.
+        searched: As the search measured it; ``None`` if it did not.
+    """
+
+    metric: Metric
+    fresh: Estimate | None
+    searched: float | None
+
+    @property
+    def value(self) -> str:
+        """The figure that counts."""
+        return self.metric.text(self.fresh.value if self.fresh else self.searched)
+
+    @property
+    def remark(self) -> str:
+        """Interval of a fresh figure, and what the search measured."""
+        m, fresh = self.metric, self.fresh
+        parts = []
+        if fresh is not None and fresh.low is not None:
+            parts.append(f"95 %: {m.text(fresh.low)} to {m.text(fresh.high)}")
+        if fresh is not None and self.searched is not None:
+            parts.append(f"{_SEARCHED}: {m.text(self.searched)}")
+        return "; ".join(parts) or _SEARCHED
 
 
 @dataclass(frozen=True)
@@ -28,11 +69,18 @@ class Row:
         name: Its name.
         source: Where its accuracies were measured.
         figures: Estimates by metric.
+        fresh: Those of them that a robustness report measured, not the search.
     """
 
     name: str
     source: str
     figures: Mapping[str, Estimate]
+    fresh: Mapping[str, Estimate]
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether its accuracies are those of a search."""
+        return self.source.startswith(_SEARCHED)
 
 
 def attacked_examples(settings: Mapping[str, Any]) -> int | None:
@@ -93,20 +141,34 @@ def charts(found: Sequence[Row]) -> list[RangeChart]:
     return made
 
 
+def tiles(best: TrialRecord, row: Row, quantities: Quantities) -> list[Tile]:
+    """The figures at the top of the page: what was measured afresh, then what the search knows."""
+    searched = quantities.of(best)
+    headline = [metric(name) for name in ("accuracy_under_attack", "accuracy") if name in row.fresh]
+    rest = [m for m in quantities.all if m.name in searched]
+    shown = {m.name: m for m in (*headline, *rest)}
+    return [
+        Tile(m, row.fresh.get(name), searched.get(name))
+        for name, m in list(shown.items())[:_MAX_TILES]
+    ]
+
+
 def _row(name: str, given: Compared | None, report: RobustnessReport | None, n: int | None) -> Row:
     source, figures = "given", {}
     if isinstance(given, RobustnessReport):
         report = given
     elif isinstance(given, TrialRecord):
         figures = estimates(given.metrics, n)
-        source = "in the search" + (f", n = {n}" if n else "")
+        source = _SEARCHED + (f", n = {n}" if n else "")
     elif given is not None:
         figures = estimates(given, None)
-    if report is not None:
-        errors = f", {report.errors} errors counted as broken" if report.errors else ""
-        source = f"separately, n = {report.n}{errors}"
-        figures |= _measured(report)
-    return Row(name, source, figures)
+    if report is None:
+        return Row(name, source, figures, {})
+    errors = f", {report.errors} errors counted as broken" if report.errors else ""
+    if isinstance(given, TrialRecord):  # what the report lacks was measured on other examples
+        figures = {k: e for k, e in figures.items() if k not in _ATTACKED}
+    fresh = _measured(report)
+    return Row(name, f"separately, n = {report.n}{errors}", figures | fresh, fresh)
 
 
 def _measured(report: RobustnessReport) -> dict[str, Estimate]:

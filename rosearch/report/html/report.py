@@ -20,10 +20,10 @@ from rosearch.caching import replace_text
 from rosearch.errors import MissingResourceError, StatisticsError
 from rosearch.evolve import SearchResult, TrialRecord
 from rosearch.pages import environment, template_file
-from rosearch.report.html.compare import BEST, Compared, charts, rows
-from rosearch.report.html.metrics import duration, in_order
+from rosearch.report.html.compare import BEST, Compared, charts, rows, tiles
 from rosearch.report.html.statistics import tables
-from rosearch.report.html.view import View, figures, flattened, operators
+from rosearch.report.html.view import View, flattened, operators
+from rosearch.report.metrics import duration, in_order
 from rosearch.report.stats.analysis import statistics as compute
 from rosearch.report.stats.records import Statistics
 from rosearch.version import __version__
@@ -93,7 +93,7 @@ def write_report(
     compared_rows = rows(view.best, view.compared, named, view.n)
     templates = environment("rosearch.report.html")
     templates.filters |= {"digest": _digest, "duration": duration, "repr": repr}
-    templates.globals |= {"figures": figures, "operators": operators}
+    templates.globals |= {"figures": view.quantities.of, "operators": operators}
     page = templates.get_template("report.html").render(
         css=template_file("style.css") + (EXPLANATION_STYLE if explanations else ""),
         explained=[Markup(e.fragment()) for e in explanations],  # noqa: S704 - it is escaped
@@ -104,6 +104,7 @@ def write_report(
         made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
         rows=compared_rows,
+        tiles=tiles(view.best, compared_rows[0], view.quantities) if view.best else [],
         columns=in_order({name for row in compared_rows for name in row.figures}),
         row_charts=charts(compared_rows),
         picture=_picture(view.best) if view.best else None,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rosearch.report.html.charts import Range, RangeChart, range_chart
-from rosearch.report.html.metrics import Estimate, metric
+from rosearch.report.metrics import Estimate, metric
 from rosearch.report.stats.records import (
     Effect,
     Enrichment,

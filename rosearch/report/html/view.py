@@ -11,7 +11,8 @@ from typing import Any
 from rosearch.evolve import SearchResult, TrialRecord
 from rosearch.report.html.charts import Mark, Point, PointChart, point_chart
 from rosearch.report.html.compare import Compared, attacked_examples, estimates
-from rosearch.report.html.metrics import FITNESS, Estimate, Metric, in_order, metric
+from rosearch.report.metrics import Estimate, in_order
+from rosearch.report.quantities import Quantities
 
 _SHAPES = {
     "best": "best",
@@ -25,14 +26,6 @@ _SHAPES = {
 _ORDER = "Candidate (order of proposal)"
 _MAX_LINES = 6
 """Maximum number of metrics in a tooltip."""
-
-
-def figures(trial: TrialRecord) -> dict[str, float]:
-    """The finite metrics of a trial, and its fitness if that is one number."""
-    found = {k: float(v) for k, v in trial.metrics.items() if math.isfinite(v)}
-    if trial.score is not None and len(trial.score.values) == 1:
-        found[FITNESS] = trial.score.values[0]
-    return found
 
 
 def operators(trial: TrialRecord) -> str:
@@ -60,7 +53,8 @@ class View:
         self.best = search.best if self.scored else None
         self.front = {t.number for t in search.front}
         self.n = attacked_examples(search.settings)
-        self.metrics = in_order({name for t, _ in self.scored for name in figures(t)})
+        self.quantities = Quantities(search)
+        self.metrics = self.quantities.all
         self.states = Counter(t.state for t in search.trials)
         # By rung: below the last, metrics are of fewer epochs or examples.
         self.stopped = Counter(t.rung for t in search.trials if t.state == "stopped")
@@ -83,17 +77,9 @@ class View:
         feasible = trial.score is None or trial.score.feasible
         return "candidate" if feasible else "infeasible"
 
-    def axes(self) -> tuple[Metric, Metric] | None:
-        """The initial axes of the front: a cost and accuracy under attack."""
-        names = [m.name for m in self.metrics]
-        wanted = [n for n in ("accuracy_under_attack", "accuracy", *names) if n in names]
-        costs = [n for n in ("compression", "parameters", "flops", "latency") if n in names]
-        x = next((n for n in (*costs, *wanted) if n != wanted[0]), None)
-        return None if x is None else (metric(x), metric(wanted[0]))
-
     def front_chart(self) -> PointChart | None:
-        """The candidates over :meth:`axes`."""
-        axes = self.axes()
+        """The candidates over the first two quantities that the fitness asks for."""
+        axes = self.quantities.axes
         if axes is None:
             return None
         x, y = axes
@@ -102,7 +88,7 @@ class View:
             across, height = mark.figures.get(x.name), mark.figures.get(y.name)
             at = None if across is None else x.shown(across.value)
             points.append(Point(mark, at, None if height is None else y.scaled(height)))
-        return point_chart(f"{y.title} of the candidates over {x.title}", x.title, y.title, points)
+        return point_chart(f"{y.title} of the candidates over {x.title}", x.axis, y.axis, points)
 
     def data(self) -> dict[str, Any]:
         """Data with which the script changes the axes of the front."""
@@ -114,13 +100,14 @@ class View:
                 "v": {name: e.value for name, e in shown.items()},
                 "i": {name: [e.low, e.high] for name, e in shown.items() if e.low is not None},
             }
-        return {"axes": {m.name: m.title for m in self.metrics}, "marks": marks}
+        axes = {m.name: [m.axis, m.title] for m in self.metrics}
+        return {"axes": axes, "marks": marks}
 
     def history_charts(self) -> list[PointChart]:
         """Each objective over the trial number, with the best so far."""
         charts = []
         for k in range(len(self.scored[0][1].values) if self.scored else 0):
-            shown = self._objective(k)
+            shown = self.quantities.objective(k)
             points, steps = [], []
             best = -math.inf
             for trial, score in self.scored:
@@ -133,7 +120,7 @@ class View:
             if steps:
                 steps.append((float(self.scored[-1][0].number), steps[-1][1]))
             title = f"{shown.label} of each candidate, and the best so far as a line"
-            charts.append(point_chart(title, _ORDER, shown.title, points, steps=steps))
+            charts.append(point_chart(title, _ORDER, shown.axis, points, steps=steps))
         return charts
 
     def seconds_chart(self) -> PointChart | None:
@@ -146,17 +133,13 @@ class View:
     def _point(self, trial: TrialRecord, value: float) -> Point:
         return Point(self._mark(trial), trial.number, Estimate(value))
 
-    def _objective(self, k: int) -> Metric:
-        fitness = self.search.settings.get("fitness", {})
-        names = fitness["objectives"] if fitness.get("kind") == "pareto" else [FITNESS]
-        name = names[k] if k < len(names) else f"objective {k + 1}"
-        return metric(fitness.get("terms", {}).get(name, {}).get("metric", name))
-
     def _mark(self, trial: TrialRecord) -> Mark:
         kind = self.kind(trial)
         state = trial.state if trial.score is None else _SHAPES[kind]
-        found = estimates(figures(trial), self.n if trial.state == "complete" else None)
-        text = f"Candidate {trial.number}, {state}\n{operators(trial)}\n{_lines(found)}".rstrip()
+        found = estimates(self.quantities.of(trial), self.n if trial.state == "complete" else None)
+        text = (
+            f"Candidate {trial.number}, {state}\n{operators(trial)}\n{self._lines(found)}".rstrip()
+        )
         return Mark(kind, text, found, str(trial.number))
 
     def _marks(self) -> list[Mark]:
@@ -170,16 +153,17 @@ class View:
                 text, found = mark.text, mark.figures
             elif isinstance(given, Mapping):
                 found = estimates(given, None)
-                text = _lines(found)
+                text = self._lines(found)
             else:
                 continue
             marks.append(Mark("other", f"{name}\n{text}", found, f"c{k}", name))
         return marks
 
-
-def _lines(found: Mapping[str, Estimate]) -> str:
-    shown = in_order(set(found))[:_MAX_LINES]
-    return "\n".join(f"{m.title}: {m.interval_text(found[m.name])}" for m in shown)
+    def _lines(self, found: Mapping[str, Estimate]) -> str:
+        known = [m for m in self.metrics if m.name in found]
+        others = in_order(set(found) - {m.name for m in known})
+        shown = [*known, *others][:_MAX_LINES]
+        return "\n".join(f"{m.title}: {m.interval_text(found[m.name])}" for m in shown)
 
 
 def flattened(value: Any, path: str = "") -> list[tuple[str, str]]:

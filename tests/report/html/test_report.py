@@ -17,9 +17,9 @@ from rosearch.attack.certificates.explanation import Explanation, WordScore
 from rosearch.errors import ArgumentError
 from rosearch.evolve import SearchResult
 from rosearch.report.html.charts import Axis, Mark, Point, Range, point_chart, range_chart
-from rosearch.report.html.compare import attacked_examples, estimates
-from rosearch.report.html.metrics import MISSING, Estimate, Metric, duration, metric
+from rosearch.report.html.compare import attacked_examples, estimates, rows
 from rosearch.report.html.statistics import tables
+from rosearch.report.metrics import MISSING, Estimate, Metric, duration, metric
 from tests.report import made_up
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -179,6 +179,81 @@ def test_robustness_reports_replace_metrics_of_the_search(tmp_path):
     assert rows[2].startswith("elsewhere")
 
 
+def headline(text):
+    """Figures at the top of the page by label: the value and what is said of it."""
+    top = text[text.index('<dl class="tiles">') : text.index("</dl>")]
+    plain = re.sub(r"<span.*?</span>", "", top)
+    found = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>(?:<dd.*?>(.*?)</dd>)?</div>", plain)
+    return {label: (value.strip(), remark) for label, value, remark in found}
+
+
+def test_fresh_figures_lead_and_the_others_are_those_of_the_search(tmp_path):
+    search = made_up.study(12)
+    metrics, report = search.best.metrics, made_up.report()
+    text = write(tmp_path, search, reports=report)
+    found = headline(text)
+    assert list(found)[:2] == ["Accuracy under attack", "Clean accuracy"]
+    value, remark = found["Accuracy under attack"]
+    assert value == f"{100 * report.accuracy_under_attack:.1f}"
+    low, high = (100 * end for end in report.accuracy_under_attack_interval)
+    searched = 100 * metrics["accuracy_under_attack"]
+    assert remark == f"95 %: {low:.1f} to {high:.1f}; in the search: {searched:.1f}"
+    assert found["Compression"] == (f"{metrics['compression']:.2f}", "in the search")
+    assert found["Fitness"][1] == "in the search"
+    assert "measured separately, n = 15. It was chosen by its figures in the search." in text
+    assert "as the search measured it, the best too" in text
+
+
+def test_without_fresh_figures_all_are_those_of_the_search(tmp_path):
+    search = made_up.study(12)
+    text = write(tmp_path, search, reports={"teacher": made_up.report()})
+    assert "the best of this search, as the search measured it." in text
+    found = headline(text)
+    under = f"{100 * search.best.metrics['accuracy_under_attack']:.1f}"
+    assert found["Accuracy under attack"] == (under, "")
+    assert "in the search: Best found" in text
+
+
+def test_fresh_figures_lead_where_the_search_calls_its_own_otherwise(tmp_path):
+    plain = made_up.study(12)
+    trials = [
+        replace(t, metrics={"hardness": 0.175, **t.metrics} if t.metrics else {})
+        for t in plain.trials
+    ]
+    for trial in trials:
+        trial.metrics.pop("accuracy_under_attack", None)
+    text = write(tmp_path, replace(plain, trials=tuple(trials)), reports=made_up.report())
+    found = headline(text)
+    assert next(iter(found)) == "Accuracy under attack"
+    assert "in the search" not in found["Accuracy under attack"][1]
+
+
+def test_a_row_mixes_no_attacks_of_the_search_with_fresh_ones():
+    trial = made_up.study(12).trials[0]
+    trial = replace(trial, metrics={**trial.metrics, "certified": 0.4})
+    (row,) = rows(trial, {}, {"best": made_up.report()}, 100)
+    assert "certified" not in row.figures
+    assert row.figures["compression"].value == trial.metrics["compression"]
+    assert not row.is_searched
+    (row,) = rows(trial, {}, {}, 100)
+    assert row.figures["certified"].value == 0.4
+    assert row.is_searched
+
+
+@pytest.mark.usefixtures("terms")
+def test_the_front_has_the_axes_of_the_fitness(tmp_path):
+    fitness = rs.Fitness({"gap": 1.0, "latency": -0.5}, constraints={"accuracy": (0.7, None)})
+    text = write(tmp_path, made_up.study(12, fitness))
+    assert "Gap (%) of the candidates over Latency of one text (ms)" in text
+    assert 'text-anchor="middle">Latency of one text (ms) \N{UPWARDS ARROW}</text>' in text
+    assert 'text-anchor="middle">Gap (%) \N{DOWNWARDS ARROW}</text>' in text
+    assert "Gap (lower is better), Latency of one text (higher is better), Clean accuracy " in text
+    data = json.loads(Page(text).scripts[0])
+    assert data["axes"]["gap"] == ["Gap (%) \N{DOWNWARDS ARROW}", "Gap (%)"]
+    assert '<option value="gap" selected>' in text
+    assert all("gap" in mark["v"] for mark in data["marks"].values())
+
+
 def test_several_objectives_have_a_history_each(tmp_path):
     text = write(tmp_path, made_up.study(12, made_up.PARETO))
     assert [f'id="history-{k}"' in text for k in (1, 2, 3, 4)] == [True, True, True, False]
@@ -221,7 +296,6 @@ def test_the_code_that_loads_the_best_student(tmp_path):
 def test_errors_count_as_broken_beside_candidates():
     from rosearch.attack.report.results import AttackResult
     from rosearch.attack.report.summary import summarise
-    from rosearch.report.html.compare import rows
 
     records = [AttackResult("pwws", k, "a", k % 2, k % 2, "failed", "b", k % 2) for k in range(8)]
     records += [AttackResult("pwws", k, "a", 1, 1, "error", error="no") for k in (8, 9)]

@@ -140,9 +140,9 @@
     ys.querySelector(".ticks").replaceChildren(...down.ticks.flatMap(([at, text]) => [
       element("path", { class: "grid", d: `M52 ${at}H408` }),
       element("text", { x: 46, y: at + 4, "text-anchor": "end" }, text)]));
-    xs.querySelector(".name").textContent = data.axes[x];
-    ys.querySelector(".name").textContent = data.axes[y];
-    const title = `${data.axes[y]} of the candidates over ${data.axes[x]}`;
+    xs.querySelector(".name").textContent = data.axes[x][0];
+    ys.querySelector(".name").textContent = data.axes[y][0];
+    const title = `${data.axes[y][1]} of the candidates over ${data.axes[x][1]}`;
     front.setAttribute("aria-label", title);
     $("front-title").textContent = title;
   }

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 MISSING = "\N{EN DASH}"
 """Text of an empty cell."""
 
 FITNESS = "fitness"
-"""Name of the first objective of a score, beside the metrics."""
+"""Name of a weighted sum, beside the metrics."""
+
+Better: TypeAlias = Literal["", "higher", "lower"]
+_ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Metric:
         unit: Unit of the shown number; empty for none.
         factor: Shown number divided by stored number.
         digits: Decimal places; ``None`` for three significant digits.
+        better: What the fitness wants, ``"higher"`` or ``"lower"``; empty if it does not say.
+        low: Its minimum by a constraint, as stored; ``None`` for none.
+        high: Its maximum by a constraint.
     """
 
     name: str
@@ -38,11 +45,29 @@ class Metric:
     unit: str = ""
     factor: float = 1.0
     digits: int | None = None
+    better: Better = ""
+    low: float | None = None
+    high: float | None = None
 
     @property
     def title(self) -> str:
-        """Label and unit, for axes and column headings."""
+        """Label and unit, for column headings."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def axis(self) -> str:
+        """Title with an arrow upwards if higher is better, downwards if lower is."""
+        return f"{self.title} {_ARROWS[self.better]}" if self.better else self.title
+
+    @property
+    def wanted(self) -> str:
+        """What the fitness wants, as ``"Clean accuracy (higher is better)"``; empty if nothing."""
+        bounds = (("at least", self.low), ("at most", self.high))
+        parts = [f"{self.better} is better"] if self.better else []
+        parts += [
+            f"{how} {self.text(v)} {self.unit}".rstrip() for how, v in bounds if v is not None
+        ]
+        return f"{self.label} ({', '.join(parts)})" if parts else ""
 
     def shown(self, value: float) -> float:
         """``value`` in the shown unit."""
@@ -76,7 +101,7 @@ class Metric:
 _KNOWN = {
     m.name: m
     for m in (
-        Metric(FITNESS, "Fitness"),
+        Metric(FITNESS, "Fitness", better="higher"),
         Metric("accuracy_under_attack", "Accuracy under attack", "%", 100, 1),
         Metric("accuracy", "Clean accuracy", "%", 100, 1),
         Metric("worst_class_under_attack", "Worst class under attack", "%", 100, 1),
