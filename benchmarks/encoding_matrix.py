@@ -91,6 +91,8 @@ SPELLING = TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.5})
 STRENGTHS = (0.05, 0.1, 0.25, 0.28, 0.3)
 WEIGHTS = (0.1, 0.25, 0.45, 0.55)
 BOUNDS = (0.0, 0.1, 0.3, 1.0, 3.0)
+MERGED = (0.02, 0.05, 0.1, 0.15)
+"""Strengths of word classes beside bounds."""
 ROWS: dict[str, Row] = {
     "none": Row(()),
     "spelling": Row((SPELLING,)),
@@ -105,6 +107,11 @@ ROWS: dict[str, Row] = {
     "typo clusters": Row((TextEncoding("typo_clusters"),)),
     **{f"spelling, bound {x:g}": Row((SPELLING,), bound=x) for x in BOUNDS},
     **{f"spelling, bound 0, weight {x:g}": Row((SPELLING,), bound=0.0, weight=x) for x in WEIGHTS},
+    **{
+        f"spelling, classes {x:g}, bound {y:g}": Row((SPELLING, classes(x)), bound=y)
+        for x in MERGED
+        for y in BOUNDS
+    },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     "word perturbation, 1,200 sentences": Row((), perturbed=True, sentences=1200),
     "word perturbation, 3,000 sentences": Row((), perturbed=True, sentences=3000),
@@ -140,7 +147,7 @@ def genome(row: Row, data: str) -> rs.Genome:
     return replace(made, scopes=scopes)
 
 
-def distiller(data: str, teacher: rs.Teacher, row: Row) -> rs.Distiller:
+def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.Distiller:
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
     train = train if row.sentences is None else train.select(range(row.sentences))
@@ -153,7 +160,7 @@ def distiller(data: str, teacher: rs.Teacher, row: Row) -> rs.Distiller:
         train,
         dev,
         batch_size=32,
-        **TRAINING[data],
+        **(training or TRAINING[data]),
         exchanges=WordExchanges(sources) if row.all_sources else None,
         perturbation=perturbed if row.perturbed else worst,
         progress=False,

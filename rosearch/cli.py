@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import rosearch
+from rosearch.data import require_one_class
 from rosearch.errors import RosearchError
 from rosearch.optional import try_import
 from rosearch.pages import page
@@ -162,6 +163,7 @@ def _load(model: str, device: str | None) -> tuple[Any, Any]:
     with quiet_transformers():
         classifier: Any = AutoModelForSequenceClassification.from_pretrained(model).eval()
         tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    require_one_class(classifier.config, owner=model)
     place = device or str(tokens.default_device())
     try:
         return classifier.to(place), tokenizer

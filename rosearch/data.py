@@ -313,8 +313,7 @@ def check_class_order(config: Any, classes: Sequence[str], *, owner: str) -> Non
     Raises:
         DataError: Both have the same names, in different orders.
     """
-    given = getattr(config, "id2label", None) or {}
-    own = [str(given.get(k, "")) for k in range(len(classes))]
+    own = list(_model_names(config, len(classes)))
     lowered, theirs = ([name.lower() for name in names] for names in (own, classes))
     if any(_PLACEHOLDER.fullmatch(name) for name in theirs):
         return
@@ -324,6 +323,55 @@ def check_class_order(config: Any, classes: Sequence[str], *, owner: str) -> Non
             f"{', '.join(classes)}. Number the data's labels in the model's order, with "
             f"classes={own!r}; or correct model.config.id2label if it is wrong."
         )
+
+
+def class_names(config: Any, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the data's class names; where they are only numbers, the model's.
+
+    ``LABEL_0`` and plain numbers are no names of data. A model's count if it has a different one
+    for each class, and no more.
+
+    Args:
+        config: Where the model's ``id2label`` is, if it has one.
+        classes: The data's class names, in the order of its labels.
+    """
+    if not any(_PLACEHOLDER.fullmatch(name.lower()) for name in classes):
+        return tuple(classes)
+    own = _model_names(config, len(classes))
+    fits = all(own) and len(set(own)) == len(own) == len(config.id2label)
+    return own if fits else tuple(classes)
+
+
+def _model_names(config: Any, count: int) -> tuple[str, ...]:
+    """The names in ``id2label``, whose keys are strings in some files; "" for a missing one."""
+    given = getattr(config, "id2label", None) or {}
+    return tuple(str(given.get(k, given.get(str(k), ""))) for k in range(count))
+
+
+def require_one_class(config: Any, *, owner: str) -> None:
+    """Refuse a model that does not choose one of several classes.
+
+    Args:
+        config: The model's configuration, if it has one.
+        owner: What the model is called, for the message.
+
+    Raises:
+        DataError: It has a head for several labels at once, for regression, or a single output.
+    """
+    kind, count = (getattr(config, name, None) for name in ("problem_type", "num_labels"))
+    if kind in ("multi_label_classification", "regression"):
+        reason = f"has problem_type={kind!r}"
+    elif count == 1:
+        reason = "has num_labels=1, which transformers takes for regression"
+    else:
+        return
+    raise DataError(
+        f"{owner} {reason}. rosearch attacks and distils classifiers that choose one of two or "
+        f"more classes. Of several labels, take one at a time: a function from texts to the "
+        f"probabilities (1 - p, p) of its label can be attacked. For a score, fine-tune a "
+        f"classifier of its ranges. If the model does choose one class, set "
+        f"config.problem_type = 'single_label_classification'."
+    )
 
 
 def warn_if_useless(accuracy: float, dataset: TextDataset, *, owner: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order
+from rosearch.data import Text, TextDataset, check_class_order, require_one_class
 from rosearch.errors import DataError
 
 T = TypeVar("T")
@@ -33,6 +33,25 @@ class TokenizedText(NamedTuple):
     types: tuple[int, ...] | None = None
     """Token type (segment) ids where the tokenizer gives them; of single texts only those that are
     not all 0, which is what models take for granted."""
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """Where texts lose tokens when replacements make them too long, and get them back.
+
+    Per text the tokens that truncation hides belong in one place of its row, between what it reads
+    of the text and the special tokens at its end or, cut on the left, at its start.
+    """
+
+    places: np.ndarray
+    """int64 ``(texts,)``, the token of the row before which the hidden ones belong."""
+    first_hidden: np.ndarray
+    """int64 ``(texts + 1,)``."""
+    hidden: np.ndarray
+    """int32, the hidden tokens of all texts, those of one text in their order; some far from the
+    place may be missing."""
+    left: bool = False
+    """Whether texts are cut on the left."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +76,9 @@ class WordChoices:
     """int64 ``(choices + 1,)``."""
     ids: np.ndarray
     """int32, the tokens of all choices."""
+    truncation: Truncation | None = None
+    """How texts are cut. If it is not known, choices that would make a text too long are not
+    made."""
 
 
 def require_padding(tokenizer: Any) -> int:
@@ -112,6 +134,19 @@ def position_limit(model: Any) -> int | None:
     return count - first_position(model)
 
 
+def positions_for(longest: int, *, limit: int) -> int:
+    """Positions that a student gets, so that texts of ``longest`` tokens may grow.
+
+    Attacks and typos split words into more tokens, and other texts are longer: twice as many,
+    rounded up to a power of two, from 128.
+
+    Args:
+        longest: Tokens of the longest known text.
+        limit: Tokens that the teacher reads, which students need no more than.
+    """
+    return min(limit, max(128, 1 << (2 * longest - 1).bit_length() if longest else 0))
+
+
 def first_position(model: Any) -> int:
     """Row of the position table that belongs to the first token: 0 for most models."""
     for name, module in model.named_modules():
@@ -138,6 +173,30 @@ def tokenized_rows(out: Mapping[str, Any], *, pairs: bool) -> list[TokenizedText
         TokenizedText(tuple(ids), tuple(kinds) if pairs or any(kinds) else None)
         for ids, kinds in zip(out["input_ids"], types, strict=True)
     ]
+
+
+def visible_span(
+    tokenizer: Any, text: Text, side: int, *, max_length: int
+) -> tuple[int, int] | None:
+    """The characters of one side of an input that truncation leaves.
+
+    Returns:
+        Start of the first and end of the last character that is read, or ``None`` if nothing is
+        truncated or the tokenizer returns no offsets.
+    """
+    if not tokenizer.is_fast:
+        return None
+    parts = (text,) if isinstance(text, str) else text
+    out = tokenizer(*parts, truncation=True, max_length=max_length, return_offsets_mapping=True)
+    if len(out["input_ids"]) < max_length:
+        return None
+    sequence = 0 if isinstance(text, str) else side
+    origins = zip(out.sequence_ids(), out["offset_mapping"], strict=True)
+    spans = [span for origin, span in origins if origin == sequence]
+    if tokenizer.truncation_side == "left":
+        length = len(parts[sequence])
+        return min((start for start, _ in spans), default=length), length
+    return 0, max((end for _, end in spans), default=0)
 
 
 def token_batches(
@@ -355,11 +414,13 @@ def accuracy(
         max_length: Tokens after which texts are cut. Default: what tokenizer and model allow.
 
     Raises:
-        DataError: There is no tokenizer, it has no padding token, or the model has the data's
-            classes in another order.
+        DataError: There is no tokenizer, it has no padding token, the model has the data's classes
+            in another order, or it does not choose one of several classes.
     """
     name = type(model).__name__
-    check_class_order(getattr(model, "config", None), dataset.classes, owner=name)
+    config = getattr(model, "config", None)
+    require_one_class(config, owner=name)
+    check_class_order(config, dataset.classes, owner=name)
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if tokenizer is None:
         raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")

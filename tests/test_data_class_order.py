@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from rosearch.data import TextDataset, check_class_order, warn_if_useless
+from rosearch.data import TextDataset, check_class_order, class_names, warn_if_useless
 from rosearch.errors import DataError
 
 MNLI = ["entailment", "neutral", "contradiction"]
@@ -58,3 +59,18 @@ class TestUselessClassifiers:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warn_if_useless(0.76, data, owner="The thing")
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "expected"),
+    [
+        ({0: "no", 1: "yes"}, ["0", "1"], ("no", "yes")),
+        ({"0": "no", "1": "yes"}, ["0", "1"], ("no", "yes")),
+        ({0: "no", 1: "yes"}, ["bad", "good"], ("bad", "good")),
+        ({0: "no", 1: "yes", 2: "maybe"}, ["0", "1"], ("0", "1")),
+        ({0: "no"}, ["0", "1"], ("0", "1")),
+        (None, ["0", "1"], ("0", "1")),
+    ],
+)
+def test_names_of_classes(own: Any, theirs: list[str], expected: tuple[str, ...]) -> None:
+    assert class_names(SimpleNamespace(id2label=own), theirs) == expected

@@ -170,8 +170,9 @@ class RobustnessEvaluator:
 
         Raises:
             DataError: The model has no tokenizer, the tokenizer no padding token, or the model's
-                class names are those of the data in another order; or ``encoding`` is given and
-                the tokenizer is slow or applies an encoding already.
+                class names are those of the data in another order; the model is a multi-label
+                classifier or a regression; or ``encoding`` is given and the tokenizer is slow or
+                applies an encoding already.
             ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``.
             EvaluationError: The victim's number of classes differs from the data set's, or it or
                 an attack fails on every example; its ``reports`` are those of the attacks that

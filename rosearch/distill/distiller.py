@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from rosearch.checks import choice, number, refused
-from rosearch.data import TextDataset, warn_if_useless
+from rosearch.data import TextDataset, class_names, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
+from rosearch.distill.positions import StudentPositions
 from rosearch.distill.reading import Reading, RobustTraining
 from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.compatibility import check_robust_training
@@ -81,6 +82,10 @@ class Distiller:
         nearest_words: Nearest words for embedding operators that need them, such as
             ``neighbour_smoothed_embedding``. Default: an
             :class:`~rosearch.student.EmbeddingNearestWords` over the teacher's token vectors.
+        positions: Maximum tokens of a text for students, whose position table has as many rows;
+            longer texts are cut. Default: twice the longest text of ``train`` and ``dev``, because
+            attacks split words, rounded up to a power of two, from 128 to the teacher's
+            ``max_length``.
         device: Device of students; default: the GPU if available.
         callbacks: transformers' ``TrainerCallback`` objects, such as ``TensorBoardCallback()`` or
             ``WandbCallback()``, called during the training of every student.
@@ -106,7 +111,8 @@ class Distiller:
 
     Raises:
         ArgumentError: A setting is out of range, or two settings cannot be combined.
-        DataError: Teacher, ``train`` and ``dev`` do not fit together, or labels are missing.
+        DataError: Teacher, ``train`` and ``dev`` do not fit together, labels are missing, or the
+            teacher does not have the outputs that a loss reads.
         RegistryError: A loss is not registered.
         TypeError: A setting is unknown.
     """
@@ -123,6 +129,7 @@ class Distiller:
         learning_rate: float = 1e-3,
         dropout: float = 0.1,
         nearest_words: NearestWords | None = None,
+        positions: int | None = None,
         device: torch.device | str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         progress: bool = True,
@@ -138,6 +145,7 @@ class Distiller:
         self.dev = dev
         self.losses = LossMix.of(losses, teacher=teacher.shape, temperature=temperature)
         self._check_data()
+        teacher.check_outputs(train, self.losses.wanted)
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)
         self.nearest_words = nearest_words
         known = sorted(setting.name for setting in fields(Optimization))
@@ -170,6 +178,9 @@ class Distiller:
         self.augmentation = augmentation
         self.adversary = adversary
         self.perturbation = perturbation
+        self._made_from: str | None = None
+        self._positions = StudentPositions(teacher, train, dev, positions)
+        self._positions.check(self.losses.needs)
 
     def _check_data(self) -> None:
         train, dev = self.train, self.dev
@@ -233,9 +244,16 @@ class Distiller:
             part = getattr(self, name)
             if part is not None:
                 settings[name] = dict(part.settings)
+        if self.positions != self.teacher.max_length:
+            settings["positions"] = self.positions
         if self.teacher_reads != "original":
             settings["teacher_reads"] = self.teacher_reads
         return settings
+
+    @property
+    def positions(self) -> int:
+        """Maximum tokens of a text for students, and rows of their position table."""
+        return self._positions.count
 
     @property
     def first_counted(self) -> int:
@@ -256,19 +274,21 @@ class Distiller:
     def config(self, genome: Genome) -> StudentConfig:
         """Return the configuration of the genome's student."""
         teacher = self.teacher
+        embedding = teacher.embedding
         (row,) = teacher.tokenize(self.train.texts[:1])
+        names = class_names(teacher.config, self.train.classes)
         return StudentConfig(
             genome,
-            vocab_size=len(teacher.embedding.tokens),
-            max_position_embeddings=teacher.max_length,
+            vocab_size=len(embedding.tokens),
+            max_position_embeddings=self.positions,
             # XLNet has no table of types, but gives the classification token its own type.
-            type_vocab_size=max(2, len(teacher.embedding.types), max(row.types or (0,)) + 1),
+            type_vocab_size=max(2, len(embedding.types), max(row.types or (0,)) + 1),
             dropout=self.dropout,
             pad_token_id=teacher.pad_id,
             cues=cue_tokens(teacher.tokenizer) if genome.scopes else (),
             num_labels=teacher.num_labels,
-            id2label=dict(enumerate(self.train.classes)),
-            label2id={name: k for k, name in enumerate(self.train.classes)},
+            id2label=dict(enumerate(names)),
+            label2id={name: k for k, name in enumerate(names)},
         )
 
     def student(
@@ -286,6 +306,7 @@ class Distiller:
             parent: A student of the same teacher whose weights are inherited by shared nodes; see
                 :func:`rosearch.student.inherit`.
         """
+        tokenizer = self._texts(genome).tokenizer
         config = self.config(genome)
         with isolated_rng(child_seed(seed, "weights")):
             student = StudentForSequenceClassification(config)
@@ -297,7 +318,7 @@ class Distiller:
             start_from_teacher(student, self.teacher.embedding)
         if parent is not None:
             inherit(student, parent)
-        student.tokenizer = self._texts(genome).tokenizer
+        student.tokenizer = tokenizer
         student.to(self.device)
         return student
 
@@ -410,7 +431,17 @@ class Distiller:
         return self._reading(genome).texts
 
     def _reading(self, genome: Genome) -> Reading:
-        """Return what students with the genome's encodings share."""
+        """Return what students with the genome's encodings share.
+
+        Called before all else, because it drops what was made of the teacher before it changed.
+        """
+        fingerprint = self.teacher.fingerprint
+        if self._made_from != fingerprint:
+            for name in vars(self).keys() - state_without_cached(self).keys():
+                del vars(self)[name]
+            if self._made_from is not None:
+                self._positions = replace(self._positions)
+            self._made_from = fingerprint
         reading = self._readings.get(genome.encodings)
         if reading is None:
             parts = [(part.name, part.parameters) for part in genome.encodings]
@@ -422,6 +453,7 @@ class Distiller:
                 self.losses.wanted if self.losses.needs else None,
                 self.teacher_reads,
                 self.progress,
+                self.positions,
             )
             robust = RobustTraining(self.augmentation, self.adversary, self.perturbation)
             reading = Reading(texts, robust, self._labels)

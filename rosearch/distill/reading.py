@@ -86,5 +86,5 @@ class Reading:
             return perturbation
         choices, teacher = self.texts.choices(perturbation.replacements), self.texts.teacher
         return WordPerturbationHook(
-            perturbation, choices, pad_id=teacher.pad_id, max_length=teacher.max_length
+            perturbation, choices, pad_id=teacher.pad_id, max_length=self.texts.max_length
         )

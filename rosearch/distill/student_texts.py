@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,8 @@ from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.teacher import Teacher
 from rosearch.encode import EncodedTokenizer, Encoding, plain_tokenizer
-from rosearch.tokens import TokenizedText, WordChoices, tokenize
+from rosearch.tokens import TokenizedText, WordChoices, tokenize, visible_span
+from rosearch.words import word_spans
 
 TeacherReads = Literal["original", "encoded"]
 
@@ -40,21 +42,53 @@ class StudentTexts:
     progress: bool
     """Whether to show a progress bar while the teacher computes outputs."""
 
+    max_length: int
+    """Tokens after which students' texts are cut."""
+
     @cached_property
     def tokenizer(self) -> Any:
         """The students' tokenizer: the teacher's, with their encoding."""
-        if self.encoding is None:
-            return self.teacher.tokenizer
-        return EncodedTokenizer.wrap(plain_tokenizer(self.teacher.tokenizer), self.encoding)
+        tokenizer = self.teacher.tokenizer
+        if self.encoding is not None:
+            tokenizer = EncodedTokenizer.wrap(plain_tokenizer(tokenizer), self.encoding)
+        if tokenizer.model_max_length > self.max_length:
+            tokenizer = copy.deepcopy(tokenizer)
+            tokenizer.model_max_length = self.max_length
+        return tokenizer
 
     def tokenize(self, texts: Sequence[Text]) -> list[TokenizedText]:
         """Tokenise texts or pairs as students read them."""
-        return tokenize(self.tokenizer, texts, max_length=self.teacher.max_length)
+        return tokenize(self.tokenizer, texts, max_length=self.max_length)
 
     @cached_property
     def train_rows(self) -> list[TokenizedText]:
         """The training texts."""
         return self.tokenize(self.train.texts)
+
+    @cached_property
+    def train_as_read(self) -> TextDataset:
+        """The training texts without the words that the teacher's truncation hides."""
+        teacher = self.teacher
+        lengths = [len(row.ids) for row in teacher.tokenize(self.train.texts)]
+        read = [
+            text if length < teacher.max_length else self._as_read(text)
+            for text, length in zip(self.train.texts, lengths, strict=True)
+        ]
+        return self.train.with_texts(read)
+
+    def _as_read(self, text: Text) -> Text:
+        if isinstance(text, str):
+            return self._side_as_read(text, 0)
+        return self._side_as_read(text, 0), self._side_as_read(text, 1)
+
+    def _side_as_read(self, text: Text, side: int) -> str:
+        teacher, own = self.teacher, text if isinstance(text, str) else text[side]
+        span = visible_span(teacher.tokenizer, text, side, max_length=teacher.max_length)
+        start, end = span or (0, len(own))
+        words = word_spans(own)  # one that is cut stays whole
+        start = min([a for a, b in words if a < start < b], default=start)
+        end = max([b for a, b in words if a < end < b], default=end)
+        return own[start:end]
 
     @cached_property
     def dev_rows(self) -> list[TokenizedText]:
@@ -85,5 +119,4 @@ class StudentTexts:
 
     def choices(self, replacements: Replacements) -> WordChoices:
         """Return the replacements in the training texts, as students read them."""
-        longest = self.teacher.max_length
-        return replacements.choices(self.train, self.tokenizer, max_length=longest)
+        return replacements.choices(self.train, self.tokenizer, max_length=self.max_length)

@@ -63,6 +63,7 @@ class Evolver:
         evaluate: A :class:`~rosearch.Pipeline`, or any callable ``evaluate(genome, *, seed)`` that
             returns metrics by name. It must be picklable to be evaluated in other processes.
             Optional attributes: ``settings`` (plain data) become part of the study's settings.
+            ``positions`` are those that a ``space`` with a Teacher counts students with.
             ``check(genome)`` is called before the first training. ``load(genome, *, seed)`` loads a
             student, ``where(genome, *, seed)`` returns its folder, ``discard(genome, *, seed)`` is
             called for each student that is no longer needed, and ``finish(genome, *, seed)`` for
@@ -115,6 +116,9 @@ class Evolver:
     ) -> None:
         if not all(hasattr(space, name) for name in ("sample", "mutate", "crossover", "require")):
             raise refused("space", "a SearchSpace", space)
+        positions = getattr(evaluate, "positions", None)
+        if positions is not None and isinstance(space, SearchSpace):
+            space = space.counting(positions)
         self.space = space
         if not callable(evaluate):
             raise refused("evaluate", "callable as evaluate(genome, *, seed)", evaluate)

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ class Pipeline:
         length: int = 32,
     ) -> None:
         teacher = distiller.teacher
-        self.length = checks.whole_number("length", length, 1, teacher.max_length)
+        self.length = checks.whole_number("length", length, 1, distiller.positions)
         if attacker.classes != teacher.num_labels:
             raise DataError(
                 f"The teacher has {teacher.num_labels} classes, the attacker's examples have "
@@ -103,6 +104,15 @@ class Pipeline:
     def rungs(self) -> int:
         """Number of rungs of an evaluation, from 1."""
         return max(1, len(self.plan))
+
+    @property
+    def positions(self) -> int:
+        """Positions of the students; see :attr:`rosearch.Distiller.positions`."""
+        return self.distiller.positions
+
+    @cached_property
+    def _task(self) -> Task:
+        return Task.of(self.distiller, length=self.length)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -199,10 +209,10 @@ class Pipeline:
             in seconds where there are ``latencies``.
         """
         # Not of the whole student: a search asks for every genome that it draws.
-        cost = genome_cost(genome, Task.of(self.distiller.teacher, length=self.length))
+        cost = genome_cost(genome, self._task)
         known = {
             "parameters": float(cost.parameters),
-            "compression": self.distiller.teacher.parameters / cost.parameters,
+            "compression": (self._task.reference_parameters or 0) / cost.parameters,
             "flops": float(cost.flops),
         }
         if self.latencies is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rosearch.attack import RobustnessReport
-from rosearch.caching import TemporaryFolder, apply_umask, new_folder, replace_text, replacing
+from rosearch.caching import TemporaryFolder, new_folder, replace_text, replacing
 from rosearch.distill.training.checkpoints import weights_digest
 from rosearch.quiet import quiet_transformers
 from rosearch.space import Genome
@@ -79,7 +79,6 @@ class StudentStore:
         with new_folder(folder) as draft:
             with quiet_transformers():
                 student.save_pretrained(draft)
-            apply_umask(draft)
             if replace:
                 with contextlib.suppress(OSError):  # usually there is none
                     folder.rename(draft.with_name("old"))

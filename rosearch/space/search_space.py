@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rosearch.errors import SpaceError
 from rosearch.operators import MERGES, POOLINGS
 from rosearch.seeding import Seed, generator
+from rosearch.space.cost.additive import Task
 from rosearch.space.cost.latency import LatencyTable
 from rosearch.space.cost.limits import Bounds, Limits
 from rosearch.space.crossover import crossover
@@ -63,8 +66,10 @@ class SearchSpace(Domain):
         flops: Minimum and maximum number of floating-point operations for one text, by torch's
             counter.
         latency: Minimum and maximum seconds for one text, as ``latencies`` estimates them.
-        teacher: A Teacher, or a :class:`Task` with its sizes. FLOPs and latency are for a text of
-            32 tokens; ``teacher=Task.of(teacher, length=64)`` changes that.
+        teacher: A Teacher, whose students are counted with positions for short texts; a Distiller,
+            which knows the texts; or a :class:`Task` with the sizes. An Evolver counts the
+            positions of its Pipeline's students where a Teacher is given. FLOPs and latency are for
+            a text of 32 tokens; ``teacher=Task.of(teacher, length=64)`` changes that.
         latencies: From :meth:`LatencyTable.measure` or :meth:`LatencyTable.from_json`.
 
     Raises:
@@ -104,8 +109,25 @@ class SearchSpace(Domain):
         if latencies is not None and not isinstance(latencies, LatencyTable):
             latencies = LatencyTable.from_dict(latencies)
         self.limits = Limits(self, given, teacher=teacher, latencies=latencies) if given else None
+        self._knows_texts = isinstance(teacher, (Task, Mapping)) or hasattr(teacher, "positions")
         if self.limits:
             self.sample(seed=0)  # fails if the limits can be met separately, but not together
+
+    def counting(self, positions: int) -> SearchSpace:
+        """Return the space with costs of students that have so many positions.
+
+        It is this space if it has no limits, or was told of the positions by its ``teacher``.
+
+        Raises:
+            SpaceError: The limits cannot be met.
+        """
+        if not self.limits or self._knows_texts or self.limits.task.positions == positions:
+            return self
+        space = copy.copy(self)
+        task = replace(self.limits.task, positions=positions)
+        limits = self.limits
+        space.limits = Limits(self, limits.bounds, teacher=task, latencies=limits.latencies)
+        return space
 
     def sample(self, *, seed: Seed) -> Genome:
         """Return a random genome.

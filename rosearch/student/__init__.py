@@ -1,6 +1,7 @@
 """Students: Hugging Face models built from a genome."""
 
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rosearch.encode.tokenizer import EncodedTokenizer
 from rosearch.student.configuration import StudentConfig
@@ -21,6 +22,8 @@ from rosearch.student.nearest_words import (
 )
 
 AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
+# What development versions called it; AutoConfig.register takes one name for a class only.
+CONFIG_MAPPING.register("rosearch", StudentConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(
     StudentConfig, StudentForSequenceClassification, exist_ok=True
 )

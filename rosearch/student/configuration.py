@@ -29,7 +29,8 @@ class StudentConfig(PretrainedConfig):
         GenomeError: The genome is invalid.
     """
 
-    model_type = "rosearch"
+    model_type = "rosearch (import rosearch before loading)"
+    """In the error of a process without rosearch, which shows nothing else of the folder."""
 
     def __init__(
         self,

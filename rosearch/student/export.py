@@ -60,7 +60,8 @@ def export_onnx(
     """Write a student to an ONNX file with dynamic batch size and length.
 
     The inputs are input_ids, attention_mask and token_type_ids, each int64 ``(batch, length)``; the
-    output is logits ``(batch, num_labels)`` in the student's dtype. The metadata ``genome`` and
+    output is logits ``(batch, num_labels)`` in the student's dtype. The dimensions have these names
+    in the file. The metadata ``genome`` and
     ``id2label`` hold genome and class names as JSON.
 
     Tokenization is a step before the model. If the student's tokenizer applies an encoding, the ids
@@ -84,6 +85,8 @@ def export_onnx(
         dynamo=True,
         input_names=_INPUTS,
         output_names=("logits",),
+        # The program's own dimensions lose their names on the way.
+        dynamic_shapes={name: {0: "batch", 1: "length"} for name in _INPUTS},
         opset_version=opset,
         verbose=False,
     )

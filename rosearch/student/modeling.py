@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import torch
@@ -15,16 +16,27 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import cached_file
 
 from rosearch import operators as ops
+from rosearch.data import require_one_class
+from rosearch.errors import ArgumentError
 from rosearch.operators import kernels
+from rosearch.operators.inputs.base import IndirectTable
 from rosearch.space import Genome, Node
 from rosearch.student.configuration import StudentConfig
-from rosearch.student.tokenizer_files import save_tokenizer
+from rosearch.student.resizing import resize_buffers, resize_scores
+from rosearch.student.saving import complete_folder, file_times, model_card, upload, written
+from rosearch.student.tokenizer_files import limited
 
-# Arguments of saving and loading that the tokenizer needs too.
-_UPLOAD = ("push_to_hub", "repo_id", "private", "token", "revision", "commit_message", "create_pr")
+# Arguments of uploading, and of loading that the tokenizer needs too.
+_UPLOAD = tuple("private token revision commit_message commit_description create_pr".split())
 _DOWNLOAD = tuple(
     "cache_dir force_download local_files_only proxies revision subfolder token".split()
 )
+
+
+_REFUSED = tuple(
+    "output_attentions position_ids head_mask past_key_values encoder_hidden_states".split()
+)
+"""Arguments of other models' forward that would be missed silently."""
 
 
 class GraphNode(nn.Module):
@@ -86,18 +98,23 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     Args:
         config: Architecture and sizes.
+
+    Raises:
+        DataError: The configuration is of a multi-label classifier or a regression.
     """
 
     config_class = StudentConfig
     base_model_prefix = "student"
     main_input_name = "input_ids"
     _no_split_modules = ["GraphNode"]
+    # Else the Trainer expects a loss that is divided by the examples of all accumulated batches.
+    accepts_loss_kwargs = False
 
-    tokenizer: PreTrainedTokenizerBase | None = None
-    """The tokenizer shared with the teacher."""
+    _tokenizer: PreTrainedTokenizerBase | None = None
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
+        require_one_class(config, owner="The student")
         genome = config.architecture.ordered()
         self.num_labels = config.num_labels
         self.outputs = genome.outputs
@@ -113,6 +130,20 @@ class StudentForSequenceClassification(PreTrainedModel):
         if genome.bound != 0:
             self._build_graph(config, genome)
         self.post_init()
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """The tokenizer shared with the teacher.
+
+        Its ``model_max_length`` is at most the student's ``max_position_embeddings``: one that is
+        assigned and allows more is replaced by a copy, so that ``truncation=True`` fits.
+        """
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, value: PreTrainedTokenizerBase | None) -> None:
+        limit = self.config.max_position_embeddings
+        self._tokenizer = None if value is None else limited(value, limit)
 
     def _build_graph(self, config: StudentConfig, genome: Genome) -> None:
         shape = ops.InputShape(
@@ -145,12 +176,13 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     def forward(
         self,
-        input_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
         output_hidden_states: bool | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput | tuple[torch.Tensor, ...]:
         """Classify a batch.
@@ -161,46 +193,83 @@ class StudentForSequenceClassification(PreTrainedModel):
                 the padding token.
             token_type_ids: int64 ``(batch, length)``; default: zeros.
             labels: int64 ``(batch,)``, for the cross-entropy loss.
-            return_dict: Return a tuple if false.
+            return_dict: Return a tuple if false; default: as in the configuration.
             output_hidden_states: Whether to return the hidden states; default: as in the
                 configuration.
-            kwargs: Ignored, for callers made for other models.
+            inputs_embeds: Instead of ``input_ids``, the vectors of the tokens as of
+                ``get_input_embeddings()``, ``(batch, length, embedding width)``, for students that
+                read nothing else of a token.
+            kwargs: Ignored, for callers made for other models, apart from those that would change
+                the answer of other models or ask for more of it.
 
         Returns:
             ``logits`` of shape ``(batch, num_labels)``; ``loss`` if there are labels; on request
             ``hidden_states`` of the embedding, then of each of :attr:`nodes`, each
             ``(batch, length, width)``.
+
+        Raises:
+            DataError: With ``labels``, the configuration is of no classifier of one class.
+            ArgumentError: A text has more tokens than the student has positions; there are neither
+                or both of ``input_ids`` and ``inputs_embeds``, or the student needs the former; or
+                an argument is one that students do not have, such as ``output_attentions``.
         """
+        self._check_inputs(input_ids, inputs_embeds, kwargs)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
-        if attention_mask is None:
-            pad = self.config.pad_token_id
-            mask = torch.ones_like(input_ids, dtype=torch.bool) if pad is None else input_ids != pad
-        else:
+        if return_dict is None:
+            traced = getattr(self.config, "torchscript", False)
+            return_dict = self.config.return_dict and not traced
+        if attention_mask is not None:
             mask = attention_mask.bool()
+        elif input_ids is None or self.config.pad_token_id is None:
+            given = cast(torch.Tensor, inputs_embeds if input_ids is None else input_ids)
+            mask = torch.ones(given.shape[:2], dtype=torch.bool, device=given.device)
+        else:
+            mask = input_ids != self.config.pad_token_id
         states: list[torch.Tensor] = []
         if self.bound != 0:
             early = not (self.training or torch.is_grad_enabled() or output_hidden_states)
-            states = self._states(input_ids, mask, token_type_ids, early=early)
+            if inputs_embeds is None:
+                first = self.embedding(input_ids, mask, token_type_ids)
+            else:
+                first = self.embedding.embed(inputs_embeds, mask, token_type_ids)
+            states = self._states(first, mask, early=early)
             logits = self.classifier(self.dropout(self.norm(self.pool(states, mask))))
         if self.token_scores is not None:
             scores = self.token_scores(input_ids, mask)
             logits = scores + self.bound / 2 * torch.tanh(logits) if self.bound else scores
-        loss = None if labels is None else functional.cross_entropy(logits, labels)
+        loss = None
+        if labels is not None:
+            require_one_class(self.config, owner="The student")
+            loss = functional.cross_entropy(logits, labels)
         hidden = tuple(states) if output_hidden_states else None
         out = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
         return out.to_tuple() if return_dict is False else out
 
+    def _check_inputs(self, input_ids: Any, inputs_embeds: Any, others: Mapping[str, Any]) -> None:
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ArgumentError("Give either input_ids or inputs_embeds.")
+        if inputs_embeds is not None:
+            kind = type(None if self.bound == 0 else self.embedding)
+            reads_ids = getattr(kind, "vectors", None) is not ops.EmbeddingOperator.vectors
+            if reads_ids or self.token_scores is not None:
+                name = "token scores" if self.token_scores is not None else kind.__name__
+                raise ArgumentError(
+                    f"This student needs input_ids: its {name} cannot be computed from "
+                    f"inputs_embeds."
+                )
+        if others.get("output_attentions") is None and self.config.output_attentions:
+            others = {**others, "output_attentions": True}
+        for name in _REFUSED:
+            value = others.get(name)
+            if value is not None and value is not False:
+                raise ArgumentError(f"Students have no {name}. Leave out the argument.")
+
     def _states(
-        self,
-        input_ids: torch.Tensor,
-        mask: torch.Tensor,
-        token_type_ids: torch.Tensor | None,
-        *,
-        early: bool,
+        self, first: torch.Tensor, mask: torch.Tensor, *, early: bool
     ) -> list[torch.Tensor]:
         """The hidden states of the embedding and the nodes; ``early``: some of them pooled."""
-        states = [self.embedding(input_ids, mask, token_type_ids)]
+        states = [first]
         for number, node in enumerate(self.nodes, start=1):
             if early and number in self._early:
                 states.append(cast(GraphNode, node).pooled(states, mask, self._early[number]))
@@ -231,7 +300,18 @@ class StudentForSequenceClassification(PreTrainedModel):
         return tokens
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
+        """Replace the token embedding.
+
+        Raises:
+            ArgumentError: Tokens do not simply read their own rows, and those of ``value`` do.
+        """
+        own = self.get_input_embeddings()
+        if isinstance(own, IndirectTable) and not isinstance(value, IndirectTable):
+            raise ArgumentError(
+                f"The tokens of this student share rows: its token embedding must be a "
+                f"{type(own).__name__}, got {type(value).__name__}. Copy weights into "
+                f"get_input_embeddings().weight instead."
+            )
         self._input().tokens = value
 
     def _input(self) -> Any:
@@ -271,26 +351,66 @@ class StudentForSequenceClassification(PreTrainedModel):
         elif isinstance(module, GraphNode) and module.residual:
             nn.init.ones_(module.gain)
 
-    def _resize_token_embeddings(self, new_num_tokens: int, *args: Any, **kwargs: Any) -> Any:
-        if self.token_scores is not None and self.bound != 0:
-            table = self.token_scores.tokens
-            # New tokens have no scores yet.
-            resized = nn.Embedding(
-                new_num_tokens, table.embedding_dim, padding_idx=table.padding_idx
+    def _resize_token_embeddings(
+        self, new_num_tokens: int | None, *args: Any, **kwargs: Any
+    ) -> nn.Module:
+        before: Any = self.get_input_embeddings()
+        fewer = new_num_tokens is not None and new_num_tokens < before.num_embeddings
+        if fewer and isinstance(before, IndirectTable):
+            raise ArgumentError(
+                f"A {self.config.architecture.embedding.operator} cannot lose tokens, because "
+                f"others read their rows. Keep at least {before.num_embeddings} tokens."
             )
-            rows = min(new_num_tokens, table.num_embeddings)
-            with torch.no_grad():
-                resized.weight.zero_()
-                resized.weight[:rows] = table.weight[:rows]
-            self.token_scores.tokens = resized.to(table.weight)
-        return super()._resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        scores = self.token_scores
+        if scores is not None and self.bound == 0:
+            pad_to = kwargs.get("pad_to_multiple_of") or (args[0] if args else None) or 1
+            wanted = before.num_embeddings if new_num_tokens is None else new_num_tokens
+            resize_scores(scores, -(-wanted // pad_to) * pad_to)
+            return scores.tokens
+        table: Any = super()._resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        parameters = self.config.architecture.embedding.parameters
+        resize_buffers(self.embedding, table.num_embeddings, parameters)
+        if scores is not None:
+            resize_scores(scores, table.num_embeddings)
+        return self.get_input_embeddings()
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """Save configuration, weights (safetensors) and the tokenizer, if set."""
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> Any:
+        """Save configuration, weights (safetensors), tokenizer, if set, and a model card.
+
+        Args:
+            save_directory: Folder to write to. A model card written by hand stays.
+            kwargs: Further arguments of every Hugging Face model, such as ``max_shard_size`` or
+                ``push_to_hub=True`` and ``repo_id``.
+
+        Returns:
+            After an upload, the hub's answer.
+        """
+        folder = Path(save_directory)
+        settings = {name: kwargs.pop(name) for name in _UPLOAD if name in kwargs}
+        uploads, repo_id = kwargs.pop("push_to_hub", False), kwargs.pop("repo_id", folder.name)
+        place = repo_id if uploads else "path/to/this/folder"
+        card = model_card(self, place, kwargs.pop("tags", None) or ())
+        before = file_times(folder)
         super().save_pretrained(save_directory, **kwargs)
-        if self.tokenizer is not None:
-            upload = {key: value for key, value in kwargs.items() if key in _UPLOAD}
-            save_tokenizer(self.tokenizer, save_directory, self.config, **upload)
+        # Other processes of a distributed training save nothing.
+        if kwargs.get("is_main_process", True) and folder.is_dir():
+            complete_folder(self, folder, before, card)
+            if uploads:
+                return upload(written(folder, before), repo_id, **settings)
+        return None
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """Upload configuration, weights, tokenizer, if set, and model card to the Hub.
+
+        Args:
+            repo_id: Name of the repository, such as ``"someone/student"``.
+            kwargs: Further arguments as of every Hugging Face model.
+
+        Returns:
+            The hub's answer, a ``huggingface_hub.CommitInfo``.
+        """
+        with TemporaryDirectory() as folder:
+            return self.save_pretrained(folder, push_to_hub=True, repo_id=repo_id, **kwargs)
 
     @classmethod
     def from_pretrained(cls, name_or_folder: Any, *args: Any, **kwargs: Any) -> Any:

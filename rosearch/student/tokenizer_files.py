@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rosearch.encode import ENCODING_FILE
 from rosearch.encode.tokenizer import EncodedTokenizer, generic
 
-# Whether AutoTokenizer rebuilds a tokenizer, by the tokenizer, its backend and the type of model.
-_REBUILT: WeakKeyDictionary[Any, dict[tuple[str, str], bool]] = WeakKeyDictionary()
+# Whether AutoTokenizer rebuilds a tokenizer, by its class, backend, settings and type of model.
+_REBUILT: dict[tuple[type[Any], str, str, str], bool] = {}
 
 
-def save_tokenizer(
-    tokenizer: Any, folder: str | os.PathLike[str], config: Any, **upload: Any
-) -> None:
+def save_tokenizer(tokenizer: Any, folder: str | os.PathLike[str], config: Any) -> None:
     """Save a tokenizer so that ``AutoTokenizer`` reads back the same backend.
 
     From version 5 of transformers on, classes such as ``BertTokenizer`` are rebuilt from their
@@ -32,30 +30,43 @@ def save_tokenizer(
         tokenizer: Any Hugging Face tokenizer.
         folder: The model's folder.
         config: The model's configuration.
-        upload: Further arguments of the tokenizer's ``save_pretrained``.
     """
     chosen = generic(tokenizer) if _is_rebuilt(tokenizer, config) else tokenizer
-    chosen.save_pretrained(folder, **upload)
+    chosen.save_pretrained(folder)
     if not isinstance(tokenizer, EncodedTokenizer):
         (Path(folder) / ENCODING_FILE).unlink(missing_ok=True)  # of the model that was there before
+
+
+def limited(tokenizer: Any, positions: int | None) -> Any:
+    """Return a tokenizer that truncates to at most ``positions`` tokens.
+
+    ``truncation=True`` means the tokenizer's own limit, which must be one that the model can read.
+    The given tokenizer does not change: where it allows more, a copy is returned that shares its
+    vocabulary. ``None`` is no limit.
+    """
+    if positions is None or getattr(tokenizer, "model_max_length", 0) <= positions:
+        return tokenizer
+    limited = copy.copy(tokenizer)
+    limited.model_max_length = positions
+    return limited
 
 
 def _is_rebuilt(tokenizer: Any, config: Any) -> bool:
     if not tokenizer.is_fast or type(tokenizer) in (PreTrainedTokenizerFast, EncodedTokenizer):
         return False
     state = _state(tokenizer)
-    known = _REBUILT.setdefault(tokenizer, {})
-    key = state, config.model_type
-    if key not in known:
-        known[key] = _read_back(tokenizer, config) != state
-        if known[key] and _read_back(generic(tokenizer), config) != state:
+    settings = repr(sorted(tokenizer.init_kwargs.items(), key=str))
+    key = type(tokenizer), state, settings, config.model_type
+    if key not in _REBUILT:
+        _REBUILT[key] = _read_back(tokenizer, config) != state
+        if _REBUILT[key] and _read_back(generic(tokenizer), config) != state:
             warnings.warn(
                 f"{type(tokenizer).__name__} is saved, but transformers will load it with other "
                 f"components than it has now. Compare tokenizer.backend_tokenizer.to_str() before "
                 f"and after.",
                 stacklevel=4,
             )
-    return known[key]
+    return _REBUILT[key]
 
 
 def _read_back(tokenizer: Any, config: Any) -> str:

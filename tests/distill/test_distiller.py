@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import pipeline
 
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
@@ -78,6 +80,37 @@ class TestDistiller:
         assert student.tokenizer is teacher.tokenizer
         assert student.config.id2label == {0: "negative", 1: "positive"}
         assert student.config.max_position_embeddings == teacher.max_length
+
+    @pytest.mark.parametrize(
+        ("own", "given", "expected"),
+        [
+            (["weak", "strong"], ("0", "1"), ["weak", "strong"]),
+            (["weak", "strong"], ("LABEL_0", "LABEL_1"), ["weak", "strong"]),
+            (["weak", "strong"], ("schwach", "stark"), ["schwach", "stark"]),
+            (["LABEL_0", "LABEL_1"], ("0", "1"), ["LABEL_0", "LABEL_1"]),
+            (["same", "same"], ("0", "1"), ["0", "1"]),
+        ],
+    )
+    def test_class_names_are_the_datas_or_else_the_teachers(
+        self,
+        own: list[str],
+        given: tuple[str, str],
+        expected: list[str],
+        parts: tuple[TextDataset, TextDataset],
+        tiny_bert: Any,
+        tokenizer: Any,
+        tmp_path: Path,
+    ) -> None:
+        model = tiny_bert(id2label=dict(enumerate(own)))
+        named = Teacher(model, tokenizer, cache_dir=tmp_path / "cache")
+        data = [TextDataset(part.texts, part.labels, classes=given) for part in parts]
+        distiller = Distiller(named, *data, progress=False)
+        distiller.student(templates.text_cnn(**SMALL)).save_pretrained(tmp_path / "student")
+        classify = pipeline("text-classification", model=tmp_path / "student", top_k=None)
+        config = classify.model.config
+        assert config.id2label == dict(enumerate(expected))
+        assert config.label2id == {name: k for k, name in enumerate(expected)}
+        assert {found["label"] for found in classify(["a good film"])[0]} == set(expected)
 
     def test_labels_count_where_asked(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import rosearch as rs
 from rosearch.checks import whole_number
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
+from rosearch.distill.student_texts import StudentTexts
 from rosearch.encode import Encoding, Evidence, encoding_of
 from rosearch.errors import ArgumentError, DataError
 from rosearch.space import TextEncoding, templates
@@ -229,3 +231,54 @@ class TestTeacher:
         own = encoding_of(distiller.student(encoded(9)).tokenizer)
         assert own is not None
         assert own.settings == {"count": 9}
+
+
+@pytest.mark.parametrize("cut", ["left", "right"])
+def test_training_texts_as_read_have_the_same_tokens_and_no_hidden_words(
+    tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path, cut: str
+) -> None:
+    own = copy.deepcopy(tokenizer)
+    own.truncation_side = cut
+    teacher = Teacher(tiny_bert(), own, max_length=8, cache_dir=tmp_path)
+
+    def as_read(*texts: Any) -> list[Any]:
+        given = TextDataset(texts, [0] * len(texts))
+        made = StudentTexts(teacher, given, given, None, None, "original", False)
+        found = list(made.train_as_read.texts)
+        assert teacher.tokenize(found) == teacher.tokenize(texts)
+        return found
+
+    text = "the film was good , a great cast and a funny plot"
+    start, end = "the film was good , a", "great cast and a funny plot"
+    assert as_read(text, "so good") == [start if cut == "right" else end, "so good"]
+    half = "and good and unreadable and good and"  # its letters are tokens
+    assert "unreadable" in as_read(half)[0].split()
+    assert len(as_read(half)[0]) < len(half)
+    shown = "the film was" if cut == "right" else "funny plot"
+    first, second = as_read((text, "a film"), ("a film", text))
+    for long, short in (first, second[::-1]):
+        assert short == "a film"
+        assert shown in long
+        assert len(long) < len(start)
+
+
+def test_an_augmentation_gets_the_words_that_are_read(
+    fresh: Callable[..., Teacher], dataset: TextDataset
+) -> None:
+    texts = [f"{text} and so on and on and on , in the end {text}" for text in dataset.texts[:40]]
+    given = TextDataset(texts, dataset.labels[:40], classes=dataset.classes)
+    seen: list[TextDataset] = []
+
+    class Recorder:
+        answers, redraw, settings = "perturbed", False, {}  # type: ignore[var-annotated]
+
+        def texts(self, dataset: TextDataset, *, epoch: int) -> list[tuple[int, str]]:
+            seen.append(dataset)
+            return [(0, "a film")]
+
+    recorder: Any = Recorder()
+    distiller = Distiller(
+        fresh(max_length=10), given, given, epochs=1, progress=False, augmentation=recorder
+    )
+    distiller.distill(templates.bag_of_words(**SMALL))
+    assert not any("on and on" in str(text) for text in seen[0].texts)

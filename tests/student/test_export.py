@@ -98,6 +98,8 @@ class TestExport:
             given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
             used = {i.name for i in session.get_inputs()}
             assert used == set(given)
+            assert all(i.shape == ["batch", "length"] for i in session.get_inputs())
+            assert [o.shape for o in session.get_outputs()] == [["batch", 3]]
             (out,) = session.run(["logits"], {k: v.numpy() for k, v in given.items()})
             with torch.no_grad():
                 expected = student(**given).logits

@@ -129,7 +129,7 @@ class TestSaving:
     def test_configuration_is_readable(self, tmp_path: Path) -> None:
         make(templates.bigru(width=16, embedding_width=8)).save_pretrained(tmp_path)
         values = json.loads((tmp_path / "config.json").read_text())
-        assert values["model_type"] == "rosearch"
+        assert values["model_type"] == StudentConfig.model_type
         assert values["genome"]["nodes"][0]["operator"] == "bidirectional_gru"
 
     def test_bad_genome_in_a_configuration_is_refused(self) -> None:

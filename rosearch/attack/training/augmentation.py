@@ -21,7 +21,7 @@ class SubstitutionAugmentation(Part):
 
     The substitutions depend only on ``seed``, the text, the copy and, with ``redraw``, the epoch.
     So all candidates of a search share the texts and the teacher outputs for them. A text in which
-    no word can be replaced has no copy.
+    no word can be replaced has no copy. Words that truncation hides are left out of it.
 
     Args:
         sources: Attacks, their names, or substitutions; of several, one is drawn for each word.

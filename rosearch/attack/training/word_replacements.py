@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,12 @@ import numpy as np
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
+from rosearch.attack.training.slots import Excerpt, RowTokenizer, flattened
 from rosearch.attack.training.sources import Source, WordSources, answered
-from rosearch.attack.victim.tokenization import IncrementalTokenizer, common_ends
 from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset
 from rosearch.seeding import generator
-from rosearch.tokens import TokenizedText, WordChoices
-
-_Ids = tuple[int, ...]
-_Slot = tuple[int, int, list[_Ids]]
-"""First token of a slot, the token after its last, and what may stand there."""
+from rosearch.tokens import WordChoices
 
 
 class WordReplacements(Part):
@@ -56,30 +52,30 @@ class WordReplacements(Part):
         self.seed = whole_number("seed", seed, None)
 
     def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> WordChoices:
-        """Return the replacements of all words.
-
-        Truncated words have none, and neither have texts of ``max_length`` tokens.
+        """Return the replacements of all words that truncation leaves.
 
         Args:
             dataset: The texts.
             tokenizer: Their tokenizer.
             max_length: Maximum tokens of a text.
         """
-        tokens = IncrementalTokenizer(tokenizer, max_length=max_length)
+        tokens = RowTokenizer(tokenizer, max_length=max_length)
         inputs = [AttackedInput(text, self.attacked_side) for text in dataset.texts]
         self.sources.prepare(inputs)
-        found = answered(map(self._texts, inputs))
-        return _flattened(
-            [_slots(one, texts, tokens) for one, texts in zip(inputs, found, strict=True)]
+        excerpts = [tokens.excerpt(one) for one in inputs]
+        found = answered(map(self._texts, inputs, excerpts))
+        return flattened(
+            [tokens.slots(*text) for text in zip(inputs, excerpts, found, strict=True)],
+            cuts_left=tokens.cuts_left,
         )
 
-    def _texts(self, one: AttackedInput) -> Asking[list[list[str]]]:
-        """Return, for each word, the texts of the attacked side with the word replaced."""
+    def _texts(self, one: AttackedInput, excerpt: Excerpt) -> Asking[list[list[str]]]:
+        """Return, for each visible word, the texts of the attacked side with the word replaced."""
         words = one.words
         starts = self.sources.start(one, seed=self.seed, purpose="replacements")
         rng = generator(self.seed, "replacements", one.key)
         found: list[list[str]] = []
-        for index in range(len(words)):
+        for index in excerpt.visible:
             texts: list[str] = []
             for swaps in starts:
                 candidates = yield from swaps.candidates(words, index)
@@ -89,53 +85,3 @@ class WordReplacements(Part):
                 texts = [texts[i] for i in np.sort(chosen)]
             found.append(texts)
         return found
-
-
-def _slots(
-    one: AttackedInput, found: Sequence[Sequence[str]], tokens: IncrementalTokenizer
-) -> list[_Slot]:
-    """Return the tokens that change with each word; the first option is the original's."""
-    wholes = [one.text, *(one.whole(text) for texts in found for text in texts)]
-    row, *variants = tokens.encode(wholes)
-    if len(row.ids) >= tokens.max_length:
-        return []
-    spans: list[tuple[int, int, list[TokenizedText]]] = []
-    remaining = iter(variants)
-    for texts in found:
-        part = [next(remaining) for _ in texts]
-        rows = [r for r in part if len(r.ids) < tokens.max_length and r.ids != row.ids]
-        if not rows:
-            continue
-        ends = [common_ends(row.ids, other.ids) for other in rows]
-        start, end = min(a for a, _ in ends), len(row.ids) - min(b for _, b in ends)
-        while spans and start < spans[-1][1]:
-            # Words that share tokens share a slot, in which one of them is replaced.
-            first, last, others = spans.pop()
-            start, end, rows = min(start, first), max(end, last), others + rows
-        if start < end:
-            spans.append((start, end, rows))
-    slots = []
-    for start, end, rows in spans:
-        after = len(row.ids) - end
-        new = dict.fromkeys(other.ids[start : len(other.ids) - after] for other in rows)
-        options = [ids for ids in new if ids]
-        if options:
-            slots.append((start, end, [row.ids[start:end], *options]))
-    return slots
-
-
-def _flattened(texts: Sequence[Sequence[_Slot]]) -> WordChoices:
-    slots = [slot for text in texts for slot in text]
-    options = [ids for _, _, ids_of_slot in slots for ids in ids_of_slot]
-    return WordChoices(
-        first_slots=_starts(map(len, texts)),
-        starts=np.array([start for start, _, _ in slots], dtype=np.int64),
-        ends=np.array([end for _, end, _ in slots], dtype=np.int64),
-        first_choices=_starts(len(ids_of_slot) for _, _, ids_of_slot in slots),
-        first_ids=_starts(map(len, options)),
-        ids=np.array([token for ids in options for token in ids], dtype=np.int32),
-    )
-
-
-def _starts(counts: Iterable[int]) -> np.ndarray:
-    return np.cumsum([0, *counts], dtype=np.int64)

@@ -102,6 +102,14 @@ class FunctionVictim(Victim):
                     "FunctionVictim(function, outputs='logits').",
                     stacklevel=2,
                 )
+            elif self.outputs == "logits" and finite.min() >= 0 and finite.max() <= 1:
+                warnings.warn(
+                    "The function's outputs lie between 0 and 1, their rows do not sum to 1, and "
+                    "they are treated as logits. If they are the probabilities of several labels "
+                    "at once, attack one label: return (1 - p, p). If they are logits, pass "
+                    "FunctionVictim(function, outputs='logits').",
+                    stacklevel=2,
+                )
         if self.outputs != "probabilities":
             return softmax(scores)
         if deviation >= _SUM_TOLERANCE:

@@ -14,7 +14,7 @@ from rosearch.attack.victim.gradients import TokenGradients, token_gradients
 from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.attack.victim.victim import Victim, softmax
 from rosearch.checks import whole_number
-from rosearch.data import Text
+from rosearch.data import Text, require_one_class
 from rosearch.tokens import TokenizedText, position_limit, predict
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ class ModelVictim(Victim):
 
     Raises:
         ArgumentError: ``max_length`` is below 3 or ``token_budget`` below 1.
-        DataError: The tokenizer has no padding token.
+        DataError: The tokenizer has no padding token, or the model is a multi-label classifier or a
+            regression.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ModelVictim(Victim):
         token_budget: int | None = None,
     ) -> None:
         super().__init__()
+        require_one_class(getattr(model, "config", None), owner=type(model).__name__)
         self.model = model
         if max_length is not None:
             # Two special tokens and at least one token of text.
@@ -85,19 +87,4 @@ class ModelVictim(Victim):
         return self._in_memory(compute)
 
     def visible(self, attacked: AttackedInput, words: Words) -> range:
-        span = self.tokens.visible_span(attacked.text, attacked.side)
-        if span is None:
-            return range(len(words))
-        start = sum(word_end <= span[0] for _, word_end in words.spans)
-        end = sum(word_start < span[1] for word_start, _ in words.spans)
-        end = max(start, end)
-        if self.tokens.encoding is None:
-            return range(start, end)
-        # Words of one segment are read together, and what a word two places away becomes may decide
-        # whether the one between has a say.
-        side = str(words)
-        for first, last in self.tokens.encoding.segments(side):
-            if first < span[1] and last > span[0]:
-                start = min(start, sum(b <= first for _, b in words.spans))
-                end = max(end, sum(a < last for a, _ in words.spans))
-        return range(max(0, start - 2), min(len(words), end + 2))
+        return self.tokens.visible_words(attacked, words)

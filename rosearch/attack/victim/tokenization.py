@@ -13,15 +13,24 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.victim.memory import BoundedMemory, size_of
 from rosearch.data import Text
 from rosearch.encode.tokenizer import encoding_of, plain_tokenizer
-from rosearch.tokens import TokenizedText, length_limit, pads_left, require_padding, tokenize
+from rosearch.tokens import (
+    TokenizedText,
+    length_limit,
+    pads_left,
+    require_padding,
+    tokenize,
+    visible_span,
+)
 
 # Not before other white space: "\n  b" is one run for byte-level pre-tokenizers. Python's \s
 # contains all characters that tokenizers treat as white space, so no such run is split.
@@ -41,19 +50,22 @@ class IncrementalTokenizer:
     Args:
         tokenizer: Any Hugging Face tokenizer.
         max_length: Maximum row length, special tokens included. Default: the tokenizer's limit.
+        truncates: ``False`` leaves rows as long as texts are.
 
     Raises:
         DataError: The tokenizer has no padding token.
     """
 
-    def __init__(self, tokenizer: Any, *, max_length: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: Any, *, max_length: int | None = None, truncates: bool = True
+    ) -> None:
         self.tokenizer = tokenizer
         self.encoding = encoding_of(tokenizer)
         """What is applied to every text first, if anything."""
         self._plain = plain_tokenizer(tokenizer)
         self.pad_id = require_padding(tokenizer)
         self.pad_left = pads_left(tokenizer)
-        self.max_length = length_limit(tokenizer, max_length)
+        self.max_length = length_limit(tokenizer, max_length) if truncates else sys.maxsize
         self.in_chunks = _acts_on_chunks(self._plain)
         """Whether chunks are tokenized; otherwise whole texts are."""
         self._unchecked = _CHECKED_TEXTS
@@ -94,27 +106,26 @@ class IncrementalTokenizer:
         return rows
 
     def visible_span(self, text: Text, side: int) -> tuple[int, int] | None:
-        """Return the characters of one side of an input that truncation leaves.
+        """Return what truncation leaves; see :func:`rosearch.tokens.visible_span`."""
+        return visible_span(self.tokenizer, text, side, max_length=self.max_length)
 
-        Returns:
-            Start of the first and end of the last character that the model reads, or ``None`` if
-            nothing is truncated or the tokenizer returns no offsets.
-        """
-        if not self.tokenizer.is_fast:
-            return None
-        parts = (text,) if isinstance(text, str) else text
-        out = self.tokenizer(
-            *parts, truncation=True, max_length=self.max_length, return_offsets_mapping=True
-        )
-        if len(out["input_ids"]) < self.max_length:
-            return None
-        sequence = 0 if isinstance(text, str) else side
-        origins = zip(out.sequence_ids(), out["offset_mapping"], strict=True)
-        spans = [span for origin, span in origins if origin == sequence]
-        if self.tokenizer.truncation_side == "left":
-            length = len(parts[sequence])
-            return min((start for start, _ in spans), default=length), length
-        return 0, max((end for _, end in spans), default=0)
+    def visible_words(self, attacked: AttackedInput, words: Words) -> range:
+        """Return the words of the attacked side that are read, wholly or in part."""
+        span = self.visible_span(attacked.text, attacked.side)
+        if span is None:
+            return range(len(words))
+        start = sum(word_end <= span[0] for _, word_end in words.spans)
+        end = sum(word_start < span[1] for word_start, _ in words.spans)
+        end = max(start, end)
+        if self.encoding is None:
+            return range(start, end)
+        # Words of one segment are read together, and what a word two places away becomes may decide
+        # whether the one between has a say.
+        for first, last in self.encoding.segments(str(words)):
+            if first < span[1] and last > span[0]:
+                start = min(start, sum(b <= first for _, b in words.spans))
+                end = max(end, sum(a < last for a, _ in words.spans))
+        return range(max(0, start - 2), min(len(words), end + 2))
 
     def parts_of(self, texts: Sequence[str]) -> list[tuple[int, ...]] | None:
         """Return the tokens of canonical parts of texts, each of one chunk or several.

@@ -46,7 +46,7 @@ class Augmentation(Protocol):
         """Return perturbed texts for an epoch.
 
         Args:
-            dataset: The training texts.
+            dataset: The training texts, without the words that truncation hides.
             epoch: From 1; always 1 without ``redraw``.
         """
 
@@ -130,7 +130,7 @@ class TextSource:
         if epoch in self._augmented:
             return self._augmented[epoch], 0.0, 0.0
         start = time.perf_counter()
-        perturbed = augmentation.texts(self.texts.train, epoch=epoch)
+        perturbed = augmentation.texts(self.texts.train_as_read, epoch=epoch)
         seconds = time.perf_counter() - start
         group = self.group(perturbed, augmentation.answers, cached=True)
         self._augmented[epoch] = group

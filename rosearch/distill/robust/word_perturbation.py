@@ -14,7 +14,7 @@ from rosearch.checks import number, share, whole_number
 from rosearch.data import TextDataset
 from rosearch.distill.robust.freelb import shifted
 from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
-from rosearch.tokens import TokenizedText, WordChoices, model_inputs
+from rosearch.tokens import TokenizedText, Truncation, WordChoices, model_inputs
 
 
 class Replacements(Protocol):
@@ -110,7 +110,7 @@ class WordPerturbationHook(TrainingHook):
     """Id of the padding token; padding follows the text."""
 
     max_length: int
-    """Maximum tokens of a text; replacements that would exceed it are not made."""
+    """Maximum tokens of a text. Where replacements make one longer, it is cut as texts are."""
 
     def weight(self, progress: float) -> float:
         """Return the weight of perturbed texts at a point of the training, 0 to 1."""
@@ -180,6 +180,7 @@ class _Substitution:
         self.plain = batch.rows
         self.max_length = max_length
         known = np.flatnonzero(batch.numbers < len(choices.first_slots) - 1)
+        self.numbers = batch.numbers
         numbers = batch.numbers[known]
         self.slots, owners = _ranges(choices.first_slots[numbers], choices.first_slots[numbers + 1])
         self.places = known[owners]
@@ -270,6 +271,7 @@ class _Substitution:
 
     def _apply_to_row(self, place: int, slots: list[int]) -> None:
         row, choices = self.plain[place], self.choices
+        truncation = choices.truncation
         ids: list[int] = []
         types: list[int] = []
         done, room = 0, self.max_length - len(row.ids)
@@ -278,8 +280,8 @@ class _Substitution:
             end = int(choices.ends[self.slots[slot]])
             option = self.options[self.chosen[slot]]
             new = choices.ids[choices.first_ids[option] : choices.first_ids[option + 1]].tolist()
-            if len(new) - (end - start) > room:  # the row is full: the original word stays
-                self.chosen[slot] = self.first[slot]
+            if truncation is None and len(new) - (end - start) > room:
+                self.chosen[slot] = self.first[slot]  # the original word stays
                 new = list(row.ids[start:end])
             room -= len(new) - (end - start)
             ids += row.ids[done:start]
@@ -289,8 +291,42 @@ class _Substitution:
                 types += [*row.types[done:start], *([row.types[start]] * len(new))]
             done = end
         ids += row.ids[done:]
-        rest = None if row.types is None else (*types, *row.types[done:])
+        types += [] if row.types is None else row.types[done:]
+        if truncation is not None and not self._truncate(place, slots, ids, types, truncation):
+            self.chosen[slots] = self.first[slots]
+            return self._apply_to_row(place, slots)
+        rest = None if row.types is None else tuple(types)
         self.rows[place] = TokenizedText(tuple(ids), rest)
+        return None
+
+    def _truncate(
+        self, place: int, slots: list[int], ids: list[int], types: list[int], how: Truncation
+    ) -> bool:
+        """Cut a row as its text is cut, or fill it again; return whether that can be done."""
+        number = int(self.numbers[place])
+        old = int(how.places[number])
+        before = self.choices.starts[self.slots[slots]] < old
+        lengths = self.ends[slots] - self.starts[slots]
+        replaced = (self.choices.ends - self.choices.starts)[self.slots[slots]]
+        cut = old + int((lengths - replaced)[before].sum())
+        excess = len(ids) - self.max_length
+        if excess > 0:
+            low, high = (cut, cut + excess) if how.left else (cut - excess, cut)
+            if low < 0 or high > len(ids):
+                return False
+            del ids[low:high], types[low:high]
+            for ends in (self.starts, self.ends):
+                ends[slots] -= np.clip(ends[slots] - low, 0, excess)
+            return True
+        hidden = how.hidden[how.first_hidden[number] : how.first_hidden[number + 1]].tolist()
+        added = hidden[excess:] if how.left else hidden[:-excess]
+        if excess and added:
+            ids[cut:cut] = added
+            if types:
+                types[cut:cut] = [types[cut] if how.left else types[cut - 1]] * len(added)
+            self.starts[slots] += np.where(before, 0, len(added))
+            self.ends[slots] += np.where(before, 0, len(added))
+        return True
 
 
 def _ranges(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,8 @@ class WorstCase:
     no other, which holds but for words and signs that open or end one.
 
     Without ``replacements`` the scores are fitted to the original texts only. Replacements that
-    share tokens share a slot, in which one word is replaced.
+    share tokens share a slot, in which one word is replaced. In texts that truncation cuts, what
+    longer or shorter replacements move out of view or into it is left out.
 
     Raises:
         ArgumentError: A setting is out of range.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rosearch.distill.training.checkpoints import weights_digest
+from rosearch.distill.training.checkpoints import is_plain, weights_digest
 from rosearch.encode import encoding_of
 from rosearch.tokens import pads_left, tokenize
 
@@ -19,24 +22,119 @@ _PROVENANCE = {
 }  # fmt: skip
 """Entries of a configuration that say where a model comes from, not what it computes."""
 
+_NOT_COMPUTED_WITH = {
+    *vars(nn.Module()), "config", "max_seq_len_cached", "name_or_path", "pooling_mult", "seq_len",
+    "warnings_issued", "_is_hf_initialized",
+}  # fmt: skip
+"""Attributes of modules that are left by the last call, do not decide outputs, or are seen
+otherwise."""
 
-def fingerprint(model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
-    """Return a hash of weights, configuration, tokenizer and maximum length."""
+_LIBRARIES = ("accelerate", "rosearch", "torch", "transformers")
+"""Their hooks read outputs or move weights, and come and go with use."""
+
+_LARGE = 1 << 20
+_ROW = 1 << 13
+"""Bytes of a tensor from which it is summed, and of a row of the sums."""
+
+
+class ModelDigest:
+    """A hash of weights, buffers, configuration and modules, up to date at every call.
+
+    Hashing a large model takes seconds, so it is done only when a quick checksum of all weights has
+    changed. PyTorch's version counters would be quicker still, but writing to ``parameter.data``,
+    as merging an adapter does, does not raise them.
+
+    Not seen: what the code of functions does that are assigned to a module or hooked onto it; only
+    their names are.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[str, str] | None = None
+
+    def of(self, model: Any) -> str:
+        """Return the hash of a model."""
+        tensors = {**dict(model.named_buffers()), **model.state_dict()}
+        config = {k: v for k, v in model.config.to_dict().items() if k not in _PROVENANCE}
+        if config.get("problem_type") == "single_label_classification":
+            config["problem_type"] = None  # which training with labels sets
+        parts = [type(model).__qualname__, config, _modules(model)]
+        quick = _hash([*parts, _checksums(tensors)])
+        if self._last is None or self._last[0] != quick:
+            self._last = quick, _hash([*parts, weights_digest(tensors)])
+        return self._last[1]
+
+
+def fingerprint(model: str, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    """Return a hash of a model, by its digest, with tokenizer and maximum length."""
     (row,) = tokenize(tokenizer, ["a"], max_length=max_length)
-    parts = [
-        type(model).__qualname__,
-        {k: v for k, v in model.config.to_dict().items() if k not in _PROVENANCE},
-        weights_digest(model.state_dict()),
-        _tokenizer_rules(tokenizer),
-        {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
-        [pads_left(tokenizer), tokenizer.truncation_side, row.types],
-        max_length,
-    ]
     encoding = encoding_of(tokenizer)
-    if encoding is not None:
-        parts.append(encoding.fingerprint)
+    return _hash(
+        [
+            model,
+            _tokenizer_rules(tokenizer),
+            {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
+            [pads_left(tokenizer), tokenizer.truncation_side, row.types],
+            max_length,
+            None if encoding is None else encoding.fingerprint,
+        ]
+    )
+
+
+def _hash(parts: list[Any]) -> str:
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _checksums(tensors: Mapping[str, Any]) -> str:
+    """Return a hash that changes with the tensors, at the speed of reading them."""
+    return weights_digest({name: _summary(value) for name, value in tensors.items()})
+
+
+def _summary(value: Any) -> Any:
+    """Return the sums of the rows and columns of a large tensor's bytes, else the tensor."""
+    if not is_plain(value) or value.nbytes < _LARGE:
+        return value
+    content = value.detach().contiguous().flatten().view(torch.uint8)
+    if content.storage_offset() % 8:
+        content = content.clone()
+    end = len(content) // _ROW * _ROW
+    rows = content[:end].view(torch.int64).view(-1, _ROW // 8)
+    sums = torch.cat([rows.sum(dim=0), rows.sum(dim=1)]).cpu()
+    return torch.cat([sums.view(torch.uint8), content[end:].cpu()])
+
+
+def _modules(model: nn.Module) -> list[Any]:
+    """Return class and plain attributes of all modules, and the names of what is hooked on."""
+    found = []
+    for name, module in model.named_modules():
+        own = {k: _plain(v) for k, v in vars(module).items() if k not in _NOT_COMPUTED_WITH}
+        if isinstance(module, PreTrainedModel):  # whose own ones are about loading and saving
+            own = {k: v for k, v in own.items() if not k.startswith("_")}
+        # Before version 5, models are patched for hidden states, and keep a bound method.
+        if own.get("forward") == type(module).forward.__qualname__:
+            del own["forward"]
+        hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+        found.append(
+            [
+                name,
+                type(module).__qualname__,
+                {k: v for k, v in own.items() if v is not None},
+                [_plain(h) for h in hooks if h.__module__.partition(".")[0] not in _LIBRARIES],
+            ]
+        )
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a plain value, or the name of a function, as text; ``None`` for other objects."""
+    if isinstance(value, (bool, int, float, str, torch.dtype)):
+        return repr(value)
+    if isinstance(value, (list, tuple, set)):
+        items = [_plain(item) for item in value]
+        return sorted(map(str, items)) if isinstance(value, set) else items
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return getattr(value, "__qualname__", None)
 
 
 def _tokenizer_rules(tokenizer: PreTrainedTokenizerBase) -> Any:

@@ -57,6 +57,14 @@ class OutputReader:
             DataError: An output is not finite, or not of the size that the configuration says.
         """
         states = wanted.pooled or bool(wanted.hidden_states)
+        if set(wanted.names) - {"logits"} and getattr(
+            self.model.config, "is_encoder_decoder", False
+        ):
+            raise DataError(
+                f"{type(self.model).__name__} is an encoder-decoder, whose two stacks of layers "
+                f"have no counterpart in a student. Use losses that read logits only, such as "
+                f"soft_labels."
+            )
         # Before version 5 some models are patched while they collect hidden states.
         threaded = not states or int(transformers.__version__.split(".")[0]) >= 5
         found: dict[int, dict[str, torch.Tensor]] = {}
@@ -104,12 +112,7 @@ class OutputReader:
         if values is not None:
             values.clear()
         out = self.model(**inputs, output_hidden_states=states)
-        if states and len(out.hidden_states) != self.shape.layers + 1:
-            raise DataError(
-                f"{type(self.model).__name__} returns {len(out.hidden_states)} hidden states "
-                f"instead of {self.shape.layers + 1}, the embedding and one per layer. Leave out "
-                f"the losses that need them."
-            )
+        hidden = self._hidden_states(out) if states else ()
         per_text: dict[str, torch.Tensor] = {}
         per_token: dict[str, torch.Tensor] = {}
         if wanted.logits:
@@ -117,14 +120,21 @@ class OutputReader:
         if wanted.pooled:
             place = _classified(inputs, getattr(self.tokenizer, "cls_token_id", None))
             rows = torch.arange(len(place), device=place.device)
-            per_text["pooled"] = self._stored(out.hidden_states[-1][rows, place])
+            per_text["pooled"] = self._stored(hidden[-1][rows, place])
         for layer in wanted.hidden_states:
-            per_token[f"hidden-{layer}"] = self._stored(out.hidden_states[layer])
+            per_token[f"hidden-{layer}"] = self._stored(hidden[layer])
         if values is not None:
             collected = values.collected(self.shape.layers)
             for layer in wanted.values:
                 per_token[f"values-{layer}"] = self._stored(collected[layer - 1])
         mask = inputs["attention_mask"].bool().cpu()
+        for name, tensor in per_token.items():
+            if tensor.shape[:2] != mask.shape:
+                raise DataError(
+                    f"{type(self.model).__name__} pools or pads texts between its layers: its "
+                    f"{name} have the shape {tuple(tensor.shape)} for {mask.shape[0]} texts of "
+                    f"{mask.shape[1]} tokens. Leave out the losses that compare tokens."
+                )
         return [
             {
                 **{name: tensor[row : row + 1] for name, tensor in per_text.items()},
@@ -132,6 +142,16 @@ class OutputReader:
             }
             for row in range(len(mask))
         ]
+
+    def _hidden_states(self, out: Any) -> tuple[torch.Tensor, ...]:
+        hidden: tuple[torch.Tensor, ...] = getattr(out, "hidden_states", None) or ()
+        if len(hidden) != self.shape.layers + 1:
+            raise DataError(
+                f"{type(self.model).__name__} returns {len(hidden)} hidden states instead of "
+                f"{self.shape.layers + 1}, the embedding and one per layer. Leave out the losses "
+                f"that need them."
+            )
+        return hidden
 
     def _stored(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self.dtype).cpu()

@@ -10,7 +10,8 @@ from rosearch.caching import apply_umask, new_folder
 from rosearch.encode import ENCODING_FILE
 from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
-from rosearch.student.tokenizer_files import save_tokenizer
+from rosearch.student.tokenizer_files import limited, save_tokenizer
+from rosearch.tokens import position_limit
 
 
 def require_model_folder(target: Path) -> None:
@@ -33,7 +34,7 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
     with new_folder(target) as draft:
         with quiet_transformers():
             model.save_pretrained(draft)
-        save_tokenizer(tokenizer, draft, model.config)
+        save_tokenizer(limited(tokenizer, position_limit(model)), draft, model.config)
         apply_umask(draft)
         if not target.exists():
             return

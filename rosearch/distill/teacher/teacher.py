@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.data import Text, TextDataset, check_class_order, warn_if_useless
+from rosearch.data import (
+    Text,
+    TextDataset,
+    check_class_order,
+    class_names,
+    require_one_class,
+    warn_if_useless,
+)
 from rosearch.distill.losses import HardLabels, TeacherShape, Wanted
-from rosearch.distill.teacher.fingerprint import fingerprint
+from rosearch.distill.teacher.fingerprint import ModelDigest, fingerprint
 from rosearch.distill.teacher.output_cache import OutputCache
 from rosearch.distill.teacher.output_reader import OutputReader
 from rosearch.distill.teacher.outputs import TeacherOutputs
@@ -26,7 +37,6 @@ from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.encode import EncodedTokenizer, Encoding, encoding_of
 from rosearch.errors import DataError
-from rosearch.pickling import state_without_cached
 from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
@@ -43,10 +53,10 @@ from rosearch.tokens import (
 class Teacher:
     """A sequence classifier, its tokenizer, and a disk cache of its outputs.
 
-    The cache is keyed by content (weights, tokenizer, length, texts), so it is never stale and all
-    processes can share it. An interrupted computation resumes where it stopped. A teacher loaded
-    from a folder is pickled as the folder's path, and a process that finds all outputs in the cache
-    never loads the weights.
+    The cache is keyed by content (weights, tokenizer, length, texts) as it is at each call, so it
+    is never stale and all processes can share it. An interrupted computation resumes where it
+    stopped. A teacher loaded from a folder is pickled as the folder's path, and a process that
+    finds all outputs in the cache never loads the weights.
 
     Args:
         model: A Hugging Face sequence classifier.
@@ -63,7 +73,8 @@ class Teacher:
 
     Raises:
         ArgumentError: ``storage`` is unknown.
-        DataError: The tokenizer has no padding token, or is not one that can be encoded for.
+        DataError: The tokenizer has no padding token, or is not one that can be encoded for; or the
+            model is a multi-label classifier or a regression.
     """
 
     def __init__(
@@ -78,19 +89,22 @@ class Teacher:
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.storage = choice("storage", storage, ("float32", "bfloat16"))
+        require_one_class(model.config, owner=f"The teacher {type(model).__name__}")
         self.pad_id = require_padding(tokenizer)
         if encoding is not None:
             tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
         self.tokenizer = tokenizer
-        self.config = model.config
         self.max_length = max_tokens(model, tokenizer, max_length)
         self.device = torch.device(device) if device is not None else default_device()
-        self.parameters = parameters(model)
-        self.fingerprint = fingerprint(model, tokenizer, self.max_length)
+        self.cache_dir = cache_dir
+        self._root = cache_folder("teachers", folder=cache_dir, create=False)
         self._source: str | None = None
         self._model: Any = model.to(self.device).eval()
-        self.cache_dir = cache_dir
-        self._folder = cache_folder("teachers", self.fingerprint, folder=cache_dir, create=False)
+        self._model_digest = ModelDigest()
+        # What is known of the model where it is not loaded.
+        self._digest = self._source_digest = self._model_digest.of(model)
+        self._config, self._parameters = model.config, parameters(model)
+        self._embedding: tuple[str, CompressedEmbedding] | None = None
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | os.PathLike[str], **settings: Any) -> Teacher:
@@ -161,13 +175,15 @@ class Teacher:
         require_model_folder(Path(save_to))
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, but dev has {dev.classes}.")
+        names = class_names(AutoConfig.from_pretrained(name_or_folder), train.classes)
         # transformers would warn that the classifier is new, which is intended here.
         with isolated_rng(child_seed(seed, "classifier")), quiet_transformers(warnings=False):
             model = AutoModelForSequenceClassification.from_pretrained(
                 name_or_folder,
                 num_labels=len(train.classes),
-                id2label=dict(enumerate(train.classes)),
-                label2id={name: k for k, name in enumerate(train.classes)},
+                problem_type="single_label_classification",
+                id2label=dict(enumerate(names)),
+                label2id={name: k for k, name in enumerate(names)},
             ).float()
         teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
         history = fit(
@@ -200,14 +216,35 @@ class Teacher:
         if self._model is None:
             with quiet_transformers():
                 model = AutoModelForSequenceClassification.from_pretrained(self._source).float()
-            found = fingerprint(model, self.tokenizer, self.max_length)
-            if found != self.fingerprint:
+            found = ModelDigest().of(model)
+            if found != self._digest:
                 raise DataError(
                     f"{self._source} holds another model than the one this teacher was made from "
-                    f"(fingerprint {found}, expected {self.fingerprint}). Make a new Teacher."
+                    f"(digest {found}, expected {self._digest}). Make a new Teacher."
                 )
             self._model = model.to(self.device).eval()
         return self._model
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, configuration, tokenizer, encoding and maximum length as they are now.
+
+        A model that was trained on, merged with an adapter, cast or quantised is another teacher.
+        Each call reads all weights, at the speed of memory.
+        """
+        if self._model is not None:
+            self._digest = self._model_digest.of(self._model)
+        return fingerprint(self._digest, self.tokenizer, self.max_length)
+
+    @property
+    def config(self) -> Any:
+        """The classifier's configuration."""
+        return self._config if self._model is None else self._model.config
+
+    @property
+    def parameters(self) -> int:
+        """Number of the classifier's parameters."""
+        return self._parameters if self._model is None else parameters(self._model)
 
     @property
     def encoding(self) -> Encoding | None:
@@ -296,6 +333,15 @@ class Teacher:
             return cache.get(wanted, reader, progress=progress)
         return cache.compute(wanted, reader())
 
+    def check_outputs(self, dataset: TextDataset, wanted: Wanted) -> None:
+        """Check on two texts that the teacher has the outputs; nothing is stored.
+
+        Raises:
+            DataError: It does not, or they are not finite.
+        """
+        if set(wanted.names) - {"logits"}:
+            self.outputs(dataset[:2], wanted, progress=False, cached=False)
+
     def cache_size(self, dataset: TextDataset, wanted: Wanted | None = None) -> int:
         """Return the bytes that :meth:`outputs` would still write; nothing is computed.
 
@@ -307,7 +353,7 @@ class Teacher:
 
     def _cache(self, dataset: TextDataset) -> OutputCache:
         return OutputCache(
-            self._folder,
+            self._root / self.fingerprint,
             texts=dataset.texts,
             encoded=self.tokenize,
             shape=self.shape,
@@ -326,20 +372,27 @@ class Teacher:
         warn_if_useless(share, dataset, owner="The teacher")
         return share
 
-    @cached_property
+    @property
     def embedding(self) -> CompressedEmbedding:
         """The embedding tables that students start from, computed once and cached."""
-        path = self._folder / "embedding.safetensors"
-        tables = read_tensors(path)
-        if tables is None:
-            made = compress_embedding(self.model)
-            tables = {n: torch.tensor(t, dtype=torch.float32) for n, t in vars(made).items()}
-            write_tensors(path, tables)
-        return CompressedEmbedding(**{name: table.numpy() for name, table in tables.items()})
+        key = self.fingerprint
+        if self._embedding is None or self._embedding[0] != key:
+            path = self._root / key / "embedding.safetensors"
+            tables = read_tensors(path)
+            if tables is None:
+                made = compress_embedding(self.model)
+                tables = {n: torch.tensor(t, dtype=torch.float32) for n, t in vars(made).items()}
+                write_tensors(path, tables)
+            arrays = {name: table.numpy() for name, table in tables.items()}
+            self._embedding = key, CompressedEmbedding(**arrays)
+        return self._embedding[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        state = state_without_cached(self)
-        if self._source is not None:
+        state = {**vars(self), "_embedding": None, "_model_digest": ModelDigest()}
+        if self._model is not None:
+            state["_digest"] = self._model_digest.of(self._model)
+            state["_config"], state["_parameters"] = self.config, self.parameters
+        if self._source is not None and state["_digest"] == self._source_digest:
             state["_model"] = None
         return state
 

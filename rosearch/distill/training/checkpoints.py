@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import warnings
 from collections import defaultdict
@@ -85,14 +86,25 @@ class Checkpoint:
     ``"hooks"``, that of the training hooks. A part without tensors is empty or missing."""
 
 
-def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
-    """Return a hash of named tensors, on any device."""
+def weights_digest(weights: Mapping[str, Any]) -> str:
+    """Return a hash of named tensors, on any device; of other values that of their pickle."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in sorted(weights.items()):
+        if not is_plain(value):
+            buffer = io.BytesIO()
+            torch.save(value, buffer)
+            digest.update(name.encode() + buffer.getbuffer())
+            continue
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         flat = value.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a dense tensor; quantised models hold other ones."""
+    kinds = (torch.Tensor, torch.nn.Parameter)
+    return type(value) in kinds and value.layout is torch.strided and not value.is_quantized
 
 
 @dataclass(frozen=True)

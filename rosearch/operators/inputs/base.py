@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from rosearch.operators.base import Searchable, registry
+from rosearch.errors import ArgumentError
+from rosearch.operators.base import Searchable, registry, tracing
 from rosearch.operators.inputs.vocabulary import NearestWords, Vocabulary
 
 
@@ -135,10 +136,32 @@ class EmbeddingOperator(Searchable):
 
         Returns:
             ``(batch, length, width)``.
+
+        Raises:
+            ArgumentError: A text has more tokens than there are positions.
         """
+        return self.embed(self.vectors(input_ids, mask), mask, token_type_ids)
+
+    def embed(
+        self, vectors: torch.Tensor, mask: torch.Tensor, token_type_ids: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the hidden states of a batch of vectors, as of :meth:`vectors`.
+
+        The other arguments, the result and the error are those of :meth:`forward`.
+        """
+        positions = self.positions.num_embeddings
+        # Only a batch that is wider than the table is read, because a GPU would have to wait.
+        if not tracing() and mask.shape[1] > positions:
+            longest = int(mask.sum(dim=1).max())
+            if longest > positions:
+                raise ArgumentError(
+                    f"A text has {longest} tokens, and the student reads at most {positions}. "
+                    f"Truncate texts, with truncation=True in calls of a pipeline or of the "
+                    f"student's tokenizer, or distil with Distiller(..., positions=)."
+                )
         # Counting real tokens keeps positions right on whichever side the padding is.
         position = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        summed = self.vectors(input_ids, mask) + self.positions(position)
+        summed = vectors + self.positions(position)
         if token_type_ids is None:
             summed = summed + self.types.weight[0]
         else:

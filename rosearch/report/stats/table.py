@@ -174,7 +174,8 @@ def _described(
     genomes: tuple[Genome, ...], metrics: Any, describe: Describe | None, teacher: Any
 ) -> tuple[Any, Floats]:
     """A frame of descriptors, and the number of parameters of each student."""
-    rows = [describe(g) if describe else descriptors(g, teacher=teacher) for g in genomes]
+    task = Task() if teacher is None else Task.of(teacher)
+    rows = [describe(g) if describe else descriptors(g, teacher=task) for g in genomes]
     # A genome without an encoding lacks the descriptors of those that have it.
     complete = rows if describe else aligned(rows)
     frame = load("pandas").DataFrame(complete, index=metrics.index).astype(float)

@@ -23,7 +23,7 @@ from rosearch.operators.cost import counted_flops
 from rosearch.parameters import Parameters
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Node
-from rosearch.tokens import tokenize
+from rosearch.tokens import positions_for, tokenize
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Task:
 
     Args:
         vocabulary: Tokens of the tokenizer, which students share with their teacher.
-        positions: Maximum length of a text in tokens.
+        positions: Maximum length of a text in tokens; :class:`rosearch.Distiller` fits it to the
+            texts, see there.
         types: Token types (segments).
         classes: Number of classes.
         reference_parameters: Parameters of the teacher, for compression.
@@ -61,9 +62,11 @@ class Task:
         """Return the sizes of a teacher's students, as :class:`rosearch.Distiller` makes them.
 
         Args:
-            teacher: A :class:`rosearch.Teacher`, or an object with its ``embedding``,
-                ``max_length``, ``num_labels``, ``parameters`` and ``tokenizer``. A Task, or a
-                mapping with a Task's fields, is returned with its own length.
+            teacher: A :class:`rosearch.Distiller`, which knows the texts, or a
+                :class:`rosearch.Teacher`, whose students are taken to read short ones: an object
+                with its ``embedding``, ``max_length``, ``num_labels``, ``parameters`` and
+                ``tokenizer``. A Task, or a mapping with a Task's fields, is returned with its own
+                length.
             length: Tokens of the text that FLOPs and latency are for.
 
         Raises:
@@ -71,20 +74,24 @@ class Task:
         """
         if isinstance(teacher, Task):
             return teacher
+        given = teacher
         try:
             if isinstance(teacher, Mapping):
                 return cls(**teacher)
+            positions = getattr(teacher, "positions", None)
+            teacher = getattr(teacher, "teacher", teacher)
+            embedding = teacher.embedding
             (row,) = tokenize(teacher.tokenizer, ["a"], max_length=teacher.max_length)
             return cls(
-                vocabulary=len(teacher.embedding.tokens),
-                positions=teacher.max_length,
-                types=max(2, len(teacher.embedding.types), max(row.types or (0,)) + 1),
+                vocabulary=len(embedding.tokens),
+                positions=positions or positions_for(0, limit=teacher.max_length),
+                types=max(2, len(embedding.types), max(row.types or (0,)) + 1),
                 classes=teacher.num_labels,
                 reference_parameters=teacher.parameters,
                 length=length,
             )
         except (AttributeError, TypeError) as error:
-            raise refused("teacher", "a Teacher or a rosearch.space.Task", teacher) from error
+            raise refused("teacher", "a Teacher or a rosearch.space.Task", given) from error
 
 
 @dataclass(frozen=True)

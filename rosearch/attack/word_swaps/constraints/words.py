@@ -11,6 +11,7 @@ from rosearch.checks import refused, whole_number
 from rosearch.checks import share as check_share
 from rosearch.errors import ArgumentError
 from rosearch.stop_words import STOP_WORDS
+from rosearch.words import cluster_borders
 
 
 class NoRepeat(Constraint):
@@ -54,7 +55,7 @@ class MinWordLength(Constraint):
     """Short words are not replaced.
 
     Args:
-        length: Minimum number of characters of a word that may be replaced.
+        length: Minimum number of characters (grapheme clusters) of a word that may be replaced.
 
     Raises:
         ArgumentError: ``length`` is not a whole number from 1.
@@ -67,7 +68,7 @@ class MinWordLength(Constraint):
         self.length = whole_number("length", length)
 
     def allows_word(self, text: Words, index: int) -> bool:
-        return len(text.pieces[2 * index + 1]) >= self.length
+        return len(cluster_borders(text.pieces[2 * index + 1])) > self.length
 
 
 class MaxWordsChanged(Constraint):

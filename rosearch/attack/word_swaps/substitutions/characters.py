@@ -1,4 +1,7 @@
-"""Misspellings: one edit of one character, at a random position or at every one."""
+"""Misspellings: one edit of one character, at a random position or at every one.
+
+A character is a grapheme cluster: a letter with its combining marks.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from rosearch.attack.word_swaps.substitutions.base import Substitution, Union
 from rosearch.errors import ArgumentError
+from rosearch.words import cluster_borders
 
 # Keyboard neighbours and homoglyphs are those of TextAttack.
 _KEYS = (
@@ -63,19 +67,27 @@ class CharacterEdit(Substitution, ABC):
         return self._draws[self.every]
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
-        end = len(word) - int(self.skip_last) - (self._width - 1)
+        borders = cluster_borders(word)
+        length = len(borders) - 1
+        end = length - int(self.skip_last) - (self._width - 1)
         positions: Sequence[int] = range(int(self.skip_first), end)
-        if len(word) < self._min_length or len(positions) < self._min_positions:
+        if length < self._min_length or len(positions) < self._min_positions:
             return ()
         if not self.every:
             positions = [positions[int(numbers[0] * len(positions))]]
-        edits = dict.fromkeys(self._edits(word, positions, numbers))
+        edits = dict.fromkeys(self._edits(word, borders, positions, numbers))
         edits.pop(word, None)
         return list(edits)
 
     @abstractmethod
-    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        """The edits of ``word`` at ``positions``."""
+    def _edits(
+        self,
+        word: str,
+        borders: Sequence[int],
+        positions: Sequence[int],
+        numbers: Sequence[float],
+    ) -> list[str]:
+        """The edits of ``word`` at ``positions``, characters from 0, which ``borders`` part."""
 
 
 class _LetterEdit(CharacterEdit):
@@ -91,7 +103,13 @@ class _LetterEdit(CharacterEdit):
             raise ArgumentError("letters must not be empty.")
         self.letters = letters
 
-    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
+    def _edits(
+        self,
+        word: str,
+        borders: Sequence[int],
+        positions: Sequence[int],
+        numbers: Sequence[float],
+    ) -> list[str]:
         # In every position one number seeds all letters, as their count depends on the word.
         seed, size = numbers[-1], len(self.letters)
         drawn: Sequence[int] = [int(seed * size)]
@@ -99,7 +117,7 @@ class _LetterEdit(CharacterEdit):
             rng = np.random.default_rng(int(seed * 2**53))
             drawn = rng.integers(size, size=len(positions)).tolist()
         return [
-            word[:i] + self.letters[letter] + word[i + self._replaced :]
+            word[: borders[i]] + self.letters[letter] + word[borders[i + self._replaced] :]
             for i, letter in zip(positions, drawn, strict=True)
         ]
 
@@ -143,8 +161,14 @@ class CharacterDeletion(CharacterEdit):
 
     name = "character-deletion"
 
-    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        return [word[:i] + word[i + 1 :] for i in positions]
+    def _edits(
+        self,
+        word: str,
+        borders: Sequence[int],
+        positions: Sequence[int],
+        numbers: Sequence[float],
+    ) -> list[str]:
+        return [word[: borders[i]] + word[borders[i + 1] :] for i in positions]
 
 
 class CharacterSwap(CharacterEdit):
@@ -153,8 +177,18 @@ class CharacterSwap(CharacterEdit):
     name = "character-swap"
     _width = 2
 
-    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
-        return [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in positions]
+    def _edits(
+        self,
+        word: str,
+        borders: Sequence[int],
+        positions: Sequence[int],
+        numbers: Sequence[float],
+    ) -> list[str]:
+        edits = []
+        for i in positions:
+            start, middle, end = borders[i : i + 3]
+            edits.append(word[:start] + word[middle:end] + word[start:middle] + word[end:])
+        return edits
 
 
 class KeyboardNeighbours(CharacterEdit):
@@ -168,13 +202,20 @@ class KeyboardNeighbours(CharacterEdit):
     _draws = (2, 0)
     _min_positions = 2
 
-    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
+    def _edits(
+        self,
+        word: str,
+        borders: Sequence[int],
+        positions: Sequence[int],
+        numbers: Sequence[float],
+    ) -> list[str]:
         edits = []
         for i in positions:
-            keys = _NEIGHBOURS.get(word[i], "")
+            start, end = borders[i : i + 2]
+            keys = _NEIGHBOURS.get(word[start:end], "")
             if keys and not self.every:
                 keys = keys[int(numbers[1] * len(keys))]
-            edits += [word[:i] + key + word[i + 1 :] for key in keys]
+            edits += [word[:start] + key + word[end:] for key in keys]
         return edits
 
 
@@ -197,11 +238,18 @@ class Homoglyphs(CharacterEdit):
     def __init__(self, *, every: bool = True, **settings: bool) -> None:
         super().__init__(every=every, **settings)
 
-    def _edits(self, word: str, positions: Sequence[int], numbers: Sequence[float]) -> list[str]:
+    def _edits(
+        self,
+        word: str,
+        borders: Sequence[int],
+        positions: Sequence[int],
+        numbers: Sequence[float],
+    ) -> list[str]:
+        spans = [(borders[i], borders[i + 1]) for i in positions]
         return [
-            word[:i] + _HOMOGLYPHS[word[i]] + word[i + 1 :]
-            for i in positions
-            if word[i] in _HOMOGLYPHS
+            word[:start] + _HOMOGLYPHS[word[start:end]] + word[end:]
+            for start, end in spans
+            if word[start:end] in _HOMOGLYPHS
         ]
 
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+import unicodedata
+from collections import Counter
 
-from rosearch.attack import CharacterEdits, CharacterInsertion, Homoglyphs, KeyboardNeighbours
+import pytest
+import regex
+
+from rosearch.attack import (
+    CharacterDeletion,
+    CharacterEdits,
+    CharacterInsertion,
+    CharacterSubstitution,
+    CharacterSwap,
+    Homoglyphs,
+    KeyboardNeighbours,
+    MinWordLength,
+    Words,
+)
 from rosearch.errors import ArgumentError
 
 
@@ -36,3 +50,41 @@ def test_deepwordbug_draws_six_numbers() -> None:
 def test_letters_must_not_be_empty() -> None:
     with pytest.raises(ArgumentError, match="letters must not be empty"):
         CharacterInsertion(letters="")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        CharacterSwap(every=True),
+        CharacterDeletion(every=True),
+        CharacterInsertion(every=True),
+        CharacterSubstitution(every=True),
+        KeyboardNeighbours(every=True),
+        Homoglyphs(),
+    ],
+    ids=lambda part: part.name,
+)
+@pytest.mark.parametrize(
+    "word",
+    [
+        unicodedata.normalize("NFD", "déjàw"),
+        unicodedata.normalize("NFD", "tiếng"),
+        "नमस्ते",
+        "সুন্দর",
+        "שָׁלוֹם",
+        "คำนี้",
+    ],
+)
+def test_no_edit_parts_a_letter_from_its_marks(part: object, word: str) -> None:
+    before = Counter(regex.findall(r"\X", word))
+    for edit in part.propose(word, [0.4] * 2):  # type: ignore[attr-defined]
+        added = Counter(regex.findall(r"\X", edit)) - before
+        assert not any(unicodedata.category(c)[0] == "M" for c in "".join(added))
+
+
+def test_an_edit_takes_a_letter_with_its_marks() -> None:
+    assert CharacterDeletion(every=True).propose("e\u0301a") == ["a", "e\u0301"]
+    assert CharacterSwap(every=True).propose("e\u0301a") == ["ae\u0301"]
+    assert not CharacterDeletion(every=True).propose("e\u0301")  # one character
+    assert not MinWordLength(2).allows_word(Words.of("e\u0301"), 0)
+    assert MinWordLength(2).allows_word(Words.of("e\u0301a"), 0)
