@@ -36,9 +36,10 @@ import torch
 from material import cached_teacher, materials
 
 import rosearch as rs
+from rosearch.classifiers import accuracy
 from rosearch.distill import soft_label_loss
 from rosearch.distill.training.loop import isolated_rng
-from rosearch.tokens import TokenizedText, accuracy, default_device, model_inputs, tokenize
+from rosearch.tokens import TokenizedText, default_device, model_inputs, tokenize
 
 RATE, TEMPERATURE = 1e-3, 2.0
 SIDES = ("trainer", "textbrewer", "first", "rosearch", "bfloat16", "limit")

@@ -38,10 +38,11 @@ from materials import bbc_news, minilm, movie_reviews
 import rosearch as rs
 from rosearch.attack import WordExchanges, WordReplacements
 from rosearch.attack.word_swaps.substitutions import NearestNeighbours, WordNetSynonyms
+from rosearch.classifiers import accuracy
 from rosearch.distill import WordPerturbation, WorstCase
 from rosearch.encode import worst_case
 from rosearch.space import TextEncoding
-from rosearch.tokens import accuracy, predict, tokenize
+from rosearch.tokens import predict, tokenize
 
 OUT = Path("runs/encodings")
 NEIGHBOURS = 12
@@ -110,7 +111,7 @@ ROWS: dict[str, Row] = {
     **{
         f"spelling, classes {x:g}, bound {y:g}": Row((SPELLING, classes(x)), bound=y)
         for x in MERGED
-        for y in BOUNDS
+        for y in (*BOUNDS, 0.5)
     },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     "word perturbation, 1,200 sentences": Row((), perturbed=True, sentences=1200),

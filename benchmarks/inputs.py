@@ -29,11 +29,11 @@ import transformers
 from material import cached_teacher, materials
 
 import rosearch as rs
+from rosearch.classifiers import accuracy
 from rosearch.operators import Vocabulary
 from rosearch.space import Embedding
 from rosearch.space.templates import text_cnn
 from rosearch.student import EmbeddingNearestWords, WordNetNearestWords
-from rosearch.tokens import accuracy
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ def main() -> None:
         ("with", evaluator.evaluate(behind, encoding=encoding)),
     ):
         for attack, one in report.attacks.items():
-            print(f"{name:8} {attack:12} {one}")
+            under = f"under attack {one.accuracy_under_attack:.1%}"
+            print(f"{name:8} {attack:12} accuracy {one.accuracy:.1%}, {under}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import searching  # beside this file
 
 import rosearch as rs
-from rosearch.tokens import accuracy
+from rosearch.classifiers import accuracy
 
 
 @rs.fitness_terms.register("effort")

@@ -22,7 +22,8 @@ import searching
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import rosearch as rs
-from rosearch.tokens import accuracy, default_device
+from rosearch.classifiers import accuracy
+from rosearch.tokens import default_device
 
 
 def main(line: Sequence[str] | None = None) -> None:

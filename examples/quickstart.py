@@ -24,9 +24,9 @@ from typing import Any
 import materials  # beside this file
 
 import rosearch as rs
+from rosearch.classifiers import accuracy
 from rosearch.errors import MissingResourceError, RosearchError, StudyMismatchError
 from rosearch.quiet import quiet_transformers
-from rosearch.tokens import accuracy
 
 
 @dataclasses.dataclass(frozen=True)

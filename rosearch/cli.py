@@ -15,7 +15,8 @@ from rosearch.data import require_one_class
 from rosearch.errors import RosearchError
 from rosearch.optional import try_import
 from rosearch.pages import page
-from rosearch.text_files import SUFFIXES, read_texts
+from rosearch.text_files import SUFFIXES, file_type
+from rosearch.text_files import rows as _rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +82,8 @@ def commands() -> None:
 @click.argument("model")
 @click.option(
     "--data", required=True, metavar="FILE|NAME",
-    help="A .csv, .tsv or .jsonl file, or a data set of the Hub: NAME or NAME:CONFIGURATION.",
+    help="A .csv, .tsv, .json, .jsonl or .parquet file, or a data set of the Hub: NAME or "
+    "NAME:CONFIGURATION.",
 )  # fmt: skip
 @click.option(
     "--recipe", "recipes", required=True, multiple=True, metavar="NAME",
@@ -102,13 +104,18 @@ def commands() -> None:
 )  # fmt: skip
 @click.option(
     "--text", default="text", metavar="COLUMN[,COLUMN]",
-    help="Column of the texts, or two columns for pairs.",
+    help="Column of the texts, or two for pairs; numbers from 0 in a file without a header.",
 )  # fmt: skip
 @click.option("--label", default="label", metavar="COLUMN", help="Column of the labels.")
 @click.option("--split", default="test", help="Split of a data set of the Hub.")
 @click.option(
     "--device", help="Where the model runs, such as cpu or cuda:0. Default: a GPU if there is one."
 )
+@click.option(
+    "--checkpoint", type=_WritableFile(),
+    help="Keep results and the model's answers in this file. After an interruption, the same "
+    "command goes on where it ended.",
+)  # fmt: skip
 @click.option("--json", "json_file", type=_WritableFile(), help="Write the whole report as JSON.")
 @click.option("--html", "html_file", type=_WritableFile(), help="Write the report as a web page.")
 @_imports
@@ -121,6 +128,7 @@ def attack(
     label: str,
     split: str,
     device: str | None,
+    checkpoint: Path | None,
     json_file: Path | None,
     html_file: Path | None,
     **settings: Any,
@@ -132,21 +140,21 @@ def attack(
     columns = text.split(",")
     if len(columns) > 2:
         raise click.BadParameter(f"must be one column, or two for pairs, got {text!r}.")
+    file = Path(data)
+    is_file = file.is_file() or file_type(file) is not None
+    if is_file:  # one that cannot be read is refused before the model is loaded
+        next(_rows(file, (*columns, label)), None)
     classifier, tokenizer = _load(model, device)
     names = {int(k): str(v) for k, v in classifier.config.id2label.items()}
-    if Path(data).suffix.lower() in SUFFIXES:
-        examples = read_texts(
-            Path(data), text_columns=columns, label_column=label,
-            classes=[names[k] for k in sorted(names)],
-        )  # fmt: skip
+    named = columns[0] if len(columns) == 1 else (columns[0], columns[1])
+    if is_file:
+        classes = [names[k] for k in sorted(names)]
+        examples = rosearch.TextDataset.from_csv(file, text=named, label=label, classes=classes)
     else:
-        examples = _from_hub(data, split, columns, label)
+        examples = _from_hub(data, split, named, label)
     evaluator = rosearch.RobustnessEvaluator(list(recipes), examples, **settings)
-    report = evaluator.evaluate(classifier, tokenizer)
-    for name, one in report.attacks.items():
-        click.echo(f"{name}: {one}")
-    if len(report.attacks) != 1:
-        click.echo(f"all together: {report}")
+    report = evaluator.evaluate(classifier, tokenizer, checkpoint=checkpoint)
+    click.echo(str(report))
     if json_file:
         json_file.write_text(report.to_json(), encoding="utf-8")
     if html_file:
@@ -175,13 +183,14 @@ def _load(model: str, device: str | None) -> tuple[Any, Any]:
         ) from error
 
 
-def _from_hub(data: str, split: str, columns: Sequence[str], label: str) -> rosearch.TextDataset:
+def _from_hub(
+    data: str, split: str, text: str | tuple[str, str], label: str
+) -> rosearch.TextDataset:
     datasets = try_import(
         "datasets", f"--data {data}, which is not a {', '.join(SUFFIXES)} file,", "hub"
     )
     name, _, configuration = data.partition(":")
     found = datasets.load_dataset(name, configuration or None, split=split)
-    text = columns[0] if len(columns) == 1 else (columns[0], columns[1])
     return rosearch.TextDataset.from_hf(found, text=text, label=label)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import os
 import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 
+from rosearch.checks import refused
 from rosearch.errors import DataError
+from rosearch.labels import class_indices, read_labels
 from rosearch.seeding import Seed, generator
+from rosearch.text_files import read_columns
 
 Text: TypeAlias = "str | tuple[str, str]"
 """One example: a text, or a pair of texts such as premise and hypothesis."""
@@ -29,15 +34,16 @@ class TextDataset:
 
     Args:
         texts: One ``str`` an example, or one ``(str, str)`` pair; not mixed.
-        labels: Class indices from 0; ``None`` for unlabelled texts, on which only losses without
-            labels can be trained, such as ``soft_labels``.
+        labels: Class indices from 0, or names out of ``classes``; ``None`` for unlabelled texts, on
+            which only losses without labels can be trained, such as ``soft_labels``.
         classes: Names of the classes in the order of the labels. Default: ``"0"``, ``"1"``, ... up
             to the largest label. Required for unlabelled texts: the classes of the teacher.
 
     Raises:
-        DataError: The lengths differ, texts and pairs are mixed, a label is not a whole number in
-            ``range(len(classes))``, there are neither labels nor classes, or class names are not
-            distinct strings. The message names the first offending example.
+        DataError: The lengths differ, texts and pairs are mixed, a label is missing or neither a
+            whole number in ``range(len(classes))`` nor a name, there are neither labels nor
+            classes, or class names are not distinct strings. The message names the first offending
+            example.
     """
 
     texts: tuple[Text, ...]
@@ -47,7 +53,7 @@ class TextDataset:
     def __init__(
         self,
         texts: Iterable[Text],
-        labels: Iterable[int] | None,
+        labels: Iterable[int | str] | None,
         *,
         classes: Sequence[str] | None = None,
     ) -> None:
@@ -62,9 +68,8 @@ class TextDataset:
                 f"Expected only texts or only pairs, got {len(checked) - pairs} texts and "
                 f"{pairs} pairs."
             )
-        if classes is not None:
-            _check_classes(classes)
-        values = None if labels is None else _check_labels(labels, len(checked), classes)
+        classes = None if classes is None else _checked_classes(classes)
+        values = None if labels is None else class_indices(labels, len(checked), classes)
         if classes is None:
             if values is None:
                 raise DataError(
@@ -73,7 +78,7 @@ class TextDataset:
                 )
             classes = tuple(str(k) for k in range(max(int(values.max()) + 1, 2)))
         object.__setattr__(self, "texts", checked)
-        object.__setattr__(self, "classes", tuple(classes))
+        object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "_labels", values)
 
     @classmethod
@@ -95,14 +100,13 @@ class TextDataset:
         Args:
             dataset: One split.
             text: Name of the text column, or of the two columns of a pair.
-            label: Name of the column of class indices; ``None`` for no labels.
+            label: Name of the column of labels; ``None`` for no labels.
             classes: Names of the classes. Default: those of a ``ClassLabel`` column.
 
         Raises:
             DataError: ``dataset`` is not a single split, a column is missing, or its values are
                 invalid.
         """
-        columns = (text,) if isinstance(text, str) else tuple(text)
         present = getattr(dataset, "column_names", None)
         if isinstance(present, dict):
             raise DataError(
@@ -114,20 +118,101 @@ class TextDataset:
                 f"dataset must be a datasets.Dataset, got {type(dataset).__name__}. Load it "
                 f"without streaming, or make a TextDataset from lists of texts and labels."
             )
+        names = getattr(getattr(dataset, "features", {}).get(label), "names", None)
+        classes = names if classes is None else classes
+        return cls._from_columns(dataset, present, text, label, classes)
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: Any,
+        *,
+        text: str | tuple[str, str] = "text",
+        label: str | None = "label",
+        classes: Sequence[str] | None = None,
+    ) -> TextDataset:
+        """Read a ``pandas.DataFrame``.
+
+        Args:
+            frame: One example a row.
+            text: Name of the text column, or of the two columns of a pair.
+            label: Name of the column of labels; ``None`` for no labels.
+            classes: Names of the classes, in the order of their indices. Default: the categories of
+                a categorical column of strings.
+
+        Raises:
+            DataError: ``frame`` is no data frame, a column is missing, or its values are invalid.
+        """
+        if not all(hasattr(frame, name) for name in ("columns", "iloc")):
+            raise DataError(f"frame must be a pandas.DataFrame, got {type(frame).__name__}.")
+        categories = getattr(getattr(frame.get(label), "dtype", None), "categories", ())
+        named = [str(name) for name in categories if isinstance(name, str)]
+        if classes is None and named and len(named) == len(categories):
+            classes = named
+        return cls._from_columns(frame, list(frame.columns), text, label, classes)
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        text: str | tuple[str, str] = "text",
+        label: str | None = "label",
+        classes: Sequence[str] | None = None,
+    ) -> TextDataset:
+        """Read a ``.csv`` file, or a ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` file.
+
+        All but ``.parquet`` may be compressed (``.csv.gz``, ``.bz2``, ``.xz``), and are UTF-8.
+
+        Args:
+            path: A file; its suffix says how it is written.
+            text: Name of the text column, or of the two columns of a pair. The columns of a
+                ``.csv`` or ``.tsv`` without a header are called ``"0"``, ``"1"`` and so on.
+            label: Name of the column of labels, which are class indices or names out of
+                ``classes``; ``None`` for no labels. A column of text is read as names if every
+                value is one, so that names may be numbers.
+            classes: Names of the classes, in the order of their indices.
+
+        Raises:
+            DataError: A line cannot be read, or lacks a text or a label; the message names it.
+            OSError: The file cannot be opened.
+        """
+        columns = (text,) if isinstance(text, str) else tuple(text)
+        wanted = columns if label is None else (*columns, label)
+        places, rows = read_columns(Path(path), wanted)
+        texts = [row[0] if len(columns) == 1 else tuple(row[:2]) for row in rows]
+        if label is None:
+            return cls(texts, None, classes=classes)
+        cells = [(place, row[-1]) for place, row in zip(places, rows, strict=True)]
+        labels = read_labels(cells, classes)
+        try:
+            return cls(texts, labels, classes=classes)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+
+    @classmethod
+    def _from_columns(
+        cls,
+        table: Any,
+        present: Sequence[str],
+        text: str | tuple[str, str],
+        label: str | None,
+        classes: Sequence[str] | None,
+    ) -> TextDataset:
+        columns = (text,) if isinstance(text, str) else tuple(text)
         needed = columns if label is None else (*columns, label)
         missing = [c for c in needed if c not in present]
         if missing:
             raise DataError(
-                f"The data set has no column {missing[0]!r}, only {', '.join(present)}. Name the "
-                f"columns with text= and label= (label=None for no labels)."
+                f"The data set has no column {missing[0]!r}, only {', '.join(map(str, present))}. "
+                f"Name the columns with text= and label= (label=None for no labels)."
             )
-        values = [list(dataset[column]) for column in columns]
+        twice = [c for c in needed if list(present).count(c) > 1]
+        if twice:
+            raise DataError(f"The data set has the column {twice[0]!r} twice. Rename one.")
+        values = [list(table[column]) for column in columns]
         texts = values[0] if len(columns) == 1 else list(zip(*values, strict=True))
-        if label is None:
-            return cls(texts, None, classes=classes)
-        if classes is None:
-            classes = getattr(getattr(dataset, "features", {}).get(label), "names", None)
-        return cls(texts, list(dataset[label]), classes=classes)
+        return cls(texts, None if label is None else list(table[label]), classes=classes)
 
     @property
     def labels(self) -> np.ndarray:
@@ -253,33 +338,11 @@ class TextDataset:
         return f"TextDataset({kind}; {shown})"
 
 
-def _check_classes(classes: Sequence[Any]) -> None:
-    named = list(classes)
+def _checked_classes(classes: Sequence[Any]) -> tuple[str, ...]:
+    named = tuple(classes)
     if not named or len(set(named)) < len(named) or not all(isinstance(c, str) for c in named):
-        raise DataError(f"classes must be distinct strings, got {classes!r:.200}.")
-
-
-def _check_labels(labels: Iterable[int], count: int, classes: Sequence[str] | None) -> np.ndarray:
-    values = np.asarray(list(labels))
-    if values.shape != (count,):
-        raise DataError(
-            f"There must be one label a text, got {count} texts and labels of shape {values.shape}."
-        )
-    if not np.issubdtype(values.dtype, np.integer):
-        raise DataError(
-            f"labels must be class indices, got {values.dtype}. Map class names to indices first."
-        )
-    end = len(classes) if classes is not None else max(int(values.max()) + 1, 2)
-    bad = np.flatnonzero((values < 0) | (values >= end))
-    if bad.size:
-        named = f" ({len(classes)} classes: {', '.join(classes)})" if classes is not None else ""
-        hidden = " If -1 means no label, pass labels=None." if values[bad[0]] == -1 else ""
-        raise DataError(
-            f"Label {values[bad[0]]} of example {bad[0]} is outside 0 to {end - 1}{named}.{hidden}"
-        )
-    values = values.astype(np.int64)
-    values.setflags(write=False)
-    return values
+        raise DataError(f"classes must be distinct strings, got {list(named)!r:.200}.")
+    return named
 
 
 def _check_text(text: Any, index: int) -> Text:
@@ -289,8 +352,42 @@ def _check_text(text: Any, index: int) -> Text:
     if is_pair and all(isinstance(part, str) for part in text):
         return (text[0], text[1])
     raise DataError(
-        f"Text {index} must be a str or a pair of str, got {type(text).__name__} ({text!r:.80})."
+        f"Text {index} must be a str or a pair of str, got {type(text).__name__} ({text!r:.80}). "
+        f"Leave the example out if it has no text."
     )
+
+
+def as_dataset(name: str, data: Any) -> TextDataset:
+    """``data`` as a :class:`TextDataset`.
+
+    Args:
+        name: The argument's name, for the message.
+        data: A :class:`TextDataset`; a ``datasets.Dataset`` or ``pandas.DataFrame`` with the
+            columns ``text`` and ``label``; or a list of pairs of a text and its class index.
+
+    Raises:
+        ArgumentError: It is none of these.
+        DataError: A text or label in it is invalid.
+    """
+    if isinstance(data, TextDataset):
+        return data
+    if hasattr(data, "column_names"):
+        return TextDataset.from_hf(data)
+    if all(hasattr(data, each) for each in ("columns", "iloc")):
+        return TextDataset.from_pandas(data)
+    if isinstance(data, (list, tuple)) and data and all(map(_is_labelled_text, data)):
+        return TextDataset([text for text, _ in data], [label for _, label in data])
+    raise refused(
+        name,
+        "a TextDataset, a datasets.Dataset or pandas.DataFrame with the columns text and label, or "
+        "a list of pairs of a text and its class index; make one with TextDataset(texts, labels)",
+        data,
+    )
+
+
+def _is_labelled_text(item: Any) -> bool:
+    # Two strings are a pair of texts as well as a text and the name of its class.
+    return isinstance(item, (tuple, list)) and len(item) == 2 and not isinstance(item[1], str)
 
 
 def hashed_bytes(text: str) -> bytes:

@@ -44,7 +44,7 @@ class MissingResourceError(RosearchError, RuntimeError):
 
 
 class StorageError(RosearchError, RuntimeError):
-    """A study's storage cannot be opened, or holds something that rosearch did not write."""
+    """A storage or a checkpoint cannot be opened, or holds what rosearch did not write there."""
 
 
 class StudyMismatchError(StorageError):

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
-from rosearch.data import Text, TextDataset, check_class_order, require_one_class
+from rosearch.data import Text
 from rosearch.errors import DataError
 
 T = TypeVar("T")
@@ -33,6 +34,19 @@ class TokenizedText(NamedTuple):
     types: tuple[int, ...] | None = None
     """Token type (segment) ids where the tokenizer gives them; of single texts only those that are
     not all 0, which is what models take for granted."""
+
+
+class Sharing(Enum):
+    """Which texts may share a batch without a change of the model's answers."""
+
+    ANY = "any"
+    EQUAL = "equal"
+    """Texts of the same number of tokens, so that there is no padding."""
+    NONE = "none"
+
+    def separates(self, longer: bool) -> bool:
+        """Return whether a text begins a new batch; ``longer``: than the text before it."""
+        return self is Sharing.NONE or (self is Sharing.EQUAL and longer)
 
 
 @dataclass(frozen=True)
@@ -204,6 +218,7 @@ def token_batches(
     *,
     token_budget: int,
     even: bool = False,
+    sharing: Sharing = Sharing.ANY,
 ) -> list[np.ndarray]:
     """Row indices packed into batches of similar length.
 
@@ -213,6 +228,7 @@ def token_batches(
             exceed it.
         even: Whether a batch that is half full ends where the length changes, so that most
             batches hold rows of one length and no padding.
+        sharing: Which rows may share a batch.
 
     Returns:
         Index arrays that together hold every row once, shortest rows first.
@@ -223,8 +239,9 @@ def token_batches(
     start = 0
     for end in range(1, len(order)):
         longest = int(lengths[order[end]])
-        longer = even and longest > lengths[order[end - 1]]
-        if (end + 1 - start) * longest > (token_budget / 2 if longer else token_budget):
+        longer = longest > lengths[order[end - 1]]
+        most = token_budget / 2 if even and longer else token_budget
+        if sharing.separates(longer) or (end + 1 - start) * longest > most:
             batches.append(order[start:end])
             start = end
     if len(order):
@@ -302,6 +319,7 @@ def predict(
     *,
     pad_id: int,
     pad_left: bool = False,
+    sharing: Sharing = Sharing.ANY,
     token_budget: int = 4096,
 ) -> np.ndarray:
     """Logits of a Hugging Face sequence classifier in inference mode.
@@ -312,6 +330,7 @@ def predict(
         rows: Tokenised texts, in any order.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
+        sharing: Which texts may share a batch.
         token_budget: Tokens of a batch, padding included.
 
     Returns:
@@ -324,7 +343,13 @@ def predict(
         return out
 
     found = answers(
-        model, rows, logits, pad_id=pad_id, pad_left=pad_left, token_budget=token_budget
+        model,
+        rows,
+        logits,
+        pad_id=pad_id,
+        pad_left=pad_left,
+        sharing=sharing,
+        token_budget=token_budget,
     )
     batches, parts = zip(*found, strict=True)
     together = torch.cat(parts).cpu().numpy()
@@ -340,6 +365,7 @@ def answers(
     *,
     pad_id: int,
     pad_left: bool = False,
+    sharing: Sharing = Sharing.ANY,
     token_budget: int = 4096,
     threaded: bool = True,
 ) -> Iterator[tuple[np.ndarray, T]]:
@@ -355,6 +381,7 @@ def answers(
         compute: From what the model is called with to anything; called from several threads.
         pad_id: Id of the padding token.
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
+        sharing: Which texts may share a batch.
         token_budget: Tokens of a batch, padding included.
         threaded: Whether the model can run in several threads at once.
 
@@ -370,7 +397,9 @@ def answers(
         # because that decides the last bits of a result.
         token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // _PARTS))
     # Without padding a CPU skips all masking; a GPU cannot tell without waiting.
-    batches = token_batches(lengths, token_budget=token_budget, even=device.type == "cpu")
+    batches = token_batches(
+        lengths, token_budget=token_budget, even=device.type == "cpu", sharing=sharing
+    )
 
     def run(batch: np.ndarray) -> T:
         with torch.inference_mode():
@@ -400,32 +429,3 @@ def _mapped(
 def default_device() -> torch.device:
     """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def accuracy(
-    model: Any, dataset: TextDataset, tokenizer: Any = None, *, max_length: int | None = None
-) -> float:
-    """Share of the examples that a Hugging Face classifier gets right.
-
-    Args:
-        model: The classifier, on any device.
-        dataset: Labelled texts or pairs.
-        tokenizer: The model's tokenizer. Default: its attribute ``tokenizer``, as students have it.
-        max_length: Tokens after which texts are cut. Default: what tokenizer and model allow.
-
-    Raises:
-        DataError: There is no tokenizer, it has no padding token, the model has the data's classes
-            in another order, or it does not choose one of several classes.
-    """
-    name = type(model).__name__
-    config = getattr(model, "config", None)
-    require_one_class(config, owner=name)
-    check_class_order(config, dataset.classes, owner=name)
-    tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
-    if tokenizer is None:
-        raise DataError(f"{name} carries no tokenizer; pass tokenizer=.")
-    pad_id = require_padding(tokenizer)
-    longest = max_tokens(model, tokenizer, max_length)
-    rows = tokenize(tokenizer, dataset.texts, max_length=longest)
-    logits = predict(model, rows, pad_id=pad_id, pad_left=pads_left(tokenizer))
-    return float((logits.argmax(axis=1) == dataset.labels).mean())

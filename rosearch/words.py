@@ -18,8 +18,9 @@ import regex
 _SIGNS = r"'\-_*@"
 _ASCII_WORD = re.compile(f"[0-9A-Za-z`]+(?:[{_SIGNS}]+[0-9A-Za-z`]+)*")
 # The last three are TextAttack's homoglyphs of "`", "-" and "x".
-_LETTERS = r"\p{L}\p{N}\p{WB=ALetter}\p{WB=Katakana}\p{WB=Numeric}`\u02d7\u00d7"
-_MARKS = r"\p{WB=Extend}\p{WB=ZWJ}"
+_LETTERS = r"\p{L}\p{N}\p{WB=Katakana}`\u02d7\u00d7"
+# Besides letters ALetter has signs such as a lone cedilla: part of a word, but none of their own.
+_MARKS = r"\p{WB=Extend}\p{WB=ZWJ}[\p{WB=ALetter}\p{WB=Numeric}--[\p{L}\p{N}]]"
 _JOINING = rf"[{_SIGNS}\p{{WB=Format}}][{_SIGNS}\p{{WB=Format}}{_MARKS}]*+"
 # Unicode has them join letters only. The ASCII ones, "." and ":", are separators in TextAttack.
 _CASED = r"[\p{WB=ALetter}\p{WB=Hebrew_Letter}]"

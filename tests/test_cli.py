@@ -48,7 +48,7 @@ def model(tmp_path):
         label2id={"bad": 0, "good": 1},
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
     return folder
 
 
@@ -60,7 +60,9 @@ def test_attack_writes_the_report(model, tmp_path, capsys):
     report = rs.RobustnessReport.from_json(out.read_text())
     assert report.n == 3
     assert sorted(r.label for r in report.examples) == [0, 1, 1]
-    assert capsys.readouterr().out == f"deepwordbug: {report.attacks['deepwordbug']}\n"
+    said = capsys.readouterr().out
+    assert said == f"{report}\n"
+    assert said.startswith("deepwordbug: accuracy ")
     assert "<!doctype html>" in page.read_text()
     assert cli.main([*line, "--examples", "2"]) == 0
     assert "n = 2" in capsys.readouterr().out
@@ -73,9 +75,39 @@ def test_attack_with_several_recipes(model, tmp_path, capsys):
     line += ["--recipe", "pruthi"]
     assert cli.main(line) == 0
     out = capsys.readouterr().out
-    assert [row.split(":")[0] for row in out.splitlines()] == [
+    assert [row.split(":")[0] for row in out.splitlines() if row[0] != " "] == [
         "deepwordbug", "pruthi", "all together",
     ]  # fmt: skip
+
+
+def test_a_stopped_attack_goes_on(teacher_folder, dataset, tmp_path, capsys, monkeypatch):
+    from transformers import BertForSequenceClassification as Bert
+
+    data, kept = tmp_path / "data.csv", tmp_path / "kept.jsonl"
+    rows = [f'"{dataset.texts[i]}",{dataset.labels[i]}\n' for i in range(8)]
+    data.write_text("".join(["text,label\n", *rows]))
+    line = ["attack", str(teacher_folder), "--data", str(data), "--recipe", "deepwordbug"]
+    assert cli.main(line) == 0
+    expected = capsys.readouterr().out
+    line += ["--checkpoint", str(kept)]
+    forward, calls = Bert.forward, []
+
+    def stopped(self, *args, **kw):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return forward(self, *args, **kw)
+
+    monkeypatch.setattr(Bert, "forward", stopped)
+    assert cli.main(line) == 130
+    assert cli.main(line) == 0
+    assert capsys.readouterr().out == expected
+    before = len(calls)
+    assert cli.main(line) == 0
+    assert capsys.readouterr().out == expected
+    assert len(calls) == before
+    assert cli.main([*line, "--seed", "3"]) == 1
+    assert "seed: 0 in the checkpoint, 3 now" in capsys.readouterr().err
 
 
 def test_missing_output_folder_is_refused_before_the_attack(model, tmp_path, capsys):
@@ -113,7 +145,7 @@ def attacked_on(model, tmp_path, monkeypatch, *options):
     data, devices = tmp_path / "data.csv", []
     data.write_text(CSV)
 
-    def evaluate(self, victim, tokenizer):
+    def evaluate(self, victim, tokenizer, *, checkpoint):
         devices.extend({str(tensor.device) for tensor in victim.state_dict().values()})
         return made_up.report()
 
@@ -213,3 +245,25 @@ def test_help_needs_neither_torch_nor_transformers():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(ran.stdout.splitlines()[-1]) == [0, []]
     assert "--recipe" in ran.stdout
+
+
+def test_files_of_other_kinds(model, tmp_path, capsys):
+    rows = [{"text": "a good film", "label": "good"}, {"text": "a dull film", "label": 0}]
+    line = ["attack", str(model), "--recipe", "deepwordbug", "--query-budget", "3", "--data"]
+    for name, content in {"a.json": json.dumps(rows), "b.tsv": "a good film\tgood\n"}.items():
+        (tmp_path / name).write_text(content)
+    assert cli.main([*line, str(tmp_path / "a.json")]) == 0
+    assert "n = 2" in capsys.readouterr().out
+    assert cli.main([*line, str(tmp_path / "b.tsv"), "--text", "0", "--label", "1"]) == 0
+    assert "n = 1" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_read_is_refused_before_the_model_is_loaded(tmp_path, capsys):
+    for name, said in {
+        "a.txt": "must end in .csv",
+        "b.csv": "b.csv, line 2: encoding error",
+    }.items():
+        (tmp_path / name).write_bytes(b"text,label\n\xff,1\n")
+        line = ["attack", "no/such-model", "--recipe", "deepwordbug", "--data"]
+        assert cli.main([*line, str(tmp_path / name)]) == 1
+        assert said in capsys.readouterr().err

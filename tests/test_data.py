@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch import TextDataset
-from rosearch.errors import DataError
+from rosearch.data import as_dataset
+from rosearch.errors import ArgumentError, DataError
 
 
 def make(n: int = 10, classes: int = 2) -> TextDataset:
@@ -304,3 +305,73 @@ def test_shares_may_be_numbers_of_numpy() -> None:
     parts = data.split(np.float32(0.5), np.float64(0.5))
     assert [len(part) for part in parts] == [5, 5]
     assert parts == data.split(0.5, 0.5)
+
+
+class TestPandas:
+    @pytest.fixture(autouse=True)
+    def _package(self):
+        self.pandas = pytest.importorskip("pandas")
+
+    def test_texts_labels_and_pairs(self):
+        frame = self.pandas.DataFrame({"q": ["u", "v"], "a": ["w", "x"], "y": [1, 0]}, index=[7, 3])
+        found = TextDataset.from_pandas(frame, text=("q", "a"), label="y")
+        assert found == TextDataset([("u", "w"), ("v", "x")], [1, 0])
+        named = TextDataset.from_pandas(frame, text="q", label=None, classes=["no", "yes"])
+        assert named == TextDataset.unlabelled(["u", "v"], classes=["no", "yes"])
+
+    def test_names_and_categories(self):
+        frame = self.pandas.DataFrame({"text": ["u", "v"], "label": ["yes", "no"]})
+        expected = TextDataset(["u", "v"], [1, 0], classes=["no", "yes"])
+        assert TextDataset.from_pandas(frame, classes=["no", "yes"]) == expected
+        frame["label"] = self.pandas.Categorical(frame.label, categories=["no", "yes"])
+        assert TextDataset.from_pandas(frame) == expected
+
+    def test_what_is_missing_is_named(self):
+        frame = self.pandas.DataFrame({"text": ["u", None, "w"], "label": [1, 0, None]})
+        with pytest.raises(DataError, match="no column 'sentence', only text, label"):
+            TextDataset.from_pandas(frame, text="sentence")
+        with pytest.raises(DataError, match="Text 1 must be a str or a pair of str"):
+            TextDataset.from_pandas(frame)
+        with pytest.raises(DataError, match="Example 2 has no label"):
+            TextDataset.from_pandas(frame.fillna({"text": "v"}))
+        with pytest.raises(DataError, match="has the column 'text' twice"):
+            TextDataset.from_pandas(frame[["text", "text", "label"]])
+        with pytest.raises(DataError, match=r"must be a pandas\.DataFrame, got dict"):
+            TextDataset.from_pandas({"text": ["u"]})
+
+
+def test_names_of_classes_are_labels_where_classes_are_given() -> None:
+    named = TextDataset(["u", "v"], ["yes", "no"], classes=["no", "yes"])
+    assert named == TextDataset(["u", "v"], [1, 0], classes=["no", "yes"])
+    assert (
+        TextDataset(["u", "v"], np.array(["yes", "no"]), classes=np.array(["no", "yes"])) == named
+    )
+    with pytest.raises(DataError, match="pass all names in the order of their indices as classes="):
+        TextDataset(["u", "v"], ["yes", "no"])
+
+
+class TestAsDataset:
+    def test_lists_of_texts_and_labels(self):
+        expected = TextDataset(["u", "v"], [1, 0])
+        assert as_dataset("dev", expected) is expected
+        assert as_dataset("dev", [("u", 1), ("v", 0)]) == expected
+        assert as_dataset("dev", [["u", np.int64(1)], ["v", 0]]) == expected
+        assert as_dataset("dev", [(("u", "v"), 1)]).is_pairs
+
+    def test_tables(self):
+        expected = TextDataset(["u", "v"], [1, 0])
+        assert as_dataset("dev", Split(text=["u", "v"], label=[1, 0])) == expected
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"text": ["u", "v"], "label": [1, 0]})
+        assert as_dataset("dev", frame) == expected
+
+    @pytest.mark.parametrize(
+        "data", [["u", "v"], [("u", "v")], [], "u", None, {"text": ["u"]}, [("u", 1), ("v",)]]
+    )
+    def test_anything_else_is_refused(self, data):
+        with pytest.raises(ArgumentError, match=r"dev must be a TextDataset, .*list of pairs"):
+            as_dataset("dev", data)
+
+    def test_a_bad_label_is_named(self):
+        with pytest.raises(DataError, match="Example 1 has no label"):
+            as_dataset("dev", [("u", 1), ("v", None)])

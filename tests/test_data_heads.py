@@ -14,12 +14,12 @@ import torch
 import rosearch as rs
 from rosearch.attack import FunctionVictim
 from rosearch.attack.textattack import wrapper
+from rosearch.classifiers import accuracy
 from rosearch.cli import main
 from rosearch.data import TextDataset, require_one_class
 from rosearch.distill import Teacher
 from rosearch.errors import DataError
 from rosearch.student import StudentConfig, StudentForSequenceClassification
-from rosearch.tokens import accuracy
 
 HEADS: dict[str, dict[str, Any]] = {
     "multi-label": {"num_labels": 2, "problem_type": "multi_label_classification"},

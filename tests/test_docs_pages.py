@@ -154,7 +154,7 @@ def test_start(
     values = run("start.md", [code])
     printed = capsys.readouterr().out
     assert "3 complete" in printed
-    assert printed.count("under attack") == 3
+    assert printed.count("under attack") >= 3
     assert Path("best/model.safetensors").is_file()
     assert not set(values["test"].texts) & {*values["train"].texts, *values["dev"].texts}
 

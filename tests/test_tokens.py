@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rosearch.classifiers import accuracy
 from rosearch.data import TextDataset
 from rosearch.errors import DataError
 from rosearch.tokens import (
     TokenizedText,
-    accuracy,
     collate,
     default_device,
     evaluating,

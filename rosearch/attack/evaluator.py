@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,15 +13,16 @@ from tqdm.auto import tqdm
 from rosearch.attack.base import Attack, make_attack
 from rosearch.attack.certificates.certificate import certified
 from rosearch.attack.engine.attack_run import Example
+from rosearch.attack.engine.checkpoint import open_checkpoint
 from rosearch.attack.engine.engine import run_attack
 from rosearch.attack.goals import Goal, Untargeted
-from rosearch.attack.report.results import RobustnessReport
+from rosearch.attack.report.results import AttackResult, RobustnessReport
 from rosearch.attack.report.summary import join_attacks, summarise
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.make import Precision, describe_victim, make_victim
 from rosearch.attack.victim.victim import Victim
 from rosearch.checks import choice, whole_number
-from rosearch.data import TextDataset, check_class_order
+from rosearch.data import TextDataset, as_dataset, check_class_order, class_names
 from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError, EvaluationError
 from rosearch.seeding import generator
@@ -35,7 +37,9 @@ class RobustnessEvaluator:
 
     Args:
         attacks: Names of registered attacks or :class:`Attack` instances; one or several.
-        dataset: Data set to draw examples from.
+        dataset: Data set to draw examples from: a :class:`~rosearch.TextDataset`; a
+            ``datasets.Dataset`` or ``pandas.DataFrame`` with the columns ``text`` and ``label``; or
+            a list of pairs of a text and its class index.
         examples: Number of examples (``None`` or a number above the data set's size: all), or their
             indices.
         seed: Root of all random draws: choice of examples, random substitutions.
@@ -58,13 +62,15 @@ class RobustnessEvaluator:
     Raises:
         RegistryError: An attack name is unknown.
         MissingResourceError: A resource that an attack needs is not installed.
-        ArgumentError: No attack is given, two have the same name, or an argument is out of range.
+        ArgumentError: No attack is given, two have the same name, ``dataset`` is none of these, or
+            an argument is out of range.
+        DataError: A text or label of ``dataset`` is invalid.
     """
 
     def __init__(
         self,
         attacks: str | Attack | Sequence[str | Attack],
-        dataset: TextDataset,
+        dataset: TextDataset | Any,
         *,
         examples: int | Sequence[int] | None = 200,
         seed: int = 0,
@@ -99,6 +105,7 @@ class RobustnessEvaluator:
         self.token_budget = _limit("token_budget", token_budget)
         self.precision: Precision = choice("precision", precision, ("float32", "bfloat16"))
         self.progress = progress
+        dataset = as_dataset("dataset", dataset)
         self.indices = choose_examples(len(dataset), examples, self.seed)
         self.classes = len(dataset.classes)
         self.examples = tuple(
@@ -141,8 +148,8 @@ class RobustnessEvaluator:
             precision=self.precision,
         )
         victim.expect(self.classes)
-        config = getattr(getattr(victim.exact, "model", None), "config", None)
-        check_class_order(config, self._class_names, owner="The model")
+        check_class_order(_config(victim), self._class_names, owner="The model")
+        victim.exact.require_distinct([example.text for example in self.examples])
         return victim
 
     def evaluate(
@@ -152,10 +159,12 @@ class RobustnessEvaluator:
         *,
         encoding: Encoding | None = None,
         all_may_fail: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> RobustnessReport:
         """Attack one victim.
 
-        The report's settings are the evaluator's and, under ``"victim"``, the victim's:
+        The report's settings are the evaluator's, under ``"classes"`` the names of the classes (the
+        model's, where the data has only numbers) and, under ``"victim"``, the victim's:
         ``max_length`` and ``precision`` do not apply to functions or to a given
         :class:`~rosearch.attack.victim.victim.Victim`.
 
@@ -167,29 +176,49 @@ class RobustnessEvaluator:
             encoding: Applied to every text before the model or function reads it; the attack sees
                 and changes the original. Default: that of the tokenizer, if it applies one.
             all_may_fail: Report errors if every example failed, instead of raising.
+            checkpoint: File that keeps results and the victim's answers as they come. The same call
+                goes on where an interrupted one ended, and its report is that of an uninterrupted
+                one. Of a function only the name is compared with that in the file.
 
         Raises:
-            DataError: The model has no tokenizer, the tokenizer no padding token, or the model's
-                class names are those of the data in another order; the model is a multi-label
-                classifier or a regression; or ``encoding`` is given and the tokenizer is slow or
-                applies an encoding already.
-            ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``.
+            DataError: The model has no tokenizer, or one that does not fit it or maps almost all
+                examples to the same tokens; the model's class names are those of the data in
+                another order; the model is a multi-label classifier or a regression; or
+                ``encoding`` is given and the tokenizer is slow or applies an encoding already.
+            ArgumentError: ``encoding`` is no encoding, or is given with a ``Victim``; or
+                ``checkpoint`` is no path.
+            StorageError: ``checkpoint`` cannot be read or written, is in use, is no checkpoint, or
+                is one of another victim or other settings.
             EvaluationError: The victim's number of classes differs from the data set's, or it or
                 an attack fails on every example; its ``reports`` are those of the attacks that
                 completed before. Failures on some examples are counted in the report.
         """
         victim = self.victim(model, tokenizer, encoding=encoding)
-        settings = {**self.settings, "victim": describe_victim(victim)}
+        settings = {
+            **self.settings,
+            "classes": list(class_names(_config(victim), self._class_names)),
+            "victim": describe_victim(victim),
+        }
         reports: dict[str, RobustnessReport] = {}
-        with tqdm(
-            total=len(self.attacks) * len(self.examples),
-            desc="attack",
-            unit="example",
-            delay=2,
-            leave=False,
-            disable=not self.progress,
-        ) as bar:
+        with (
+            open_checkpoint(checkpoint, victim, self.settings) as kept,
+            tqdm(
+                total=len(self.attacks) * len(self.examples),
+                desc="attack",
+                unit="example",
+                delay=2,
+                leave=False,
+                disable=not self.progress,
+            ) as bar,
+        ):
+
+            def done(result: AttackResult) -> None:
+                kept.add(result)
+                bar.update()
+
             for attack in self.attacks:
+                before = kept.begin(attack.name)
+                bar.update(len(before.results))
                 start, rows = time.perf_counter(), victim.forward_rows
                 try:
                     results = run_attack(
@@ -203,18 +232,21 @@ class RobustnessEvaluator:
                         attacked_side=self.attacked_side,
                         skip_truncated=self.skip_truncated,
                         all_may_fail=all_may_fail,
-                        on_result=lambda _: bar.update(),
+                        on_result=done,
+                        known=before.results,
                     )
                 except EvaluationError as error:
                     error.reports = dict(reports)
                     raise
-                spent = victim.forward_rows - rows, time.perf_counter() - start
+                rows = before.rows + victim.forward_rows - rows
+                seconds = before.seconds + time.perf_counter() - start
                 if self.certify:
+                    kept.begin(None)
                     results = certified(results, attack, victim, self.attacked_side, seed=self.seed)
                 reports[attack.name] = summarise(
                     results,
-                    forward_rows=spent[0],
-                    seconds=spent[1],
+                    forward_rows=rows,
+                    seconds=seconds,
                     settings={**settings, "attacks": [dict(attack.settings)]},
                 )
         return join_attacks(reports, settings)
@@ -258,6 +290,11 @@ def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) 
     count = size if examples is None else whole_number("examples", examples)
     order = generator(seed, "attack", "examples").permutation(size)
     return tuple(int(i) for i in order[:count])
+
+
+def _config(victim: Victim) -> Any:
+    """The configuration of a victim's model, if it has one."""
+    return getattr(getattr(victim.exact, "model", None), "config", None)
 
 
 def _limit(name: str, value: int | None) -> int | None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rosearch.checks import choice, number, refused
-from rosearch.data import TextDataset, class_names, warn_if_useless
+from rosearch.data import TextDataset, as_dataset, class_names, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.positions import StudentPositions
@@ -141,11 +141,11 @@ class Distiller:
         **optimization: Any,
     ) -> None:
         self.teacher = teacher
-        self.train = train
-        self.dev = dev
+        self.train = as_dataset("train", train)
+        self.dev = as_dataset("dev", dev)
         self.losses = LossMix.of(losses, teacher=teacher.shape, temperature=temperature)
         self._check_data()
-        teacher.check_outputs(train, self.losses.wanted)
+        teacher.check_outputs(self.train, self.losses.wanted)
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)
         self.nearest_words = nearest_words
         known = sorted(setting.name for setting in fields(Optimization))
@@ -179,7 +179,7 @@ class Distiller:
         self.adversary = adversary
         self.perturbation = perturbation
         self._made_from: str | None = None
-        self._positions = StudentPositions(teacher, train, dev, positions)
+        self._positions = StudentPositions(teacher, self.train, self.dev, positions)
         self._positions.check(self.losses.needs)
 
     def _check_data(self) -> None:

@@ -67,12 +67,12 @@ class StudentTexts:
 
     @cached_property
     def train_as_read(self) -> TextDataset:
-        """The training texts without the words that the teacher's truncation hides."""
-        teacher = self.teacher
-        lengths = [len(row.ids) for row in teacher.tokenize(self.train.texts)]
+        """The training texts without the words that truncation hides."""
+        own = self.teacher.tokenizer
+        rows = tokenize(own, self.train.texts, max_length=self.max_length)
         read = [
-            text if length < teacher.max_length else self._as_read(text)
-            for text, length in zip(self.train.texts, lengths, strict=True)
+            text if len(row.ids) < self.max_length else self._as_read(text)
+            for text, row in zip(self.train.texts, rows, strict=True)
         ]
         return self.train.with_texts(read)
 
@@ -82,8 +82,8 @@ class StudentTexts:
         return self._side_as_read(text, 0), self._side_as_read(text, 1)
 
     def _side_as_read(self, text: Text, side: int) -> str:
-        teacher, own = self.teacher, text if isinstance(text, str) else text[side]
-        span = visible_span(teacher.tokenizer, text, side, max_length=teacher.max_length)
+        own = text if isinstance(text, str) else text[side]
+        span = visible_span(self.teacher.tokenizer, text, side, max_length=self.max_length)
         start, end = span or (0, len(own))
         words = word_spans(own)  # one that is cut stays whole
         start = min([a for a, b in words if a < start < b], default=start)

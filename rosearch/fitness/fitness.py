@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rosearch.checks import number, refused
 from rosearch.errors import EvaluationError
 from rosearch.fitness.pareto import crowding_distance, non_dominated_ranks, pareto_front
-from rosearch.fitness.terms import Direction, FitnessTerm, KnownMetrics, Metrics, fitness_terms
+from rosearch.fitness.terms import Direction, FitnessTerm, KnownMetrics, Metrics, find_term
 
 Bounds: TypeAlias = "tuple[float | None, float | None]"
 """Minimum and maximum, both allowed; ``None`` for no bound."""
@@ -128,7 +128,7 @@ class Fitness:
         self._names = tuple(names)
         self._bounds = {name: _bounds(name, b) for name, b in (constraints or {}).items()}
         self._terms: dict[str, FitnessTerm] = {
-            name: fitness_terms.get(name)() for name in dict.fromkeys((*self._names, *self._bounds))
+            name: find_term(name)() for name in dict.fromkeys((*self._names, *self._bounds))
         }
 
     @property

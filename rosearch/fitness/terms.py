@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
-from rosearch.errors import EvaluationError
+from rosearch.errors import EvaluationError, RegistryError
 from rosearch.registry import Registry
 
 Direction = Literal["maximize", "minimize"]
@@ -79,6 +79,22 @@ fitness_terms: Registry[type[FitnessTerm]] = Registry(
     "fitness term", group="rosearch.fitness_terms", check=_check
 )
 """All fitness terms by name."""
+
+
+def find_term(name: str) -> type[FitnessTerm]:
+    """The fitness term of this name.
+
+    Raises:
+        RegistryError: There is none; the message names the term that measures a metric of that
+            name, or lists all.
+    """
+    measuring = [known for known in fitness_terms if fitness_terms.get(known).metric == name]
+    if name not in fitness_terms and measuring:
+        raise RegistryError(
+            f"There is no fitness term named {name!r}: that is a metric. Use the term that "
+            f"measures it, {' or '.join(map(repr, measuring))}."
+        )
+    return fitness_terms.get(name)
 
 
 @fitness_terms.register("robustness")

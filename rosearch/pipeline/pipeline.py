@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +52,8 @@ class Pipeline:
     Raises:
         DataError: Distiller and attacker differ in the number of classes.
         ArgumentError: ``length`` is more than the students read, or differs from that of
-            ``latencies``; or the rungs do not lead up to the whole evaluation.
+            ``latencies``; the rungs do not lead up to the whole evaluation; or training perturbs
+            another text of pairs than is attacked.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Pipeline:
                 f"The teacher has {teacher.num_labels} classes, the attacker's examples have "
                 f"{attacker.classes}."
             )
+        _check_sides(distiller, attacker)
         if latencies is not None and latencies.length != length:
             raise ArgumentError(
                 f"latencies are for {latencies.length} tokens and length={length}; measure them "
@@ -279,3 +281,31 @@ class Pipeline:
                 f"rung={rung!r}: this Pipeline has rungs 0 to {len(self.plan) - 1}."
             )
         return self.plan[rung]
+
+
+def _check_sides(distiller: Distiller, attacker: RobustnessEvaluator) -> None:
+    """Check that training perturbs the text of a pair that is attacked."""
+    if not distiller.train.is_pairs:
+        return
+    for name in ("augmentation", "adversary", "perturbation"):
+        part = getattr(distiller, name)
+        sides = set() if part is None else set(_sides(part.settings))
+        if sides - {attacker.attacked_side}:
+            raise ArgumentError(
+                f"The {name} perturbs text {sides.pop()} of each pair, and the attacker attacks "
+                f"text {attacker.attacked_side} (counted from 0). Give both the same "
+                f"attacked_side."
+            )
+
+
+def _sides(settings: Any) -> Iterator[int]:
+    """Yield what settings, and those of their parts, call ``attacked_side``."""
+    if isinstance(settings, Mapping):
+        for name, value in settings.items():
+            if name == "attacked_side":
+                yield value
+            else:
+                yield from _sides(value)
+    elif isinstance(settings, (list, tuple)):
+        for value in settings:
+            yield from _sides(value)

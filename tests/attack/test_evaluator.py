@@ -238,6 +238,7 @@ def test_report_is_converted_to_json(dataset: Any) -> None:
     report = evaluator(dataset, ["deepwordbug"], examples=5).evaluate(hashing_classifier)
     data = json.loads(report.to_json())
     assert data["settings"]["examples"] == list(report.settings["examples"])
+    assert data["settings"]["classes"] == list(dataset.classes)
     assert data["attacks"]["deepwordbug"]["n"] == 5
     assert len(data["examples"]) == 5
 

@@ -30,7 +30,7 @@ from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.attack.testing import hashing_classifier
 from rosearch.attack.word_swaps.substitutions import CharacterDeletion
 from rosearch.data import TextDataset
-from rosearch.errors import DataError, EvaluationError
+from rosearch.errors import ArgumentError, DataError, EvaluationError
 
 PLAIN = ["The film offers a breath of fresh air.", "Effective but too tepid biopic."]
 VECTORS = WordVectors(
@@ -260,3 +260,12 @@ class TestVictims:
     def test_outputs_of_the_wrong_shape_are_rejected(self, answer: Any, message: str) -> None:
         with pytest.raises(EvaluationError, match=message):
             attacked(PLAIN, DeepWordBug(), answer)
+
+
+def test_data_in_other_forms_is_that_of_a_data_set() -> None:
+    pairs = [("a fine day", 1), ("a dull day", 0)]
+    made = TextDataset([text for text, _ in pairs], [label for _, label in pairs])
+    one, other = (RobustnessEvaluator("deepwordbug", data) for data in (pairs, made))
+    assert one.settings == other.settings
+    with pytest.raises(ArgumentError, match="dataset must be a TextDataset"):
+        RobustnessEvaluator("deepwordbug", ["a fine day", "a dull day"])

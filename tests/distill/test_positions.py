@@ -12,12 +12,13 @@ import pytest
 import torch
 
 import rosearch as rs
+from rosearch.classifiers import accuracy
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
 from rosearch.errors import ArgumentError
 from rosearch.space import Task, genome_cost, templates
 from rosearch.student import parameters, student_cost
-from rosearch.tokens import accuracy, positions_for
+from rosearch.tokens import positions_for
 
 GENOME = templates.transformer(layers=1, width=32)
 

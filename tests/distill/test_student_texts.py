@@ -243,7 +243,7 @@ def test_training_texts_as_read_have_the_same_tokens_and_no_hidden_words(
 
     def as_read(*texts: Any) -> list[Any]:
         given = TextDataset(texts, [0] * len(texts))
-        made = StudentTexts(teacher, given, given, None, None, "original", False)
+        made = StudentTexts(teacher, given, given, None, None, "original", False, 8)
         found = list(made.train_as_read.texts)
         assert teacher.tokenize(found) == teacher.tokenize(texts)
         return found

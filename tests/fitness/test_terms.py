@@ -53,6 +53,18 @@ def test_a_logarithm_needs_a_positive_value(name, value):
         fitness_terms.get(name)().scaled(value)
 
 
+@pytest.mark.parametrize(
+    ("metric", "term"),
+    [("accuracy_under_attack", "robustness"), ("worst_class_under_attack", "worst_class")],
+)
+def test_a_metric_points_at_the_term_that_measures_it(metric, term):
+    said = f"no fitness term named '{metric}': that is a metric.*'{term}'"
+    with pytest.raises(RegistryError, match=said):
+        Fitness({metric: 1.0})
+    with pytest.raises(RegistryError, match=said):
+        Fitness.pareto(["accuracy"], constraints={metric: (0.5, None)})
+
+
 def test_a_term_of_ones_own():
     @fitness_terms.register("gap")
     class Gap(FitnessTerm):

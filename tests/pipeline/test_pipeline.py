@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import rosearch as rs
+from rosearch.attack import AdversarialTexts, SubstitutionAugmentation, WordReplacements
+from rosearch.distill import WordPerturbation, WorstCase
 from rosearch.student import StudentForSequenceClassification, student_cost
 
 SMALL = {"width": 16, "embedding_width": 16}
@@ -196,3 +198,40 @@ def test_search_end_to_end(pipeline: rs.Pipeline, tmp_path: Path) -> None:
     other = rs.Pipeline(changed, own.attacker)
     with pytest.raises(rs.errors.StudyMismatchError, match="temperature"):
         rs.Evolver(space, other, fitness, study="small", **settings)
+
+
+@pytest.mark.parametrize(
+    "hardening",
+    [
+        lambda side: {"augmentation": SubstitutionAugmentation("pruthi", attacked_side=side)},
+        lambda side: {"adversary": AdversarialTexts("deepwordbug", attacked_side=side)},
+        lambda side: {
+            "perturbation": WordPerturbation(
+                WordReplacements("deepwordbug", attacked_side=side), ramp=0.0
+            )
+        },
+        lambda side: {
+            "perturbation": WorstCase(WordReplacements("deepwordbug", attacked_side=side))
+        },
+    ],
+)
+@pytest.mark.parametrize("attacked", [0, 1])
+def test_training_perturbs_the_text_of_pairs_that_is_attacked(
+    hardening: Callable[[int], Any], attacked: int, pipeline: rs.Pipeline
+) -> None:
+    known = pipeline.distiller
+    pairs, singles = (
+        rs.TextDataset([make(text) for text in data.texts], data.labels, classes=data.classes)
+        for data, make in ((known.dev, lambda text: (text, text)), (known.dev, str))
+    )
+
+    def combine(data: rs.TextDataset, side: int) -> rs.Pipeline:
+        return rs.Pipeline(
+            rs.Distiller(known.teacher, data, data, epochs=2, progress=False, **hardening(side)),
+            rs.RobustnessEvaluator("deepwordbug", data, examples=3, attacked_side=attacked),
+        )
+
+    combine(pairs, attacked)
+    combine(singles, 1 - attacked)
+    with pytest.raises(rs.errors.ArgumentError, match=f"attacker attacks text {attacked}"):
+        combine(pairs, 1 - attacked)

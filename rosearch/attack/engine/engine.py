@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rosearch.attack.base import Attack
@@ -34,6 +35,7 @@ def run_attack(
     skip_truncated: bool = True,
     all_may_fail: bool = False,
     on_result: Callable[[AttackResult], object] | None = None,
+    known: Mapping[int, AttackResult] = MappingProxyType({}),
 ) -> list[AttackResult]:
     """Attack every example that the victim classifies correctly and that does not meet the goal.
 
@@ -50,7 +52,8 @@ def run_attack(
         attacked_side: Attacked text of a pair, 0 or 1.
         skip_truncated: Do not change words that the victim truncates away.
         all_may_fail: Return error records if every example failed, instead of raising.
-        on_result: Called with each result as soon as it is known.
+        on_result: Called with each new result as soon as it is known.
+        known: Results of an earlier run, by the example's index; these are not attacked again.
 
     Returns:
         One result per example, in the same order.
@@ -73,7 +76,7 @@ def run_attack(
         skip_truncated,
         on_result,
     )
-    runs = [AttackRun(example, setup) for example in examples]
+    runs = [AttackRun(example, setup) for example in examples if example.index not in known]
     _check_originals(runs, victim)
     waiting = deque(run for run in runs if run.result is None)
     active: list[AttackRun] = []
@@ -89,7 +92,8 @@ def run_attack(
                 squared_words += len(run.words) ** 2
         active = _answer_requests(active, victim)
         active = _answer_queries(active)
-    results = [run.result for run in runs if run.result is not None]
+    new = iter([run.result for run in runs if run.result is not None])
+    results = [known[e.index] if e.index in known else next(new) for e in examples]
     if not all_may_fail:
         cause = next((run.error for run in runs if run.error is not None), None)
         check_some_ran(attack.name, results, cause)

@@ -11,7 +11,7 @@ import torch
 from rosearch.attack.victim.function import OutputsError
 from rosearch.attack.victim.victim import Victim
 from rosearch.data import Text
-from rosearch.errors import EvaluationError
+from rosearch.errors import EvaluationError, StorageError
 
 
 def pooled(
@@ -30,7 +30,7 @@ def pooled(
     """
     try:
         answers = compute([question for group in groups for question in group])
-    except (MemoryError, torch.OutOfMemoryError, OutputsError):
+    except (MemoryError, torch.OutOfMemoryError, OutputsError, StorageError):
         raise
     except Exception as error:  # noqa: BLE001 - one bad text must not end the run
         if len(groups) == 1:

@@ -31,7 +31,8 @@ def render(report: Any, examples: int | None) -> str:
     template = environment("rosearch.attack.report").get_template("robustness.html")
     text = template.render(
         rates=[_rates(name, one) for name, one in shown.items()],
-        attacked=[_example(result) for result in attacked[:count]],
+        classes=[line for name, one in shown.items() for line in _classes(name, one)],
+        attacked=[_example(result, report) for result in attacked[:count]],
         note=f", the first {count} of {len(attacked)}" if count < len(attacked) else "",
         errors=[(r.index, r.attack, r.error, str(r.text)) for r in results if r.error],
         settings=json.dumps(settings, indent=1, default=str),
@@ -59,12 +60,29 @@ def _rates(name: str, report: Any) -> tuple[object, ...]:
     )
 
 
+def _classes(name: str, report: Any) -> list[tuple[object, ...]]:
+    """A line for each class; none where there is only one, of which the rates tell already."""
+    rates = report.by_class
+    return [
+        (
+            name,
+            report.class_name(label),
+            f"{one.accuracy:.1%}",
+            f"{one.accuracy_under_attack:.1%}",
+            one.n,
+        )
+        for label, one in rates.items()
+        if len(rates) > 1
+    ]
+
+
 def _rate(value: float, interval: tuple[float, float]) -> str:
     return f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
 
 
-def _example(result: Any) -> tuple[object, ...]:
-    classes = f"{result.predicted} to {result.perturbed_predicted}"
+def _example(result: Any, report: Any) -> tuple[object, ...]:
+    before, after = map(report.class_name, (result.predicted, result.perturbed_predicted))
+    classes = f"{before} to {after}"
     # diff_html escapes the text itself.
     text = Markup(f'<span class="text">{result.diff_html()}</span>')  # noqa: S704
     return (result.index, result.attack, result.status, classes, result.queries, text)

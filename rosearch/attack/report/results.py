@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NOTEBOOK_EXAMPLES = 50
+_PRINTED_CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,12 @@ class RobustnessReport:
         found = sum(result.certified is certified for result in self.examples)
         return found / self.n if self.n else 0.0
 
+    def class_name(self, label: int | None) -> str:
+        """Return the name of a class; its index where the report does not name it."""
+        names = self.settings.get("classes", ())
+        known = isinstance(label, int) and 0 <= label < len(names)
+        return str(names[label] if known else label)
+
     @property
     def by_class(self) -> dict[int, ClassRates]:
         """The rates of each true class.
@@ -280,6 +287,22 @@ class RobustnessReport:
         return self.to_html(examples=_NOTEBOOK_EXAMPLES)
 
     def __str__(self) -> str:
+        """The rates of each attack, those of all together, and those of each class."""
+        whole = {"all together": self} if len(self.attacks) > 1 else {}
+        lines = [f"{name}: {one._rates()}" for name, one in {**self.attacks, **whole}.items()]
+        note = " (errors count as broken)" if self.errors else ""
+        rates = sorted(self.by_class.items(), key=lambda item: item[1].accuracy_under_attack)
+        classes = [
+            f"class {self.class_name(label)}: accuracy {one.accuracy:.1%}, under attack "
+            f"{one.accuracy_under_attack:.1%}{note}, n = {one.n}"
+            for label, one in rates[:_PRINTED_CLASSES]
+            if len(rates) > 1
+        ]
+        if len(rates) > _PRINTED_CLASSES:
+            classes.append(f"and {len(rates) - _PRINTED_CLASSES} classes, less often broken")
+        return "\n".join([*(lines or [self._rates()]), *(f"  {line}" for line in classes)])
+
+    def _rates(self) -> str:
         low, high = self.accuracy_under_attack_interval
         text = (
             f"accuracy {self.accuracy:.1%}, under attack {self.accuracy_under_attack:.1%} "
@@ -308,7 +331,12 @@ def _check(kind: type[Any], data: Mapping[str, Any]) -> None:
             raise TypeError(f"{each.name} must be {each.type}, got {value!r:.80}")
 
 
-def _result(data: Mapping[str, Any]) -> AttackResult:
+def read_result(data: Mapping[str, Any]) -> AttackResult:
+    """Return a result from its fields as JSON has them.
+
+    Raises:
+        TypeError, ValueError, KeyError: ``data`` is no result.
+    """
     data = {"certified": None, **data}  # reports from before there were certificates
     _check(AttackResult, data)
     if data["status"] not in _STATUSES:
@@ -324,6 +352,6 @@ def _report(data: Mapping[str, Any]) -> RobustnessReport:
         for name, value in data.items()
         if name.endswith(("_interval", "_bounds"))
     }
-    examples = tuple(_result(result) for result in data["examples"])
+    examples = tuple(read_result(result) for result in data["examples"])
     attacks = {name: _report(report) for name, report in data["attacks"].items()}
     return RobustnessReport(**{**data, **intervals, "examples": examples, "attacks": attacks})

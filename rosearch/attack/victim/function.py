@@ -68,13 +68,9 @@ class FunctionVictim(Victim):
         return list(texts) if self.encoding is None else self.encoding(list(texts))
 
     def compute(self, keys: Sequence[Any]) -> np.ndarray:
-        parts = []
-        for start in range(0, len(keys), self.batch_size):
-            texts = list(keys[start : start + self.batch_size])
-            scores = self._scores(texts)
-            self.check(scores, len(texts))
-            parts.append(self._as_probabilities(scores))
-        return np.concatenate(parts)
+        scores = self._scores(list(keys))
+        self.check(scores, len(keys))
+        return self._as_probabilities(scores)
 
     def _scores(self, texts: list[Any]) -> np.ndarray:
         returned = self.function(texts)

@@ -16,7 +16,14 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.tokenization import IncrementalTokenizer, common_ends
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
-from rosearch.tokens import TokenizedText, evaluating, model_inputs, token_batches, tokenized_rows
+from rosearch.tokens import (
+    Sharing,
+    TokenizedText,
+    evaluating,
+    model_inputs,
+    token_batches,
+    tokenized_rows,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +81,7 @@ def token_gradients(
     *,
     side: int,
     token_budget: int,
+    sharing: Sharing = Sharing.ANY,
 ) -> list[TokenGradients]:
     """Compute the gradients of the cross-entropy loss at the token embeddings.
 
@@ -86,6 +94,7 @@ def token_gradients(
         labels: Class of each input.
         side: Attacked text of a pair, 0 or 1.
         token_budget: Tokens per batch, padding included.
+        sharing: Which texts may share a batch.
 
     Raises:
         EvaluationError: The tokenizer returns no offsets, or the model does not embed its tokens
@@ -106,7 +115,10 @@ def token_gradients(
         *columns, truncation=True, max_length=tokens.max_length, return_offsets_mapping=True
     )
     rows = tokenized_rows(out, pairs=pairs)
-    found = _row_gradients(model, tokens, rows, labels, token_budget)
+    batches = token_batches(
+        [len(row.ids) for row in rows], token_budget=token_budget, sharing=sharing
+    )
+    found = _row_gradients(model, tokens, rows, labels, batches)
     table = _embedding_table(model)
     results = []
     for i, (row, gradients) in enumerate(zip(rows, found, strict=True)):
@@ -131,13 +143,13 @@ def _row_gradients(
     tokens: IncrementalTokenizer,
     rows: Sequence[TokenizedText],
     labels: Sequence[int],
-    token_budget: int,
+    batches: Sequence[np.ndarray],
 ) -> list[np.ndarray]:
     """Return float32 gradients of each row, shape ``(tokens, width)``."""
     found: dict[int, np.ndarray] = {}
     lengths = [len(row.ids) for row in rows]
     with evaluating(model):
-        for batch in token_batches(lengths, token_budget=token_budget):
+        for batch in batches:
             chosen = [rows[i] for i in batch]
             gradients = _batch_gradients(model, tokens, chosen, [labels[i] for i in batch])
             for i, part in zip(batch.tolist(), gradients, strict=True):

@@ -64,7 +64,7 @@ def digest(key: Hashable) -> Hashable:
     parts = (key,) if isinstance(key, str) else key
     if isinstance(parts, tuple) and all(isinstance(part, str) for part in parts):
         coded = [part.encode("utf-8", "surrogatepass") for part in parts]
-        start = repr([type(key) is tuple, *map(len, coded)]).encode()
+        start = repr([parts is key, *map(len, coded)]).encode()
         return blake2b(b"".join([start, *coded]), digest_size=16, person=b"text").digest()
     return key
 

@@ -14,6 +14,7 @@ from rosearch.attack.victim.gradients import TokenGradients, token_gradients
 from rosearch.attack.victim.tokenization import IncrementalTokenizer
 from rosearch.attack.victim.victim import Victim, softmax
 from rosearch.checks import whole_number
+from rosearch.classifiers import check_texts, check_tokenizer, embedding_rows
 from rosearch.data import Text, require_one_class
 from rosearch.tokens import TokenizedText, position_limit, predict
 
@@ -34,8 +35,8 @@ class ModelVictim(Victim):
 
     Raises:
         ArgumentError: ``max_length`` is below 3 or ``token_budget`` below 1.
-        DataError: The tokenizer has no padding token, or the model is a multi-label classifier or a
-            regression.
+        DataError: The tokenizer has no padding token or no vocabulary, or is not the model's; the
+            model cannot read texts in batches, or is a multi-label classifier or a regression.
     """
 
     def __init__(
@@ -54,11 +55,21 @@ class ModelVictim(Victim):
             max_length = whole_number("max_length", max_length, 3)
         limits = [limit for limit in (max_length, position_limit(model)) if limit is not None]
         self.tokens = IncrementalTokenizer(tokenizer, max_length=min(limits, default=None))
+        self.sharing = check_tokenizer(model, tokenizer, max_length=self.tokens.max_length)
+        """Which texts share batches."""
         if token_budget is None:
             on_cpu = next(model.parameters()).device.type == "cpu"
             # A CPU gains nothing from larger batches, and small ones have less padding.
             token_budget = 2048 if on_cpu else 65536
         self.token_budget = whole_number("token_budget", token_budget)
+
+    def require_distinct(self, texts: Sequence[Text]) -> None:
+        check_texts(
+            self.tokens.tokenizer,
+            texts,
+            max_length=self.tokens.max_length,
+            rows=embedding_rows(self.model),
+        )
 
     def keys(self, texts: Sequence[Text]) -> Sequence[Hashable]:
         """Return token ids, so that texts with the same tokens get exactly the same scores."""
@@ -66,13 +77,28 @@ class ModelVictim(Victim):
 
     def compute(self, keys: Sequence[TokenizedText]) -> np.ndarray:
         tokens = self.tokens
-        run = partial(predict, self.model, keys, pad_id=tokens.pad_id, pad_left=tokens.pad_left)
+        run = partial(
+            predict,
+            self.model,
+            keys,
+            pad_id=tokens.pad_id,
+            pad_left=tokens.pad_left,
+            sharing=self.sharing,
+        )
         return softmax(self._in_memory(run))
 
     def gradients(
         self, texts: Sequence[Text], labels: Sequence[int], side: int
     ) -> list[TokenGradients]:
-        run = partial(token_gradients, self.model, self.tokens, texts, labels, side=side)
+        run = partial(
+            token_gradients,
+            self.model,
+            self.tokens,
+            texts,
+            labels,
+            side=side,
+            sharing=self.sharing,
+        )
         return self._in_memory(run)
 
     def _in_memory(self, compute: Callable[..., T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -16,12 +17,29 @@ from rosearch.data import Text
 from rosearch.errors import EvaluationError
 
 
+class RowStore(ABC):
+    """Rows that the victim of an earlier run computed, and where new ones are kept."""
+
+    @abstractmethod
+    def recall(self, key: Hashable) -> np.ndarray | None:
+        """Return the probabilities of a row, float32, or ``None`` if it is not known."""
+
+    @abstractmethod
+    def keep(self, keys: Sequence[Hashable], probabilities: np.ndarray) -> None:
+        """Keep computed rows.
+
+        Args:
+            keys: What the model read.
+            probabilities: float32, shape ``(keys, classes)``.
+        """
+
+
 class Victim(ABC):
     """Base class of victims: removes duplicate rows, remembers answers, counts computed rows.
 
     A victim represents one model with fixed weights. Create a new one when the weights change,
-    because answers are remembered, up to 64 MiB by text and 64 MiB by key (some 300,000 each, of
-    any length), the latest ones. An answer that was forgotten is computed, and counted, again.
+    because answers are remembered: the latest ones, up to 64 MiB by text and 64 MiB by key, which
+    is some 300,000 texts of any length. One that was forgotten is computed, and counted, again.
 
     Args:
         exact: Victim that decides verdicts, if this one only approximates it.
@@ -29,6 +47,10 @@ class Victim(ABC):
 
     def __init__(self, *, exact: Victim | None = None) -> None:
         self.classes: int | None = None
+        self.batch_size: int | None = None
+        """Maximum number of rows per call of :meth:`compute`; ``None``: any number."""
+        self.store: RowStore | None = None
+        """Asked for rows before they are computed; those that it has are not counted."""
         self._exact = exact
         # Apart, because a text may be the key of another text.
         self._by_key: BoundedMemory[Hashable, bytes] = BoundedMemory(size_of)
@@ -55,6 +77,13 @@ class Victim(ABC):
 
         Returns:
             float32, shape ``(rows, classes)``; NaN where the model returned NaN.
+        """
+
+    def require_distinct(self, texts: Sequence[Text]) -> None:  # noqa: B027, a hook
+        """Check, before anything is computed, that texts can be told apart.
+
+        Raises:
+            DataError: Almost all texts become the same input.
         """
 
     def visible(self, attacked: AttackedInput, words: Words) -> range:
@@ -85,11 +114,19 @@ class Victim(ABC):
         memory.make_room()
         short = [digest(key) for key in keys]
         new = {s: key for s, key in zip(short, keys, strict=True) if s not in memory.entries}
-        if new:
-            computed = self.compute(list(new.values()))
-            self.check(computed, len(new))
-            self._computed += len(new)
-            memory.add(zip(new, _packed(computed), strict=True))
+        if new and self.store is not None:
+            stored = [(s, self.store.recall(key)) for s, key in new.items()]
+            memory.add((s, row.tobytes()) for s, row in stored if row is not None)
+            new = {s: key for s, key in new.items() if s not in memory.entries}
+        unknown = iter(new.items())
+        while batch := dict(itertools.islice(unknown, self.batch_size)):
+            rows = list(batch.values())
+            computed = self.compute(rows)
+            self.check(computed, len(rows))
+            self._computed += len(rows)
+            if self.store is not None:
+                self.store.keep(rows, computed)
+            memory.add(zip(batch, _packed(computed), strict=True))
         return self._unpacked([memory.entries[s] for s in short])
 
     def probabilities(self, texts: Sequence[Text]) -> np.ndarray:

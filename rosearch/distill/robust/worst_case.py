@@ -226,7 +226,7 @@ class _Table(nn.Module):
             shape = (given.shape[1], scores.classes)
             self.map = nn.Parameter(zeros(shape))
             if self.added is not None:
-                self.added_map = nn.Parameter(zeros((scores.scopes, *shape)))
+                self.added_map = nn.Parameter(zeros((shape[0], scores.scopes, shape[1])))
 
     def forward(self) -> torch.Tensor:
         """The scores of each token that occurs, in each scope, ``(used * scopes, classes)``."""
@@ -237,10 +237,10 @@ class _Table(nn.Module):
 
     def _mapped(self, vectors: torch.Tensor) -> torch.Tensor:
         """What follows from vectors, ``(vectors, scopes, classes)``."""
-        mapped = (vectors @ cast(torch.Tensor, self.map))[:, None]
-        if self.added is None:
-            return mapped
-        return mapped + torch.einsum("td,sdc->tsc", vectors, self.added_map)
+        maps = cast(torch.Tensor, self.map)[:, None]
+        if self.added is not None:
+            maps = maps + self.added_map
+        return (vectors @ maps.flatten(1)).view(-1, *maps.shape[1:])
 
     def penalty(self, weight: float) -> torch.Tensor:
         """The weighted squares, those of maps lightly, those of what a scope adds doubly."""

@@ -14,7 +14,7 @@ import transformers
 from rosearch.distill.losses.base import TeacherShape, Wanted
 from rosearch.distill.teacher.attention_values import AttentionValues
 from rosearch.errors import DataError
-from rosearch.tokens import TokenizedText, answers, pads_left
+from rosearch.tokens import Sharing, TokenizedText, answers, pads_left
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class OutputReader:
 
     shape: TeacherShape
     """Its sizes."""
+
+    sharing: Sharing
+    """Which texts may share a batch."""
 
     dtype: torch.dtype
     """Type of all outputs except logits, which are float32."""
@@ -79,6 +82,7 @@ class OutputReader:
                 partial(self._batch, wanted=wanted, states=states, values=values),
                 pad_id=self.tokenizer.pad_token_id,
                 pad_left=pads_left(self.tokenizer),
+                sharing=self.sharing,
                 token_budget=self.token_budget,
                 threaded=threaded,
             ):

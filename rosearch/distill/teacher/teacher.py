@@ -18,9 +18,11 @@ from transformers import (
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
+from rosearch.classifiers import check_texts, check_tokenizer, embedding_rows
 from rosearch.data import (
     Text,
     TextDataset,
+    as_dataset,
     check_class_order,
     class_names,
     require_one_class,
@@ -41,11 +43,11 @@ from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
 from rosearch.tokens import (
+    Sharing,
     TokenizedText,
     default_device,
     max_tokens,
     pads_left,
-    require_padding,
     tokenize,
 )
 
@@ -73,8 +75,9 @@ class Teacher:
 
     Raises:
         ArgumentError: ``storage`` is unknown.
-        DataError: The tokenizer has no padding token, or is not one that can be encoded for; or the
-            model is a multi-label classifier or a regression.
+        DataError: The tokenizer has no padding token or no vocabulary, is not the model's, or is
+            not one that can be encoded for; or the model cannot read texts in batches, or is a
+            multi-label classifier or a regression.
     """
 
     def __init__(
@@ -90,11 +93,12 @@ class Teacher:
     ) -> None:
         self.storage = choice("storage", storage, ("float32", "bfloat16"))
         require_one_class(model.config, owner=f"The teacher {type(model).__name__}")
-        self.pad_id = require_padding(tokenizer)
         if encoding is not None:
             tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
         self.tokenizer = tokenizer
         self.max_length = max_tokens(model, tokenizer, max_length)
+        sharing = check_tokenizer(model, tokenizer, max_length=self.max_length)
+        self.pad_id = int(tokenizer.pad_token_id)
         self.device = torch.device(device) if device is not None else default_device()
         self.cache_dir = cache_dir
         self._root = cache_folder("teachers", folder=cache_dir, create=False)
@@ -103,7 +107,9 @@ class Teacher:
         self._model_digest = ModelDigest()
         # What is known of the model where it is not loaded.
         self._digest = self._source_digest = self._model_digest.of(model)
+        self._known_sharing = self._digest, sharing
         self._config, self._parameters = model.config, parameters(model)
+        self._embedding_rows = embedding_rows(model)
         self._embedding: tuple[str, CompressedEmbedding] | None = None
 
     @classmethod
@@ -116,8 +122,8 @@ class Teacher:
             settings: Keyword arguments of :class:`Teacher`.
 
         Raises:
-            DataError: The tokenizer has no padding token, or the model is an encoder without a
-                trained classifier.
+            DataError: The model is an encoder without a trained classifier, or as for
+                :class:`Teacher`.
             OSError: The model does not exist (from transformers).
         """
         with quiet_transformers(warnings=False):
@@ -173,6 +179,7 @@ class Teacher:
                 token, or ``save_to`` holds files other than a model's.
         """
         require_model_folder(Path(save_to))
+        train, dev = as_dataset("train", train), as_dataset("dev", dev)
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, but dev has {dev.classes}.")
         names = class_names(AutoConfig.from_pretrained(name_or_folder), train.classes)
@@ -185,7 +192,12 @@ class Teacher:
                 id2label=dict(enumerate(names)),
                 label2id={name: k for k, name in enumerate(names)},
             ).float()
-        teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
+        tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
+        if getattr(model.config, "pad_token_id", None) is None:
+            model.config.pad_token_id = tokenizer.pad_token_id
+        teacher = cls(model, tokenizer, **settings)
+        if teacher._sharing() is not Sharing.ANY:
+            model.config.pad_token_id = teacher.pad_id
         history = fit(
             model,
             teacher.tokenize(train.texts),
@@ -236,6 +248,13 @@ class Teacher:
             self._digest = self._model_digest.of(self._model)
         return fingerprint(self._digest, self.tokenizer, self.max_length)
 
+    def _sharing(self) -> Sharing:
+        """Which texts share batches, for the model as it was at the last fingerprint."""
+        if self._known_sharing[0] != self._digest:
+            found = check_tokenizer(self.model, self.tokenizer, max_length=self.max_length)
+            self._known_sharing = self._digest, found
+        return self._known_sharing[1]
+
     @property
     def config(self) -> Any:
         """The classifier's configuration."""
@@ -257,10 +276,11 @@ class Teacher:
         return int(self.config.num_labels)
 
     def check(self, dataset: TextDataset) -> None:
-        """Check that a data set has the teacher's classes.
+        """Check that a data set has the teacher's classes, and texts that it can tell apart.
 
         Raises:
-            DataError: The number of classes differs, or named classes are in another order.
+            DataError: The number of classes differs, or named classes are in another order; or
+                almost all texts have the same tokens.
         """
         if len(dataset.classes) != self.num_labels:
             raise DataError(
@@ -268,6 +288,11 @@ class Teacher:
                 f"{', '.join(dataset.classes)}. Use a teacher fine-tuned on these classes."
             )
         check_class_order(self.config, dataset.classes, owner="The teacher")
+        self._check_texts(dataset)
+
+    def _check_texts(self, dataset: TextDataset) -> None:
+        rows = self._embedding_rows if self._model is None else embedding_rows(self._model)
+        check_texts(self.tokenizer, dataset.texts, max_length=self.max_length, rows=rows)
 
     @property
     def shape(self) -> TeacherShape:
@@ -315,15 +340,18 @@ class Teacher:
                 used only once.
 
         Raises:
-            DataError: An output is not finite, the teacher does not have it, or the disk has too
-                little space.
+            DataError: An output is not finite, the teacher does not have it, almost all texts have
+                the same tokens, or the disk has too little space.
         """
 
         def reader() -> OutputReader:
+            if cached:
+                self._check_texts(dataset)
             return OutputReader(
                 self.model,
                 self.tokenizer,
                 self.shape,
+                sharing=self._sharing(),
                 dtype=torch.float32 if self.storage == "float32" else torch.bfloat16,
                 token_budget=token_budget,
             )

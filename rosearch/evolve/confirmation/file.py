@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock
 
 from rosearch.caching import replace_text
+from rosearch.differences import differences
 from rosearch.errors import StorageError, StudyMismatchError
 from rosearch.evolve.confirmation.result import ConfirmedRun
-from rosearch.evolve.study.settings import differences
 from rosearch.evolve.study.trials import Failure
 
 _FORMAT = 1

@@ -25,10 +25,11 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from rosearch.differences import differences
 from rosearch.errors import GenomeError, StorageError, StudyMismatchError
 from rosearch.evolve.study import trial_attributes as attributes
 from rosearch.evolve.study.result import SearchResult
-from rosearch.evolve.study.settings import differences, plain, versions
+from rosearch.evolve.study.settings import plain, versions
 from rosearch.evolve.study.storage import open_storage, quiet_optuna, root_cause
 from rosearch.evolve.study.trial_parameters import distributions, parameters
 from rosearch.evolve.study.trials import Candidate, Failure, Parent, TrialRecord

@@ -1,22 +1,16 @@
-"""The settings of a study as plain data, and the differences between two of them."""
+"""The settings of a study as plain data."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _PACKAGES = ("rosearch", "optuna", "torch", "transformers", "numpy")
-_MAX_SHOWN = 120
-"""Characters of a value that a message shows."""
-
-
-_NOT_SET = object()
 
 
 class PublicSettings:
@@ -65,26 +59,6 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
 
 
-def differences(stored: Any, current: Any, path: str = "") -> Iterator[str]:
-    """One line for each setting that differs: its path, its value in the study and now.
-
-    A list of numbers or strings is one setting; longer lists are compared item by item.
-    """
-    if isinstance(stored, dict) and isinstance(current, dict):
-        for key in sorted({*stored, *current}):
-            below = f"{path}.{key}" if path else key
-            yield from differences(stored.get(key, _NOT_SET), current.get(key, _NOT_SET), below)
-    elif _is_nested(stored) and _is_nested(current) and len(stored) == len(current):
-        for place, (before, now) in enumerate(zip(stored, current, strict=True)):
-            yield from differences(before, now, f"{path}[{place}]")
-    elif stored != current:
-        texts = ["not set" if value is _NOT_SET else repr(value) for value in (stored, current)]
-        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
-        start = max(0, sum(1 for _ in same) - _MAX_SHOWN // 4)
-        before, now = (_excerpt(text, start) for text in texts)
-        yield f"{path}: {before} in the study, {now} now"
-
-
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on, if installed."""
@@ -102,15 +76,3 @@ def _plain_or_class(value: Any) -> Any:
     except (TypeError, ValueError):
         return type(value).__qualname__
     return value
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
-
-
-def _excerpt(text: str, start: int) -> str:
-    """``text``, or if it is long the part from ``start``, where two values begin to differ."""
-    if len(text) <= _MAX_SHOWN:
-        return text
-    end = start + _MAX_SHOWN
-    return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"

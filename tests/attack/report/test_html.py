@@ -77,3 +77,19 @@ def test_errors_bounds_and_thresholds_are_shown() -> None:
     assert "no <markup>" not in page
     assert "<b>" not in page
     assert "&#34;limit&#34;: 7" in page or '"limit": 7' in page
+
+
+def test_classes_have_their_names_and_rates() -> None:
+    results = [record("failed"), record("succeeded", label=1, predicted=1, perturbed_predicted=0)]
+    given = summarise(
+        results, forward_rows=1, seconds=1.0, settings={"classes": ["calm", "<angry>"]}
+    )
+    root = ET.fromstring(given.to_html())
+    _, classes, attacked = root.iter("table")
+    assert classes.find("caption").text.startswith("Rates of each class")
+    rows = [[cell.text for cell in row] for row in classes.find("tbody")]
+    assert rows == [
+        ["test", "calm", "100.0%", "100.0%", "1"],
+        ["test", "<angry>", "100.0%", "0.0%", "1"],
+    ]
+    assert [row[3].text for row in attacked.find("tbody")] == ["calm to calm", "<angry> to calm"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch.attack import RobustnessEvaluator, RobustnessReport
-from rosearch.attack.report.summary import summarise
+from rosearch.attack.report.summary import join_attacks, summarise
 from rosearch.data import TextDataset
 from rosearch.errors import DataError, MissingResourceError
 from tests.attack.report.records import record, record_with, report, several
@@ -159,3 +159,41 @@ def test_json_with_a_result_of_another_type_is_refused(field: str, value: Any) -
     data["examples"][0][field] = value
     with pytest.raises(DataError, match=f"{field} must be"):
         RobustnessReport.from_json(json.dumps(data))
+
+
+def named(*labels: int, **settings: Any) -> RobustnessReport:
+    """A report on an example of each label; attacks break those of odd ones."""
+    results = [
+        record("failed", label=k, predicted=k, perturbed_predicted=0 if k % 2 else k)
+        for k in labels
+    ]
+    return summarise(results, forward_rows=1, seconds=1.0, settings=settings)
+
+
+def test_printed_rates_have_the_names_of_attacks_and_classes() -> None:
+    one, two = named(0, 1, classes=["calm", "angry"]), named(0, 0, classes=["calm", "angry"])
+    whole = join_attacks({"first": one, "second": two}, {"classes": ["calm", "angry"]})
+    lines = str(whole).splitlines()
+    assert [line.partition(": accuracy ")[0] for line in lines] == [
+        "first", "second", "all together", "  class angry", "  class calm",
+    ]  # fmt: skip
+    assert lines[3] == "  class angry: accuracy 100.0%, under attack 0.0%, n = 1"
+    assert lines[0].startswith("first: accuracy 100.0%, under attack 50.0% ")
+    assert str(join_attacks({"first": two}, {})).startswith("first: accuracy ")
+    assert "class" not in str(two)
+
+
+def test_classes_without_names_are_numbered_and_the_weakest_printed() -> None:
+    assert "  class 1: accuracy" in str(named(0, 1))
+    many = str(named(*range(12))).splitlines()
+    assert len(many) == 1 + 10 + 1
+    assert many[1:7] == [
+        f"  class {k}: accuracy 100.0%, under attack 0.0%, n = 1" for k in range(1, 12, 2)
+    ]
+    assert many[-1] == "  and 2 classes, less often broken"
+
+
+def test_errors_are_said_to_count_as_broken_in_classes() -> None:
+    results = [record("failed"), record("error", label=1, predicted=1)]
+    found = summarise(results, forward_rows=1, seconds=1.0, settings={})
+    assert "class 1: accuracy 100.0%, under attack 0.0% (errors count as broken)" in str(found)

@@ -254,7 +254,8 @@ class TestErrors:
             victim.gradients(["a"], [0], 1)
 
     def test_unused_embedding_module_is_rejected(self, trained_bert: Any, tokenizer: Any) -> None:
-        trained_bert.get_input_embeddings = lambda: torch.nn.Embedding(3, 3)
+        rows = trained_bert.config.vocab_size
+        trained_bert.get_input_embeddings = lambda: torch.nn.Embedding(rows, 3)
         with pytest.raises(EvaluationError, match="does not embed its tokens"):
             ModelVictim(trained_bert, tokenizer).gradients(["a"], [0], 1)
 
