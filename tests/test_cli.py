@@ -11,6 +11,7 @@ import torch
 
 import rosearch as rs
 from rosearch import cli
+from rosearch.errors import MissingResourceError
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 from tests.report import made_up
 
@@ -81,7 +82,7 @@ def test_attack_with_several_recipes(model, tmp_path, capsys):
 
 
 def test_a_stopped_attack_goes_on(teacher_folder, dataset, tmp_path, capsys, monkeypatch):
-    from transformers import BertForSequenceClassification as Bert
+    from rosearch.attack.victim import model
 
     data, kept = tmp_path / "data.csv", tmp_path / "kept.jsonl"
     rows = [f'"{dataset.texts[i]}",{dataset.labels[i]}\n' for i in range(8)]
@@ -90,15 +91,15 @@ def test_a_stopped_attack_goes_on(teacher_folder, dataset, tmp_path, capsys, mon
     assert cli.main(line) == 0
     expected = capsys.readouterr().out
     line += ["--checkpoint", str(kept)]
-    forward, calls = Bert.forward, []
+    predict, calls = model.predict, []
 
-    def stopped(self, *args, **kw):
+    def stopped(*args, **kw):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return forward(self, *args, **kw)
+        return predict(*args, **kw)
 
-    monkeypatch.setattr(Bert, "forward", stopped)
+    monkeypatch.setattr(model, "predict", stopped)
     assert cli.main(line) == 130
     assert cli.main(line) == 0
     assert capsys.readouterr().out == expected
@@ -234,6 +235,21 @@ def test_report_refuses_bad_arguments(study, capsys, arguments, said):
 def test_resources(capsys):
     assert cli.main(["resources"]) == 0
     assert "WordNet" in capsys.readouterr().out
+
+
+def test_resources_are_fetched(tmp_path, monkeypatch, capsys):
+    def fetch(folder):
+        if folder is None:
+            raise MissingResourceError("pip failed")
+        return folder
+
+    monkeypatch.setattr("rosearch.attack.resources.fetch_wordnet", fetch)
+    assert cli.main(["resources", "--get", "wordnet", "--to", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}\n"
+    assert cli.main(["resources", "--get", "wordnet"]) == 1
+    assert "pip failed" in capsys.readouterr().err
+    assert cli.main(["resources", "--to", str(tmp_path)]) == 2
+    assert "add --get wordnet" in capsys.readouterr().err
 
 
 def test_help_needs_neither_torch_nor_transformers():
