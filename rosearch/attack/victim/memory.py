@@ -57,21 +57,26 @@ def digest(key: Hashable) -> Hashable:
     A text of 400 words takes 2.4 kB, and its tokens 4 kB; an attack asks for thousands of variants.
     Other keys stay as they are.
     """
+    if isinstance(key, str):
+        return _hashed(key.encode("utf-8", "surrogatepass"), b"text")
     if isinstance(key, TokenizedText):
         types = () if key.types is None else (1, *key.types)
-        numbers = array("q", (len(key.ids), *key.ids, *types))
-        return blake2b(numbers, digest_size=16, person=b"tokens").digest()
-    parts = (key,) if isinstance(key, str) else key
-    if isinstance(parts, tuple) and all(isinstance(part, str) for part in parts):
-        coded = [part.encode("utf-8", "surrogatepass") for part in parts]
-        start = repr([parts is key, *map(len, coded)]).encode()
-        return blake2b(b"".join([start, *coded]), digest_size=16, person=b"text").digest()
+        return _hashed(array("q", (len(key.ids), *key.ids, *types)), b"tokens")
+    if isinstance(key, tuple) and all(isinstance(part, str) for part in key):
+        coded = [part.encode("utf-8", "surrogatepass") for part in key]
+        return _hashed(b"".join([repr([*map(len, coded)]).encode(), *coded]), b"texts")
     return key
 
 
 def size_of(*values: object) -> int:
     """Bytes of values, and of what tuples among them hold."""
-    return sum(
-        sys.getsizeof(value) + (size_of(*value) if isinstance(value, tuple) else 0)
-        for value in values
-    )
+    size = 0
+    for value in values:
+        size += sys.getsizeof(value)
+        if isinstance(value, tuple):
+            size += size_of(*value)
+    return size
+
+
+def _hashed(content: bytes | array[int], kind: bytes) -> bytes:
+    return blake2b(content, digest_size=16, person=kind).digest()
