@@ -17,6 +17,8 @@ PIP := $(PY) -m pip --disable-pip-version-check
 # TextAttack needs other versions than the rest, so it has an environment of its own.
 VENV_TA ?= .venv-textattack
 PY_TA := $(VENV_TA)/bin/python
+# One of the places in an environment where NLTK and rosearch look.
+WORDNET := nltk_data/corpora/wordnet
 # The stamp carries this folder's path: an environment that was copied or moved along is not
 # taken for installed.
 STAMP := $(VENV)/installed$(subst /,-,$(CURDIR))
@@ -37,6 +39,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PIP) install -qq -r requirements.lock
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@$(PIP) check
+	@$(PY) -m rosearch resources --get wordnet --to $(VENV)/$(WORDNET)
 	@rm -f $(VENV)/installed-* && touch $@
 
 demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
@@ -60,6 +63,7 @@ $(STAMP_TA): requirements-textattack.lock
 	@$(PY_TA) -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV_TA)
 	@$(PY_TA) -m pip --disable-pip-version-check install -qq -r requirements-textattack.lock
 	@$(PY_TA) -m pip --disable-pip-version-check check
+	@$(PY_TA) -m rosearch resources --get wordnet --to $(VENV_TA)/$(WORDNET)
 	@rm -f $(VENV_TA)/installed-* && touch $@
 
 lint: $(STAMP)  ## ruff: rules and format

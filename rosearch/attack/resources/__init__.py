@@ -2,6 +2,6 @@
 
 from rosearch.attack.resources.inventory import status
 from rosearch.attack.resources.nltk_data import prepare_nltk
-from rosearch.wordnet import find_wordnet
+from rosearch.wordnet import fetch_wordnet, find_wordnet
 
-__all__ = ["find_wordnet", "prepare_nltk", "status"]
+__all__ = ["fetch_wordnet", "find_wordnet", "prepare_nltk", "status"]

@@ -17,7 +17,7 @@ from rosearch.attack.resources.word_vector_files import holds_vectors
 from rosearch.attack.resources.word_vectors import installed_vectors
 from rosearch.errors import MissingResourceError
 from rosearch.optional import package_folder
-from rosearch.wordnet import find_wordnet, nltk_folders
+from rosearch.wordnet import GET_WORDNET, find_wordnet, nltk_folders
 
 _GET_ENCODER = (
     'pip install "rosearch[encoder]" && python -c "from sentence_transformers import '
@@ -127,7 +127,7 @@ _RESOURCES: tuple[tuple[str, str, Callable[[], Path], str], ...] = (
         "WordNet",
         "pwws, and every recipe with WordNet synonyms",
         find_wordnet,
-        'pip install "rosearch[wordnet]"',
+        f"{GET_WORDNET} (or: python -m nltk.downloader wordnet)",
     ),
     (
         "word vectors",

@@ -9,7 +9,8 @@ from pathlib import Path
 from rosearch.caching import cache_folder, new_folder
 from rosearch.errors import MissingResourceError
 from rosearch.stop_words import STOP_WORDS
-from rosearch.wordnet import EXCEPTIONS, FILES, WordNet, find_wordnet, read_file
+from rosearch.wordnet import GET_WORDNET, WordNet, find_wordnet
+from rosearch.wordnet_data import EXCEPTIONS, FILES, has_files, read_file
 
 _LAYOUT = "1"
 """Increased when other files are written than before."""
@@ -29,8 +30,8 @@ def prepare_nltk() -> Path:
         The folder, about 30 MB.
 
     Raises:
-        MissingResourceError: WordNet is not installed, or lacks the file ``lexnames``, which NLTK
-            reads.
+        MissingResourceError: WordNet is not found, or found without its own files, or these lack
+            ``lexnames``, which NLTK reads.
     """
     return _prepare(find_wordnet())
 
@@ -55,6 +56,11 @@ def _prepare(wordnet: Path | None) -> Path:
 
 
 def _copy_wordnet(wordnet: Path, corpora: Path) -> None:
+    if not has_files(wordnet):
+        raise MissingResourceError(
+            f"{wordnet} is a database of wn, but NLTK reads WordNet's own files. Get them with: "
+            f"{GET_WORDNET}, or name a folder with the environment variable ROSEARCH_WORDNET."
+        )
     (corpora / "wordnet").mkdir()
     for name in (*FILES, *EXCEPTIONS, *_OTHERS):
         with contextlib.suppress(FileNotFoundError):

@@ -20,6 +20,7 @@ from itertools import chain
 from typing import Any
 
 from rosearch.attack.text import AttackedInput, Words
+from rosearch.attack.victim.memory import BoundedMemory, size_of
 from rosearch.data import Text
 from rosearch.encode.tokenizer import encoding_of, plain_tokenizer
 from rosearch.tokens import (
@@ -40,7 +41,6 @@ _SAFE_NORMALIZERS = {
 }  # fmt: skip
 _SPLITTING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit", "ByteLevel", "Metaspace"}
 _SAFE_PRE_TOKENIZERS = _SPLITTING | {"Punctuation", "Digits", "UnicodeScripts"}
-_MAX_CHUNKS = 1 << 18
 _CHECKED_TEXTS = 512
 
 
@@ -69,7 +69,7 @@ class IncrementalTokenizer:
         self.in_chunks = _acts_on_chunks(self._plain)
         """Whether chunks are tokenized; otherwise whole texts are."""
         self._unchecked = _CHECKED_TEXTS
-        self._chunks: dict[str, tuple[int, ...]] = {}
+        self._chunks: BoundedMemory[str, tuple[int, ...]] = BoundedMemory(size_of)
         self._templates: dict[bool, _Template | None] = {}
 
     def encode(self, texts: Sequence[Text]) -> list[TokenizedText]:
@@ -156,9 +156,8 @@ class IncrementalTokenizer:
 
     def _tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text, without special tokens or truncation."""
-        chunks = self._chunks
-        if len(chunks) > _MAX_CHUNKS:
-            chunks.clear()
+        self._chunks.make_room()
+        chunks = self._chunks.entries
         split = [CHUNK_START.split(text) for text in texts]
         new = list({piece for pieces in split for piece in pieces if piece not in chunks})
         if new:
@@ -169,7 +168,7 @@ class IncrementalTokenizer:
                 return_token_type_ids=False,
                 verbose=False,
             )
-            chunks.update(zip(new, map(tuple, out["input_ids"]), strict=True))
+            self._chunks.add(zip(new, map(tuple, out["input_ids"]), strict=True))
         return [tuple(chain.from_iterable([chunks[piece] for piece in pieces])) for pieces in split]
 
 

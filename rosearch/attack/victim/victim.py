@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -11,19 +12,17 @@ import torch
 
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.victim.gradients import TokenGradients
+from rosearch.attack.victim.memory import BoundedMemory, digest, size_of
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
-
-_MAX_CACHED = 1 << 19
-"""Cached texts or keys after which both are cleared."""
 
 
 class RowStore(ABC):
     """Rows that the victim of an earlier run computed, and where new ones are kept."""
 
     @abstractmethod
-    def recall(self, key: Hashable) -> list[float] | None:
-        """Return the probabilities of a row, or ``None`` if it is not known."""
+    def recall(self, key: Hashable) -> np.ndarray | None:
+        """Return the probabilities of a row, float32, or ``None`` if it is not known."""
 
     @abstractmethod
     def keep(self, keys: Sequence[Hashable], probabilities: np.ndarray) -> None:
@@ -36,10 +35,11 @@ class RowStore(ABC):
 
 
 class Victim(ABC):
-    """Base class of victims: removes duplicate rows, caches answers, counts computed rows.
+    """Base class of victims: removes duplicate rows, remembers answers, counts computed rows.
 
     A victim represents one model with fixed weights. Create a new one when the weights change,
-    because answers are cached for the lifetime of the victim.
+    because answers are remembered: the latest ones, up to 64 MiB by text and 64 MiB by key, which
+    is some 300,000 texts of any length. One that was forgotten is computed, and counted, again.
 
     Args:
         exact: Victim that decides verdicts, if this one only approximates it.
@@ -53,8 +53,8 @@ class Victim(ABC):
         """Asked for rows before they are computed; those that it has are not counted."""
         self._exact = exact
         # Apart, because a text may be the key of another text.
-        self._by_key: dict[Hashable, list[float]] = {}
-        self._by_text: dict[Text, list[float]] = {}
+        self._by_key: BoundedMemory[Hashable, bytes] = BoundedMemory(size_of)
+        self._by_text: BoundedMemory[Hashable, bytes] = BoundedMemory(size_of)
         self._computed = 0
 
     @property
@@ -110,42 +110,40 @@ class Victim(ABC):
 
     def answers(self, keys: Sequence[Hashable]) -> np.ndarray:
         """Return probabilities by key, float32, shape ``(keys, classes)``."""
-        self._forget_if_full()
-        cache = self._by_key
-        new = list(dict.fromkeys(key for key in keys if key not in cache))
+        memory = self._by_key
+        memory.make_room()
+        short = [digest(key) for key in keys]
+        new = {s: key for s, key in zip(short, keys, strict=True) if s not in memory.entries}
         if new and self.store is not None:
-            known = {key: row for key in new if (row := self.store.recall(key)) is not None}
-            cache.update(known)
-            new = [key for key in new if key not in known]
-        size = self.batch_size or max(1, len(new))
-        for start in range(0, len(new), size):
-            batch = new[start : start + size]
-            computed = self.compute(batch)
-            self.check(computed, len(batch))
-            self._computed += len(batch)
+            stored = [(s, self.store.recall(key)) for s, key in new.items()]
+            memory.add((s, row.tobytes()) for s, row in stored if row is not None)
+            new = {s: key for s, key in new.items() if s not in memory.entries}
+        unknown = iter(new.items())
+        while batch := dict(itertools.islice(unknown, self.batch_size)):
+            rows = list(batch.values())
+            computed = self.compute(rows)
+            self.check(computed, len(rows))
+            self._computed += len(rows)
             if self.store is not None:
-                self.store.keep(batch, computed)
-            cache.update(zip(batch, computed.tolist(), strict=True))
-        return np.array([cache[key] for key in keys], dtype=np.float32)
+                self.store.keep(rows, computed)
+            memory.add(zip(batch, _packed(computed), strict=True))
+        return self._unpacked([memory.entries[s] for s in short])
 
     def probabilities(self, texts: Sequence[Text]) -> np.ndarray:
         """Return probabilities by text, float32, shape ``(texts, classes)``."""
-        if not texts:
-            return np.empty((0, self.classes or 0), dtype=np.float32)
-        self._forget_if_full()
-        cache = self._by_text
-        unseen = list(dict.fromkeys(text for text in texts if text not in cache))
-        if unseen:
-            keys = self.keys(unseen)
-            self.answers(keys)
-            # Caching by text saves tokenizing it again.
-            cache.update(zip(unseen, [self._by_key[key] for key in keys], strict=True))
-        return np.array([cache[text] for text in texts], dtype=np.float32)
+        memory = self._by_text
+        memory.make_room()
+        short = [digest(text) for text in texts]
+        new = {s: text for s, text in zip(short, texts, strict=True) if s not in memory.entries}
+        if new:
+            # Remembering by text saves tokenizing it again.
+            found = self.answers(self.keys(list(new.values())))
+            memory.add(zip(new, _packed(found), strict=True))
+        return self._unpacked([memory.entries[s] for s in short])
 
-    def _forget_if_full(self) -> None:
-        if max(len(self._by_text), len(self._by_key)) > _MAX_CACHED:
-            self._by_text.clear()
-            self._by_key.clear()
+    def _unpacked(self, rows: Sequence[bytes]) -> np.ndarray:
+        joined = np.frombuffer(bytearray().join(rows), dtype=np.float32)
+        return joined.reshape(len(rows), self.classes or 0)
 
     def expect(self, classes: int) -> None:
         """Set the number of classes of the data set.
@@ -187,6 +185,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     Attacks break ties between scores, so the rounding must be the same.
     """
     return torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+
+
+def _packed(rows: np.ndarray) -> list[bytes]:
+    return [row.tobytes() for row in np.asarray(rows, dtype=np.float32)]
 
 
 def _wrong_classes(victim: int, data: int) -> EvaluationError:

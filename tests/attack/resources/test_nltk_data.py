@@ -13,7 +13,7 @@ import pytest
 from rosearch.attack.resources import prepare_nltk
 from rosearch.errors import MissingResourceError
 from rosearch.stop_words import STOP_WORDS
-from rosearch.wordnet import EXCEPTIONS, FILES, read_file
+from rosearch.wordnet_data import EXCEPTIONS, FILES, read_file
 
 
 @pytest.fixture(autouse=True)

@@ -219,12 +219,15 @@ def test_left_truncation_is_not_supported_by_chunks() -> None:
     assert not IncrementalTokenizer(tokenizer).in_chunks
 
 
-def test_chunks_are_cleared_at_the_limit(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rosearch.attack.victim.tokenization._MAX_CHUNKS", 10)
+@pytest.mark.parametrize("limit", [0, 2000])
+def test_chunks_are_forgotten_at_the_limit(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("rosearch.attack.victim.memory.MAX_BYTES", limit)
     fast = IncrementalTokenizer(tokenizer)
     for k in range(50):
-        (row,) = fast.encode([f"a film {k}"])
-        assert row == tokenize(tokenizer, [f"a film {k}"], max_length=64)[0]
+        texts = [f"a film {k}", f"a film {k - 9}", f"no {k} film a"]
+        assert fast.encode(texts) == tokenize(tokenizer, texts, max_length=64)
 
 
 def test_visible_span_with_truncation_on_the_right(tokenizer: Any) -> None:

@@ -266,7 +266,7 @@ def test_missing_wordnet_is_an_error_at_construction(
 
     monkeypatch.setattr(wordnet, "_usual_places", list)
     monkeypatch.delenv("ROSEARCH_WORDNET", raising=False)
-    with pytest.raises(MissingResourceError, match=r'pip install "rosearch\[wordnet\]"'):
+    with pytest.raises(MissingResourceError, match="resources --get wordnet"):
         PWWS()
     with pytest.raises(MissingResourceError, match=r"index\.noun"):
         PWWS(wordnet=tmp_path)
