@@ -13,6 +13,7 @@ from rosearch.distill.losses import (
 from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
 from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
+from rosearch.distill.robust.unigram_noise import UnigramNoise
 from rosearch.distill.robust.word_perturbation import Replacements, WordPerturbation
 from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.distill.teacher.outputs import TeacherOutputs
@@ -38,6 +39,7 @@ __all__ = [
     "Teacher",
     "TeacherOutputs",
     "TeacherShape",
+    "UnigramNoise",
     "Wanted",
     "WordPerturbation",
     "WorstCase",

@@ -13,7 +13,7 @@ from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.errors import ArgumentError
 
 _EXAMPLES = {
-    "augmentation": "an instance such as rosearch.attack.SubstitutionAugmentation('pwws')",
+    "augmentation": "an instance such as rosearch.distill.UnigramNoise()",
     "adversary": "an instance such as rosearch.attack.AdversarialTexts('pwws')",
 }
 
