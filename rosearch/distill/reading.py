@@ -66,7 +66,7 @@ class Reading:
             given = settings.replacements if settings.weight else None
             choices = None if given is None else texts.choices(given)
             vectors = texts.teacher.embedding.tokens if settings.vectors else None
-            loss = settings.fit(scores, *self._source.scored(), choices, vectors)
+            loss = settings.fit(scores, texts.train_rows, texts.train_logits, choices, vectors)
             state = {name: t.clone() for name, t in scores.state_dict().items()}
             self._scores[scores.scopes] = state, loss
         state, loss = self._scores[scores.scopes]

@@ -100,9 +100,10 @@ class StudentTexts:
         """The teacher's outputs for the training texts; ``None`` if no loss reads any."""
         return None if self.wanted is None else self.outputs_for(self.train)
 
-    def logits(self, texts: TextDataset) -> np.ndarray:
-        """Return the teacher's logits for texts, ``(texts, classes)``."""
-        return self.teacher.logits(self._answered(texts), progress=self.progress)
+    @property
+    def train_logits(self) -> np.ndarray:
+        """The teacher's logits for the training texts, ``(texts, classes)``."""
+        return self.teacher.logits(self._answered(self.train), progress=self.progress)
 
     def outputs_for(self, texts: TextDataset, *, cached: bool = True) -> TeacherOutputs:
         """Return the teacher's outputs for other texts; see :meth:`Teacher.outputs`."""

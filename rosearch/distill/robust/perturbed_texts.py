@@ -110,7 +110,6 @@ class TextSource:
     adversary: Adversary | None
 
     _augmented: dict[int, Group] = field(default_factory=dict)
-    _first: Perturbed | None = None
 
     @cached_property
     def labelled(self) -> TextDataset:
@@ -131,7 +130,7 @@ class TextSource:
         if epoch in self._augmented:
             return self._augmented[epoch], 0.0, 0.0
         start = time.perf_counter()
-        perturbed = self._perturbed(augmentation, epoch)
+        perturbed = augmentation.texts(self.texts.train_as_read, epoch=epoch)
         seconds = time.perf_counter() - start
         group = self.group(perturbed, augmentation.answers, cached=True)
         self._augmented[epoch] = group
@@ -152,36 +151,10 @@ class TextSource:
         if outputs is not None and (answers == "original" or not texts):
             outputs = outputs.select(examples)
         elif outputs is not None:
-            outputs = self.texts.outputs_for(self._unlabelled(texts), cached=cached)
+            unlabelled = TextDataset.unlabelled(texts, classes=self.texts.train.classes)
+            outputs = self.texts.outputs_for(unlabelled, cached=cached)
         seconds = time.perf_counter() - start
         return Group(examples, self.texts.tokenize(texts), outputs, seconds)
-
-    def scored(self) -> tuple[Sequence[TokenizedText], np.ndarray]:
-        """Return the texts that token scores are fitted to, and the teacher's logits for them.
-
-        The first are the training texts; those of the augmentation's first epoch follow.
-        """
-        texts, augmentation = self.texts, self.augmentation
-        rows, logits = texts.train_rows, texts.logits(texts.train)
-        if augmentation is None:
-            return rows, logits
-        perturbed = self._perturbed(augmentation, 1)
-        added = [text for _, text in perturbed]
-        if augmentation.answers == "original":
-            more = logits[[example for example, _ in perturbed]]
-        else:
-            more = texts.logits(self._unlabelled(added))
-        return [*rows, *texts.tokenize(added)], np.concatenate([logits, more])
-
-    def _perturbed(self, augmentation: Augmentation, epoch: int) -> Perturbed:
-        if epoch > 1:
-            return augmentation.texts(self.texts.train_as_read, epoch=epoch)
-        if self._first is None:  # which token scores and the graph read
-            self._first = augmentation.texts(self.texts.train_as_read, epoch=1)
-        return self._first
-
-    def _unlabelled(self, texts: Sequence[Text]) -> TextDataset:
-        return TextDataset.unlabelled(texts, classes=self.texts.train.classes)
 
 
 @dataclass

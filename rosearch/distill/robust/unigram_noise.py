@@ -22,8 +22,7 @@ class UnigramNoise:
     Each word is replaced with probability ``share`` by a word drawn from all words of the training
     texts (unigram noising, Xie et al. 2017, eq. 3), and the student learns the teacher's outputs
     for the result. So it sees what the teacher makes of each word in many more contexts than the
-    training texts have, which helps most where they are few. Token scores are fitted to these texts
-    too.
+    training texts have, which helps most where they are few.
 
     The texts depend only on ``seed``, the training texts, the copy and, with ``redraw``, the epoch;
     all students share them and the teacher's outputs for them. Both texts of a pair are changed.

@@ -101,8 +101,7 @@ class WorstCase:
             scores: Changed in place.
             rows: The training texts.
             answers: The teacher's logits, ``(texts, classes)``.
-            choices: The replacements in the texts or, if it is of fewer, in the first of them; only
-                those have a worst case. ``None``: there are none.
+            choices: The replacements in the texts, if there are any.
             vectors: The teacher's token vectors, ``(tokens, width)``, if scores follow them.
 
         Returns:
@@ -111,13 +110,12 @@ class WorstCase:
         device = scores.bias.device
         given = torch.from_numpy(np.array(answers, dtype=np.float32)).to(device)
         wanted = functional.softmax(given / self.temperature, dim=1)
+        labels = wanted.argmax(dim=1)
         own_scopes = _scopes(scores, rows)
         sums = _Sums(rows, own_scopes, scores.scopes, device)
-        worst, attacked = None, 0
+        worst = None
         if choices is not None and self.weight:
-            attacked = len(choices.first_slots) - 1
-            labels = wanted[:attacked].argmax(dim=1).cpu().numpy()
-            worst = _Worst(choices, own_scopes[:attacked], scores.scopes, labels, device)
+            worst = _Worst(choices, own_scopes, scores.scopes, labels.cpu().numpy(), device)
         table = _Table(scores, vectors, sums, worst)
         optimizer = torch.optim.Adam(table.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
@@ -127,9 +125,9 @@ class WorstCase:
                 logits = sums(tokens) + table.bias
                 loss = functional.cross_entropy(logits, wanted)
                 if worst is not None:
-                    margins = worst(tokens, logits[:attacked])
-                    worst_loss = functional.cross_entropy(-margins, wanted[:attacked])
-                    loss = (1 - self.weight) * loss + self.weight * worst_loss
+                    margins = worst(tokens, logits)
+                    attacked = functional.cross_entropy(-margins, wanted)
+                    loss = (1 - self.weight) * loss + self.weight * attacked
                 loss = loss + table.penalty(self.penalty) / len(rows)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]

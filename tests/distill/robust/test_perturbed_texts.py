@@ -375,23 +375,3 @@ class TestErrors:
             make(teacher, parts, augmentation=Turning(answers="both"))
         with pytest.raises(ValueError, match="first attack is in epoch 4, but there are only 3"):
             make(teacher, parts, adversary=Doubters(first=4))
-
-
-class TestTokenScores:
-    @pytest.mark.parametrize("answers", ["perturbed", "original"])
-    def test_texts_of_the_first_epoch_follow_the_training_texts(
-        self, answers: str, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
-    ) -> None:
-        augmentation = Turning(answers=answers, redraw=True)
-        texts = StudentTexts(teacher, *parts, None, None, "original", False, 64)
-        source = TextSource(texts, None, augmentation, None)
-        rows, logits = source.scored()
-        train = teacher.logits(parts[0], progress=False)
-        assert list(rows[:120]) == texts.train_rows
-        assert list(rows[120:]) == texts.tokenize(list(map(turned, parts[0].texts[:20])))
-        assert np.array_equal(logits[:120], train)
-        agree = (logits[120:].argmax(axis=1) == train[:20].argmax(axis=1)).mean()
-        assert agree == 1 if answers == "original" else agree < 0.2
-        source.scored()
-        source.augmented(augmentation, 1)
-        assert augmentation.epochs == [1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rosearch.data import TextDataset
-from rosearch.distill import Distiller, Teacher, UnigramNoise, WorstCase
+from rosearch.distill import Distiller, Teacher, UnigramNoise
 from rosearch.errors import ArgumentError
 from rosearch.space import templates
 from rosearch.words import words_of
@@ -81,44 +81,23 @@ def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> Non
         UnigramNoise(**settings)
 
 
-class TestDistiller:
-    def test_graphs_and_token_scores_learn_the_teachers_answers_to_noisy_texts(
-        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
-    ) -> None:
-        losses = {}
-        noise = UnigramNoise(copies=2, seed=7)
-        changed = len(noise.texts(parts[0], epoch=1))
-        assert changed > 200
-        test = [text for _, text in UnigramNoise(copies=1, seed=8).texts(parts[0], epoch=1)]
-        unseen = TextDataset.unlabelled(test, classes=parts[0].classes)
-        answers = teacher.logits(unseen, progress=False)
-        for augmentation in (None, noise):
-            distiller = Distiller(
-                teacher, *parts, epochs=2, progress=False, augmentation=augmentation
-            )
-            small = {"width": 16, "embedding_width": 16}
-            graph = distiller.distill(templates.text_cnn(**small))
-            assert graph.history[-1].perturbed_texts == (0 if augmentation is None else changed)
-            student = distiller.distill(templates.additive()).student
-            rows = student.tokenizer(test, padding=True, return_tensors="pt")
-            logits = student(**{k: rows[k] for k in ("input_ids", "attention_mask")}).logits
-            gaps = (logits[:, 1] - logits[:, 0]).detach().numpy()
-            losses[augmentation] = -np.corrcoef(gaps, answers[:, 1] - answers[:, 0])[0, 1]
-        assert losses[noise] < losses[None]
-
-    def test_the_worst_case_is_that_of_the_training_texts(
-        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
-    ) -> None:
-        from rosearch.attack import WordReplacements
-
-        distiller = Distiller(
-            teacher,
-            *parts,
-            progress=False,
-            augmentation=UnigramNoise(copies=1),
-            perturbation=WorstCase(WordReplacements("deepwordbug"), weight=0.5),
-        )
-        result = distiller.distill(templates.additive())
-        assert np.isfinite(result.history[0].loss)
-        plain = Distiller(teacher, *parts, progress=False, augmentation=UnigramNoise(copies=1))
-        assert result.history[0].loss > plain.distill(templates.additive()).history[0].loss
+def test_students_learn_the_teachers_answers_to_noisy_texts(
+    teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+) -> None:
+    noise = UnigramNoise(copies=2, seed=7)
+    changed = len(noise.texts(parts[0], epoch=1))
+    assert changed > 200
+    test = [text for _, text in UnigramNoise(copies=1, seed=8).texts(parts[0], epoch=1)]
+    unseen = TextDataset.unlabelled(test, classes=parts[0].classes)
+    answers = teacher.logits(unseen, progress=False)
+    agreement = {}
+    for augmentation in (None, noise):
+        settings: dict[str, Any] = {"augmentation": augmentation, "learning_rate": 1e-2}
+        distiller = Distiller(teacher, *parts, epochs=3, progress=False, **settings)
+        result = distiller.distill(templates.text_cnn(width=16, embedding_width=16))
+        assert result.history[-1].perturbed_texts == (0 if augmentation is None else changed)
+        rows = result.student.tokenizer(test, padding=True, return_tensors="pt")
+        inputs = {key: rows[key] for key in ("input_ids", "attention_mask")}
+        gaps = result.student(**inputs).logits.diff(dim=1)[:, 0].detach().numpy()
+        agreement[augmentation] = np.corrcoef(gaps, answers[:, 1] - answers[:, 0])[0, 1]
+    assert agreement[noise] > agreement[None] + 0.02
