@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import torch
 
 from rosearch.data import Text, TextDataset, as_dataset, check_class_order, require_one_class
 from rosearch.errors import DataError
+from rosearch.quiet import quiet_transformers
 from rosearch.tokens import (
     Sharing,
     TokenizedText,
@@ -35,7 +39,42 @@ _LONG = 1024
 """Tokens of a text that a model reads twice; sparse attention begins before."""
 _WORK = 1 << 37
 """Parameters times tokens of that text, about a second on a CPU; a large model reads fewer."""
+_UNKNOWN = 0.9
+"""Share of the words that must be known by no token for a tokenizer to be refused."""
 _LETTERS = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
+
+
+def load_classifier(name_or_folder: str | os.PathLike[str]) -> tuple[Any, Any]:
+    """Load a fine-tuned sequence classifier, in eval mode, and its tokenizer.
+
+    Args:
+        name_or_folder: A model of the Hugging Face Hub, or a folder written by ``save_pretrained``.
+
+    Raises:
+        DataError: The model is an encoder without a trained classifier, or its weights have other
+            shapes than its configuration says.
+        OSError: The model does not exist.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    name, folder = os.fspath(name_or_folder), Path(name_or_folder)
+    if (folder.is_absolute() or name.startswith(".")) and not folder.exists():
+        raise FileNotFoundError(f"There is no folder {name}.")
+    with quiet_transformers(warnings=False):
+        try:
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name, output_loading_info=True
+            )
+        except RuntimeError as error:
+            raise DataError(f"The weights of {name} do not fit its config.json: {error}") from error
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise DataError(
+            f"{name} has no weights for {', '.join(missing[:4])}: it is not fine-tuned for "
+            f"classification. Fine-tune it first, for example with Teacher.fine_tune."
+        )
+    return model.eval(), tokenizer
 
 
 def check_tokenizer(model: Any, tokenizer: Any, *, max_length: int) -> Sharing:
@@ -52,9 +91,10 @@ def check_tokenizer(model: Any, tokenizer: Any, *, max_length: int) -> Sharing:
         Which texts may share a batch, so that answers are those to the texts alone.
 
     Raises:
-        DataError: The tokenizer has no padding token or no vocabulary, or its vocabulary is not
-            that of the model's embedding; or the model needs to know the padding token, or its
-            answers to a text depend on the texts before it.
+        DataError: The tokenizer has no padding token or no vocabulary, its vocabulary is not that
+            of the model's embedding, or its padding token is not the model's; or the model is no
+            sequence classifier, cannot read texts of a few letters, needs to know the padding
+            token, or its answers to a text depend on the texts before it.
     """
     count = embedding_rows(model)
     _check_vocabulary(tokenizer, count)
@@ -78,11 +118,21 @@ def check_tokenizer(model: Any, tokenizer: Any, *, max_length: int) -> Sharing:
                 f"hash_seed), or lower max_length."
             )
         sharing = probe.sharing(rows)
-    if sharing is Sharing.NONE and getattr(model.config, "pad_token_id", pad_id) is None:
+    own = getattr(getattr(model, "config", None), "pad_token_id", None)
+    if sharing is Sharing.NONE and own is None:
         raise DataError(
             f"{type(model).__name__} cannot read texts in batches, because its configuration "
             f"has no padding token. Set model.config.pad_token_id = {pad_id}, the id of its "
             f"tokenizer's {tokenizer.pad_token!r}."
+        )
+    # A decoder that answers at the last token, which it finds by the padding token, shares batches
+    # of equal lengths only; it needs no padding then.
+    if sharing is Sharing.ANY and own not in (None, pad_id) and not pads_left(tokenizer):
+        raise DataError(
+            f"The padding token of the tokenizer, {tokenizer.pad_token!r}, has the id {pad_id}, "
+            f"and that of {type(model).__name__} the id {own} by its configuration. Use the "
+            f"tokenizer that the model was trained with; if it is the right one, set "
+            f"model.config.pad_token_id = {pad_id}."
         )
     return sharing
 
@@ -110,6 +160,13 @@ def check_texts(
             distinct[words] = text
     tokenized = tokenize(tokenizer, list(distinct.values()), max_length=max_length)
     _check_ids(tokenizer, rows, tokenized)
+    unknown = _unknown_share(tokenizer, distinct, max_length=max_length)
+    if unknown > _UNKNOWN:
+        raise DataError(
+            f"The tokenizer knows no part of {unknown:.0%} of the words of {len(distinct)} texts. "
+            f"Check that it belongs to the model and to the language of the texts "
+            f"({type(tokenizer).__name__}, {len(tokenizer)} tokens)."
+        )
     says_nothing = frozenset([*tokenizer.all_special_ids, _unknown(tokenizer)])
     read = {tuple(token for token in row.ids if token not in says_nothing) for row in tokenized}
     if len(distinct) < _FEW or len(read) > max(1, len(distinct) // 20):
@@ -192,7 +249,9 @@ def _check_vocabulary(tokenizer: Any, rows: int | None) -> None:
         return
     advice = "Use the tokenizer that the model was trained with"
     if count > rows:
-        last = max(k for k in tokenizer.get_vocab().values() if k not in added)
+        # Of its special tokens, texts have none.
+        special = set(tokenizer.all_special_ids)
+        last = max(k for k in tokenizer.get_vocab().values() if k not in special)
         if last >= rows:
             raise DataError(
                 f"The tokenizer {tokenizer.name_or_path!r} has {count} tokens, and the model has "
@@ -214,6 +273,24 @@ def _unknown(tokenizer: Any) -> int | None:
     model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     token = getattr(model, "unk_token", None)
     return None if token is None else tokenizer.get_vocab().get(token)
+
+
+def _unknown_share(
+    tokenizer: Any, distinct: Iterable[tuple[str, ...]], *, max_length: int
+) -> float:
+    """Share of the words with letters of which no token says anything, at least a few words."""
+    unknown = _unknown(tokenizer)
+    words = Counter(word for words in distinct for word in words if any(map(str.isalpha, word)))
+    if unknown is None or len(words) < _FEW:
+        return 0.0
+    rows = tokenize(tokenizer, list(words), max_length=max_length)
+    special = {*tokenizer.all_special_ids, unknown}
+    lost = sum(
+        count
+        for count, row in zip(words.values(), rows, strict=True)
+        if special.issuperset(row.ids)
+    )
+    return lost / words.total()
 
 
 def _check_ids(tokenizer: Any, count: int | None, rows: Sequence[TokenizedText]) -> None:
@@ -253,6 +330,8 @@ class _Probe:
         self.padding = {"pad_id": tokenizer.pad_token_id, "pad_left": pads_left(tokenizer)}
         exact = {p.dtype for p in model.parameters()} <= {torch.float32, torch.float64}
         self.tolerance = 1e-4 if exact else 2e-2
+        self.failure: Exception | None = None
+        """The last error of the model."""
 
     def repeats(self, row: TokenizedText, other: TokenizedText) -> bool:
         """Return whether a text has the same answer again after another one is read."""
@@ -260,12 +339,18 @@ class _Probe:
         return first is None or again is None or self._same(first, again, slack=10)
 
     def sharing(self, rows: Sequence[TokenizedText]) -> Sharing:
-        """Return which texts may share batches; any, where no text can be read.
+        """Return which texts may share batches.
 
         Args:
             rows: Texts of several lengths, some of them equally long as the one before.
+
+        Raises:
+            DataError: The model can read none of them, or is no sequence classifier.
         """
         alone = [(row, found) for row in rows if (found := self._answers([row])) is not None]
+        if not alone:
+            name = type(self.model).__name__
+            raise DataError(f"{name} cannot read even a few letters: {self.failure}")
         if self._together(alone):
             return Sharing.ANY
         pairs = [pair for pair in pairwise(alone) if len(pair[0][0].ids) == len(pair[1][0].ids)]
@@ -273,8 +358,6 @@ class _Probe:
 
     def _together(self, alone: Sequence[tuple[TokenizedText, np.ndarray]]) -> bool:
         """Return whether the model answers to a batch as to its texts alone."""
-        if not alone:
-            return True
         try:
             together = self._answers([row for row, _ in alone])
         except torch.OutOfMemoryError:  # says nothing about smaller batches
@@ -291,11 +374,21 @@ class _Probe:
         try:
             with torch.inference_mode():
                 inputs = model_inputs(self.model, rows, **self.padding)
-                answers: np.ndarray = self.model(**inputs).logits.float().cpu().numpy()
+                out = self.model(**inputs)
         except Exception as error:
             if len(rows) > 1 and isinstance(error, torch.OutOfMemoryError):
                 raise
+            self.failure = error
             return None
+        logits = getattr(out, "logits", None)
+        if logits is None or logits.dim() != 2 or len(logits) != len(rows):
+            shape = "none" if logits is None else f"of shape {tuple(logits.shape)}"
+            raise DataError(
+                f"{type(self.model).__name__} is no sequence classifier: its logits for "
+                f"{len(rows)} texts are {shape}, expected ({len(rows)}, classes). Load it with "
+                f"AutoModelForSequenceClassification."
+            )
+        answers: np.ndarray = logits.float().cpu().numpy()
         return answers
 
     def _same(self, expected: np.ndarray, found: np.ndarray, *, slack: float = 1) -> bool:

@@ -12,7 +12,7 @@ import click
 
 import rosearch
 from rosearch.data import require_one_class
-from rosearch.errors import RosearchError
+from rosearch.errors import DataError, RosearchError
 from rosearch.optional import try_import
 from rosearch.pages import page
 from rosearch.text_files import SUFFIXES, file_type
@@ -163,14 +163,10 @@ def attack(
 
 def _load(model: str, device: str | None) -> tuple[Any, Any]:
     """A classifier in eval mode on ``device``, and its tokenizer."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
     from rosearch import tokens
-    from rosearch.quiet import quiet_transformers
+    from rosearch.classifiers import load_classifier
 
-    with quiet_transformers():
-        classifier: Any = AutoModelForSequenceClassification.from_pretrained(model).eval()
-        tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    classifier, tokenizer = load_classifier(model)
     require_one_class(classifier.config, owner=model)
     place = device or str(tokens.default_device())
     try:
@@ -190,7 +186,13 @@ def _from_hub(
         "datasets", f"--data {data}, which is not a {', '.join(SUFFIXES)} file,", "hub"
     )
     name, _, configuration = data.partition(":")
-    found = datasets.load_dataset(name, configuration or None, split=split)
+    try:
+        found = datasets.load_dataset(name, configuration or None, split=split)
+    except Exception as error:
+        raise DataError(
+            f"The package datasets cannot read {data!r}, which is no "
+            f"{', '.join(SUFFIXES)} file: {error}"
+        ) from error
     return rosearch.TextDataset.from_hf(found, text=text, label=label)
 
 

@@ -397,7 +397,7 @@ def hashed_bytes(text: str) -> bytes:
 
 
 def check_class_order(config: Any, classes: Sequence[str], *, owner: str) -> None:
-    """Refuse a model that has a data set's classes in another order.
+    """Refuse a model that has other classes than a data set, or its classes in another order.
 
     Only names that both sides have are compared, ignoring case. ``LABEL_0`` and plain numbers are
     no names, and a model may call its classes by other names than the data does.
@@ -408,8 +408,14 @@ def check_class_order(config: Any, classes: Sequence[str], *, owner: str) -> Non
         owner: What the model is called, for the message.
 
     Raises:
-        DataError: Both have the same names, in different orders.
+        DataError: The model has more classes or fewer, or the same names in another order.
     """
+    count = getattr(config, "num_labels", None)
+    if isinstance(count, int) and count != len(classes):
+        raise DataError(
+            f"{owner} has {count} classes, the data {len(classes)}: {', '.join(classes)}. Use a "
+            f"model fine-tuned on these classes, or name all of the model's with classes=."
+        )
     own = list(_model_names(config, len(classes)))
     lowered, theirs = ([name.lower() for name in names] for names in (own, classes))
     if any(_PLACEHOLDER.fullmatch(name) for name in theirs):

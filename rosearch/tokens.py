@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from rosearch.checks import refused
 from rosearch.data import Text
 from rosearch.errors import DataError
 
@@ -101,6 +102,7 @@ def require_padding(tokenizer: Any) -> int:
     Raises:
         DataError: The tokenizer has none, as those of many decoder-only models.
     """
+    require_tokenizer(tokenizer)
     if tokenizer.pad_token_id is None:
         raise DataError(
             f"The tokenizer {tokenizer.name_or_path!r} has no padding token, so texts of "
@@ -128,8 +130,24 @@ def max_tokens(model: Any, tokenizer: Any, max_length: int | None = None) -> int
     return own if positions is None else min(own, positions)
 
 
+def require_tokenizer(tokenizer: Any) -> None:
+    """Refuse what is no tokenizer of transformers.
+
+    Raises:
+        ArgumentError: It is none.
+    """
+    if not hasattr(tokenizer, "model_max_length"):
+        expected = "a tokenizer of transformers, such as AutoTokenizer.from_pretrained(folder)"
+        raise refused("tokenizer", expected, tokenizer)
+
+
 def length_limit(tokenizer: Any, max_length: int | None = None) -> int:
-    """The smaller of ``max_length`` and what the tokenizer allows; 512 where neither says."""
+    """The smaller of ``max_length`` and what the tokenizer allows; 512 where neither says.
+
+    Raises:
+        ArgumentError: It is no tokenizer of transformers.
+    """
+    require_tokenizer(tokenizer)
     # Tokenizers without a limit carry a huge number (1e30) instead of None.
     own = tokenizer.model_max_length
     limits = [n for n in (max_length, own) if n is not None and n < 1_000_000]
@@ -247,6 +265,33 @@ def token_batches(
     if len(order):
         batches.append(order[start:])
     return batches
+
+
+def row_batches(
+    model: Any,
+    rows: Sequence[TokenizedText],
+    *,
+    token_budget: int,
+    even: bool = False,
+    sharing: Sharing = Sharing.ANY,
+) -> list[np.ndarray]:
+    """Group rows into batches that a model can read; see :func:`token_batches`.
+
+    Encoder-decoders answer at the last end token, and refuse batches of rows with different numbers
+    of them, as a text has that contains one.
+    """
+    lengths = np.array([len(row.ids) for row in rows], dtype=np.int64)
+    config = getattr(model, "config", None)
+    ends = np.zeros(len(rows), dtype=np.int64)
+    if getattr(config, "is_encoder_decoder", False):
+        end = getattr(config, "eos_token_id", None)
+        ends = np.array([row.ids.count(end) for row in rows], dtype=np.int64)
+    found = []
+    for count in np.unique(ends):
+        own = np.flatnonzero(ends == count)
+        batches = token_batches(lengths[own], token_budget=token_budget, even=even, sharing=sharing)
+        found += [own[batch] for batch in batches]
+    return found
 
 
 def collate(
@@ -397,8 +442,8 @@ def answers(
         # because that decides the last bits of a result.
         token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // _PARTS))
     # Without padding a CPU skips all masking; a GPU cannot tell without waiting.
-    batches = token_batches(
-        lengths, token_budget=token_budget, even=device.type == "cpu", sharing=sharing
+    batches = row_batches(
+        model, rows, token_budget=token_budget, even=device.type == "cpu", sharing=sharing
     )
 
     def run(batch: np.ndarray) -> T:

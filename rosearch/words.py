@@ -28,9 +28,11 @@ _APOSTROPHE = (
     rf"(?<={_CASED}[{_MARKS}]*)[[\p{{WB=MidLetter}}\p{{WB=MidNumLet}}]--[.:]]"
     rf"[{_MARKS}]*+(?={_CASED})"
 )
+# Between Hebrew letters a quote is the sign of an acronym (WB7b, WB7c).
+_ACRONYM = rf'(?<=\p{{WB=Hebrew_Letter}}[{_MARKS}]*)"[{_MARKS}]*+(?=\p{{WB=Hebrew_Letter}})'
 _RUN = f"[{_LETTERS}][{_LETTERS}{_MARKS}]*+"
 _WORD = regex.compile(
-    f"{_RUN}(?:(?:{_JOINING}|{_APOSTROPHE})++{_RUN})*+", regex.VERSION1 | regex.UNICODE
+    f"{_RUN}(?:(?:{_JOINING}|{_APOSTROPHE}|{_ACRONYM})++{_RUN})*+", regex.VERSION1 | regex.UNICODE
 )
 _CLUSTER = regex.compile(r"\X")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import (
     AutoTokenizer,
+    BartConfig,
+    BartForSequenceClassification,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
     BigBirdConfig,
     BigBirdForSequenceClassification,
     FNetConfig,
@@ -24,10 +30,16 @@ from transformers import (
 )
 
 from rosearch.attack import RobustnessEvaluator
-from rosearch.classifiers import accuracy, check_texts, check_tokenizer, embedding_rows
+from rosearch.classifiers import (
+    accuracy,
+    check_texts,
+    check_tokenizer,
+    embedding_rows,
+    load_classifier,
+)
 from rosearch.data import TextDataset
 from rosearch.distill import Teacher
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError, DataError
 from rosearch.tokens import Sharing, predict, tokenize
 
 LENGTH = 64
@@ -186,16 +198,21 @@ def test_number_of_tokens_and_rows(
         Teacher(model, tokenizer, cache_dir=tmp_path)
 
 
-def test_added_tokens_matter_where_texts_have_them(
+def test_added_tokens_without_vectors_are_refused(
     tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
 ) -> None:
     more = copy.deepcopy(tokenizer)
     more.add_tokens(["<unused>"])
-    teacher = Teacher(tiny_bert(), more, cache_dir=tmp_path)
-    teacher.logits(dataset, progress=False)
-    named = TextDataset([f"{text} <unused>" for text in dataset.texts], dataset.labels)
-    with pytest.raises(DataError, match="'<unused>' has id"):
-        teacher.logits(named, progress=False)
+    for use in (
+        lambda: Teacher(tiny_bert(), more, cache_dir=tmp_path),
+        lambda: RobustnessEvaluator("deepwordbug", dataset, examples=3).victim(tiny_bert(), more),
+        lambda: accuracy(tiny_bert(), dataset, more),
+    ):
+        with pytest.raises(DataError, match="133 tokens, and the model has vectors for 132"):
+            use()
+    special = copy.deepcopy(tokenizer)  # which texts do not have
+    special.add_special_tokens({"bos_token": "<s>"})
+    Teacher(tiny_bert(), special, cache_dir=tmp_path).logits(dataset, progress=False)
 
 
 def test_texts_of_unknown_words_only_are_refused(
@@ -206,9 +223,9 @@ def test_texts_of_unknown_words_only_are_refused(
         [" ".join(word for word in text.split() if word.isalpha()) for text in texts],
         dataset.labels, classes=dataset.classes,
     )  # fmt: skip
-    with pytest.raises(DataError, match="hardly any of their words"):
+    with pytest.raises(DataError, match="knows no part of 100% of the words"):
         Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path).logits(greek, progress=False)
-    with pytest.raises(DataError, match="hardly any of their words"):
+    with pytest.raises(DataError, match="knows no part of 100% of the words"):
         RobustnessEvaluator("deepwordbug", greek, examples=20).victim(tiny_bert(), tokenizer)
 
 
@@ -234,3 +251,89 @@ def test_few_or_equal_texts_are_no_sign(tokenizer: Any) -> None:
     check_texts(tokenizer, ["ω", "ψ"], max_length=LENGTH)
     check_texts(tokenizer, ["ω"] * 50, max_length=LENGTH)
     check_texts(tokenizer, ["", "...", "\ud800"], max_length=LENGTH)
+
+
+@pytest.mark.parametrize("kind", ["masked", "hidden"])
+def test_models_that_are_no_classifiers_are_refused(
+    kind: str, tokenizer: Any, dataset: TextDataset
+) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(tokenizer), intermediate_size=32, **sizes)
+    model = (BertForMaskedLM if kind == "masked" else BertModel)(config).eval()
+    with pytest.raises(DataError, match="no sequence classifier: its logits"):
+        RobustnessEvaluator("deepwordbug", dataset, examples=3).victim(model, tokenizer)
+
+
+def test_a_model_that_can_read_nothing_is_refused(
+    tiny_bert: Callable[..., Any], tokenizer: Any
+) -> None:
+    model = tiny_bert()
+    model.bert.encoder.layer[0].intermediate.dense = nn.Linear(7, 7)
+    with pytest.raises(DataError, match="cannot read even a few letters: mat1 and mat2"):
+        check_tokenizer(model, tokenizer, max_length=LENGTH)
+
+
+def test_another_padding_token_is_refused_where_it_is_not_looked_for(
+    tiny_bert: Callable[..., Any], tokenizer: Any
+) -> None:
+    model = tiny_bert()
+    model.config.pad_token_id = 3
+    with pytest.raises(DataError, match=r"has the id 0, and that of BertFor.* the id 3"):
+        check_tokenizer(model, tokenizer, max_length=LENGTH)
+    model.config.pad_token_id = None
+    assert check_tokenizer(model, tokenizer, max_length=LENGTH) is Sharing.ANY
+
+
+def test_words_without_tokens_are_found_between_known_signs(
+    tiny_bert: Callable[..., Any], tokenizer: Any
+) -> None:
+    texts = [f"{'παιδι' * k} , . ! {k} film" for k in range(1, 40)]
+    check_texts(tokenizer, texts, max_length=LENGTH)  # half of the words are known
+    with pytest.raises(DataError, match="knows no part of 100% of the words of 39 texts"):
+        check_texts(tokenizer, [text[:-5] for text in texts], max_length=LENGTH)
+
+
+@pytest.mark.parametrize("wrong", ["bert-base", None, Tokenizer(models.BPE())])
+def test_other_tokenizers_than_those_of_transformers_are_refused(
+    wrong: Any, tiny_bert: Callable[..., Any], dataset: TextDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match="tokenizer must be a tokenizer of transformers"):
+        Teacher(tiny_bert(), wrong, cache_dir=tmp_path)
+    if wrong is not None:
+        with pytest.raises(ArgumentError, match="tokenizer must be a tokenizer of transformers"):
+            RobustnessEvaluator("deepwordbug", dataset).victim(tiny_bert(), wrong)
+
+
+def test_folders_are_loaded_if_they_hold_a_trained_classifier(
+    tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    for name, model in (("right", tiny_bert()), ("encoder", tiny_bert().bert)):
+        model.save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+    model, own = load_classifier(tmp_path / "right")
+    assert not model.training
+    assert own.get_vocab() == tokenizer.get_vocab()
+    with pytest.raises(DataError, match=r"no weights for classifier.bias, classifier.weight"):
+        load_classifier(tmp_path / "encoder")
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        load_classifier(tmp_path / "none")
+    config = json.loads((tmp_path / "right" / "config.json").read_text())
+    (tmp_path / "right" / "config.json").write_text(json.dumps({**config, "hidden_size": 48}))
+    with pytest.raises(DataError, match=r"do not fit its config\.json"):
+        load_classifier(tmp_path / "right")
+
+
+def test_texts_with_end_tokens_in_them_have_batches_of_their_own(tokenizer: Any) -> None:
+    torch.manual_seed(0)
+    config = BartConfig(
+        vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_ffn_dim=32, max_position_embeddings=LENGTH, pad_token_id=0, eos_token_id=3,
+        bos_token_id=2, decoder_start_token_id=3, init_std=0.5,
+    )  # fmt: skip
+    model = BartForSequenceClassification(config).eval()
+    texts = ["good film", "bad [SEP] film", "one [SEP] two [SEP] three", "moving story"] * 3
+    assert tokenizer(texts[1])["input_ids"].count(3) == 2
+    rows = tokenize(tokenizer, texts, max_length=LENGTH)
+    expected = alone(model, tokenizer, texts)
+    np.testing.assert_allclose(predict(model, rows, pad_id=0), expected, atol=1e-4)

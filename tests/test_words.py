@@ -123,3 +123,9 @@ def test_words_are_not_cut_at_combining_marks(text: str) -> None:
 )
 def test_a_letter_and_its_marks_are_one_cluster(word: str, parts: list[str]) -> None:
     assert clusters(word) == parts
+
+
+def test_a_quote_between_hebrew_letters_joins_them() -> None:
+    army, said, hello, states = 'צה"ל', "אמר", "שלום", 'ארה"ב'
+    assert words_of(f'{army} {said} "{hello}" {states}') == [army, said, hello, states]
+    assert words_of('5"6 a"b \u00e9"\u00e9') == ["5", "6", "a", "b", "\u00e9", "\u00e9"]

@@ -147,8 +147,8 @@ class RobustnessEvaluator:
             token_budget=self.token_budget,
             precision=self.precision,
         )
-        victim.expect(self.classes)
         check_class_order(_config(victim), self._class_names, owner="The model")
+        victim.expect(self.classes)
         victim.exact.require_distinct([example.text for example in self.examples])
         return victim
 

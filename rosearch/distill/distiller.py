@@ -189,9 +189,11 @@ class Distiller:
                 f"train and dev do not fit together: {train!r} and {dev!r}. Both must have the "
                 f"same classes, and both single texts or both pairs."
             )
+        self.teacher.check_for_students()
         self.teacher.check(train)
         if not dev.is_labelled:
             raise DataError(f"dev selects the best epoch and needs labels, got {dev!r}.")
+        self.teacher.check(dev)
         if self.losses.needs_labels and not train.is_labelled:
             raise DataError(
                 f"The loss {self.losses.needs_labels[0]!r} reads true labels, but train has none. "

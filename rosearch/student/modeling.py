@@ -17,7 +17,7 @@ from transformers.utils import cached_file
 
 from rosearch import operators as ops
 from rosearch.data import require_one_class
-from rosearch.errors import ArgumentError
+from rosearch.errors import ArgumentError, DataError
 from rosearch.operators import kernels
 from rosearch.operators.inputs.base import IndirectTable
 from rosearch.space import Genome, Node
@@ -208,7 +208,8 @@ class StudentForSequenceClassification(PreTrainedModel):
             ``(batch, length, width)``.
 
         Raises:
-            DataError: With ``labels``, the configuration is of no classifier of one class.
+            DataError: With ``labels``, the configuration is of no classifier of one class, or they
+                are no class indices.
             ArgumentError: A text has more tokens than the student has positions; there are neither
                 or both of ``input_ids`` and ``inputs_embeds``, or the student needs the former; or
                 an argument is one that students do not have, such as ``output_attentions``.
@@ -241,7 +242,12 @@ class StudentForSequenceClassification(PreTrainedModel):
         loss = None
         if labels is not None:
             require_one_class(self.config, owner="The student")
-            loss = functional.cross_entropy(logits, labels)
+            if labels.is_floating_point() or labels.numel() != len(logits):
+                raise DataError(
+                    f"labels must be class indices, int64 (batch,), got {labels.dtype} of shape "
+                    f"{tuple(labels.shape)}. A student chooses one class of several."
+                )
+            loss = functional.cross_entropy(logits, labels.view(-1))
         hidden = tuple(states) if output_hidden_states else None
         out = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden)
         return out.to_tuple() if return_dict is False else out

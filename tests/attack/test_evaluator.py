@@ -258,7 +258,7 @@ def test_invalid_arguments_are_rejected(dataset: Any, tiny_bert: Any, tokenizer:
         evaluator(dataset, attacked_side=2)
     with pytest.raises(DataError, match="tokenizer"):
         evaluator(dataset).evaluate(tiny_bert())
-    with pytest.raises(EvaluationError, match="has 3 classes"):
+    with pytest.raises(DataError, match="has 3 classes"):
         evaluator(dataset).evaluate(tiny_bert(3), tokenizer)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
-from rosearch.errors import GenomeError
+from rosearch.errors import DataError, GenomeError
 from rosearch.space import Genome, Node, SearchSpace, templates
 from rosearch.student import (
     StudentConfig,
@@ -57,6 +57,18 @@ class TestForward:
         for name, parameter in student.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
+
+    @pytest.mark.parametrize(
+        "labels", [torch.ones(8, 2), torch.zeros(8), torch.ones(8, 2, dtype=torch.long)]
+    )
+    def test_labels_that_are_no_class_indices_are_refused(self, labels: torch.Tensor) -> None:
+        ids = torch.randint(1, 50, (8, 5))
+        student = make(templates.bag_of_words(width=16, embedding_width=16))
+        with pytest.raises(DataError, match="labels must be class indices"):
+            student(ids, labels=labels)
+        classes = torch.arange(8) % 2
+        column = student.eval()(ids, labels=classes[:, None]).loss
+        assert torch.equal(column, student(ids, labels=classes).loss)
 
     def test_loss_and_tuple(self) -> None:
         student = make(templates.bigru(width=16, embedding_width=8), num_labels=3)

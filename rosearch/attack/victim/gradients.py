@@ -21,7 +21,7 @@ from rosearch.tokens import (
     TokenizedText,
     evaluating,
     model_inputs,
-    token_batches,
+    row_batches,
     tokenized_rows,
 )
 
@@ -115,9 +115,7 @@ def token_gradients(
         *columns, truncation=True, max_length=tokens.max_length, return_offsets_mapping=True
     )
     rows = tokenized_rows(out, pairs=pairs)
-    batches = token_batches(
-        [len(row.ids) for row in rows], token_budget=token_budget, sharing=sharing
-    )
+    batches = row_batches(model, rows, token_budget=token_budget, sharing=sharing)
     found = _row_gradients(model, tokens, rows, labels, batches)
     table = _embedding_table(model)
     results = []

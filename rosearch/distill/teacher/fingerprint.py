@@ -6,8 +6,11 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
+from functools import partial
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,6 +35,9 @@ otherwise."""
 _LIBRARIES = ("accelerate", "rosearch", "torch", "transformers")
 """Their hooks read outputs or move weights, and come and go with use."""
 
+_DEPTH = 4
+"""Levels of objects in objects that are looked into."""
+
 _LARGE = 1 << 20
 _ROW = 1 << 13
 """Bytes of a tensor from which it is summed, and of a row of the sums."""
@@ -44,8 +50,8 @@ class ModelDigest:
     changed. PyTorch's version counters would be quicker still, but writing to ``parameter.data``,
     as merging an adapter does, does not raise them.
 
-    Not seen: what the code of functions does that are assigned to a module or hooked onto it; only
-    their names are.
+    Of functions and objects that are assigned to a module or hooked onto it, name, code, closure
+    and attributes are seen, a few levels deep; not what else they read.
     """
 
     def __init__(self) -> None:
@@ -119,22 +125,53 @@ def _modules(model: nn.Module) -> list[Any]:
                 name,
                 type(module).__qualname__,
                 {k: v for k, v in own.items() if v is not None},
-                [_plain(h) for h in hooks if h.__module__.partition(".")[0] not in _LIBRARIES],
+                [_plain(h) for h in hooks if not _of_library(h)],
             ]
         )
     return found
 
 
-def _plain(value: Any) -> Any:
-    """Return a plain value, or the name of a function, as text; ``None`` for other objects."""
-    if isinstance(value, (bool, int, float, str, torch.dtype)):
-        return repr(value)
-    if isinstance(value, (list, tuple, set)):
-        items = [_plain(item) for item in value]
-        return sorted(map(str, items)) if isinstance(value, set) else items
+def _of_library(value: Any) -> bool:
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return str(getattr(kind, "__module__", "")).partition(".")[0] in _LIBRARIES
+
+
+def _plain(value: Any, depth: int = _DEPTH) -> Any:
+    """Return what a value computes with, as far as it is known, as text; ``None`` if nothing is."""
+    if value is None or isinstance(value, (bool, int, float, str, bytes, torch.dtype)):
+        return None if value is None else repr(value)
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.shape, hashlib.blake2b(value.tobytes()).hexdigest()]
+    if isinstance(value, torch.Tensor):
+        return weights_digest({"": value.detach()})
+    name = getattr(value, "__qualname__", None)
+    if depth == 0 or isinstance(value, type):
+        return name
+    inner = partial(_plain, depth=depth - 1)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [inner(item) for item in value]
+        return items if isinstance(value, (list, tuple)) else sorted(map(str, items))
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return getattr(value, "__qualname__", None)
+        return {str(key): inner(item) for key, item in value.items()}
+    if isinstance(value, partial):
+        return [inner(part) for part in (value.func, value.args, value.keywords)]
+    if _of_library(value):
+        return name
+    if isinstance(value, MethodType):
+        # A model's own method leads back to the model, whose attributes are seen anyway.
+        owner = value.__self__
+        return [inner(value.__func__), None if isinstance(owner, nn.Module) else inner(owner)]
+    if isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        known = [cell for cell in cells if not isinstance(cell, nn.Module)]
+        code = value.__code__
+        constants = [part for part in code.co_consts if not isinstance(part, CodeType)]
+        body = [code.co_code.hex(), code.co_names, inner(constants)]
+        return [name, body, inner(known), inner(value.__defaults__), inner(value.__kwdefaults__)]
+    state = getattr(value, "__dict__", None)
+    if state is None:
+        return name
+    return [type(value).__qualname__, inner({k: v for k, v in state.items() if v is not value})]
 
 
 def _tokenizer_rules(tokenizer: PreTrainedTokenizerBase) -> Any:

@@ -18,7 +18,12 @@ from transformers import (
 
 from rosearch.caching import cache_folder
 from rosearch.checks import choice
-from rosearch.classifiers import check_texts, check_tokenizer, embedding_rows
+from rosearch.classifiers import (
+    check_texts,
+    check_tokenizer,
+    embedding_rows,
+    load_classifier,
+)
 from rosearch.data import (
     Text,
     TextDataset,
@@ -126,19 +131,8 @@ class Teacher:
                 :class:`Teacher`.
             OSError: The model does not exist (from transformers).
         """
-        with quiet_transformers(warnings=False):
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                name_or_folder, output_loading_info=True
-            )
-            model = model.float()
-        missing = sorted(info["missing_keys"])
-        if missing:
-            raise DataError(
-                f"{name_or_folder} has no weights for {', '.join(missing[:4])}: it is not "
-                f"fine-tuned for classification. Fine-tune it first, for example with "
-                f"Teacher.fine_tune."
-            )
-        teacher = cls(model, AutoTokenizer.from_pretrained(name_or_folder), **settings)
+        model, tokenizer = load_classifier(name_or_folder)
+        teacher = cls(model.float(), tokenizer, **settings)
         folder = Path(name_or_folder)
         # Another process may have another working directory.
         teacher._source = str(folder.resolve() if folder.is_dir() else name_or_folder)
@@ -185,13 +179,22 @@ class Teacher:
         names = class_names(AutoConfig.from_pretrained(name_or_folder), train.classes)
         # transformers would warn that the classifier is new, which is intended here.
         with isolated_rng(child_seed(seed, "classifier")), quiet_transformers(warnings=False):
-            model = AutoModelForSequenceClassification.from_pretrained(
+            model, info = AutoModelForSequenceClassification.from_pretrained(
                 name_or_folder,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # a classifier of other classes gives way to a new
                 num_labels=len(train.classes),
                 problem_type="single_label_classification",
                 id2label=dict(enumerate(names)),
                 label2id={name: k for k, name in enumerate(names)},
-            ).float()
+            )
+            model = model.float()
+        for name, found, wanted in info["mismatched_keys"]:
+            if wanted[0] != len(names) or found[1:] != wanted[1:]:
+                raise DataError(
+                    f"{name} has the shape {tuple(found)} in {name_or_folder}, and {tuple(wanted)} "
+                    f"by its config.json. Weights and configuration must be of one model."
+                )
         tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
         if getattr(model.config, "pad_token_id", None) is None:
             model.config.pad_token_id = tokenizer.pad_token_id
@@ -251,6 +254,7 @@ class Teacher:
     def _sharing(self) -> Sharing:
         """Which texts share batches, for the model as it was at the last fingerprint."""
         if self._known_sharing[0] != self._digest:
+            require_one_class(self.config, owner="The teacher")
             found = check_tokenizer(self.model, self.tokenizer, max_length=self.max_length)
             self._known_sharing = self._digest, found
         return self._known_sharing[1]
@@ -279,16 +283,26 @@ class Teacher:
         """Check that a data set has the teacher's classes, and texts that it can tell apart.
 
         Raises:
-            DataError: The number of classes differs, or named classes are in another order; or
-                almost all texts have the same tokens.
+            DataError: The number of classes differs, or named classes are in another order; almost
+                all texts have the same tokens; or the teacher does not choose one class any more.
         """
-        if len(dataset.classes) != self.num_labels:
-            raise DataError(
-                f"The teacher has {self.num_labels} classes, the data {len(dataset.classes)}: "
-                f"{', '.join(dataset.classes)}. Use a teacher fine-tuned on these classes."
-            )
+        require_one_class(self.config, owner="The teacher")
         check_class_order(self.config, dataset.classes, owner="The teacher")
         self._check_texts(dataset)
+
+    def check_for_students(self) -> None:
+        """Check that students can start from the teacher's token vectors.
+
+        Raises:
+            DataError: It has none, as models of hashed characters or of bytes.
+        """
+        rows = self._embedding_rows if self._model is None else embedding_rows(self._model)
+        if rows is None:
+            raise DataError(
+                f"Students start from the teacher's token vectors, one for each token of its "
+                f"vocabulary, and a model of type {self.config.model_type!r} has none. Use another "
+                f"teacher; this one can be attacked all the same."
+            )
 
     def _check_texts(self, dataset: TextDataset) -> None:
         rows = self._embedding_rows if self._model is None else embedding_rows(self._model)
@@ -393,8 +407,9 @@ class Teacher:
         """Return the teacher's accuracy; warn if a constant classifier would be as accurate.
 
         Raises:
-            DataError: The data set has no labels.
+            DataError: The data set has no labels, or other classes than the teacher.
         """
+        self.check(dataset)
         labels = dataset.labels
         share = float((self.logits(dataset, progress=progress).argmax(axis=1) == labels).mean())
         warn_if_useless(share, dataset, owner="The teacher")

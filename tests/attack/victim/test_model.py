@@ -109,6 +109,7 @@ def test_maximum_length_with_positions_offset_by_the_padding_id(tokenizer: Any) 
     )
     unlimited = copy.deepcopy(tokenizer)
     unlimited.model_max_length = int(1e30)
+    unlimited.pad_token = tokenizer.convert_ids_to_tokens(3)
     victim = ModelVictim(RobertaForSequenceClassification(config).eval(), unlimited)
     assert victim.tokens.max_length == 20 - 4
     text = "good film , " * 10

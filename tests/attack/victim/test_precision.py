@@ -12,7 +12,7 @@ import torch
 import rosearch as rs
 from rosearch.attack import ModelVictim, RobustnessEvaluator, Victim
 from rosearch.attack.victim.precision import Bfloat16Victim
-from rosearch.errors import ArgumentError, EvaluationError
+from rosearch.errors import ArgumentError, DataError
 
 
 @pytest.mark.parametrize("attack", ["pwws", "deepwordbug"])
@@ -132,5 +132,5 @@ def test_unknown_precision_is_rejected(dataset: Any) -> None:
 def test_another_number_of_classes_is_refused(trained_bert: Any, tokenizer: Any) -> None:
     three = rs.TextDataset(["a good film", "a bad film", "so so"], [0, 1, 2])
     evaluator = RobustnessEvaluator("deepwordbug", three, precision="bfloat16", progress=False)
-    with pytest.raises(EvaluationError, match="has 2 classes, but the data set has 3"):
+    with pytest.raises(DataError, match="has 2 classes, the data 3"):
         evaluator.evaluate(trained_bert, tokenizer)

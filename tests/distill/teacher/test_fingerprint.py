@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,44 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "another epsilon": loosen_norms,
     "a hook": lambda m: m.classifier.register_forward_hook(_doubled),
 }
+
+
+class Scaled:
+    """A hook with a tensor, an array or a number of its own."""
+
+    def __init__(self, by: Any) -> None:
+        self.by = by
+
+    def __call__(self, _module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        return output * torch.as_tensor(self.by)
+
+
+def scaled(by: Any) -> Callable[..., torch.Tensor]:
+    return lambda _module, _inputs, output: output * torch.as_tensor(by)
+
+
+@pytest.mark.parametrize("kind", ["object", "closure", "partial", "attribute"])
+@pytest.mark.parametrize("value", [2.0, torch.tensor([2.0, 3.0]), np.array([2.0, 3.0])])
+def test_what_hooks_and_modules_hold_is_seen(
+    kind: str, value: Any, tiny_bert: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    def fingerprint(value: Any) -> str:
+        model = tiny_bert()
+        if kind == "attribute":
+            model.classifier.temperature = value
+        else:
+            hook = {"object": Scaled(value), "closure": scaled(value)}.get(kind)
+            hook = hook or partial(_times, by=value)
+            model.classifier.register_forward_hook(hook)
+        teacher = Teacher(model, tokenizer, cache_dir=tmp_path)
+        assert teacher.fingerprint == teacher.fingerprint
+        return teacher.fingerprint
+
+    assert fingerprint(value) == fingerprint(copy.deepcopy(value)) != fingerprint(2 * value)
+
+
+def _times(_module: Any, _inputs: Any, output: torch.Tensor, *, by: Any) -> torch.Tensor:
+    return output * torch.as_tensor(by)
 
 
 def _doubled(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:

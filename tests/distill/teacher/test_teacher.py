@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
 import shutil
 import warnings
@@ -148,11 +150,13 @@ class TestTeacher:
             own = BertweetTokenizer(
                 str(tmp_path / "vocab.txt"), str(tmp_path / "bpe.codes"), normalization=normalize
             )
-            found = Teacher(tiny_bert(), own, cache_dir=tmp_path, max_length=9).fingerprint
+            model = tiny_bert()
+            model.config.pad_token_id = own.pad_token_id
+            found = Teacher(model, own, cache_dir=tmp_path, max_length=9).fingerprint
             prints.add(found)
             own.save_pretrained(tmp_path / "saved")
             loaded = BertweetTokenizer.from_pretrained(tmp_path / "saved")
-            again = Teacher(tiny_bert(), loaded, cache_dir=tmp_path, max_length=9)
+            again = Teacher(model, loaded, cache_dir=tmp_path, max_length=9)
             assert again.fingerprint == found
         assert len(prints) == 2
 
@@ -187,7 +191,9 @@ class TestTeacher:
             intermediate_size=16, max_position_embeddings=20, pad_token_id=1,
         )  # fmt: skip
         model = RobertaForSequenceClassification(config).eval()
-        teacher = Teacher(model, tokenizer, cache_dir=tmp_path)
+        own = copy.deepcopy(tokenizer)
+        own.pad_token = tokenizer.convert_ids_to_tokens(1)
+        teacher = Teacher(model, own, cache_dir=tmp_path)
         assert teacher.max_length == 18
         long = TextDataset(["good film " * 40, "bad film " * 40], [1, 0])
         assert np.isfinite(teacher.logits(long)).all()
@@ -282,8 +288,35 @@ class TestTeacher:
         with pytest.raises(DataError, match="has 2 classes, the data 3"):
             teacher.check(three)
         swapped = TextDataset(dataset.texts, dataset.labels, classes=("positive", "negative"))
-        with pytest.raises(DataError, match="in the order negative, positive"):
-            teacher.check(swapped)
+        for ask in (teacher.check, teacher.accuracy):
+            with pytest.raises(DataError, match="in the order negative, positive"):
+                ask(swapped)
+
+    def test_a_head_for_several_labels_is_refused_when_it_is_set(
+        self, tiny_bert: Callable[..., Any], tokenizer: Any, dataset: TextDataset, tmp_path: Path
+    ) -> None:
+        teacher = Teacher(tiny_bert(), tokenizer, cache_dir=tmp_path)
+        teacher.model.config.problem_type = "multi_label_classification"
+        for ask in (teacher.check, teacher.logits):
+            with pytest.raises(DataError, match="multi_label"):
+                ask(dataset)
+
+    def test_fine_tuning_replaces_a_classifier_of_other_classes(
+        self,
+        tiny_bert: Callable[..., Any],
+        tokenizer: Any,
+        parts: tuple[TextDataset, TextDataset],
+        tmp_path: Path,
+    ) -> None:
+        folder = _saved(tiny_bert(5), tokenizer, tmp_path / "five")
+        made = Teacher.fine_tune(
+            folder, *parts, save_to=tmp_path / "two", epochs=1, progress=False, cache_dir=tmp_path
+        )
+        assert made.logits(parts[1], progress=False).shape == (len(parts[1]), 2)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 99}))
+        with pytest.raises(DataError, match="word_embeddings.weight has the shape"):
+            Teacher.fine_tune(folder, *parts, save_to=tmp_path / "two", progress=False)
 
 
 def _saved(model: Any, tokenizer: Any, folder: Path) -> Path:
