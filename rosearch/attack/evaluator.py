@@ -312,8 +312,9 @@ def _config(victim: Victim) -> Any:
 def _device(victim: Victim) -> torch.device:
     """Where a victim's model is; that of a function is its own matter."""
     model = getattr(victim.exact, "model", None)
-    is_model = isinstance(model, torch.nn.Module)
-    return next(model.parameters()).device if is_model else torch.device("cpu")
+    if isinstance(model, torch.nn.Module):
+        return next(model.parameters()).device
+    return torch.device("cpu")
 
 
 def _limit(name: str, value: int | None) -> int | None:
