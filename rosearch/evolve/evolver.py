@@ -64,6 +64,7 @@ class Evolver:
         evaluate: A :class:`~rosearch.Pipeline`, or any callable ``evaluate(genome, *, seed)`` that
             returns metrics by name. It must be picklable to be evaluated in other processes.
             Optional attributes: ``settings`` (plain data) become part of the study's settings.
+            ``processes`` is how many candidates :meth:`run` evaluates at a time by default.
             ``positions`` are those that a ``space`` with a Teacher counts students with.
             ``check(genome)`` is called before the first training. ``load(genome, *, seed)`` loads a
             student, ``where(genome, *, seed)`` returns its folder, ``discard(genome, *, seed)`` is
