@@ -54,7 +54,9 @@ def main() -> None:
     print(f"  train {train}\n  dev   {dev}\n  test  {test}")
 
     # Made first, so that a misspelt attack costs no training.
-    attacker = rs.RobustnessEvaluator(options.attacks, dev, examples=options.examples)
+    attacker = rs.RobustnessEvaluator(
+        options.attacks, dev, examples=options.examples, progress=False
+    )
     judge = rs.RobustnessEvaluator(options.attacks, test, examples=options.test_examples)
 
     say("teacher")
@@ -64,7 +66,8 @@ def main() -> None:
     print(f"  {size}, {teacher.accuracy(dev):.1%} on dev")
 
     pipeline = rs.Pipeline(
-        rs.Distiller(teacher, train, dev, epochs=options.epochs),
+        # The search has a bar; those of candidates at a time would overwrite each other.
+        rs.Distiller(teacher, train, dev, epochs=options.epochs, progress=False),
         attacker,
         students=out / "students",
         keep_all=True,  # until they have been tested
@@ -88,6 +91,7 @@ def main() -> None:
         population=8,
         initial_genomes=list(hand_designed.values()),
         seed=options.seed,
+        overlap=4,  # up to four at a time; the search is the same on one core and on four
     )
     say(f"on dev: {len(hand_designed)} hand-designed students, {options.candidates} searched ones")
     search = evolver.run(candidates=len(hand_designed) + options.candidates)

@@ -20,6 +20,14 @@ T = TypeVar("T")
 _Registered = TypeVar("_Registered")
 
 
+_modules: dict[str, None] = {}  # a set in the order of registration
+
+
+def plug_in_modules() -> tuple[str, ...]:
+    """The modules outside of rosearch that have registered something in this process."""
+    return tuple(_modules)
+
+
 @dataclass(eq=False, repr=False)
 class Registry(Generic[T]):
     """Objects of one kind, by name."""
@@ -67,6 +75,9 @@ class Registry(Generic[T]):
                 )
             new = self._name_of(item) is None
             self._entries[name] = item  # type: ignore[assignment]
+            module = str(getattr(item, "__module__", type(item).__module__))
+            if module.partition(".")[0] != "rosearch":
+                _modules[module] = None
             if self.on_register and new:
                 self.on_register(name, item)
             return item

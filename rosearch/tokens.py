@@ -20,6 +20,7 @@ import torch
 from rosearch.checks import refused
 from rosearch.data import Text
 from rosearch.errors import DataError
+from rosearch.threads import batches_at_once, computing
 
 T = TypeVar("T")
 
@@ -417,8 +418,8 @@ def answers(
     """What ``compute`` makes of each batch, with the model in eval and inference mode.
 
     The modules' train or eval modes are put back afterwards. Runs on the device that
-    the model is on. On a CPU with several threads, each thread computes batches of its own:
-    matrices of a batch are too small to be shared well.
+    the model is on. On a CPU, each batch is computed by one thread, several at a time (see
+    :mod:`rosearch.threads`).
 
     Args:
         model: The model that ``compute`` calls.
@@ -428,16 +429,15 @@ def answers(
         pad_left: Whether padding stands before the text; see :func:`pads_left`.
         sharing: Which texts may share a batch.
         token_budget: Tokens of a batch, padding included.
-        threaded: Whether the model can run in several threads at once.
+        threaded: Whether batches can run at once in several threads; if not, they share a batch.
 
     Yields:
         The batch's places in ``rows``, and its result.
     """
     device = next(model.parameters()).device
     lengths = [len(row.ids) for row in rows]
-    threads = 1
+    threads = batches_at_once() if device.type == "cpu" else 1
     if device.type == "cpu":
-        threads = torch.get_num_threads()
         # Something for every thread. How many there are must not decide what shares a batch,
         # because that decides the last bits of a result.
         token_budget = min(token_budget, max(_LEAST_TOKENS, sum(lengths) // _PARTS))
@@ -447,7 +447,7 @@ def answers(
     )
 
     def run(batch: np.ndarray) -> T:
-        with torch.inference_mode():
+        with torch.inference_mode(), computing(device, 1 if threaded else threads):
             chosen = [rows[i] for i in batch]
             return compute(model_inputs(model, chosen, pad_id=pad_id, pad_left=pad_left))
 
@@ -462,13 +462,14 @@ def _mapped(
         yield from map(compute, batches)
         return
     workers = min(threads, len(batches))
+    before = torch.get_num_threads()
     # PyTorch's number of threads is each thread's own, and new threads take over the one last set.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield from pool.map(compute, batches)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def default_device() -> torch.device:

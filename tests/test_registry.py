@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from rosearch.errors import RegistryError
-from rosearch.registry import Registry
+from rosearch.registry import Registry, plug_in_modules
 
 
 def make(check=None) -> Registry:
@@ -28,6 +28,15 @@ def installed(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, "plugged_things", raising=False)
 
     return install
+
+
+def test_modules_of_plug_ins_are_known():
+    namespace = {"__name__": "a_package.things"}
+    exec("class Thing: pass", namespace)
+    assert "a_package.things" not in plug_in_modules()
+    make().register("thing")(namespace["Thing"])
+    assert "a_package.things" in plug_in_modules()
+    assert not any(name.startswith("rosearch") for name in plug_in_modules())
 
 
 def test_register_get_names_and_unregister():

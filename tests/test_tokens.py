@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from rosearch.classifiers import accuracy
 from rosearch.data import TextDataset
 from rosearch.errors import DataError
+from rosearch.threads import computing
 from rosearch.tokens import (
     TokenizedText,
+    answers,
     collate,
     default_device,
     evaluating,
@@ -220,9 +222,28 @@ def test_threads_compute_batches_of_their_own(two_threads, tokenizer, dataset, t
     assert {threads for _, threads in seen} == {1}
     assert threading.get_ident() not in {thread for thread, _ in seen}
     assert torch.get_num_threads() == 2
+    with computing(torch.device("cpu")):
+        assert (together == predict(trained_bert, rows, pad_id=0, token_budget=256)).all()
+        assert torch.get_num_threads() == 1
     torch.set_num_threads(1)
     alone = predict(trained_bert, rows, pad_id=0, token_budget=256)
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert (together == alone).all()
+
+
+def test_a_single_batch_gets_one_thread(two_threads, tokenizer, dataset, trained_bert):
+    rows = tokenize(tokenizer, dataset.texts[:2], max_length=64)
+    seen = set()
+    hook = trained_bert.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    try:
+        together = predict(trained_bert, rows, pad_id=0)
+    finally:
+        hook.remove()
+    assert seen == {1}
+    found = answers(trained_bert, rows, lambda _: torch.get_num_threads(), pad_id=0, threaded=False)
+    assert [threads for _, threads in found] == [2]
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert (together == predict(trained_bert, rows, pad_id=0)).all()
 
 
 def test_an_error_in_a_thread_is_raised_and_the_threads_come_back(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from tqdm.auto import tqdm
 
 from rosearch.attack.base import Attack, make_attack
@@ -26,6 +27,7 @@ from rosearch.data import TextDataset, as_dataset, check_class_order, class_name
 from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError, EvaluationError
 from rosearch.seeding import generator
+from rosearch.threads import batches_at_once, computing
 
 
 class RobustnessEvaluator:
@@ -53,6 +55,8 @@ class RobustnessEvaluator:
             combination of its substitutions would; see :meth:`RobustnessReport.certified`.
         in_flight: Number of examples attacked concurrently; affects only speed.
         token_budget: Tokens per batch; affects only speed. Default: 2048 on a CPU, else 65536.
+        threads: Threads of a CPU, each of which computes batches of its own; affects only speed.
+            Default: as many as PyTorch has. A function may use as many for its own operations.
         precision: ``"float32"`` queries the model as it was loaded (in bfloat16 if its weights
             are). ``"bfloat16"`` is faster: searches query the model in bfloat16, and every verdict
             is computed in float32; see
@@ -82,6 +86,7 @@ class RobustnessEvaluator:
         certify: bool = False,
         in_flight: int = 256,
         token_budget: int | None = None,
+        threads: int | None = None,
         precision: Precision = "float32",
         progress: bool = True,
     ) -> None:
@@ -103,6 +108,7 @@ class RobustnessEvaluator:
         self.certify = bool(certify)
         self.in_flight = whole_number("in_flight", in_flight)
         self.token_budget = _limit("token_budget", token_budget)
+        self.threads = _limit("threads", threads)
         self.precision: Precision = choice("precision", precision, ("float32", "bfloat16"))
         self.progress = progress
         dataset = as_dataset("dataset", dataset)
@@ -204,7 +210,9 @@ class RobustnessEvaluator:
         victim = self.victim(model, tokenizer, encoding=encoding)
         settings = self.report_settings(victim)
         reports: dict[str, RobustnessReport] = {}
+        threads = self.threads or batches_at_once()
         with (
+            computing(_device(victim), threads, work="attack"),
             open_checkpoint(checkpoint, victim, self.settings) as kept,
             tqdm(
                 total=len(self.attacks) * len(self.examples),
@@ -299,6 +307,14 @@ def choose_examples(size: int, examples: int | Sequence[int] | None, seed: int) 
 def _config(victim: Victim) -> Any:
     """The configuration of a victim's model, if it has one."""
     return getattr(getattr(victim.exact, "model", None), "config", None)
+
+
+def _device(victim: Victim) -> torch.device:
+    """Where a victim's model is; that of a function is its own matter."""
+    model = getattr(victim.exact, "model", None)
+    if isinstance(model, torch.nn.Module):
+        return next(model.parameters()).device
+    return torch.device("cpu")
 
 
 def _limit(name: str, value: int | None) -> int | None:

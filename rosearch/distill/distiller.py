@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rosearch.checks import choice, number, refused
+from rosearch.checks import choice, number, refused, whole_number
 from rosearch.data import TextDataset, as_dataset, class_names, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.positions import StudentPositions
 from rosearch.distill.reading import Reading, RobustTraining
 from rosearch.distill.result import DistillationResult
-from rosearch.distill.robust.compatibility import check_robust_training
+from rosearch.distill.robust.compatibility import check_genome, check_robust_training
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
 from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
 from rosearch.distill.robust.word_perturbation import WordPerturbation
@@ -37,7 +37,7 @@ from rosearch.distill.training.checkpoints import (
 from rosearch.distill.training.loop import fit, isolated_rng
 from rosearch.distill.training.settings import Optimization
 from rosearch.encode import Encoding, Evidence, Exchanges, fitted_chain, plain_tokenizer
-from rosearch.errors import ArgumentError, DataError
+from rosearch.errors import DataError
 from rosearch.operators import EmbeddingOperator, NearestWords, Vocabulary
 from rosearch.operators.scopes import cue_tokens
 from rosearch.pickling import state_without_cached
@@ -51,6 +51,7 @@ from rosearch.student import (
     inherit,
     start_from_teacher,
 )
+from rosearch.threads import computing
 from rosearch.tokens import default_device, predict
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Distiller:
     """Trains students of any genome to reproduce the outputs of one teacher.
 
     The teacher's outputs are computed once, for all candidates and processes. The same genome and
-    seed give the same student on the same kind of machine with the same number of threads.
+    seed give the same student on the same kind of machine with the same ``threads``.
 
     Args:
         teacher: The teacher.
@@ -90,6 +91,8 @@ class Distiller:
         callbacks: transformers' ``TrainerCallback`` objects, such as ``TensorBoardCallback()`` or
             ``WandbCallback()``, called during the training of every student.
         progress: Whether to show progress bars.
+        threads: CPU threads of a training. Default: one, and as many batches of predictions at a
+            time as PyTorch has threads; see :mod:`rosearch.threads`. Changes only the last bits.
         augmentation: Adds perturbed texts to the training, such as
             :class:`rosearch.attack.SubstitutionAugmentation`.
         adversary: Attacks the student between epochs and adds the adversarial texts to the
@@ -133,6 +136,7 @@ class Distiller:
         device: torch.device | str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         progress: bool = True,
+        threads: int | None = None,
         augmentation: Augmentation | None = None,
         adversary: Adversary | None = None,
         perturbation: EmbeddingPerturbation | WordPerturbation | WorstCase | None = None,
@@ -148,21 +152,14 @@ class Distiller:
         teacher.check_outputs(self.train, self.losses.wanted)
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)
         self.nearest_words = nearest_words
-        known = sorted(setting.name for setting in fields(Optimization))
-        for name in optimization:
-            if name not in known:
-                raise TypeError(
-                    f"Distiller has no argument {name!r}. Training settings are "
-                    f"{', '.join(known)}; settings of a loss belong in losses, such as "
-                    f"losses={{'hidden_states': {{'weight': 0.5, 'layers': (6, 12)}}}}."
-                )
-        self.optimization = Optimization(learning_rate, epochs, **optimization)
+        self.optimization = Optimization.of(learning_rate, epochs, optimization)
         for callback in callbacks:
             if not hasattr(callback, "on_train_begin"):
                 raise refused("each of callbacks", "a transformers.TrainerCallback", callback)
         self.callbacks = tuple(callbacks)
         self.device = torch.device(device) if device is not None else default_device()
         self.progress = progress
+        self.threads = None if threads is None else whole_number("threads", threads)
         check_robust_training(
             augmentation,
             adversary,
@@ -198,26 +195,6 @@ class Distiller:
             raise DataError(
                 f"The loss {self.losses.needs_labels[0]!r} reads true labels, but train has none. "
                 f"Leave out the loss, or give labelled texts."
-            )
-
-    def _check_genome(self, genome: Genome) -> None:
-        if genome.bound is not None and isinstance(self.perturbation, WordPerturbation):
-            raise ArgumentError(
-                f"A WordPerturbation reads the gradient of token vectors, and genome "
-                f"{genome.key[:8]} has token scores beside them. Use WorstCase(...) instead."
-            )
-        per_token = sorted(self.losses.needs & {"hidden_states", "values"})
-        if genome.encodings and per_token and self.teacher_reads == "original":
-            raise ArgumentError(
-                f"A loss compares {per_token[0]} token by token, and genome {genome.key[:8]} "
-                f"encodes texts, which have other tokens than their originals. Use "
-                f"teacher_reads='encoded', or leave out that loss."
-            )
-        if genome.encodings and per_token and self.teacher.encoding is not None:
-            raise ArgumentError(
-                f"A loss compares {per_token[0]} token by token, and the teacher applies its own "
-                f"encoding to what genome {genome.key[:8]} has encoded. Use a teacher without an "
-                f"encoding, or leave out that loss."
             )
 
     def __repr__(self) -> str:
@@ -357,7 +334,26 @@ class Distiller:
             EvaluationError: The loss is not finite, memory is not enough, a callback stopped the
                 training before the first epoch, or the student lacks what a loss compares.
         """
-        self._check_genome(genome)
+        check_genome(
+            genome,
+            self.perturbation,
+            needs=self.losses.needs,
+            teacher_reads=self.teacher_reads,
+            teacher_encodes=self.teacher.encoding is not None,
+        )
+        with computing(self.device, self.threads, work=f"distillation of {genome.key[:8]}"):
+            result = self._distill(genome, seed, epochs, checkpoint, parent)
+        warn_if_useless(result.accuracy, self.dev, owner=f"Student {genome.key[:8]}")
+        return result
+
+    def _distill(
+        self,
+        genome: Genome,
+        seed: int,
+        epochs: int | None,
+        checkpoint: str | os.PathLike[str] | None,
+        parent: StudentForSequenceClassification | None,
+    ) -> DistillationResult:
         texts = self._texts(genome)
         outputs = texts.outputs
         if outputs is not None:
@@ -402,11 +398,8 @@ class Distiller:
         )
         if student.token_scores is not None:
             student.token_scores.requires_grad_(True)
-        accuracy = best_epoch(history).accuracy
-        warn_if_useless(accuracy, self.dev, owner=f"Student {genome.key[:8]}")
-        return DistillationResult(
-            student=student, accuracy=accuracy, seconds=time.perf_counter() - start, history=history
-        )
+        seconds = time.perf_counter() - start
+        return DistillationResult(student, best_epoch(history).accuracy, seconds, history)
 
     def _scored(
         self, student: StudentForSequenceClassification, loss: float, start: float
@@ -416,7 +409,6 @@ class Distiller:
         texts = self._texts(student.config.architecture)
         found = predict(student, texts.dev_rows, pad_id=self.teacher.pad_id).argmax(axis=1)
         share = float((found == self.dev.labels).mean())
-        warn_if_useless(share, self.dev, owner=f"Student {student.config.architecture.key[:8]}")
         seconds = time.perf_counter() - start
         return DistillationResult(student, share, seconds, (Epoch(1, loss, share, seconds),))
 

@@ -19,6 +19,7 @@ from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.settings import describe
 from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
 from rosearch.evolve.successive_halving import Fidelity, fidelity_for, rungs_of
+from rosearch.evolve.workers.default import default_executor
 from rosearch.evolve.workers.evaluation import plain_metrics
 from rosearch.fitness import Fitness
 from rosearch.owners import ASKED_LEASE_SECONDS
@@ -63,6 +64,7 @@ class Evolver:
         evaluate: A :class:`~rosearch.Pipeline`, or any callable ``evaluate(genome, *, seed)`` that
             returns metrics by name. It must be picklable to be evaluated in other processes.
             Optional attributes: ``settings`` (plain data) become part of the study's settings.
+            ``processes`` is how many candidates :meth:`run` evaluates at a time by default.
             ``positions`` are those that a ``space`` with a Teacher counts students with.
             ``check(genome)`` is called before the first training. ``load(genome, *, seed)`` loads a
             student, ``where(genome, *, seed)`` returns its folder, ``discard(genome, *, seed)`` is
@@ -194,14 +196,17 @@ class Evolver:
 
         Args:
             candidates: Total of the study. If the study has that many, nothing is evaluated.
-            executor: ``None`` evaluates in this process, one candidate after the other; a number
-                starts that many processes; ``Client.get_executor()`` of Dask or a
+            executor: A number starts that many processes; ``Client.get_executor()`` of Dask or a
                 :class:`~rosearch.RayExecutor` evaluates on a cluster. Any other
-                :class:`concurrent.futures.Executor` works too. It is not shut down.
+                :class:`concurrent.futures.Executor` works too. It is not shut down. ``None``: with
+                ``overlap``, up to as many processes as ``evaluate`` asks for by an attribute
+                ``processes``: a Pipeline on a CPU asks for one for each core. Otherwise, and where
+                other processes cannot be used, this process evaluates one candidate after the
+                other.
             workers: Candidates that ``executor`` evaluates at a time, if it does not tell.
             time_limit: Seconds for one candidate. One that takes longer is recorded as failed with
-                the kind ``"TimeLimit"``, and its process is killed; with ``executor=None``
-                candidates are then evaluated in a child process.
+                the kind ``"TimeLimit"``, and its process is killed; candidates of this process are
+                then evaluated in a child process.
             progress: Whether to show a progress bar after two seconds. The bars of training and
                 attacks are set in the Distiller and the RobustnessEvaluator.
 
@@ -214,7 +219,13 @@ class Evolver:
         """
         candidates = whole_number("candidates", candidates)
         ledger = self._ledger
-        if ledger.finished(candidates) < candidates:
+        left = candidates - ledger.finished(candidates)
+        if left > 0:
+            if executor is None and workers is None:
+                # Without overlap, which candidates are proposed would depend on who is faster.
+                most = min(left, self.overlap or 1)
+                reason = f"overlap={self.overlap}" if left > 1 else "there is only one left"
+                executor = default_executor(self.evaluate, most, reason=reason)
             self._students.clean_up(ledger.trials(), search_is_over=False)
             run = SearchRun(
                 evaluate=self.evaluate,

@@ -16,14 +16,19 @@ from rosearch import checks
 from rosearch.attack import RobustnessEvaluator
 from rosearch.distill import Distiller
 from rosearch.errors import ArgumentError, DataError
+from rosearch.machine import free_memory, own_memory
 from rosearch.pipeline.rungs import Rung, attack_rung, complete_rungs
 from rosearch.pipeline.store import StudentStore
 from rosearch.space import Genome, LatencyTable, Task, genome_cost
 from rosearch.space.cost.additive import parts
 from rosearch.student import StudentForSequenceClassification, latency
+from rosearch.threads import batches_at_once
 
 if TYPE_CHECKING:
     from rosearch.evolve import Parent
+
+_LEAST_MEMORY = 2**30
+"""Bytes of a process that has loaded PyTorch and transformers, and trains a small student."""
 
 
 class Pipeline:
@@ -106,6 +111,21 @@ class Pipeline:
     def rungs(self) -> int:
         """Number of rungs of an evaluation, from 1."""
         return max(1, len(self.plan))
+
+    @property
+    def processes(self) -> int:
+        """Candidates to evaluate at a time, in processes of their own, if nobody says.
+
+        On a CPU as many as have cores for their threads and memory (counted as much for each as
+        this process takes, at least 1 GiB); else 1.
+        """
+        if self.distiller.device.type != "cpu":
+            return 1
+        count = batches_at_once() // (self.distiller.threads or 1)
+        free = free_memory()
+        if free is not None:
+            count = min(count, free // max(_LEAST_MEMORY, own_memory() or 0))
+        return max(1, count)
 
     @property
     def positions(self) -> int:

@@ -12,6 +12,7 @@ from torch import nn
 from rosearch.operators.cost import counted_flops
 from rosearch.student.configuration import StudentConfig
 from rosearch.student.modeling import StudentForSequenceClassification
+from rosearch.threads import computing
 from rosearch.tokens import evaluating
 
 
@@ -52,7 +53,7 @@ def student_cost(config: StudentConfig, *, length: int = 32) -> dict[str, int]:
 
 
 def latency(model: nn.Module, *, length: int = 32, repeats: int = 20) -> float:
-    """Return the median time in seconds of a forward pass over one text.
+    """Return the median time in seconds of a forward pass over one text; on a CPU, of one thread.
 
     Args:
         model: Hugging Face sequence classifier, on any device.
@@ -63,7 +64,7 @@ def latency(model: nn.Module, *, length: int = 32, repeats: int = 20) -> float:
     ids = torch.ones(1, length, dtype=torch.long, device=device)
     mask = torch.ones_like(ids)
     times = []
-    with evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.inference_mode(), computing(device):
         for step in range(repeats + 3):
             start = time.perf_counter()
             model(input_ids=ids, attention_mask=mask)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import rosearch as rs
 from rosearch.attack import DeepWordBug, ModelVictim, RobustnessEvaluator, attacks
@@ -331,3 +332,24 @@ def test_error_keeps_the_reports_of_completed_attacks(dataset: Any) -> None:
     again = pickle.loads(pickle.dumps(raised.value))
     assert list(again.reports) == ["deepwordbug"]
     assert not EvaluationError("another").reports
+
+
+def test_threads_change_speed_alone(dataset):
+    used = set()
+
+    def victim(texts):
+        used.add(torch.get_num_threads())
+        return hashing_classifier(texts)
+
+    before = torch.get_num_threads()
+    settings = {"examples": 3, "progress": False}
+    usual, shared = (
+        RobustnessEvaluator("deepwordbug", dataset, threads=n, **settings) for n in (None, 3)
+    )
+    first = usual.evaluate(victim)
+    assert used == {before}
+    used.clear()
+    assert shared.evaluate(victim).examples == first.examples
+    assert used == {3}
+    assert torch.get_num_threads() == before
+    assert shared.settings == usual.settings

@@ -61,6 +61,39 @@ class TestDistiller:
         assert all(torch.equal(first[k], second[k]) for k in first)
         assert any(not torch.equal(first[k], third[k]) for k in first)
 
+    def test_students_do_not_depend_on_the_threads_of_the_process(
+        self,
+        teacher: Teacher,
+        parts: tuple[TextDataset, TextDataset],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        used: list[int] = []
+        step = torch.optim.AdamW.step
+
+        def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+            used.append(torch.get_num_threads())
+            return step(self, *args, **kwargs)
+
+        monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+        genome = templates.ALL["transformer"](**SMALL)
+        distiller = Distiller(teacher, *parts, epochs=1, progress=False)
+        before = torch.get_num_threads()
+        students = []
+        try:
+            for threads in (1, 3):
+                torch.set_num_threads(threads)
+                students.append(distiller.distill(genome, seed=3).student.state_dict())
+                assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+        assert set(used) == {1}
+        assert all(torch.equal(students[0][k], students[1][k]) for k in students[0])
+        used.clear()
+        shared = Distiller(teacher, *parts, epochs=1, progress=False, threads=2)
+        shared.distill(genome, seed=3)
+        assert set(used) == {2}
+        assert shared.settings == distiller.settings
+
     def test_isomorphic_genomes_become_one_student(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
     ) -> None:

@@ -107,6 +107,19 @@ class Costed(Log):
         return {"compression": synthetic(genome, seed=0)["compression"]}
 
 
+class Asking:
+    """Asks for processes, and notes in which one each candidate was evaluated."""
+
+    settings = {"what": "asking"}
+
+    def __init__(self, folder, processes=2):
+        self.folder, self.processes = Path(folder), processes
+
+    def __call__(self, genome, *, seed):
+        (self.folder / str(seed)).write_text(str(os.getpid()))
+        return synthetic(genome, seed=seed)
+
+
 class KillsItself:
     """Ends its process, as the kernel does when memory is short, on the seeds given.
 

@@ -72,6 +72,51 @@ def test_cost_builds_no_student_and_equals_the_measured_cost(
         assert told["compression"] == pipeline.distiller.teacher.parameters / cost["parameters"]
 
 
+def test_asks_for_a_process_for_each_core_that_has_memory(
+    pipeline: rs.Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(threads: int | None = None) -> int:
+        monkeypatch.setattr(pipeline.distiller, "threads", threads)
+        return pipeline.processes
+
+    module = "rosearch.pipeline.pipeline"
+    monkeypatch.setattr(f"{module}.batches_at_once", lambda: 8)
+    monkeypatch.setattr(f"{module}.free_memory", lambda: None)
+    assert asked() == 8
+    assert asked(3) == 2
+    assert asked(16) == 1
+    monkeypatch.setattr(pipeline.distiller, "device", torch.device("cuda"))
+    assert asked() == 1
+    monkeypatch.setattr(pipeline.distiller, "device", torch.device("cpu"))
+    monkeypatch.setattr(f"{module}.free_memory", lambda: 9 * 2**30)
+    monkeypatch.setattr(f"{module}.own_memory", lambda: 2 * 2**30)
+    assert asked() == 4
+    monkeypatch.setattr(f"{module}.own_memory", lambda: 2**20)
+    assert asked() == 8
+    monkeypatch.setattr(f"{module}.free_memory", lambda: 2**20)
+    assert asked() == 1
+
+
+@pytest.mark.slow
+def test_a_search_in_processes_of_its_own_finds_what_a_serial_one_does(
+    pipeline: rs.Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = rs.SearchSpace(nodes=(0, 2), widths=(16,), embedding_widths=(16,))
+
+    def found(**settings: Any) -> list[Any]:
+        evolver = rs.Evolver(space, pipeline, rs.Fitness({"robustness": 1.0}), overlap=2)
+        trials = evolver.run(2, progress=False, **settings).trials
+        measured = {"latency", "seconds"}
+        kept = [{k: v for k, v in t.metrics.items() if k not in measured} for t in trials]
+        return [(t.key, metrics) for t, metrics in zip(trials, kept, strict=True)]
+
+    serial = found(executor=1)
+    monkeypatch.setattr(rs.Pipeline, "processes", 2)
+    with caplog.at_level("INFO", "rosearch"):
+        assert found() == serial
+    assert "2 candidates at a time, each in a process of its own" in caplog.messages
+
+
 def test_stored_student_has_the_evaluated_weights(pipeline: rs.Pipeline) -> None:
     genome = rs.templates.bigru(**SMALL)
     pipeline(genome, seed=5)

@@ -16,6 +16,7 @@ from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.tokenization import IncrementalTokenizer, common_ends
 from rosearch.data import Text
 from rosearch.errors import EvaluationError
+from rosearch.threads import computing
 from rosearch.tokens import (
     Sharing,
     TokenizedText,
@@ -146,7 +147,7 @@ def _row_gradients(
     """Return float32 gradients of each row, shape ``(tokens, width)``."""
     found: dict[int, np.ndarray] = {}
     lengths = [len(row.ids) for row in rows]
-    with evaluating(model):
+    with evaluating(model), computing(next(model.parameters()).device):
         for batch in batches:
             chosen = [rows[i] for i in batch]
             gradients = _batch_gradients(model, tokens, chosen, [labels[i] for i in batch])

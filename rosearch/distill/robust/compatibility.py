@@ -11,6 +11,7 @@ from rosearch.distill.robust.perturbed_texts import Adversary, Augmentation
 from rosearch.distill.robust.word_perturbation import WordPerturbation
 from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.errors import ArgumentError
+from rosearch.space import Genome
 
 _EXAMPLES = {
     "augmentation": "an instance such as rosearch.distill.UnigramNoise()",
@@ -84,4 +85,44 @@ def check_robust_training(
             f"but a loss compares {per_token[0]} token by token, and the two have different "
             f"tokens. Leave out that loss, or use an augmentation or adversary with "
             f"answers='perturbed'."
+        )
+
+
+def check_genome(
+    genome: Genome,
+    perturbation: Any,
+    *,
+    needs: frozenset[str],
+    teacher_reads: str,
+    teacher_encodes: bool,
+) -> None:
+    """Validate a genome against the settings of a Distiller.
+
+    Args:
+        genome: The architecture.
+        perturbation: The perturbation, if any.
+        needs: Teacher outputs that the losses read.
+        teacher_reads: Whether the teacher reads ``"original"`` or ``"encoded"`` texts.
+        teacher_encodes: Whether the teacher applies an encoding of its own.
+
+    Raises:
+        ArgumentError: The genome's token scores or encodings do not fit the other settings.
+    """
+    if genome.bound is not None and isinstance(perturbation, WordPerturbation):
+        raise ArgumentError(
+            f"A WordPerturbation reads the gradient of token vectors, and genome "
+            f"{genome.key[:8]} has token scores beside them. Use WorstCase(...) instead."
+        )
+    per_token = sorted(needs & {"hidden_states", "values"})
+    if genome.encodings and per_token and teacher_reads == "original":
+        raise ArgumentError(
+            f"A loss compares {per_token[0]} token by token, and genome {genome.key[:8]} "
+            f"encodes texts, which have other tokens than their originals. Use "
+            f"teacher_reads='encoded', or leave out that loss."
+        )
+    if genome.encodings and per_token and teacher_encodes:
+        raise ArgumentError(
+            f"A loss compares {per_token[0]} token by token, and the teacher applies its own "
+            f"encoding to what genome {genome.key[:8]} has encoded. Use a teacher without an "
+            f"encoding, or leave out that loss."
         )

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from rosearch.caching import cache_folder
-from rosearch.checks import choice
+from rosearch.checks import choice, whole_number
 from rosearch.classifiers import (
     check_texts,
     check_tokenizer,
@@ -47,6 +47,7 @@ from rosearch.errors import DataError
 from rosearch.quiet import quiet_transformers
 from rosearch.seeding import child_seed
 from rosearch.student import CompressedEmbedding, compress_embedding, parameters
+from rosearch.threads import batches_at_once, computing
 from rosearch.tokens import (
     Sharing,
     TokenizedText,
@@ -150,6 +151,7 @@ class Teacher:
         learning_rate: float = 5e-5,
         batch_size: int = 32,
         seed: int = 0,
+        threads: int | None = None,
         progress: bool = True,
         **settings: Any,
     ) -> Teacher:
@@ -165,6 +167,8 @@ class Teacher:
             learning_rate: Peak learning rate of AdamW.
             batch_size: Texts per step.
             seed: Seed of the classifier's initial weights, the order of texts, and dropout.
+            threads: CPU threads. Default: as many as PyTorch has, because a teacher is wide enough
+                to share them. Another number changes the last bits.
             progress: Whether to show a progress bar.
             settings: Keyword arguments of :class:`Teacher`.
 
@@ -173,6 +177,7 @@ class Teacher:
                 token, or ``save_to`` holds files other than a model's.
         """
         require_model_folder(Path(save_to))
+        threads = batches_at_once() if threads is None else whole_number("threads", threads)
         train, dev = as_dataset("train", train), as_dataset("dev", dev)
         if train.classes != dev.classes:
             raise DataError(f"train has the classes {train.classes}, but dev has {dev.classes}.")
@@ -201,20 +206,21 @@ class Teacher:
         teacher = cls(model, tokenizer, **settings)
         if teacher._sharing() is not Sharing.ANY:
             model.config.pad_token_id = teacher.pad_id
-        history = fit(
-            model,
-            teacher.tokenize(train.texts),
-            HardLabels(train.labels),
-            teacher.tokenize(dev.texts),
-            dev.labels,
-            optimization=Optimization(
-                learning_rate=learning_rate, epochs=epochs, batch_size=batch_size
-            ),
-            pad_id=teacher.pad_id,
-            pad_left=pads_left(teacher.tokenizer),
-            seed=seed,
-            progress="fine-tune teacher" if progress else None,
-        )
+        with computing(teacher.device, threads, work="fine-tuning of a teacher"):
+            history = fit(
+                model,
+                teacher.tokenize(train.texts),
+                HardLabels(train.labels),
+                teacher.tokenize(dev.texts),
+                dev.labels,
+                optimization=Optimization(
+                    learning_rate=learning_rate, epochs=epochs, batch_size=batch_size
+                ),
+                pad_id=teacher.pad_id,
+                pad_left=pads_left(teacher.tokenizer),
+                seed=seed,
+                progress="fine-tune teacher" if progress else None,
+            )
         accuracy = max(epoch.accuracy for epoch in history)
         warn_if_useless(accuracy, dev, owner="The fine-tuned teacher")
         save_model(model, teacher.tokenizer, Path(save_to))

@@ -25,6 +25,7 @@ from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.settings import describe, plain
 from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
 from rosearch.evolve.successive_halving import in_full
+from rosearch.evolve.workers.default import default_executor
 from rosearch.evolve.workers.evaluation import Outcome
 from rosearch.evolve.workers.failure_streaks import FailureStreaks
 from rosearch.evolve.workers.interrupts import Interrupts
@@ -68,8 +69,10 @@ def confirm(
         storage: A JSON file that keeps finished runs, so that the same call continues after an
             interruption. A call with other ``top``, ``seeds`` or ``genomes`` adds to it; failed
             runs are tried again. Several processes may share one file.
-        executor: ``None`` evaluates in this process, one after the other; a number starts that
-            many processes; or any :class:`concurrent.futures.Executor`, which is not shut down.
+        executor: A number starts that many processes; or any
+            :class:`concurrent.futures.Executor`, which is not shut down. ``None``: as many
+            processes as a Pipeline on a CPU has cores; otherwise, and where other processes cannot
+            be used, this process evaluates one after the other.
         time_limit: Seconds for one evaluation. One that takes longer fails with the kind
             ``"TimeLimit"``, as in :meth:`Evolver.run`.
         progress: Whether to show a progress bar after two seconds.
@@ -154,6 +157,8 @@ def _evaluate_missing(
         streaks.record(failure)
 
     if jobs:
+        if executor is None:
+            executor = default_executor(pipeline, len(jobs), reason="there is only one run left")
         next_job = functools.partial(next, iter(jobs), None)
         # An executor gets all jobs at once, since not every one tells how many it runs at a time.
         workers = None if executor is None else len(jobs)

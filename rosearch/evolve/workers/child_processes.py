@@ -35,6 +35,7 @@ from rosearch.evolve.workers.evaluation import (
     WorkerStartError,
     evaluate_candidate,
 )
+from rosearch.machine import cores
 
 _GRACE_SECONDS = 1.0
 """How long a process past its limit has to write the traceback of where it hangs."""
@@ -72,7 +73,7 @@ class ChildProcesses:
 
     def __init__(self, workers: int | None = None) -> None:
         self.pool = ThreadPoolExecutor(workers, "rosearch-worker")
-        self._threads = None if workers is None else max(1, _cores() // workers)
+        self._threads = None if workers is None else max(1, cores() // workers)
         self._all: set[_Child] = set()
         self._idle: list[_Child] = []
         self._loaded: set[str] = set()
@@ -334,11 +335,6 @@ def _serve(pipe: Connection, threads: int | None, tracebacks: Connection) -> Non
         result = function(loaded, argument)
         faulthandler.cancel_dump_traceback_later()
         pipe.send(result)
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def start_worker(threads: int | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import importlib
 import os
 import pickle
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import Candidate, Failure
+from rosearch.registry import plug_in_modules
 
 THREADS_VARIABLE = "ROSEARCH_WORKER_THREADS"
 """Environment variable with the number of threads that a worker uses for its computation."""
@@ -66,10 +68,12 @@ class Shared:
     Attributes:
         data: The pickle.
         digest: Digest of the data, equal for equal evaluations.
+        plug_ins: Modules that have registered something, imported before unpickling.
     """
 
     data: bytes
     digest: str
+    plug_ins: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, evaluate: object, dumps: Callable[[Any], bytes] = pickle.dumps) -> Shared:
@@ -90,12 +94,15 @@ class Shared:
                 f"functions and classes from the top level of a module, or evaluate in this "
                 f"process (executor=None without a time limit; workers=None)."
             ) from error
-        return cls(data, hashlib.blake2b(data, digest_size=16).hexdigest())
+        return cls(data, hashlib.blake2b(data, digest_size=16).hexdigest(), plug_in_modules())
 
     def load(self) -> Any:
         """The object; the one loaded last is kept in the process."""
         with _loading:
             if _loaded.get("digest") != self.digest:
+                for module in self.plug_ins:
+                    with contextlib.suppress(ImportError):  # if it is needed, its name is missed
+                        importlib.import_module(module)
                 _loaded.clear()  # two teachers at a time may not fit into memory
                 evaluate = pickle.loads(self.data)  # noqa: S301 - pickled by the search itself
                 _loaded.update(evaluate=evaluate, digest=self.digest)

@@ -17,6 +17,7 @@ from rosearch.checks import whole_number
 from rosearch.errors import SpaceError
 from rosearch.space.cost.additive import Part, Task, build_part
 from rosearch.space.domain import Domain
+from rosearch.threads import computing
 
 _ROWS = 2048
 """Rows of the token table that is measured; rows that are not read take no time."""
@@ -139,7 +140,7 @@ def _median_seconds(part: Part, task: Task, device: torch.device, repeats: int) 
     if isinstance(run, nn.Module):
         run.eval()
     times = []
-    with torch.inference_mode():
+    with torch.inference_mode(), computing(device):
         for _ in range(repeats + 2):
             start = time.perf_counter()
             run(*inputs)

@@ -98,8 +98,12 @@ def test_model_is_left_unchanged(trained_bert: Any, tokenizer: Any) -> None:
     assert list(grads) == ["classifier.bias"]
     assert grads["classifier.bias"].tolist() == [1, 1]
     assert not trained_bert.get_input_embeddings()._forward_hooks
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     with torch.inference_mode():
         assert np.array_equal(first, victim.gradients([TEXT], [1], 1)[0].gradients)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
 
 
 def test_gradients_of_a_student_with_a_recurrent_layer(tokenizer: Any, device: str) -> None:

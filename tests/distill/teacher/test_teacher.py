@@ -20,7 +20,7 @@ from transformers import BertweetTokenizer, RobertaConfig, RobertaForSequenceCla
 from rosearch.classifiers import accuracy
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError, DataError
 from rosearch.space import templates
 
 
@@ -208,13 +208,23 @@ class TestTeacher:
     def test_fine_tuning_is_repeatable_and_replaces_its_folder(
         self, base_folder: Path, parts: tuple[TextDataset, TextDataset], tmp_path: Path
     ) -> None:
-        prints = {
-            Teacher.fine_tune(
-                base_folder, *parts, save_to=tmp_path / "t", epochs=1, progress=False, seed=seed
+        def tuned(seed: int, threads: int = 1) -> str:
+            return Teacher.fine_tune(
+                base_folder,
+                *parts,
+                save_to=tmp_path / "t",
+                epochs=1,
+                progress=False,
+                seed=seed,
+                threads=threads,
             ).fingerprint
-            for seed in (0, 0, 1)
-        }
-        assert len(prints) == 2
+
+        before = torch.get_num_threads()
+        assert tuned(0) == tuned(0)
+        assert tuned(0) != tuned(1)
+        assert torch.get_num_threads() == before
+        with pytest.raises(ArgumentError, match="threads must be a whole number from 1"):
+            tuned(0, threads=0)
         assert [p.name for p in tmp_path.iterdir()] == ["t"]
         (tmp_path / "new").mkdir()
         (tmp_path / "new" / "file").touch()
