@@ -73,11 +73,21 @@ class IncrementalTokenizer:
         self._templates: dict[bool, _Template | None] = {}
 
     def encode(self, texts: Sequence[Text]) -> list[TokenizedText]:
-        """Tokenize texts or pairs, with special tokens and truncation."""
+        """Tokenize texts or pairs, with special tokens and truncation.
+
+        Where an encoding makes texts equal, they share one row.
+        """
+        if self.encoding is None or not texts:
+            return self._encode(texts)
+        canonical = self.encoding(list(texts))
+        distinct = list(dict.fromkeys(canonical))
+        rows = dict(zip(distinct, self._encode(distinct), strict=True))
+        return [rows[text] for text in canonical]
+
+    def _encode(self, texts: Sequence[Text]) -> list[TokenizedText]:
+        """Tokenize texts that the encoding, if any, has read already."""
         if not texts:
             return []
-        if self.encoding is not None:
-            texts = self.encoding(list(texts))
         template = self._template(isinstance(texts[0], tuple))
         if template is not None:
             rows = self._encode_chunks(texts, template)
