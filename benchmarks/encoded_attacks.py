@@ -5,8 +5,8 @@
 
 The victims are students, and the teacher behind the encoding of the first one. The plain function
 encodes the texts, tokenizes them, and runs the model on batches padded to the longest text, in
-inference mode. The two take turns; the least processor time of each counts. Prints, for each attack,
-examples per processor second, rows that the model computed, and the ratio.
+inference mode. The two take turns; the least processor time of each counts. Prints, for each
+attack, examples per processor second, rows that the model computed, and the ratio.
 """
 
 from __future__ import annotations
