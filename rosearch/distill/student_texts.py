@@ -12,6 +12,7 @@ import numpy as np
 
 from rosearch.data import Text, TextDataset
 from rosearch.distill.losses import Wanted
+from rosearch.distill.robust.choices_files import cached_choices
 from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.distill.teacher.outputs import TeacherOutputs
 from rosearch.distill.teacher.teacher import Teacher
@@ -118,5 +119,11 @@ class StudentTexts:
         return texts.with_texts(self.encoding(texts.texts))
 
     def choices(self, replacements: Replacements) -> WordChoices:
-        """Return the replacements in the training texts, as students read them."""
-        return replacements.choices(self.train, self.tokenizer, max_length=self.max_length)
+        """Return the replacements in the training texts, as students read them; they are cached."""
+        return cached_choices(
+            replacements,
+            self.train,
+            self.tokenizer,
+            max_length=self.max_length,
+            cache_dir=self.teacher.cache_dir,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from rosearch.distill.tensor_files import read_tensors, read_unverified, write_t
 def test_what_is_written_is_read_in_its_type(tmp_path: Path) -> None:
     shared = torch.randn(3, 4)
     tensors = {"a": shared, "b": shared, "c": shared.bfloat16(), "empty": torch.zeros(0, 5)}
+    tensors["empty array"] = torch.from_numpy(np.array([], dtype=np.int32))
     write_tensors(tmp_path / "folder" / "x", tensors)
     found = read_tensors(tmp_path / "folder" / "x")
     assert found is not None

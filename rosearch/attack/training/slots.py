@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rosearch.attack.text import AttackedInput
+from rosearch.attack.training.row_edits import RowEdit, TextEdit, row_edits
 from rosearch.attack.victim.tokenization import IncrementalTokenizer, common_ends
 from rosearch.data import Text
 from rosearch.tokens import TokenizedText, Truncation, WordChoices
@@ -19,21 +20,27 @@ _Slot = tuple[int, int, list[_Ids]]
 
 
 @dataclass(frozen=True)
-class Excerpt:
-    """The part of an attacked text that truncation leaves, and some words beside it."""
+class ReadText:
+    """A text and the part of it that truncation leaves."""
 
+    whole: AttackedInput
+    row: TokenizedText
     visible: range
     """The words that are read, wholly or in part."""
 
-    before: str = ""
-    """What is left out before it."""
+    excerpt: AttackedInput
+    """The text as far as it is read, and some words beside it."""
 
-    after: str = ""
-    """What is left out after it."""
+    start: int
+    """Where the excerpt begins in the attacked side, in characters."""
 
-    def of(self, text: str) -> str:
-        """Return this part of the text, or of one with a visible word replaced."""
-        return text.removeprefix(self.before).removesuffix(self.after)
+    def edits(self, found: Sequence[Sequence[str]]) -> list[list[TextEdit]]:
+        """Return replacements of each visible word as edits of the excerpt."""
+        spans = self.whole.words.spans[self.visible.start : self.visible.stop]
+        return [
+            [TextEdit(start - self.start, end - self.start, options)]
+            for (start, end), options in zip(spans, found, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -63,49 +70,59 @@ class RowTokenizer:
         self.cuts_left: bool = tokenizer.truncation_side == "left"
         """Whether texts are cut on the left."""
 
-    def excerpt(self, one: AttackedInput) -> Excerpt:
-        """Return the part of the attacked text to be replaced in."""
+    def read(self, inputs: Sequence[AttackedInput]) -> list[ReadText]:
+        """Return the texts with what truncation leaves of them."""
+        rows = self._cut.encode([one.text for one in inputs])
+        return [self._read(one, row) for one, row in zip(inputs, rows, strict=True)]
+
+    def _read(self, one: AttackedInput, row: TokenizedText) -> ReadText:
         words = one.words
+        if len(row.ids) < self._cut.max_length:
+            return ReadText(one, row, range(len(words)), AttackedInput(one.text, one.side), 0)
         visible = self._cut.visible_words(one, words)
         # As many words again come into view if all replacements are shorter.
-        start = max(0, visible.start - len(visible))
-        end = min(len(words), visible.stop + len(visible))
+        first = max(0, visible.start - len(visible))
+        last = min(len(words), visible.stop + len(visible))
         spans, text = words.spans, words.text
-        return Excerpt(
-            visible,
-            text[: spans[start][0]] if 0 < start < len(words) else "",
-            text[spans[end - 1][1] :] if 0 < end < len(words) else "",
-        )
+        start = spans[first][0] if 0 < first < len(words) else 0
+        end = spans[last - 1][1] if 0 < last < len(words) else len(text)
+        excerpt = AttackedInput(self._visible_other(one), one.side).whole(text[start:end])
+        return ReadText(one, row, visible, AttackedInput(excerpt, one.side), start)
 
     def slots(
-        self, one: AttackedInput, excerpt: Excerpt, found: Sequence[Sequence[str]]
-    ) -> RowSlots:
+        self, texts: Sequence[ReadText], found: Sequence[Sequence[Sequence[str]]]
+    ) -> list[RowSlots]:
         """Return the tokens that change with each visible word.
 
         Args:
-            one: The text.
-            excerpt: Its :meth:`excerpt`.
-            found: For each visible word, the attacked text with the word replaced.
+            texts: The texts.
+            found: For each text, for each visible word, what may stand in its place.
         """
-        (row,) = self._cut.encode([one.text])
-        read = AttackedInput(self._visible_other(one), one.side)
-        texts = [one.words.text, *(text for texts in found for text in texts)]
-        whole, *variants = self._whole.encode([read.whole(excerpt.of(text)) for text in texts])
-        start, end = self._hidden(row.ids, whole.ids)
-        if row.ids != whole.ids[:start] + whole.ids[end:]:
+        inputs = [text.excerpt for text in texts]
+        wholes = self._whole.encode([one.text for one in inputs])
+        edits = [text.edits(options) for text, options in zip(texts, found, strict=True)]
+        changes = row_edits(self._whole, inputs, wholes, edits)
+        return [
+            self._slots(text.row.ids, whole.ids, edits)
+            for text, whole, edits in zip(texts, wholes, changes, strict=True)
+        ]
+
+    def _slots(self, row: _Ids, whole: _Ids, edits: Sequence[Sequence[RowEdit]]) -> RowSlots:
+        start, end = self._hidden(row, whole)
+        if row != whole[:start] + whole[end:]:
             # The other text of a pair, cut within a word, has other tokens by itself.
             return RowSlots([], start, ())
         slots = []
-        for first, last, options in _changes(whole.ids, variants, found):
+        for first, last, options in _changes(whole, edits):
             if last <= start:
                 slots.append((first, last, options))
             elif first >= end:
                 slots.append((first - end + start, last - end + start, options))
             elif first < start or last > end:  # cut within the word
-                slots.append(self._clipped(whole.ids, (first, last, options), start, end))
-        slots = [(a, b, [row.ids[a:b], *_others(options, row.ids[a:b])]) for a, b, options in slots]
+                slots.append(self._clipped(whole, (first, last, options), start, end))
+        slots = [(a, b, [row[a:b], *_others(options, row[a:b])]) for a, b, options in slots]
         slots = [slot for slot in slots if slot[0] < slot[1] and len(slot[2]) > 1]
-        return RowSlots(slots, start, whole.ids[start:end])
+        return RowSlots(slots, start, whole[start:end])
 
     def _visible_other(self, one: AttackedInput) -> Text:
         """Return the text, of a pair the other text as far as it is read."""
@@ -138,27 +155,24 @@ class RowTokenizer:
         return first, start, [(ids + whole[last:end])[:size] for ids in options]
 
 
-def _changes(
-    row: _Ids, variants: Sequence[TokenizedText], found: Sequence[Sequence[str]]
-) -> list[_Slot]:
+def _changes(row: _Ids, edits: Sequence[Sequence[RowEdit]]) -> list[_Slot]:
     """Return the tokens that change with each word, and what may stand there instead."""
-    spans: list[tuple[int, int, list[_Ids]]] = []
-    remaining = iter(variants)
-    for texts in found:
-        rows = [other.ids for other in (next(remaining) for _ in texts) if other.ids != row]
-        if not rows:
+    spans: list[tuple[int, int, list[RowEdit]]] = []
+    for of_word in edits:
+        changed = [edit.changing(row) for edit in of_word]
+        if not any(edit.options for edit in changed):
             continue
-        ends = [common_ends(row, other) for other in rows]
-        start, end = min(a for a, _ in ends), len(row) - min(b for _, b in ends)
+        bounds = [edit.bounds(row) for edit in changed]
+        start, end = min(a for a, _ in bounds), max(b for _, b in bounds)
         while spans and start < spans[-1][1]:
             # Words that share tokens share a slot, in which one of them is replaced.
             first, last, others = spans.pop()
-            start, end, rows = min(start, first), max(end, last), others + rows
+            start, end, changed = min(start, first), max(end, last), others + changed
         if start < end:
-            spans.append((start, end, rows))
+            spans.append((start, end, changed))
     return [
-        (start, end, [other[start : len(other) - len(row) + end] for other in rows])
-        for start, end, rows in spans
+        (start, end, [ids for edit in changed for ids in edit.between(row, start, end)])
+        for start, end, changed in spans
     ]
 
 

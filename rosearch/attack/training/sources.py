@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from rosearch.attack.base import SearchContext, attacks
 from rosearch.attack.resources.oracles import Ask, Asking
+from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.word_swaps.attack import WordSwapAttack
 from rosearch.attack.word_swaps.candidates import TextSwaps, WordSwaps
@@ -53,6 +54,17 @@ class WordSources:
             }
             for swaps in self.swaps
         ]
+
+    @property
+    def are_own(self) -> bool:
+        """Whether the code of all parts is that of rosearch, so that their settings tell all."""
+        modules = {
+            type(part).__module__
+            for swaps in self.swaps
+            for whole in (swaps.substitution, *swaps.constraints)
+            for part in _parts(whole)
+        }
+        return all(module.partition(".")[0] == "rosearch" for module in modules)
 
     def prepare(self, inputs: Sequence[AttackedInput]) -> None:
         """Load what the substitutions need for the words of these texts."""
@@ -106,6 +118,15 @@ def _answered_together(steps: Sequence[Asking[T]]) -> list[T]:
         for place, ask in asking:
             advance(place, [next(answers) for _ in ask.questions])
     return [results[place] for place in range(len(steps))]
+
+
+def _parts(part: Part) -> Iterator[Part]:
+    """A part and all parts of it."""
+    yield part
+    for value in vars(part).values():
+        for inner in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(inner, Part):
+                yield from _parts(inner)
 
 
 def _swaps(source: Source) -> WordSwaps:

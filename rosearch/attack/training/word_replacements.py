@@ -10,12 +10,16 @@ import numpy as np
 from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.settings import Part
 from rosearch.attack.text import AttackedInput
-from rosearch.attack.training.slots import Excerpt, RowTokenizer, flattened
+from rosearch.attack.training.slots import ReadText, RowSlots, RowTokenizer, flattened
 from rosearch.attack.training.sources import Source, WordSources, answered
+from rosearch.attack.training.word_lookup import WordLookup
 from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset
 from rosearch.seeding import generator
 from rosearch.tokens import WordChoices
+
+_TEXTS_AT_ONCE = 128
+"""Texts whose changed parts are tokenized together."""
 
 
 class WordReplacements(Part):
@@ -51,6 +55,14 @@ class WordReplacements(Part):
         self.attacked_side = choice("attacked_side", attacked_side, (0, 1))
         self.seed = whole_number("seed", seed, None)
 
+    @property
+    def is_told_by_settings(self) -> bool:
+        """Whether equal settings give equal replacements, which may then be cached.
+
+        Not where a part comes from outside of rosearch: its settings say nothing of its code.
+        """
+        return self.sources.are_own
+
     def choices(self, dataset: TextDataset, tokenizer: Any, *, max_length: int) -> WordChoices:
         """Return the replacements of all words that truncation leaves.
 
@@ -62,26 +74,38 @@ class WordReplacements(Part):
         tokens = RowTokenizer(tokenizer, max_length=max_length)
         inputs = [AttackedInput(text, self.attacked_side) for text in dataset.texts]
         self.sources.prepare(inputs)
-        excerpts = [tokens.excerpt(one) for one in inputs]
-        found = answered(map(self._texts, inputs, excerpts))
-        return flattened(
-            [tokens.slots(*text) for text in zip(inputs, excerpts, found, strict=True)],
-            cuts_left=tokens.cuts_left,
-        )
+        lookups = [WordLookup.of(swaps) for swaps in self.sources.swaps]
+        slots: list[RowSlots] = []
+        for start in range(0, len(inputs), _TEXTS_AT_ONCE):
+            texts = tokens.read(inputs[start : start + _TEXTS_AT_ONCE])
+            found = answered(self._replacements(text, lookups) for text in texts)
+            slots += tokens.slots(texts, list(found))
+        return flattened(slots, cuts_left=tokens.cuts_left)
 
-    def _texts(self, one: AttackedInput, excerpt: Excerpt) -> Asking[list[list[str]]]:
-        """Return, for each visible word, the texts of the attacked side with the word replaced."""
-        words = one.words
+    def _replacements(
+        self, text: ReadText, lookups: Sequence[WordLookup | None]
+    ) -> Asking[list[list[str]]]:
+        """Return what may stand in place of each visible word."""
+        one, words = text.whole, text.whole.words
         starts = self.sources.start(one, seed=self.seed, purpose="replacements")
         rng = generator(self.seed, "replacements", one.key)
+        spans, whole = words.spans, words.text
         found: list[list[str]] = []
-        for index in excerpt.visible:
-            texts: list[str] = []
-            for swaps in starts:
-                candidates = yield from swaps.candidates(words, index)
-                texts += map(str, candidates.texts)
-            if len(texts) > self.max_replacements:
-                chosen = rng.choice(len(texts), size=self.max_replacements, replace=False)
-                texts = [texts[i] for i in np.sort(chosen)]
-            found.append(texts)
+        for index in text.visible:
+            start, end = spans[index]
+            options: list[str] = []
+            for swaps, lookup in zip(starts, lookups, strict=True):
+                if lookup is None:
+                    candidates = yield from swaps.candidates(words, index)
+                    after = len(whole) - end
+                    texts = map(str, candidates.texts)
+                    options += [other[start : len(other) - after] for other in texts]
+                else:
+                    allowed = yield from lookup(whole[start:end], swaps.random_numbers(index))
+                    # In the order of the whole texts, as in attacks.
+                    options += sorted(allowed, key=lambda new: new + whole[end:])
+            if len(options) > self.max_replacements:
+                chosen = rng.choice(len(options), size=self.max_replacements, replace=False)
+                options = [options[i] for i in np.sort(chosen)]
+            found.append(options)
         return found

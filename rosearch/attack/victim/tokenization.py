@@ -73,11 +73,21 @@ class IncrementalTokenizer:
         self._templates: dict[bool, _Template | None] = {}
 
     def encode(self, texts: Sequence[Text]) -> list[TokenizedText]:
-        """Tokenize texts or pairs, with special tokens and truncation."""
+        """Tokenize texts or pairs, with special tokens and truncation.
+
+        Where an encoding makes texts equal, they share one row.
+        """
+        if self.encoding is None or not texts:
+            return self._encode(texts)
+        canonical = self.encoding(list(texts))
+        distinct = list(dict.fromkeys(canonical))
+        rows = dict(zip(distinct, self._encode(distinct), strict=True))
+        return [rows[text] for text in canonical]
+
+    def _encode(self, texts: Sequence[Text]) -> list[TokenizedText]:
+        """Tokenize texts that the encoding, if any, has read already."""
         if not texts:
             return []
-        if self.encoding is not None:
-            texts = self.encoding(list(texts))
         template = self._template(isinstance(texts[0], tuple))
         if template is not None:
             rows = self._encode_chunks(texts, template)
@@ -147,6 +157,21 @@ class IncrementalTokenizer:
             return None
         return template.row(*map(tuple, sides))
 
+    def place_of(self, side: int, sides: Sequence[Sequence[int]]) -> int | None:
+        """Return where the tokens of one side begin in a row that is not truncated.
+
+        Args:
+            side: 0 for a single text or the first of a pair, 1 for the second.
+            sides: The tokens of each side.
+
+        Returns:
+            ``None`` if special tokens have no fixed places.
+        """
+        template = self._template(len(sides) > 1)
+        if template is None:
+            return None
+        return sum(map(len, (*template.parts[: side + 1], *sides[:side])))
+
     def _template(self, pairs: bool) -> _Template | None:
         if not self.in_chunks:
             return None
@@ -161,14 +186,13 @@ class IncrementalTokenizer:
         split = [CHUNK_START.split(text) for text in texts]
         new = list({piece for pieces in split for piece in pieces if piece not in chunks})
         if new:
-            out = self._plain(
-                new,
-                add_special_tokens=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                verbose=False,
-            )
-            self._chunks.add(zip(new, map(tuple, out["input_ids"]), strict=True))
+            backend = self._plain.backend_tokenizer
+            # Settings of the tokenizer's last call. Called by itself, it would take most of the
+            # time to describe each chunk.
+            backend.no_truncation()
+            backend.no_padding()
+            out = backend.encode_batch_fast(new, add_special_tokens=False)
+            self._chunks.add((piece, tuple(e.ids)) for piece, e in zip(new, out, strict=True))
         return [tuple(chain.from_iterable([chunks[piece] for piece in pieces])) for pieces in split]
 
 
@@ -200,13 +224,13 @@ class _Template:
         return TokenizedText(ids, types if len(texts) > 1 or any(types) else None)
 
 
-def common_ends(old: Sequence[int], new: Sequence[int]) -> tuple[int, int]:
+def common_ends(old: Sequence[Any], new: Sequence[Any]) -> tuple[int, int]:
     """Return the lengths of the common prefix and, after it, of the common suffix."""
     start = _common_prefix(old, new)
     return start, _common_prefix(old[start:][::-1], new[start:][::-1])
 
 
-def _common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
+def _common_prefix(old: Sequence[Any], new: Sequence[Any]) -> int:
     pairs = enumerate(zip(old, new, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(old), len(new)))
 

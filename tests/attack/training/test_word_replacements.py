@@ -18,6 +18,7 @@ from rosearch.attack import (
     WordSwapAttack,
 )
 from rosearch.attack.text import AttackedInput
+from rosearch.attack.word_swaps.substitutions import Union
 from rosearch.data import Text, TextDataset
 from rosearch.distill import Distiller, Teacher, WordPerturbation
 from rosearch.errors import ArgumentError
@@ -106,6 +107,13 @@ def test_attacks_by_name(wordnet_folder: Path, tokenizer: Any, dataset: TextData
     assert np.diff(made.first_slots).min() >= 1
     names = [one["substitution"]["name"] for one in source.settings["sources"]]
     assert names == ["wordnet-synonyms", "character-edits"]
+
+
+def test_only_sources_of_rosearch_are_told_by_settings() -> None:
+    assert WordReplacements("deepwordbug").is_told_by_settings
+    assert not WordReplacements(["deepwordbug", Synonyms()]).is_told_by_settings
+    nested = WordSwapAttack(Union([Synonyms()]))
+    assert not WordReplacements(nested).is_told_by_settings
 
 
 def test_settings_and_errors() -> None:

@@ -133,6 +133,23 @@ def test_encoded_texts_get_the_same_tokens(any_tokenizer: Any) -> None:
     assert fast.encode(["a a"]) != IncrementalTokenizer(any_tokenizer).encode(["a a"])
 
 
+def test_texts_that_an_encoding_makes_equal_are_tokenized_once(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = IncrementalTokenizer(EncodedTokenizer.wrap(tokenizer, table(goood="good", god="good")))
+    read: list[Any] = []
+
+    def recorded(tokenizer: Any, texts: Any, *, max_length: int) -> Any:
+        read.extend(texts)
+        return tokenize(tokenizer, texts, max_length=max_length)
+
+    monkeypatch.setattr("rosearch.attack.victim.tokenization.tokenize", recorded)
+    rows = fast.encode(["a goood film", "a good film", "a bad film", "a god film"])
+    assert read == ["a good film", "a bad film"]
+    assert rows[0] is rows[1] is rows[3]
+    assert rows[2] != rows[0]
+
+
 def test_token_types_of_pairs(tokenizer: Any) -> None:
     (row,) = IncrementalTokenizer(tokenizer).encode([("a film", "a plot .")])
     assert row.types == (0, 0, 0, 0, 1, 1, 1, 1)

@@ -325,7 +325,7 @@ class TestTeacher:
         assert made.logits(parts[1], progress=False).shape == (len(parts[1]), 2)
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 99}))
-        with pytest.raises(DataError, match="word_embeddings.weight has the shape"):
+        with pytest.raises(DataError, match=r"word_embeddings\.weight has the shape"):
             Teacher.fine_tune(folder, *parts, save_to=tmp_path / "two", progress=False)
 
 

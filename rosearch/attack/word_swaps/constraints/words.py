@@ -159,8 +159,13 @@ class MaxEditDistance(Constraint):
         if len(original) == len(candidate):
             # The sum over words is an upper bound, and settles almost every case at little cost.
             left = self.limit
-            for index in candidate.changed:
-                before, after = (text.pieces[2 * index + 1] for text in (original, candidate))
+            changed = [
+                (original.pieces[2 * index + 1], candidate.pieces[2 * index + 1])
+                for index in candidate.changed
+            ]
+            if sum(max(len(before), len(after)) for before, after in changed) <= left:
+                return True
+            for before, after in changed:
                 fits = (k for k in range(left + 1) if within_edits(before, after, k))
                 left -= next(fits, left + 1)
                 if left < 0:
