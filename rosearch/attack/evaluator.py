@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from rosearch.attack.base import Attack, make_attack
 from rosearch.attack.certificates.certificate import certified
 from rosearch.attack.engine.attack_run import Example
@@ -25,6 +23,7 @@ from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset, as_dataset, check_class_order, class_names
 from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError, EvaluationError
+from rosearch.progress import progress_bar
 from rosearch.seeding import generator
 
 
@@ -206,13 +205,12 @@ class RobustnessEvaluator:
         reports: dict[str, RobustnessReport] = {}
         with (
             open_checkpoint(checkpoint, victim, self.settings) as kept,
-            tqdm(
+            progress_bar(
                 total=len(self.attacks) * len(self.examples),
                 desc="attack",
                 unit="example",
-                delay=2,
                 leave=False,
-                disable=not self.progress,
+                show=self.progress,
             ) as bar,
         ):
 

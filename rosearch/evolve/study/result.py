@@ -74,15 +74,15 @@ class SearchResult:
         Raises:
             EvaluationError: No candidate has been evaluated successfully.
         """
-        complete, scores = _at_highest_rung(self.trials)
-        if not complete:
+        best = best_of(self.trials)
+        if best is None:
             failed = [t for t in self.trials if t.failure is not None]
             first = f" The first failure: {failed[0].failure}" if failed else ""
             raise EvaluationError(
                 f"The study {self.study!r} has no evaluated candidate: {len(self.trials)} trials, "
                 f"{len(failed)} failed.{first}"
             )
-        return complete[best_index(scores)]
+        return best
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row for each trial.
@@ -136,6 +136,12 @@ class SearchResult:
                 *lines,
             ]
         )
+
+
+def best_of(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The trial that is :attr:`SearchResult.best`; ``None`` if no trial has a score."""
+    complete, scores = _at_highest_rung(trials)
+    return complete[best_index(scores)] if complete else None
 
 
 def _at_highest_rung(trials: Sequence[TrialRecord]) -> tuple[list[TrialRecord], list[Score]]:
