@@ -196,17 +196,22 @@ def recipes(json_file: Path | None) -> None:
 )  # fmt: skip
 @as_json
 def export(student: Path, *, folder: Path, json_file: Path | None) -> None:
-    """Write a saved STUDENT as an ONNX model with its tokenizer."""
+    """Write a saved STUDENT as an ONNX model with its tokenizer.
+
+    Tokenisation, and the encoding of texts if the student has one, are steps before the model; the
+    table of the encoding is in the folder too.
+    """
     from rosearch.quiet import quiet_transformers
     from rosearch.student import StudentForSequenceClassification, export_onnx
+    from rosearch.student.tokenizer_files import save_tokenizer
 
     with quiet_transformers():
         loaded = StudentForSequenceClassification.from_pretrained(student).eval()
     folder.mkdir(parents=True, exist_ok=True)
-    written = [export_onnx(loaded, folder / "model.onnx")]
+    export_onnx(loaded, folder / "model.onnx")
     if loaded.tokenizer is not None:
-        written += [Path(name) for name in loaded.tokenizer.save_pretrained(folder)]
-    names = [str(path) for path in written if path.exists()]
+        save_tokenizer(loaded.tokenizer, folder, loaded.config)
+    names = sorted(str(path) for path in folder.iterdir())
     show("\n".join(f"written: {name}" for name in names), {"written": names}, json_file)
 
 

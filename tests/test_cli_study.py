@@ -12,6 +12,8 @@ import tomllib
 
 import rosearch as rs
 from rosearch import cli
+from rosearch.encode import ENCODING_FILE
+from rosearch.encode.tokenizer import EncodedTokenizer
 from rosearch.errors import ArgumentError, DataError
 from tests.report.studies import column, standard, study
 
@@ -131,6 +133,21 @@ def test_the_best_student_is_exported_and_runs_on_onnxruntime(here, searched, ca
     student = rs.load_search("search.db").best.student
     tensors = student.tokenizer(["a fine film"], return_tensors="pt")
     assert np.allclose(logits, student(**tensors).logits.detach().numpy(), atol=1e-5)
+
+
+def test_the_encoding_of_a_student_is_exported_with_it(
+    tokenizer, dataset, tmp_path, monkeypatch, capsys
+):
+    encoding = rs.encodings.get("typo_clusters")().fit(dataset)
+    config = rs.StudentConfig(rs.templates.text_cnn(width=16), vocab_size=len(tokenizer))
+    student = rs.StudentForSequenceClassification(config)
+    student.tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
+    student.save_pretrained(tmp_path / "student")
+    monkeypatch.setattr("rosearch.student.export_onnx", lambda student, path: path.touch())
+    line = ["export", str(tmp_path / "student"), "--to", str(tmp_path / "onnx"), "--json", "-"]
+    assert cli.main(line) == 0
+    names = {Path(name).name for name in json.loads(capsys.readouterr().out)["written"]}
+    assert {"model.onnx", "tokenizer.json", ENCODING_FILE} <= names
 
 
 @pytest.mark.parametrize("genome", ["0", "TextCNN", "genome.json"])
