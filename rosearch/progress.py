@@ -34,7 +34,7 @@ def progress_bar(
         show: Whether to show it; it is never shown inside of :func:`no_bars`.
         settings: Arguments of ``tqdm``.
     """
-    kind = _AutoBar if _can_redraw(sys.stderr) else _LineBar
+    kind = _ScreenBar if _can_redraw(sys.stderr) else _LineBar
     hidden = _silent.get() or not show
     return kind(iterable, disable=hidden, delay=_DELAY_SECONDS, **settings)
 
@@ -53,6 +53,11 @@ def no_bars(silent: bool = True) -> Iterator[None]:
         _silent.reset(token)
 
 
+def above_bars() -> contextlib.AbstractContextManager[None]:
+    """Context for writing to standard error, in which the bars of a terminal are not drawn."""
+    return _AutoBar.external_write_mode(file=sys.stderr)  # type: ignore[no-any-return]
+
+
 def bytes_text(count: float) -> str:
     """A number of bytes in words, such as ``"2.60GB"``."""
     return str(_Bar.format_sizeof(count, "B"))
@@ -68,6 +73,16 @@ def use_thread_lock() -> None:
 def _can_redraw(stream: IO[str]) -> bool:
     """Whether a bar can be drawn over itself; notebooks can, although they are no terminals."""
     return stream.isatty() or type(stream).__module__.startswith("ipykernel")
+
+
+class _ScreenBar(_AutoBar):
+    """A bar that stays hidden in its first two seconds, whatever is told of it meanwhile."""
+
+    def refresh(self, *args: Any, **settings: Any) -> Any:
+        """Draw the bar."""
+        if not self.disable and time.time() < self.start_t + self.delay:
+            return False
+        return super().refresh(*args, **settings)
 
 
 class _LineBar(_Bar):

@@ -11,13 +11,11 @@ import pytest
 import tomllib
 
 import rosearch as rs
-from rosearch import cli
+from rosearch import cli, cli_config
 from rosearch.encode import ENCODING_FILE
 from rosearch.encode.tokenizer import EncodedTokenizer
 from rosearch.errors import ArgumentError, DataError
 from tests.report.studies import column, standard, study
-
-cli_config = pytest.importorskip("rosearch.cli_config", reason="needs: pip install jsonargparse")
 
 CHANGES = {
     "pipeline.distiller.epochs": 1,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rosearch import progress
-from rosearch.progress import bytes_text, no_bars, progress_bar, use_thread_lock
+from rosearch.progress import above_bars, bytes_text, no_bars, progress_bar, use_thread_lock
 
 ROOT = Path(__file__).parents[1]
 
@@ -98,6 +98,30 @@ def test_in_a_terminal_a_bar_is_drawn_over_itself(
     work(clock, 20)
     assert stream.getvalue().count("\r") >= 18
     assert "100%" in stream.getvalue()
+
+
+def test_work_that_ends_within_the_delay_shows_nothing_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    work(clock, 1)
+    assert stream.getvalue() == ""
+
+
+def test_what_is_written_above_bars_has_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    with progress_bar(total=9, desc="work") as bar:
+        clock.now += 3
+        bar.update()
+        before = len(stream.getvalue())
+        with above_bars():
+            stream.write("a line\n")
+        written = stream.getvalue()[before:]
+    assert re.match(r"\r *\ra line\n\rwork: ", written)
 
 
 def test_no_bar_is_shown_where_bars_are_silenced(log: Log, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 from rosearch.evolve.study.result import best_of
 from rosearch.evolve.study.trials import TrialRecord
 from rosearch.fitness import Fitness
+from rosearch.progress import above_bars
 
 Callback: TypeAlias = "Callable[[optuna.Study, FrozenTrial], object]"
 """Called with the study and the trial that has ended, as those of ``optuna.Study.optimize``."""
@@ -53,11 +54,13 @@ def log_trial(trial: TrialRecord, fitness: Fitness) -> None:
     """Log how a trial has ended, in one line."""
     took = "" if trial.seconds is None else f", {trial.seconds:.1f} s"
     if trial.score is None:
-        _logger.warning("candidate %d failed: %s%s", trial.number, trial.failure, took)
+        with above_bars():
+            _logger.warning("candidate %d failed: %s%s", trial.number, trial.failure, took)
         return
     values = dict(zip(fitness.names, trial.score.values, strict=True))
     values |= {name: trial.metrics[name] for name in _MEASURED if name in trial.metrics}
     told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items())
     stopped = f" stopped at rung {trial.rung}" if trial.state == "stopped" else ""
     breaks = "" if trial.score.feasible else ", breaks a constraint"
-    _logger.info("candidate %d%s: %s%s%s", trial.number, stopped, told, breaks, took)
+    with above_bars():
+        _logger.info("candidate %d%s: %s%s%s", trial.number, stopped, told, breaks, took)
