@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import rosearch as rs
 from rosearch.evolve import Evolver
 from rosearch.evolve.study.watching import best_so_far
+from rosearch.evolve.workers.evaluation import Shared, Silent, evaluate_candidate
 from rosearch.fitness import Fitness
 from rosearch.progress import progress_bar
 from tests.evolve.evaluations import FITNESS, SPACE, synthetic
@@ -166,10 +168,18 @@ def test_the_log_tells_which_candidates_were_stopped(caplog):
     assert len(caplog.records) == 9
 
 
-@pytest.mark.parametrize("executor", [None, pytest.param(1, marks=pytest.mark.slow)])
-def test_bars_of_the_evaluation_are_silent_with_those_of_the_search(executor):
-    result = evolver(bars_are_hidden).run(2, executor=executor, progress=False)
+def test_bars_of_the_evaluation_are_silent_with_those_of_the_search():
+    result = evolver(bars_are_hidden).run(2, progress=False)
     assert [t.metrics["hidden"] for t in result.trials] == [1.0, 1.0]
+
+
+def test_bars_are_silent_in_threads_and_in_what_is_sent_to_processes():
+    with ThreadPoolExecutor(2) as threads:
+        result = evolver(bars_are_hidden).run(3, executor=threads, progress=False)
+    assert [t.metrics["hidden"] for t in result.trials] == [1.0] * 3
+    sent = Shared.of(Silent(bars_are_hidden)).load()
+    outcome = evaluate_candidate(sent, evolver().ask())
+    assert outcome.metrics["hidden"] == 1.0
 
 
 def test_bars_of_the_evaluation_are_its_own_business_otherwise():
