@@ -7,6 +7,7 @@ milliseconds and loads neither torch nor transformers. Once rosearch is imported
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -170,4 +171,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+logging.getLogger("rosearch").addHandler(logging.NullHandler())
 _autoregister.install()

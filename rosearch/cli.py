@@ -1,9 +1,7 @@
-"""The command line: ``rosearch attack``, ``rosearch report``, ``rosearch resources``."""
+"""The command line: ``rosearch search`` and the other commands."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,8 @@ from typing import Any
 import click
 
 import rosearch
+from rosearch import cli_study
+from rosearch.cli_options import WritableFile, as_json, imports, majority, show
 from rosearch.data import require_one_class
 from rosearch.errors import DataError, RosearchError
 from rosearch.optional import try_import
@@ -39,43 +39,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RosearchError, OSError, ValueError, ImportError) as error:
         click.echo(f"Error: {error}", err=True)
         return 1
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nstopped", err=True)
+    except (KeyboardInterrupt, click.Abort) as error:
+        reason = str(error.__cause__ or error)
+        click.echo(f"\nstopped: {reason}" if reason else "\nstopped", err=True)
         return 130
     return 0
-
-
-class _WritableFile(click.Path):
-    """A file to write; refused before the work if its folder does not exist."""
-
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, writable=True, path_type=Path)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        path = Path(str(super().convert(value, param, ctx)))
-        if not path.absolute().parent.is_dir():
-            self.fail(f"The folder of {path} does not exist.", param, ctx)
-        return path
-
-
-def _import_modules(_ctx: click.Context, _param: click.Parameter, modules: Sequence[str]) -> None:
-    """Import what the user names; modules in the working folder too."""
-    if modules and "" not in sys.path:
-        sys.path.insert(0, "")
-    for module in modules:
-        importlib.import_module(module)
-
-
-_imports = click.option(
-    "--import", multiple=True, metavar="MODULE", callback=_import_modules, expose_value=False,
-    help="Import a module first that registers attacks, operators or fitness terms. Repeatable.",
-)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(rosearch.__version__, message="rosearch %(version)s")
 def commands() -> None:
-    """Attack classifiers and report on searches of student architectures."""
+    """Search robust students, attack classifiers, and report on searches.
+
+    rosearch init writes a configuration file, rosearch search runs it. Exit status: 0; 1 where a
+    command failed, 2 where its arguments are wrong, 130 after Ctrl-C.
+    """
+
+
+for _command in cli_study.commands:
+    commands.add_command(_command)
 
 
 @commands.command()
@@ -112,13 +94,13 @@ def commands() -> None:
     "--device", help="Where the model runs, such as cpu or cuda:0. Default: a GPU if there is one."
 )
 @click.option(
-    "--checkpoint", type=_WritableFile(),
+    "--checkpoint", type=WritableFile(),
     help="Keep results and the model's answers in this file. After an interruption, the same "
     "command goes on where it ended.",
 )  # fmt: skip
-@click.option("--json", "json_file", type=_WritableFile(), help="Write the whole report as JSON.")
-@click.option("--html", "html_file", type=_WritableFile(), help="Write the report as a web page.")
-@_imports
+@as_json
+@click.option("--html", "html_file", type=WritableFile(), help="Write the report as a web page.")
+@imports
 def attack(
     model: str,
     *,
@@ -154,9 +136,7 @@ def attack(
         examples = _from_hub(data, split, named, label)
     evaluator = rosearch.RobustnessEvaluator(list(recipes), examples, **settings)
     report = evaluator.evaluate(classifier, tokenizer, checkpoint=checkpoint)
-    click.echo(str(report))
-    if json_file:
-        json_file.write_text(report.to_json(), encoding="utf-8")
+    show(str(report), report.to_json(), json_file)
     if html_file:
         html_file.write_text(page(f"{model} under attack", report.to_html()), encoding="utf-8")
 
@@ -196,14 +176,6 @@ def _from_hub(
     return rosearch.TextDataset.from_hf(found, text=text, label=label)
 
 
-class _Majority(click.ParamType):  # type: ignore[type-arg]
-    name = "SHARE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
-        share = click.FloatRange(0, 1, min_open=True, max_open=True)
-        return None if value == "none" else share.convert(value, param, ctx)
-
-
 class _NamedReport(click.ParamType):  # type: ignore[type-arg]
     name = "NAME=FILE"
 
@@ -219,27 +191,25 @@ class _NamedReport(click.ParamType):  # type: ignore[type-arg]
 @click.argument("storage")
 @click.argument("study", required=False)
 @click.option(
-    "--out", default="report.html", type=_WritableFile(), help="Where to write the report."
+    "--out", default="report.html", type=WritableFile(), help="Where to write the report."
 )
 @click.option(
     "--robustness", multiple=True, type=_NamedReport(),
     help="A report that `rosearch attack --json` wrote; name the best student's best. Repeatable.",
 )  # fmt: skip
 @click.option("--student", metavar="FOLDER", help="Folder of the saved best student.")
-@click.option(
-    "--majority", default="0.5", type=_Majority(),
-    help="Share of the most frequent class; statistics leave out students that are not better. "
-    "none keeps all.",
-)  # fmt: skip
+@majority
 @click.option(
     "--accuracy-examples", default=200, type=click.IntRange(1),
     help="Examples that accuracy was measured on, for --majority.",
 )  # fmt: skip
 @click.option("--title", help="Heading of the page. Default: the study's name.")
-@_imports
+@as_json
+@imports
 def report(
-    storage: str, study: str | None, *, out: Path, robustness: Sequence[Any], **settings: Any
-) -> None:
+    storage: str, study: str | None, *, out: Path, robustness: Sequence[Any],
+    json_file: Path | None, **settings: Any,
+) -> None:  # fmt: skip
     """Write the report of a study into one HTML file.
 
     STORAGE is the URL of an Optuna storage, or an SQLite file. STUDY may be omitted if there is
@@ -247,9 +217,9 @@ def report(
     """
     search = rosearch.load_search(storage, study)
     path = rosearch.write_report(search, out, reports=dict(robustness), **settings)
-    for name, measured in robustness:
-        click.echo(f"{name}, measured separately: {measured}")
-    click.echo(f"{search}\nwritten: {path}")
+    lines = [f"{name}, measured separately: {measured}" for name, measured in robustness]
+    data = {"study": search.study, "written": str(path)}
+    show("\n".join([*lines, str(search), f"written: {path}"]), data, json_file)
 
 
 @commands.command()
@@ -261,10 +231,16 @@ def report(
     "--to", "folder", metavar="FOLDER",
     help="Where --get puts it. Default: the cache, where it is found.",
 )  # fmt: skip
-def resources(get: str | None, folder: str | None) -> None:
+@as_json
+def resources(get: str | None, folder: str | None, json_file: Path | None) -> None:
     """List what attacks need, what is installed, and how to get the rest."""
     if folder is not None and get is None:
         raise click.UsageError("--to says where --get puts what it fetches: add --get wordnet.")
     from rosearch.attack.resources import fetch_wordnet, status
 
-    click.echo(str(status()) if get is None else str(fetch_wordnet(folder)))
+    if get is None:
+        found = status()
+        show(str(found), [vars(resource) for resource in found], json_file)
+    else:
+        place = str(fetch_wordnet(folder))
+        show(place, {"written": place}, json_file)

@@ -191,7 +191,7 @@ def test_report_of_a_study(study, model, tmp_path, capsys):
     assert "separately, n = 3" in text
     printed = capsys.readouterr().out
     assert f"written: {out}" in printed
-    assert printed.index("best, measured separately: ") < printed.index("in the search accuracy")
+    assert printed.index("best, measured separately: ") < printed.index("in the search fitness")
     assert cli.main(["report", f"sqlite:///{study}", "films", "--out", str(out)]) == 0
 
 

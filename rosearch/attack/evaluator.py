@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from rosearch.attack.base import Attack, make_attack
 from rosearch.attack.certificates.certificate import certified
@@ -26,6 +25,7 @@ from rosearch.checks import choice, whole_number
 from rosearch.data import TextDataset, as_dataset, check_class_order, class_names
 from rosearch.encode import Encoding
 from rosearch.errors import ArgumentError, EvaluationError
+from rosearch.progress import progress_bar
 from rosearch.seeding import generator
 from rosearch.threads import batches_at_once, computing
 
@@ -214,13 +214,12 @@ class RobustnessEvaluator:
         with (
             computing(_device(victim), threads, work="attack"),
             open_checkpoint(checkpoint, victim, self.settings) as kept,
-            tqdm(
+            progress_bar(
                 total=len(self.attacks) * len(self.examples),
                 desc="attack",
                 unit="example",
-                delay=2,
                 leave=False,
-                disable=not self.progress,
+                show=self.progress,
             ) as bar,
         ):
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal
 
-from rosearch.checks import instance, number, refused, whole_number
+from rosearch.checks import instance, number, positive, refused, whole_number
 from rosearch.errors import EvaluationError
 from rosearch.evolve.kept_students import KeptStudents
 from rosearch.evolve.proposals import Proposals, check_initial_genomes
@@ -18,6 +18,7 @@ from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.result import SearchResult
 from rosearch.evolve.study.settings import describe
 from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
+from rosearch.evolve.study.watching import Callback, log_trial
 from rosearch.evolve.successive_halving import Fidelity, fidelity_for, rungs_of
 from rosearch.evolve.workers.default import default_executor
 from rosearch.evolve.workers.evaluation import plain_metrics
@@ -185,6 +186,8 @@ class Evolver:
         executor: Executor | int | None = None,
         workers: int | None = None,
         time_limit: float | None = None,
+        timeout: float | None = None,
+        callbacks: Sequence[Callback] = (),
         progress: bool = True,
     ) -> SearchResult:
         """Search until the study has ``candidates`` finished ones, including failed ones.
@@ -207,8 +210,17 @@ class Evolver:
             time_limit: Seconds for one candidate. One that takes longer is recorded as failed with
                 the kind ``"TimeLimit"``, and its process is killed; candidates of this process are
                 then evaluated in a child process.
-            progress: Whether to show a progress bar after two seconds. The bars of training and
-                attacks are set in the Distiller and the RobustnessEvaluator.
+            timeout: Seconds for this run, as in ``optuna.Study.optimize``: after them no candidate
+                and no rung is started, and those that are running are finished. The result has
+                what the study has then, and the next run goes on. ``time_limit`` is the limit of a
+                candidate.
+            callbacks: Called as ``callback(study, trial)`` after each candidate that has ended, in
+                this process, with Optuna's ``Study`` and ``FrozenTrial``, so that callbacks made
+                for Optuna work. ``study.stop()`` ends the run as ``timeout`` does. An error of a
+                callback ends it too, once the candidate is recorded.
+            progress: Whether to show progress bars, each after two seconds. ``False`` also silences
+                those of training and attacks, in all workers; otherwise the Distiller and the
+                RobustnessEvaluator decide on theirs.
 
         Raises:
             EvaluationError: Three candidates in a row failed with the same error before any had
@@ -218,6 +230,11 @@ class Evolver:
                 are running are recorded first.
         """
         candidates = whole_number("candidates", candidates)
+        if timeout is not None:
+            timeout = positive("timeout", timeout)
+        for callback in callbacks:
+            if not callable(callback):
+                raise refused("each of callbacks", "callable as callback(study, trial)", callback)
         ledger = self._ledger
         left = candidates - ledger.finished(candidates)
         if left > 0:
@@ -233,7 +250,10 @@ class Evolver:
                 ledger=ledger,
                 record=self._record,
                 candidates=candidates,
+                fitness=self.fitness,
                 progress=progress,
+                callbacks=callbacks,
+                timeout=timeout,
             )
             try:
                 run.run(executor, workers=workers, time_limit=time_limit)
@@ -243,7 +263,8 @@ class Evolver:
                     f"{ledger.finished(candidates)} of {candidates} candidates of the study "
                     f"{ledger.study!r} are finished and {kept}; call run again to continue."
                 ) from None
-            self._students.clean_up(ledger.trials(), search_is_over=True)
+            is_over = ledger.finished(candidates) == candidates
+            self._students.clean_up(ledger.trials(), search_is_over=is_over)
         return self.result
 
     @property
@@ -344,6 +365,7 @@ class Evolver:
         trials = self._ledger.trials()
         trial = trials[candidate.number]
         if trial.state != "running":
+            log_trial(trial, self.fitness)
             self._students.ended(trial, trials)
         return trial
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-
-from tqdm.auto import tqdm
 
 from rosearch.errors import SpaceError
 from rosearch.evolve.proposals import Proposals
 from rosearch.evolve.runner import Runner
 from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.trials import Candidate, TrialRecord
-from rosearch.evolve.workers.evaluation import Outcome
+from rosearch.evolve.study.watching import Callback, best_so_far
+from rosearch.evolve.workers.evaluation import Outcome, Silent
 from rosearch.evolve.workers.failure_streaks import FailureStreaks
 from rosearch.evolve.workers.interrupts import Interrupts
+from rosearch.fitness import Fitness
 from rosearch.owners import LEASE_SECONDS, RENEW_SECONDS
+from rosearch.progress import no_bars, progress_bar
 
 _POLL_SECONDS = 1.0
 """How often to look for changes by other processes while there is nothing to do."""
@@ -39,7 +41,10 @@ class SearchRun:
         record: Records the metrics or the failure of a candidate and returns its trial, or
             ``None`` if another process has recorded it already.
         candidates: Number of finished trials at which the run ends.
-        progress: Whether to show a progress bar.
+        fitness: The fitness of the study.
+        progress: Whether to show progress bars, its own and those of the evaluation.
+        callbacks: Called with the Optuna study and the trial after each trial that has ended.
+        timeout: Seconds after which no candidate, and no rung, is started.
     """
 
     evaluate: Callable[..., Mapping[str, float]]
@@ -47,7 +52,10 @@ class SearchRun:
     ledger: Ledger
     record: Callable[..., TrialRecord | None]
     candidates: int
+    fitness: Fitness
     progress: bool
+    callbacks: Sequence[Callback] = ()
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         self._evaluated: set[int] = set()  # trials that are evaluated at the moment
@@ -60,24 +68,26 @@ class SearchRun:
             advice="They are recorded as failed. Fix the cause and call run again, which goes on "
             "with other genomes; another study= starts with these.",
         )
-        self._bar = tqdm(
+        self._study = self.ledger.optuna_study() if self.callbacks else None
+        self._end = math.inf if self.timeout is None else time.monotonic() + self.timeout
+        self._bar = progress_bar(
             total=self.candidates,
             initial=self.ledger.finished(self.candidates),
             desc="candidates",
             unit="candidate",
-            delay=2,
-            disable=not self.progress,
+            show=self.progress,
         )
 
     def run(
         self, executor: Executor | int | None, *, workers: int | None, time_limit: float | None
     ) -> None:
         """Evaluate until the study has its candidates; the arguments are those of Evolver.run."""
-        with self._interrupts, self._bar:
+        evaluate = self.evaluate if self.progress else Silent(self.evaluate)
+        with self._interrupts, self._bar, no_bars(not self.progress):
             self._check_genomes()
             try:
                 with self._renewed_leases():
-                    runner = Runner(self.evaluate, self._next, self._record, self._interrupts)
+                    runner = Runner(evaluate, self._next, self._record, self._interrupts)
                     runner.run(executor, workers=workers, time_limit=time_limit)
             finally:
                 self._release()
@@ -92,7 +102,12 @@ class SearchRun:
 
     def _next(self) -> Candidate | None:
         polls = 0
-        while (candidate := self._take_or_propose()) is None:
+        while not self._is_stopped:
+            candidate = self._take_or_propose()
+            if candidate is not None:
+                self._evaluated.add(candidate.number)
+                self._leased.add(candidate.number)
+                return candidate
             if self._evaluated:
                 return None
             if self._no_genome_left is not None:
@@ -104,9 +119,7 @@ class SearchRun:
             polls += 1
             if polls == _SILENT_POLLS:
                 self._warn_of_wait()
-        self._evaluated.add(candidate.number)
-        self._leased.add(candidate.number)
-        return candidate
+        return None
 
     def _take_or_propose(self) -> Candidate | None:
         try:
@@ -129,14 +142,31 @@ class SearchRun:
         if trial is None or trial.state != "running":
             self._leased.discard(candidate.number)
         self._update_bar()
+        if trial is not None and trial.state != "running":
+            self._call_back(trial.number)
         if trial is not None:
             self._streaks.record(trial.failure, candidate.rung)
 
     def _update_bar(self) -> int:
         """Show how many trials are finished, and return it."""
         finished = self.ledger.finished(self.candidates)
+        if finished > self._bar.n and not self._bar.disable:
+            best = best_so_far(self.ledger.trials(), self.fitness)
+            self._bar.set_postfix_str(best, refresh=False)
         self._bar.update(finished - self._bar.n)
         return finished
+
+    @property
+    def _is_stopped(self) -> bool:
+        """Whether the time is over, or a callback has stopped the run."""
+        stopped = self._study is not None and self._study.is_stopped
+        return stopped or time.monotonic() >= self._end
+
+    def _call_back(self, number: int) -> None:
+        if self._study is not None:
+            trial = self.ledger.optuna_trial(number)
+            for callback in self.callbacks:
+                callback(self._study, trial)
 
     def _warn_of_wait(self) -> None:
         numbers = [t.number for t in self.ledger.trials() if t.state == "running"]

@@ -1,6 +1,6 @@
 """Fitness: terms, weighted sum, constraints and Pareto dominance."""
 
-from rosearch.fitness.fitness import Fitness, Score, best_index, rank_order
+from rosearch.fitness.fitness import Fitness, Score, best_index, rank_order, wanted_first
 from rosearch.fitness.pareto import (
     crowding_distance,
     hypervolume_contributions,
@@ -20,4 +20,5 @@ __all__ = [
     "non_dominated_ranks",
     "pareto_front",
     "rank_order",
+    "wanted_first",
 ]

@@ -248,6 +248,20 @@ class Fitness:
         return f"Fitness({self._weights!r}{bounds})"
 
 
+def wanted_first(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The terms of a fitness in the order in which it asks for them.
+
+    Its objectives, those of the largest absolute weight first, then what it constrains, then terms
+    of weight 0.
+
+    Args:
+        settings: Those of a fitness; empty if they are unknown.
+    """
+    weights = settings.get("weights") or dict.fromkeys(settings.get("objectives", ()), 1.0)
+    objectives = sorted(filter(weights.get, weights), key=lambda name: -abs(weights[name]))
+    return tuple(dict.fromkeys((*objectives, *settings.get("constraints", {}), *weights)))
+
+
 def rank_order(scores: Sequence[Score]) -> list[int]:
     """Indices of ``scores`` from best to worst.
 

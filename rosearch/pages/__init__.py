@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from importlib import resources
+from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -27,6 +29,18 @@ def template_file(name: str, package: str = "rosearch.pages") -> Markup:
     """A style sheet or script among the templates of a package, for use inside a page."""
     text = resources.files(package).joinpath(f"templates/{name}").read_text("utf-8")
     return Markup(text)  # noqa: S704 - a file of this package
+
+
+def table(caption: str, head: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
+    """A table; the first cell of each row is its heading. Values are escaped.
+
+    Args:
+        caption: Plain text.
+        head: Headings of the columns.
+        rows: The cells of each row.
+    """
+    macros: Any = environment().get_template("tables.html").module
+    return Markup(macros.table(caption, head, rows))  # noqa: S704 - escaped by the template
 
 
 def page(title: str, body: str) -> str:

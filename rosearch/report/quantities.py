@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rosearch.evolve import SearchResult, TrialRecord
+from rosearch.fitness import wanted_first
 from rosearch.report.metrics import FITNESS, Better, Metric, in_order, metric
 
 _BESIDE = ("accuracy_under_attack", "accuracy", "compression", "parameters", "flops", "latency")
@@ -28,8 +29,7 @@ class Quantities:
         self._scored = [(t, t.score) for t in search.trials if t.score is not None]
         fitness: Mapping[str, Any] = search.settings.get("fitness", {})
         weights = fitness.get("weights") or dict.fromkeys(fitness.get("objectives", ()), 1.0)
-        objectives = sorted(filter(weights.get, weights), key=lambda name: -abs(weights[name]))
-        names = dict.fromkeys((*objectives, *fitness.get("constraints", {}), *weights))
+        names = wanted_first(fitness)
         self._objectives = tuple(fitness.get("objectives", (FITNESS,)))
         self._terms = {name: self._term(name, fitness, weights.get(name, 0)) for name in names}
         self.asked = tuple({term.name: term for term in self._terms.values()}.values())

@@ -9,6 +9,7 @@ from typing import Any
 
 from rosearch.errors import SpaceError
 from rosearch.operators import MERGES, POOLINGS
+from rosearch.pages import table
 from rosearch.seeding import Seed, generator
 from rosearch.space.cost.additive import Task
 from rosearch.space.cost.latency import LatencyTable
@@ -198,7 +199,22 @@ class SearchSpace(Domain):
     def __contains__(self, genome: object) -> bool:
         return isinstance(genome, Genome) and self.violation(genome) is None
 
+    def _repr_html_(self) -> str:
+        """What can be chosen, as notebooks show it."""
+        rows = [(name.replace("_", " "), _words(value)) for name, value in self.choices.items()]
+        if self.limits:
+            rows += [(f"{k}, limits", _words(v)) for k, v in self.limits.bounds.items()]
+        return str(table("Search space", ["", "choices"], rows))
+
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that define the space, as plain values."""
         return {**self.choices, **(self.limits.settings if self.limits else {})}
+
+
+def _words(choices: Any) -> str:
+    """Choices as text, such as ``"convolution (kernel_size 3, 5, 7), identity"``."""
+    if isinstance(choices, Mapping):
+        told = [(name, [f"{k} {_words(v)}" for k, v in v.items()]) for name, v in choices.items()]
+        return ", ".join(f"{name} ({'; '.join(v)})" if v else name for name, v in told)
+    return ", ".join(map(str, choices)) if isinstance(choices, (tuple, list)) else str(choices)

@@ -195,7 +195,7 @@ def test_repr_of_results_and_trials_is_short_for_large_genomes():
     assert len(genome.nodes) == 8
     result = evolver(initial_genomes=[genome]).run(1, progress=False)
     lines = repr(result).splitlines()
-    assert lines[1].startswith("  best: candidate 0, in the search accuracy 0.")
+    assert lines[1].startswith("  best: candidate 0, in the search fitness ")
     assert f"Genome {genome.key}" in lines[2]
     assert len(lines) <= 11
     assert max(map(len, lines)) <= 120

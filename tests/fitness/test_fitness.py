@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosearch.errors import EvaluationError, RegistryError
-from rosearch.fitness import Fitness, Score, best_index, rank_order
+from rosearch.fitness import Fitness, Score, best_index, rank_order, wanted_first
 from tests.fitness.reference import beats
 
 
@@ -218,3 +218,13 @@ def test_a_fitness_comes_back_from_its_settings(fitness):
     assert again.score(metrics()) == fitness.score(metrics())
     with pytest.raises(RegistryError, match="nothing"):
         Fitness.from_settings({**settings, "constraints": {"nothing": [0, 1]}})
+
+
+def test_what_a_fitness_wants_first():
+    weighted = Fitness(
+        {"accuracy": 0, "compression": -0.5, "robustness": 2.0}, constraints={"flops": (None, 1e9)}
+    )
+    names = ("robustness", "compression", "flops", "accuracy")
+    assert wanted_first(weighted.settings) == names
+    assert wanted_first(Fitness.pareto(["flops", "accuracy"]).settings) == ("flops", "accuracy")
+    assert wanted_first({}) == ()

@@ -165,3 +165,10 @@ def test_settings_name_encodings_only_if_there_are_any() -> None:
     assert SearchSpace(**space.settings).settings == space.settings
     assert space.settings["encodings"] == ENCODINGS
     assert space.settings.keys() - SearchSpace().settings.keys() == {"encodings"}
+
+
+def test_a_notebook_shows_what_can_be_chosen():
+    space = SearchSpace(operators=["convolution", "identity"], nodes=(0, 3), widths=(64, 96))
+    page = space._repr_html_()
+    assert "convolution (kernel_size 3, 5, 7), identity" in page
+    assert '<th scope="row">widths</th><td>64, 96</td>' in page

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from rosearch.errors import DataError, MissingResourceError
+from rosearch.progress import progress_bar
 
 VECTORS, WORDS, NEIGHBOURS = "vectors.npy", "words.json", "neighbours.npy"
 _TEXTATTACK_FILES = ("paragram.npy", "wordlist.pickle", "nn.npy")
@@ -89,7 +89,7 @@ def _read_word_list(path: Path) -> list[str]:
 def _read_text(file: IO[bytes], path: Path) -> StoredVectors:
     rows: dict[str, np.ndarray] = {}
     width = 0
-    for number, line in enumerate(tqdm(file, desc=path.name, unit=" words", delay=2), 1):
+    for number, line in enumerate(progress_bar(file, desc=path.name, unit=" words"), 1):
         fields = line.decode("utf-8", "replace").rstrip().split(" ")
         if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
             continue  # word2vec's number of words and width
@@ -116,7 +116,7 @@ def _read_binary(file: IO[bytes], path: Path) -> StoredVectors:
         ) from error
     words: list[str] = []
     matrix = np.empty((count, width), dtype=np.float32)
-    for _ in tqdm(range(count), desc=path.name, unit=" words", delay=2):
+    for _ in progress_bar(range(count), desc=path.name, unit=" words"):
         letters = bytearray()
         while (letter := file.read(1)) not in (b" ", b""):
             letters += letter

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from tqdm import tqdm
 
 from rosearch.data import Text, hashed_bytes
 from rosearch.distill.losses.base import TeacherShape, Wanted
@@ -22,6 +21,7 @@ from rosearch.distill.teacher.output_reader import OutputReader
 from rosearch.distill.teacher.outputs import Output, OutputPart, TeacherOutputs, is_per_text
 from rosearch.distill.tensor_files import read_tensors, read_unverified, write_tensors
 from rosearch.errors import DataError
+from rosearch.progress import bytes_text, progress_bar
 from rosearch.tokens import TokenizedText
 
 TEXTS_PER_FILE = 1024
@@ -123,21 +123,20 @@ class OutputCache:
         if not gaps:
             return
         size, free = self._size(gaps), shutil.disk_usage(self._folder).free
-        needed = tqdm.format_sizeof(size, "B")
+        needed = bytes_text(size)
         if size > free:
             raise DataError(
                 f"The teacher's outputs take {needed}, and {self._folder} has space for "
-                f"{tqdm.format_sizeof(free, 'B')}. Choose another cache_dir, storage='bfloat16', "
+                f"{bytes_text(free)}. Choose another cache_dir, storage='bfloat16', "
                 f"or losses that need fewer of the teacher's layers."
             )
         made = reader()
-        with tqdm(
+        with progress_bar(
             total=sum(len(gap.places) for gap in gaps),
             desc=f"teacher ({needed} to cache)",
             unit="text",
-            delay=2,
             leave=False,
-            disable=not progress,
+            show=progress,
         ) as bar:
             for gap in gaps:
                 computed = made.read(gap.rows, wanted, on_batch=bar.update)

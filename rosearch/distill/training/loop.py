@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from rosearch.checks import whole_number
 from rosearch.distill.training.batches import bucketed_batches
@@ -22,6 +21,7 @@ from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.distill.training.optimizer import Updates
 from rosearch.distill.training.settings import Optimization
 from rosearch.errors import DataError, EvaluationError
+from rosearch.progress import progress_bar
 from rosearch.seeding import child_seed, generator
 from rosearch.tokens import TokenizedText, predict
 
@@ -160,12 +160,11 @@ class _Training:
             seed=self.seed,
             name=name,
         )
-        bar = tqdm(
+        bar = progress_bar(
             total=self.steps,
             initial=self.step,
             desc=progress,
-            disable=progress is None,
-            delay=2,
+            show=progress is not None,
             unit="step",
             leave=False,
         )

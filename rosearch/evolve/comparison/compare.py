@@ -14,7 +14,6 @@ from concurrent.futures import wait as wait_for
 from typing import Any, TypeAlias
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from rosearch.checks import choice, number, refused, seed_list, whole_number
 from rosearch.errors import ArgumentError, EvaluationError, SpaceError
@@ -28,6 +27,7 @@ from rosearch.evolve.workers.evaluation import Shared, WorkerLostError, plain_me
 from rosearch.evolve.workers.failure_streaks import alike
 from rosearch.evolve.workers.interrupts import Interrupts
 from rosearch.fitness import Fitness
+from rosearch.progress import progress_bar
 from rosearch.space import SearchSpace
 
 _POLL_SECONDS = 1.0
@@ -102,7 +102,7 @@ def compare(
     jobs = list(itertools.product(searches, seeds))
     found: dict[tuple[str, int], SimulatedRun] = {}
     results = _run_here(searches, jobs) if workers is None else _run(searches, jobs, workers)
-    bar = tqdm(total=len(jobs), desc="searches", unit="search", delay=2, disable=not progress)
+    bar = progress_bar(total=len(jobs), desc="searches", unit="search", show=progress)
     with bar, contextlib.closing(results):
         for job, run in results:
             found[job] = run

@@ -14,8 +14,6 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from rosearch.checks import instance, refused, seed_list, whole_number
 from rosearch.errors import ArgumentError, DataError, EvaluationError, RosearchError
 from rosearch.evolve.confirmation.file import ConfirmationFile
@@ -26,10 +24,11 @@ from rosearch.evolve.study.settings import describe, plain
 from rosearch.evolve.study.trials import Candidate, Failure, TrialRecord
 from rosearch.evolve.successive_halving import in_full
 from rosearch.evolve.workers.default import default_executor
-from rosearch.evolve.workers.evaluation import Outcome
+from rosearch.evolve.workers.evaluation import Outcome, Silent
 from rosearch.evolve.workers.failure_streaks import FailureStreaks
 from rosearch.evolve.workers.interrupts import Interrupts
 from rosearch.fitness import Fitness, rank_order
+from rosearch.progress import progress_bar
 from rosearch.seeding import child_seed
 from rosearch.space import Genome
 
@@ -75,7 +74,8 @@ def confirm(
             be used, this process evaluates one after the other.
         time_limit: Seconds for one evaluation. One that takes longer fails with the kind
             ``"TimeLimit"``, as in :meth:`Evolver.run`.
-        progress: Whether to show a progress bar after two seconds.
+        progress: Whether to show progress bars; ``False`` silences those of training and attacks
+            too.
 
     Returns:
         Every run, and mean and standard deviation of every metric of each candidate.
@@ -145,9 +145,7 @@ def _evaluate_missing(
     succeeded = [None] if any(run.failure is None for run in file.runs.values()) else []
     streaks = FailureStreaks(succeeded, advice="Fix the cause and call confirm again.")
     done = len(pairs) - len(jobs)
-    bar = tqdm(
-        total=len(pairs), initial=done, desc="confirm", unit="run", delay=2, disable=not progress
-    )
+    bar = progress_bar(total=len(pairs), initial=done, desc="confirm", unit="run", show=progress)
 
     def record(job: Candidate, outcome: Outcome) -> None:
         metrics = outcome.metrics or {}
@@ -163,7 +161,8 @@ def _evaluate_missing(
         # An executor gets all jobs at once, since not every one tells how many it runs at a time.
         workers = None if executor is None else len(jobs)
         with bar, Interrupts() as interrupts:
-            runner = Runner(in_full(pipeline), next_job, record, interrupts)
+            whole = in_full(pipeline)
+            runner = Runner(whole if progress else Silent(whole), next_job, record, interrupts)
             runner.run(executor, workers=workers, time_limit=time_limit)
 
 

@@ -3,7 +3,9 @@
 A candidate is a trial. Its user attributes, readable in Optuna's dashboard, are ``genome``,
 ``key``, ``seed``, ``parent`` (the trial whose weights it inherits), ``owner``, ``descriptors``,
 ``versions`` (of the packages of the process that proposed it), and after the evaluation
-``seconds`` and either ``metrics``, ``weights`` and ``score`` or ``failure``. Its values are the
+``seconds`` and either ``metrics``, ``weights`` and ``score`` or ``failure``. In a storage that
+others can open, each finite metric is also a number of its own, such as ``metric_accuracy``, which
+Optuna's dashboard plots; rosearch never reads it. Its values are the
 objectives of the fitness; its parameters are descriptors, see
 :mod:`rosearch.evolve.study.trial_parameters`. A trial is stored with its genome and seed in one
 step, before its evaluation starts. With fidelity each finished rung is one attribute, ``rung_0``
@@ -15,6 +17,7 @@ are, so an outcome that a killed process left without its change of state is who
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
@@ -33,6 +36,7 @@ from rosearch.evolve.study.settings import plain, versions
 from rosearch.evolve.study.storage import open_storage, quiet_optuna, root_cause
 from rosearch.evolve.study.trial_parameters import distributions, parameters
 from rosearch.evolve.study.trials import Candidate, Failure, Parent, TrialRecord
+from rosearch.evolve.study.watching import WatchedStudy
 from rosearch.fitness import Fitness, Score
 from rosearch.owners import Owner, describe_owner
 from rosearch.space.descriptors import descriptors
@@ -163,6 +167,14 @@ class Ledger:
         return SearchResult.from_trials(
             self.study, self.trials(), fitness, settings=self.settings, versions=self.versions
         )
+
+    def optuna_study(self) -> WatchedStudy:
+        """The study as an object of Optuna."""
+        return WatchedStudy(self.study, self._storage)
+
+    def optuna_trial(self, number: int) -> FrozenTrial:
+        """A copy of a trial as an object of Optuna."""
+        return copy.deepcopy(self._trial(number))
 
     def finished(self, candidates: int) -> int:
         """How many of the first ``candidates`` trials are finished."""
@@ -358,7 +370,8 @@ class Ledger:
         """Finish a trial as its last rung says."""
         last = rungs[-1]
         state = TrialState.COMPLETE if last["state"] == "complete" else TrialState.PRUNED
-        self._write(number, attributes.ending(rungs))
+        shown = attributes.numbers(last["metrics"]) if self.is_shared else {}
+        self._write(number, shown | attributes.ending(rungs))
         self._finish(number, state, last["score"])
 
     def _change(self, number: int, change: Callable[[], None]) -> bool:

@@ -19,8 +19,8 @@ def load_search(storage: str | Path | BaseStorage, study: str | None = None) -> 
     """The current result of a study, finished or not, without its evaluation.
 
     Nothing is written. The front and the best candidate follow from the scores in the study.
-    Students are not loaded: ``trial.student`` raises; ``trial.genome`` and ``trial.seed`` say what
-    to train.
+    ``trial.student`` loads a student that was stored, such as ``search.best.student``, from its
+    folder. Of the others, ``trial.genome`` and ``trial.seed`` say what to train.
 
     Args:
         storage: URL of the storage, path of an SQLite file, or an Optuna storage.

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from rosearch.checks import choice
 from rosearch.errors import EvaluationError
+from rosearch.evolve.study.presentation import report
 from rosearch.evolve.study.trials import TrialRecord
-from rosearch.fitness import Fitness, Score, best_index
+from rosearch.fitness import Fitness, Score, best_index, wanted_first
 from rosearch.optional import try_import
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _MAX_LINES = 8
 """Lines of the best genome that the ``repr`` of a result shows."""
@@ -74,15 +80,15 @@ class SearchResult:
         Raises:
             EvaluationError: No candidate has been evaluated successfully.
         """
-        complete, scores = _at_highest_rung(self.trials)
-        if not complete:
+        best = best_of(self.trials)
+        if best is None:
             failed = [t for t in self.trials if t.failure is not None]
             first = f" The first failure: {failed[0].failure}" if failed else ""
             raise EvaluationError(
                 f"The study {self.study!r} has no evaluated candidate: {len(self.trials)} trials, "
                 f"{len(failed)} failed.{first}"
             )
-        return complete[best_index(scores)]
+        return best
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row for each trial.
@@ -111,6 +117,64 @@ class SearchResult:
             rows.append(row | {f"metric_{k}": v for k, v in trial.metrics.items()})
         return pd.DataFrame(rows)
 
+    def _figures(self, trial: TrialRecord) -> dict[str, float]:
+        """The fitness and the metrics of a trial with a score, what was optimised first."""
+        fitness: Mapping[str, Any] = self.settings.get("fitness", {})
+        found: dict[str, float] = {}
+        if trial.score is not None:
+            if "weights" in fitness:
+                found["fitness"] = trial.score.values[0]
+            for name in wanted_first(fitness):
+                read = fitness["terms"][name]["metric"]
+                value = trial.score.terms[name]
+                found[read if trial.metrics.get(read) == value else name] = value
+        return found | {k: v for k, v in trial.metrics.items() if k not in found}
+
+    def leaderboard(self) -> Any:
+        """The candidates from best to worst as a ``pandas.DataFrame``, see :mod:`rosearch.report`.
+
+        One row a candidate with a score, by rank; the columns are ``number``, what was optimised,
+        other metrics, and ``feasible``, ``on_front``, ``state`` and ``key``.
+
+        Raises:
+            MissingResourceError: pandas is not installed.
+        """
+        return report("leaderboard").leaderboard(self)
+
+    def plot_front(self, **settings: Any) -> Axes:
+        """Draw the front; ``.figure`` of the result is the figure.
+
+        Args:
+            settings: Arguments of :func:`rosearch.report.plots.front`, whose errors it raises.
+        """
+        return _first_axes(report("plots").front(self, **settings))
+
+    def plot_history(self, **settings: Any) -> Axes:
+        """Draw each candidate and the best so far; ``.figure`` of the result is the figure.
+
+        Args:
+            settings: Arguments of :func:`rosearch.report.plots.history`, whose errors it raises.
+        """
+        return _first_axes(report("plots").history(self, **settings))
+
+    def plot_statistics(
+        self,
+        what: Literal["correlations", "importances", "enrichment"] = "correlations",
+        **settings: Any,
+    ) -> tuple[Axes, ...]:
+        """Draw how architectures relate to accuracy and robustness, an axes a measure.
+
+        Args:
+            what: The function of :mod:`rosearch.report.plots` that draws them.
+            settings: Arguments of :func:`rosearch.statistics`, whose errors it raises.
+        """
+        choice("what", what, ("correlations", "importances", "enrichment"))
+        found = report("stats.analysis").statistics(self, **settings)
+        return tuple(getattr(report("plots"), what)(found).axes)
+
+    def _repr_html_(self) -> str:
+        return str(report("notebook").search_page(self))
+
     def __repr__(self) -> str:
         states = [trial.state for trial in self.trials]
         stopped = f"{states.count('stopped')} stopped, " if "stopped" in states else ""
@@ -124,7 +188,7 @@ class SearchResult:
                 f"none feasible: best is candidate {best.number}, with the smallest violation of "
                 f"the constraints, {best.score.violation:.3g}"
             )
-        metrics = [f"{name} {value:.4g}" for name, value in best.metrics.items()]
+        metrics = [f"{name} {value:.4g}" for name, value in self._figures(best).items()]
         lines = str(best.genome).splitlines()
         if len(lines) > _MAX_LINES:
             left = len(lines) - _MAX_LINES
@@ -136,6 +200,16 @@ class SearchResult:
                 *lines,
             ]
         )
+
+
+def _first_axes(figure: Figure) -> Axes:
+    return figure.axes[0]
+
+
+def best_of(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The trial that is :attr:`SearchResult.best`; ``None`` if no trial has a score."""
+    complete, scores = _at_highest_rung(trials)
+    return complete[best_index(scores)] if complete else None
 
 
 def _at_highest_rung(trials: Sequence[TrialRecord]) -> tuple[list[TrialRecord], list[Score]]:

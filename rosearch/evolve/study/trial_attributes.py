@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -50,6 +51,11 @@ def ending(rungs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "metrics": last["metrics"],
         "score": last["score"],
     }
+
+
+def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The finite metrics as attributes of their own, which Optuna's dashboard can plot."""
+    return {f"metric_{name}": v for name, v in metrics.items() if math.isfinite(v)}
 
 
 def total(seconds: Iterable[float | None]) -> float | None:

@@ -6,11 +6,15 @@ import functools
 import traceback as tracebacks
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from rosearch.errors import EvaluationError
+from rosearch.evolve.study.presentation import report
 from rosearch.fitness import Score, rank_order
+from rosearch.quiet import quiet_transformers
 from rosearch.space import Genome
+from rosearch.student import StudentForSequenceClassification
 
 _MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept; MySQL's text columns hold 65,535 bytes."""
@@ -151,26 +155,34 @@ class TrialRecord:
 
     @functools.cached_property
     def student(self) -> Any:
-        """The trained student, loaded by the evaluation on first use.
+        """The trained student, loaded on first use.
 
-        Only the students of the best candidates and of the front are kept while a search runs.
+        It is loaded by the evaluation, or in a study of :func:`~rosearch.load_search` from the
+        folder where it was stored. Only the students of the best candidates and of the front are
+        kept while a search runs.
 
         Raises:
-            EvaluationError: The evaluation keeps no students.
+            EvaluationError: The evaluation keeps no students, or the folder is gone.
         """
         if self.loader is not None:
             return self.loader(self.genome, **self.arguments)
         if self.weights is not None:
-            raise EvaluationError(
-                f"A search that was loaded without its evaluation cannot load students. That of "
-                f"candidate {self.number} is in {self.weights}: "
-                f"AutoModelForSequenceClassification.from_pretrained loads it."
-            )
+            if not Path(self.weights).is_dir():
+                raise EvaluationError(
+                    f"The student of candidate {self.number} was stored in {self.weights}, and "
+                    f"there is no such folder: was it moved, or is it on another machine? "
+                    f"AutoModelForSequenceClassification.from_pretrained loads it from any place."
+                )
+            with quiet_transformers():
+                return StudentForSequenceClassification.from_pretrained(self.weights).eval()
         raise EvaluationError(
             f"The students of this search were not kept, so candidate {self.number} cannot be "
             f"loaded. Give the evaluation a method load(genome, *, seed), as Pipeline has it, or "
             f"train the genome again with the seed {self.seed}."
         )
+
+    def _repr_html_(self) -> str:
+        return str(report("notebook").trial_page(self))
 
 
 def comparable(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -24,8 +24,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
 from typing import Any, cast
 
-from tqdm import tqdm
-
 from rosearch.evolve.study.trials import Candidate, Failure
 from rosearch.evolve.workers.evaluation import (
     THREADS_VARIABLE,
@@ -36,6 +34,7 @@ from rosearch.evolve.workers.evaluation import (
     evaluate_candidate,
 )
 from rosearch.machine import cores
+from rosearch.progress import use_thread_lock
 
 _GRACE_SECONDS = 1.0
 """How long a process past its limit has to write the traceback of where it hangs."""
@@ -349,8 +348,7 @@ def start_worker(threads: int | None) -> None:
             given = os.environ.get(variable, "")
             os.environ[variable] = str(min(threads, int(given)) if given.isdigit() else threads)
         os.environ[THREADS_VARIABLE] = os.environ["OMP_NUM_THREADS"]
-    # tqdm's lock between processes would be left behind by a process that is killed.
-    tqdm.set_lock(threading.RLock())
+    use_thread_lock()
     # Ctrl-C reaches the whole process group; the main process alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -18,7 +18,9 @@ from typing import Any
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.study.trials import Candidate, Failure
+from rosearch.progress import no_bars
 from rosearch.registry import plug_in_modules
+from rosearch.space import Genome
 
 THREADS_VARIABLE = "ROSEARCH_WORKER_THREADS"
 """Environment variable with the number of threads that a worker uses for its computation."""
@@ -111,6 +113,20 @@ class Shared:
 
 _loaded: dict[str, Any] = {}
 _loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Silent:
+    """An evaluation without progress bars, in whichever process it runs."""
+
+    evaluate: Callable[..., Mapping[str, float]]
+
+    def __call__(self, genome: Genome, **arguments: Any) -> Mapping[str, float]:
+        with no_bars():
+            return self.evaluate(genome, **arguments)
+
+    def __repr__(self) -> str:
+        return repr(self.evaluate)
 
 
 def evaluate_candidate(

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
+from markupsafe import Markup
+
 from rosearch.optional import try_import
 
 RELATIVE_ROBUSTNESS = "robustness_at_equal_accuracy"
@@ -238,6 +240,13 @@ class Statistics:
         frame = frame.reindex(columns=[*shared, *own])
         return frame.assign(given=frame["given"].str.join(", "))
 
+    def _repr_html_(self) -> str:
+        """The findings and notes, which notebooks show; ``print`` shows the tables too."""
+        head = f"Statistics of the study {self.study!r}: {self.n} architectures"
+        notes = Markup("<details><summary>Notes</summary>{}</details>").format(_items(self.notes))
+        page = Markup("<p><strong>{}</strong></p>{}{}")
+        return str(page.format(head, _items(self.findings), notes))
+
     def __str__(self) -> str:
         lines = [f"Statistics of the study {self.study!r}: {self.n} architectures", "", "Findings"]
         lines += [f"- {sentence}" for sentence in self.findings]
@@ -251,6 +260,11 @@ class Statistics:
             lines += _table(title, records)
         lines += ["", "Notes", *(f"- {sentence}" for sentence in self.notes)]
         return "\n".join(lines)
+
+
+def _items(sentences: Iterable[str]) -> Markup:
+    items = Markup("").join(Markup("<li>{}</li>").format(sentence) for sentence in sentences)
+    return Markup("<ul>{}</ul>").format(items)
 
 
 def _plain(value: Any) -> Any:

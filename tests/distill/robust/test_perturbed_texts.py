@@ -344,15 +344,22 @@ class TestWithOtherSettings:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         from rosearch.distill.training import loop as training
+        from rosearch.progress import progress_bar
 
         shown: list[str] = []
 
-        class Bar(training.tqdm):  # type: ignore[type-arg, misc]
-            def set_description(self, desc: Any = None, refresh: Any = True) -> None:
-                shown.append(desc)
-                super().set_description(desc, refresh)
+        def recorded(**settings: Any) -> Any:
+            bar = progress_bar(**settings)
+            describe = bar.set_description
 
-        monkeypatch.setattr(training, "tqdm", Bar)
+            def set_description(text: str) -> None:
+                shown.append(text)
+                describe(text)
+
+            monkeypatch.setattr(bar, "set_description", set_description)
+            return bar
+
+        monkeypatch.setattr(training, "progress_bar", recorded)
         make(teacher, parts, adversary=Doubters(), epochs=2, progress=True).distill(BAG)
         name = f"distill {BAG.key[:8]}"
         expected = [name, f"{name}, attacking", f"{name}, running the teacher", name]

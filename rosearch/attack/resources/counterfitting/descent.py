@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
 from rosearch.attack.resources.word_vectors import WordVectors
 from rosearch.checks import number, whole_number
+from rosearch.progress import progress_bar
 
 _BATCH = 1024  # rows compared with all others at once
 _ROUNDING = 1e-6
@@ -55,7 +55,7 @@ def counterfit(
     kept, before = _neighbours(table, radius)
     others = ~_among(kept, torch.cat([apart, near]), len(table))
     kept, before = kept[others], before[others]
-    for _ in tqdm(range(passes), desc="counter-fitting", delay=2):
+    for _ in progress_bar(range(passes), desc="counter-fitting"):
         moves = torch.zeros_like(table)
         counts = torch.zeros(len(table))
         # Antonyms that are too near lose cosine; the others gain it.
