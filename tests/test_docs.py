@@ -160,7 +160,8 @@ def test_every_public_class_is_in_the_reference():
     assert missing == ["RosearchError"]  # with the module of errors
 
 
-def test_the_page_on_attacks_runs_from_top_to_bottom(capsys):
+def test_the_page_on_attacks_runs_from_top_to_bottom(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
     code = [block for block in FENCE.findall(page) if "textattack" not in block]
     assert len(code) >= 5
