@@ -50,7 +50,7 @@ def test_encode_pairs_keeps_token_types(tokenizer):
 
 def test_padding_token_is_required(tokenizer):
     assert require_padding(tokenizer) == tokenizer.pad_token_id
-    without = SimpleNamespace(pad_token_id=None, name_or_path="some-decoder")
+    without = SimpleNamespace(pad_token_id=None, name_or_path="some-decoder", model_max_length=9)
     with pytest.raises(DataError, match=r"'some-decoder' has no padding token.*eos_token"):
         require_padding(without)
 

@@ -152,7 +152,8 @@ class Distiller:
         teacher.check_outputs(self.train, self.losses.wanted)
         self.dropout = number("dropout", dropout, 0.0, 1.0, open_maximum=True)
         self.nearest_words = nearest_words
-        self.optimization = Optimization.of(learning_rate, epochs, optimization)
+        Optimization.check_names(optimization)
+        self.optimization = Optimization(learning_rate, epochs, **optimization)
         for callback in callbacks:
             if not hasattr(callback, "on_train_begin"):
                 raise refused("each of callbacks", "a transformers.TrainerCallback", callback)

@@ -78,7 +78,7 @@ def test_a_teacher_without_hidden_states_is_refused(
     model = tiny_bert()
     whole = model.forward
 
-    def logits_only(input_ids: Any, attention_mask: Any, output_hidden_states: bool) -> Any:
+    def logits_only(input_ids: Any, attention_mask: Any, output_hidden_states: Any = None) -> Any:
         return type(whole(input_ids))(logits=whole(input_ids, attention_mask).logits)
 
     model.forward = logits_only

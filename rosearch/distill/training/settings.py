@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 from rosearch.checks import choice, number, positive, whole_number
 
@@ -75,22 +75,20 @@ class Optimization:
         choice("compile", self.compile, (False, True, "reduce-overhead"))
 
     @classmethod
-    def of(cls, learning_rate: float, epochs: int, further: Mapping[str, Any]) -> Optimization:
-        """Return the settings of a Distiller, whose further arguments are checked.
+    def check_names(cls, names: Iterable[str]) -> None:
+        """Refuse further arguments of a Distiller that are no settings.
 
         Raises:
             TypeError: A setting is unknown.
-            ArgumentError: A setting is out of range.
         """
         known = sorted(setting.name for setting in fields(cls))
-        for name in further:
+        for name in names:
             if name not in known:
                 raise TypeError(
                     f"Distiller has no argument {name!r}. Training settings are "
                     f"{', '.join(known)}; settings of a loss belong in losses, such as "
                     f"losses={{'hidden_states': {{'weight': 0.5, 'layers': (6, 12)}}}}."
                 )
-        return cls(learning_rate, epochs, **further)
 
     def rate(self, step: float, steps: int) -> float:
         """Return the learning rate of a step.

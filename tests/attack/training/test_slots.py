@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ from tests.attack.synonyms import Misspelt, Synonyms
 LONG = "the good film , a dull plot , its cast , very music , the script , bad movie was weak ."
 """Replaceable words near both ends, and more tokens than rows may have."""
 LIMIT = 11
+
+
+class Undecided(torch.nn.Linear):
+    """A classifier that gives all texts the same answer."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: Any, **_: Any) -> Any:
+        return SimpleNamespace(logits=torch.zeros(len(input_ids), 2))
 
 
 class Reading(torch.nn.Module):
@@ -66,9 +74,7 @@ def perturbed_rows(text: Text, tokenizer: Any, side: int, *, tries: int) -> set[
 def expected_rows(text: Text, tokenizer: Any, side: int) -> set[TokenizedText]:
     """The rows of all combinations of replacements of words that an attack sees."""
     one = AttackedInput(text, side)
-    visible = ModelVictim(torch.nn.Linear(1, 1), tokenizer, max_length=LIMIT).visible(
-        one, one.words
-    )
+    visible = ModelVictim(Undecided(1, 1), tokenizer, max_length=LIMIT).visible(one, one.words)
     options: list[Sequence[str]] = [
         [word, *Synonyms().propose(word), *Misspelt().propose(word)] if k in visible else [word]
         for k, word in enumerate(one.words.words)
