@@ -96,3 +96,31 @@ def test_the_check_stores_nothing_and_logits_need_none(
     teacher.check_outputs(dataset, Wanted(hidden_states=(1,)))
     assert counted == [2]
     assert teacher.cache_size(dataset[:1], Wanted(hidden_states=(1,))) > 0
+
+
+def test_a_teacher_without_token_vectors_can_have_no_students(
+    tiny_bert: Callable[..., Any],
+    tokenizer: Any,
+    dataset: TextDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_bert()
+
+    def none() -> Any:  # as in CANINE, which hashes characters
+        raise NotImplementedError
+
+    monkeypatch.setattr(model, "get_input_embeddings", none)
+    teacher = Teacher(model, tokenizer, cache_dir=tmp_path)
+    assert teacher.logits(dataset[:4], progress=False).shape == (4, 2)
+    with pytest.raises(DataError, match=r"token vectors.*'bert' has none"):
+        Distiller(teacher, dataset, dataset)
+
+
+def test_dev_texts_that_the_tokenizer_does_not_know_are_refused(
+    fresh: Callable[..., Teacher], dataset: TextDataset
+) -> None:
+    words = ["\u03c0\u03b1\u03b9\u03b4\u03b9" + "\u03b1" * (k % 9) for k in range(len(dataset))]
+    unknown = dataset.with_texts(f"{word} {word}" for word in words)
+    with pytest.raises(DataError, match="knows no part of"):
+        Distiller(fresh(), dataset, unknown)
