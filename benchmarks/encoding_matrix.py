@@ -39,7 +39,7 @@ import rosearch as rs
 from rosearch.attack import WordExchanges, WordReplacements
 from rosearch.attack.word_swaps.substitutions import NearestNeighbours, WordNetSynonyms
 from rosearch.classifiers import accuracy
-from rosearch.distill import WordPerturbation, WorstCase
+from rosearch.distill import UnigramNoise, WordPerturbation, WorstCase
 from rosearch.encode import worst_case
 from rosearch.space import TextEncoding
 from rosearch.tokens import predict, tokenize
@@ -82,6 +82,9 @@ class Row(NamedTuple):
     sentences: int | None = None
     """Training texts, the first of all; None: all."""
 
+    noise: bool = False
+    """Whether three copies of each text with unigram noise are trained on too, for fewer epochs."""
+
 
 def classes(strength: float) -> TextEncoding:
     """Word classes of a strength."""
@@ -97,6 +100,7 @@ MERGED = (0.02, 0.05, 0.1, 0.15)
 ROWS: dict[str, Row] = {
     "none": Row(()),
     "spelling": Row((SPELLING,)),
+    "spelling, noise": Row((SPELLING,), noise=True),
     **{f"classes {x}": Row((classes(x),)) for x in STRENGTHS},
     **{f"spelling, classes {x}": Row((SPELLING, classes(x))) for x in STRENGTHS},
     "classes 0.28, all sources": Row((classes(0.28),), all_sources=True),
@@ -156,12 +160,13 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
     against = ["pwws", "deepwordbug", *(sources[1:] if row.all_sources else [])]
     perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4)
     worst = WorstCase(WordReplacements(against), weight=row.weight or WEIGHT[data])
+    noisy = {"augmentation": UnigramNoise(copies=3), "epochs": 3} if row.noise else {}
     return rs.Distiller(
         teacher,
         train,
         dev,
         batch_size=32,
-        **(training or TRAINING[data]),
+        **{**(training or TRAINING[data]), **noisy},
         exchanges=WordExchanges(sources) if row.all_sources else None,
         perturbation=perturbed if row.perturbed else worst,
         progress=False,
@@ -228,7 +233,7 @@ def run(options: argparse.Namespace) -> None:
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if all(attack in found for attack in made):
             continue
-        training = row.all_sources, row.weight, row.perturbed, row.sentences
+        training = row.all_sources, row.weight, row.perturbed, row.sentences, row.noise
         if training not in distillers:  # which keep what students of one encoding share
             distillers[training] = distiller(data, teacher, row)
         one = distillers[training]
