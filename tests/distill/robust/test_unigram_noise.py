@@ -21,16 +21,17 @@ def test_the_share_of_words_is_replaced_by_words_as_frequent_as_in_the_texts() -
     found = UnigramNoise(share=0.5, copies=4).texts(TEXTS, epoch=1)
     assert 1500 < len(found) <= 1600
     assert Counter(k for k, _ in found).most_common(1)[0][1] == 4
-    changed = drawn = total = 0
+    changed = drawn = 0
     for k, text in found:
         before, after = words_of(TEXTS.texts[k]), words_of(text)
         assert len(before) == len(after)
         changed += sum(a != b for a, b in zip(before, after, strict=True))
-        total += len(before)
         drawn += after.count("film")
-    # A word is drawn for itself now and then: of 11 words, "a", "film" and "the" are two each.
-    assert changed / total == pytest.approx(0.5 * (1 - 1 / 8), abs=0.03)
-    assert drawn / total == pytest.approx(2 / 11, abs=0.02)
+    # A word is drawn for itself now and then: of 11 words, "a", "film" and "the" are two each, and
+    # five others one each. Texts that did not change are not in the list.
+    total = 4 * 200 * 11
+    assert changed / total == pytest.approx(0.5 * (1 - (3 * 4 + 5) / 11**2), abs=0.02)
+    assert drawn / (11 * len(found) / 2) == pytest.approx(2 / 11, abs=0.02)
 
 
 def test_signs_and_spaces_stay() -> None:
