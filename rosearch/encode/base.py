@@ -238,6 +238,15 @@ class Encoding(ABC):
         """
         return type(self).segments is Encoding.segments
 
+    @property
+    def reach(self) -> int | None:
+        """How many segments before or after a changed word may become others with it.
+
+        Others further on may too, if all between have. ``None``: any, as by default where segments
+        are several words, and then a changed text is read as a whole.
+        """
+        return 0 if self.reads_words_alone else None
+
     def readings(self, part: str) -> tuple[str, ...] | None:
         """Return everything that a part of a text may be read as, whatever stands beside it.
 
@@ -383,10 +392,14 @@ class Encoding(ABC):
             ) from error
 
     def _canonical(self, text: str) -> str:
+        return self.of_segments(text, self.segments(text))
+
+    def of_segments(self, text: str, segments: Sequence[tuple[int, int]]) -> str:
+        """Return the canonical form of a text whose segments are known."""
         # The inner loop of every attack.
         pieces: list[str] = []
         known, done = self._words, 0
-        for start, end in self.segments(text):
+        for start, end in segments:
             old = text[start:end]
             new = known.get(old)
             if new is None:

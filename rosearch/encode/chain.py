@@ -52,6 +52,11 @@ class Chain(Encoding):
         """Whether the first encoding does, whose segments the others read one by one."""
         return self.encodings[0].reads_words_alone
 
+    @property
+    def reach(self) -> int | None:
+        """That of the first encoding."""
+        return self.encodings[0].reach
+
     def readings(self, part: str) -> tuple[str, ...] | None:
         """Return everything that a part of a text may be read as, whatever stands beside it."""
         first, *others = self.encodings

@@ -174,6 +174,11 @@ class Spelling(Encoding):
         """Whether neither ``joins`` nor ``neighbours`` is on."""
         return not (self.settings["joins"] or self.settings["neighbours"])
 
+    @property
+    def reach(self) -> int:
+        """One word, which a changed one may be joined with, or decide between the rivals of."""
+        return 0 if self.reads_words_alone else 1
+
     def segments(self, text: str) -> list[tuple[int, int]]:
         """Return start and end of each word.
 

@@ -24,9 +24,11 @@ import pytest
 
 from rosearch.data import Text, TextDataset
 from rosearch.encode.base import EncodedText, Encoding, Evidence, encodings
+from rosearch.encode.changes import canonical_edits
 from rosearch.encode.files import from_json, to_json
 from rosearch.errors import GenomeError
 from rosearch.seeding import generator
+from rosearch.words import word_spans
 
 TRAIN = TextDataset(
     [
@@ -213,6 +215,18 @@ class EncodingConformance:
             if len(known) == len(parts):
                 encoded = encoding("".join(parts))
                 assert encoded in {"".join(found) for found in itertools.product(*known)}
+
+    def test_a_change_reaches_no_further_than_it_says(self, encoding: Encoding) -> None:
+        for text in TEXTS:
+            canonical = encoding(text)
+            spans = word_spans(text)
+            edits = [(a, b, new) for a, b in spans[::3] for new in ("", "terible", "a b", "it's")]
+            for edit, found in zip(edits, canonical_edits(encoding, text, edits), strict=True):
+                (a, b, new), (start, end, part) = edit, found
+                changed = text[:a] + new + text[b:]
+                assert canonical[:start] + part + canonical[end:] == encoding(changed), (
+                    f"the property reach is too small for {changed!r}"
+                )
 
     def test_canonical_texts_are_their_own(self, encoding: Encoding) -> None:
         for text in encoding(TEXTS):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from rosearch.attack.text import AttackedInput
 from rosearch.attack.victim.tokenization import CHUNK_START, IncrementalTokenizer, common_ends
 from rosearch.encode import Encoding
+from rosearch.encode.changes import canonical_edits
 from rosearch.tokens import TokenizedText
 
 _Ids = tuple[int, ...]
@@ -132,18 +133,22 @@ def row_edits(
 def _encoded(
     encoding: Encoding, text: str, groups: Sequence[Sequence[TextEdit]]
 ) -> list[list[TextEdit]]:
-    """Return the edits of a text as edits of its canonical text."""
+    """Return the edits of a text as edits of its canonical text, one for each option."""
     canonical = encoding(text)
-    found = []
-    for group in groups:
-        changed = encoding([other for edit in group for other in edit.applied(text)])
-        found.append([_difference(canonical, other) for other in changed])
-    return found
+    single = [(e.start, e.end, new) for group in groups for e in group for new in e.options]
+    changed = iter(canonical_edits(encoding, text, single))
+    return [
+        [
+            _shortened(canonical, *edit)
+            for edit in islice(changed, sum(len(e.options) for e in group))
+        ]
+        for group in groups
+    ]
 
 
-def _difference(text: str, other: str) -> TextEdit:
-    before, after = common_ends(text, other)
-    return TextEdit(before, len(text) - after, [other[before : len(other) - after]])
+def _shortened(text: str, start: int, end: int, new: str) -> TextEdit:
+    before, after = common_ends(text[start:end], new)
+    return TextEdit(start + before, end - after, [new[before : len(new) - after]])
 
 
 def _places(tokens: IncrementalTokenizer, inputs: Sequence[AttackedInput]) -> list[int] | None:
