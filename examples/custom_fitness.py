@@ -59,7 +59,7 @@ def main(line: Sequence[str] | None = None) -> None:
     options = searching.parser(__doc__ or "", out="runs/custom-fitness").parse_args(line)
     teacher, train, dev = searching.material(options)
     pipeline = ClassAware(
-        rs.Distiller(teacher, train, dev, epochs=options.epochs),
+        searching.distiller(options, teacher, train, dev),
         rs.RobustnessEvaluator(options.attacks, dev, examples=options.examples),
         students=options.out / "students",
     )

@@ -34,7 +34,7 @@ def main(line: Sequence[str] | None = None) -> None:
     options = parser.parse_args(line)
     teacher, train, dev = searching.material(options)
     pipeline = rs.Pipeline(
-        rs.Distiller(teacher, train, dev, epochs=options.epochs),
+        searching.distiller(options, teacher, train, dev),
         rs.RobustnessEvaluator(options.attacks, dev, examples=options.examples),
         students=options.out / "students",
     )

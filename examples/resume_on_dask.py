@@ -55,7 +55,7 @@ def main(line: Sequence[str] | None = None) -> None:
     evolver = rs.Evolver(
         searching.space(options, compression=(4.6, None), teacher=teacher),
         Noted(
-            rs.Distiller(teacher, train, dev, epochs=options.epochs),
+            searching.distiller(options, teacher, train, dev),
             rs.RobustnessEvaluator(options.attacks, dev, examples=options.examples),
             students=students,
         ),

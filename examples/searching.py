@@ -28,10 +28,12 @@ def parser(what: str, *, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--text-column", default="text", help="column of the texts")
     parser.add_argument("--label-column", default="label", help="column of the labels")
     parser.add_argument("--train", type=int, default=3000, help="training sentences")
-    parser.add_argument("--dev", type=int, default=500, help="dev sentences")
+    parser.add_argument("--dev", type=int, default=1000, help="dev sentences")
     parser.add_argument("--test", type=int, default=1000, help="sentences that no search sees")
     parser.add_argument("--epochs", type=int, default=3, help="epochs of a student")
-    parser.add_argument("--attacks", nargs="+", default=["pwws"], help="names of attacks")
+    parser.add_argument(
+        "--attacks", nargs="+", default=["pwws", "deepwordbug"], help="names of attacks"
+    )
     parser.add_argument("--examples", type=int, default=100, help="dev sentences to attack")
     parser.add_argument("--nodes", type=int, nargs=2, default=[0, 6], help="fewest and most")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 96, 128, 160], help="allowed")
@@ -52,11 +54,14 @@ def material(options: argparse.Namespace) -> tuple[rs.Teacher, rs.TextDataset, r
     return teacher, train, dev
 
 
+distiller = quickstart.distiller
+
+
 def space(options: argparse.Namespace, **limits: Any) -> rs.SearchSpace:
     """Students of the sizes that the options allow, within ``limits`` of ``rs.SearchSpace``."""
     low, high = options.nodes
     widths = tuple(options.widths)
-    return rs.SearchSpace(nodes=(low, high), widths=widths, embedding_widths=widths, **limits)
+    return quickstart.space(nodes=(low, high), widths=widths, embedding_widths=widths, **limits)
 
 
 def storage(options: argparse.Namespace) -> str:

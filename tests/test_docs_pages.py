@@ -162,7 +162,7 @@ def test_start(
 def test_the_start_names_every_example() -> None:
     text = (DOCS / "start.md").read_text(encoding="utf-8")
     scripts = {path.name for path in (DOCS.parent / "examples").glob("*.py")}
-    helpers = {"materials.py", "searching.py"}
+    helpers = {"comparison.py", "materials.py", "searching.py"}
     assert set(re.findall(r"`(\w+\.py)`", text)) == scripts - helpers
 
 

@@ -23,7 +23,7 @@ from rosearch.errors import MissingResourceError
 SCRIPT = Path(__file__).with_name("small_quickstart.py")
 SIZE = (
     "--train 100 --dev 40 --test 40 --candidates 4 --epochs 1 --examples 10 --test-examples 10 "
-    "--attacks deepwordbug"
+    "--teacher-examples 5 --attacks deepwordbug"
 ).split()
 
 
@@ -32,6 +32,7 @@ def material(
     dataset: TextDataset,
     tokenizer: Any,
     tiny_bert: Callable[..., Any],
+    wordnet_folder: Path,  # for classes of words
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     folder = tmp_path_factory.mktemp("material")
@@ -110,24 +111,26 @@ def test_goes_on_after_kill_as_if_it_had_not_been(
         command(material, broken), env=environment(material), stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
-    while finished(broken) < 5 and process.poll() is None and time.monotonic() < deadline:
+    while finished(broken) < 6 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = finished(broken)
-    assert 5 <= done < 8, "killed too early or too late to tell anything"
+    assert 6 <= done < 10, "killed too early or too late to tell anything"
     trained(material)
     run(material, broken)
-    assert len(trained(material)) == 8 - done
+    assert len(trained(material)) == 10 - done
     assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole.out)]
-    assert finished(broken) == 8
+    assert finished(broken) == 10
 
 
 @pytest.mark.slow
 def test_leaves_what_it_promises(material: Path, whole: SimpleNamespace) -> None:
-    assert len(set(whole.trained)) == 8
+    assert len(set(whole.trained)) == 10
     summary = (whole.out / "summary.md").read_text(encoding="utf-8")
-    for name in ("teacher", "bag of words", "TextCNN", "BiGRU", "transformer", "best found"):
+    plain = ("bag of words", "TextCNN", "BiGRU", "transformer")
+    names = ("teacher", "teacher, spelling", *plain, "best found", "constant classifier")
+    for name in names:
         assert f"| {name} |" in summary
         assert name in whole.printed
     code = (
@@ -148,10 +151,14 @@ def test_leaves_what_it_promises(material: Path, whole: SimpleNamespace) -> None
     trained(material)
     again = run(material, whole.out)
     assert trained(material) == []
-    assert finished(whole.out) == 8
+    assert finished(whole.out) == 10
+    assert "teacher, spelling" in (whole.out / "report.html").read_text(encoding="utf-8")
+    assert (whole.out / "front.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
     table = summary.partition("\n\n")[2].partition("\n\n")[0]
+    constant = next(line for line in table.splitlines() if "constant classifier" in line)
+    assert "| 0.0 |" in constant  # its worst class
     assert table in (whole.out / "summary.md").read_text(encoding="utf-8")
-    assert again.splitlines()[-8:] == whole.printed.splitlines()[-8:]
+    assert again.splitlines()[-13:] == whole.printed.splitlines()[-13:]
 
 
 class FakeColumns(dict[str, Any]):

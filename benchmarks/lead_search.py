@@ -1,0 +1,229 @@
+"""Searches of encodings, bounds and architectures, beside random samples and hand design.
+
+    python benchmarks/encoding_matrix.py teachers           # fine-tunes the two teachers
+    python benchmarks/lead_search.py search movies          # 150 candidates; goes on where it was
+    python benchmarks/lead_search.py random movies
+    python benchmarks/lead_search.py hand movies            # templates, all encodings and bounds
+    python benchmarks/lead_search.py confirm movies         # the best three of each, afresh
+    python benchmarks/lead_search.py export movies          # the committed files
+
+The same with ``news``. All have the same space, training and attacks, and report processor seconds.
+``confirm`` trains with new seeds and attacks test texts, by the attacks of the search and by
+others, which need word vectors: see encoding_matrix.py.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # one process a core is faster than one process with all
+
+import argparse
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import encoding_matrix
+from encoding_matrix import MAIN, SPELLING, classes, splits
+from first_search import Afresh, best
+from journals import DATA, pack, restore
+
+import rosearch as rs
+
+OUT = Path("runs/lead")
+KINDS = ("search", "random", "hand")
+COMPRESSION = (4.6, 6.5)
+FLOPS = 10e6
+"""Most for 32 tokens, so that a student trains in a minute."""
+BOUNDS = (0.1, 0.3, 0.5, 1.0, None)
+
+
+class Setting(NamedTuple):
+    """What differs between the data sets; trainings and weights are those of encoding_matrix.py."""
+
+    strengths: tuple[float, ...]
+    training: Mapping[str, Any]
+    examples: int
+    tested: int
+
+
+SETTINGS = {
+    "movies": Setting(
+        (0.05, 0.1, 0.2), {"epochs": 3, "learning_rate": 1e-3, "dropout": 0.1}, 200, 500
+    ),
+    "news": Setting((0.02, 0.05, 0.1), {"epochs": 6, "learning_rate": 2e-3}, 150, 400),
+}
+
+
+class Timed:
+    """An evaluation whose ``seconds`` are those of the processor."""
+
+    def __init__(self, pipeline: rs.Pipeline) -> None:
+        self.pipeline = pipeline
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {**self.pipeline.settings, "seconds": "processor"}
+
+    def __call__(self, genome: rs.Genome, *, seed: int) -> dict[str, float]:
+        start = time.process_time()
+        metrics = self.pipeline(genome, seed=seed)
+        return {**metrics, "seconds": time.process_time() - start}
+
+
+def space(data: str, teacher: rs.Teacher) -> rs.SearchSpace:
+    """The default space at 4.6 to 6.5 times compression, with encodings and bounds."""
+    spelling = {name: [value] for name, value in SPELLING.parameters.items()}
+    return rs.SearchSpace(
+        teacher=teacher,
+        compression=COMPRESSION,
+        flops=(None, FLOPS),
+        encodings={
+            "spelling": spelling,
+            "word_classes": {"strength": list(SETTINGS[data].strengths)},
+        },
+        bounds=BOUNDS,
+        scopes=encoding_matrix.SCOPES[data],
+    )
+
+
+def fitness(teacher_accuracy: float) -> rs.Fitness:
+    """A point of accuracy counts as four under attack; halving the size as ten."""
+    return rs.Fitness(
+        {"robustness": 1.0, "accuracy": 4.0, "compression": 0.1},
+        constraints={"accuracy": (teacher_accuracy - 0.08, None), "worst_class": (0.2, None)},
+    )
+
+
+def hand_designed(data: str, of: rs.SearchSpace) -> list[rs.Genome]:
+    """The templates of the space behind both encodings, with each strength and bound."""
+    bounds = [bound for bound in BOUNDS if bound is not None]
+    # The middle first: they also start the search.
+    order = sorted(
+        itertools.product(bounds, SETTINGS[data].strengths),
+        key=lambda pair: (
+            abs(bounds.index(pair[0]) - 2),
+            abs(pair[1] - SETTINGS[data].strengths[1]),
+        ),
+    )
+    templates = [genome for genome in rs.templates.fitting(of) if genome.bound is not None]
+    return [
+        replace(genome, encodings=(SPELLING, classes(strength)), bound=bound)
+        for bound, strength in order
+        for genome in templates
+    ]
+
+
+def distiller(data: str, teacher: rs.Teacher) -> rs.Distiller:
+    """Token scores against their exact worst case, and graphs plainly on what they leave."""
+    row = encoding_matrix.Row((SPELLING,), bound=1.0)
+    return encoding_matrix.distiller(data, teacher, row, **SETTINGS[data].training)
+
+
+def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
+    """One of the studies."""
+    _, dev, _ = splits(data)
+    attacker = rs.RobustnessEvaluator(
+        MAIN, dev, examples=SETTINGS[data].examples, certify=True, progress=False
+    )
+    within = space(data, teacher)
+    by_hand = hand_designed(data, within)
+    return rs.Evolver(
+        within,
+        Timed(rs.Pipeline(distiller(data, teacher), attacker)),
+        fitness(teacher.accuracy(dev, progress=False)),
+        storage=restore(journal(data, kind), kind, OUT / data / kind),
+        study=kind,
+        strategy="surrogate" if kind == "search" else "random",
+        initial_genomes={"search": by_hand[:8], "random": (), "hand": by_hand}[kind],
+        seed=KINDS.index(kind),
+        overlap=2,
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Go on until one of the studies has its candidates."""
+    made = evolver(options.data, options.step, cached_teacher(options.data))
+    executor = options.workers if options.workers > 1 else None
+    print(made.run(options.candidates, executor=executor))
+
+
+def confirm(options: argparse.Namespace) -> None:
+    """Train the best three of each study again, and attack them on test texts."""
+    data: str = options.data
+    teacher = cached_teacher(data)
+    _, _, test = splits(data)
+    kinds = [kind for kind in KINDS if (OUT / data / kind).exists()]
+    found = {kind: rs.load_search(study(data, kind), kind) for kind in kinds}
+    genomes = {
+        f"{kind} {place + 1}": genome
+        for kind, result in found.items()
+        for place, genome in enumerate(best(result))
+    }
+    groups = encoding_matrix.attackers(test, SETTINGS[data].tested, certify=True)
+    kept = {name: groups[name] for name in ("both", "textfooler", "textbugger", "genetic")}
+    afresh = Afresh(distiller(data, teacher), kept, OUT / data / "students")
+    confirmation = rs.confirm(
+        found["search"],
+        afresh,
+        top=0,
+        seeds=3,
+        genomes=genomes,
+        storage=OUT / data / "confirmed.json",
+        executor=options.workers if options.workers > 1 else None,
+    )
+    print(confirmation)
+    summary = {
+        c.name: {
+            "genome": c.genome.to_dict(),
+            "runs": [{"seed": run.seed, **run.metrics} for run in c.runs if not run.failure],
+        }
+        for c in confirmation.candidates
+    }
+    (OUT / data / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write what there is as small files."""
+    data: str = options.data
+    for kind in KINDS:
+        if (OUT / data / kind).exists():
+            pack(study(data, kind), kind, journal(data, kind))
+    if (OUT / data / "summary.json").exists():
+        shutil.copy(OUT / data / "summary.json", DATA / f"lead-{data}.json")
+
+
+def cached_teacher(data: str) -> rs.Teacher:
+    """The teacher that encoding_matrix.py fine-tuned."""
+    return rs.Teacher.from_pretrained(encoding_matrix.OUT / f"teacher-{data}")
+
+
+def journal(data: str, kind: str) -> Path:
+    """The committed file of a study."""
+    return DATA / f"lead-{data}-{kind}.journal.gz"
+
+
+def study(data: str, kind: str) -> str:
+    """URL of a study."""
+    return restore(journal(data, kind), kind, OUT / data / kind)
+
+
+def main() -> None:
+    """One step."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    steps = {**dict.fromkeys(KINDS, run), "confirm": confirm, "export": export}
+    parser.add_argument("step", choices=steps)
+    parser.add_argument("data", choices=SETTINGS)
+    parser.add_argument("--candidates", type=int, default=150, help="total of the study")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options = parser.parse_args()
+    steps[options.step](options)
+
+
+if __name__ == "__main__":
+    main()
