@@ -41,6 +41,11 @@ _WORK = 1 << 37
 """Parameters times tokens of that text, about a second on a CPU; a large model reads fewer."""
 _UNKNOWN = 0.9
 """Share of the words that must be known by no token for a tokenizer to be refused."""
+_PROBES = [
+    "What a BAD film-x2, n\u00e9!  It's 3.50$",
+    "@you: a_b <br />#tag http://a.bc \u4e2d I.B.M.",
+]
+"""Texts by whose tokens tokenizers are compared."""
 _LETTERS = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
 
 
@@ -51,11 +56,11 @@ def load_classifier(name_or_folder: str | os.PathLike[str]) -> tuple[Any, Any]:
         name_or_folder: A model of the Hugging Face Hub, or a folder written by ``save_pretrained``.
 
     Raises:
-        DataError: The model is an encoder without a trained classifier, or its weights have other
-            shapes than its configuration says.
+        DataError: The model is an encoder without a trained classifier, its weights have other
+            shapes than its configuration says, or as for :func:`load_tokenizer`.
         OSError: The model does not exist.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     name, folder = os.fspath(name_or_folder), Path(name_or_folder)
     if (folder.is_absolute() or name.startswith(".")) and not folder.exists():
@@ -67,7 +72,7 @@ def load_classifier(name_or_folder: str | os.PathLike[str]) -> tuple[Any, Any]:
             )
         except RuntimeError as error:
             raise DataError(f"The weights of {name} do not fit its config.json: {error}") from error
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = load_tokenizer(name)
     missing = sorted(info["missing_keys"])
     if missing:
         raise DataError(
@@ -75,6 +80,45 @@ def load_classifier(name_or_folder: str | os.PathLike[str]) -> tuple[Any, Any]:
             f"classification. Fine-tune it first, for example with Teacher.fine_tune."
         )
     return model.eval(), tokenizer
+
+
+def load_tokenizer(name_or_folder: str | os.PathLike[str]) -> Any:
+    """Load a tokenizer that reads texts as its ``tokenizer.json`` says, if there is one.
+
+    Args:
+        name_or_folder: A model of the Hugging Face Hub, or a folder.
+
+    Raises:
+        DataError: transformers builds the tokenizer from its vocabulary, and it gives other ids.
+        OSError: There is no tokenizer.
+    """
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer
+    from transformers.utils import cached_file
+
+    loaded = AutoTokenizer.from_pretrained(name_or_folder)
+    file = cached_file(
+        name_or_folder,
+        "tokenizer.json",
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    encodes = getattr(loaded, "encoding", None) is not None  # its file is for no other class
+    if file is None or encodes or not loaded.is_fast:
+        return loaded
+    saved = Tokenizer.from_file(file)
+    saved.no_truncation()
+    saved.no_padding()
+    wanted = [found.ids for found in saved.encode_batch(_PROBES)]
+    if loaded(_PROBES, verbose=False)["input_ids"] != wanted:
+        raise DataError(
+            f"The {type(loaded).__name__} that transformers makes of {name_or_folder} reads other "
+            f"tokens than its tokenizer.json says: a normalizer or pre-tokenizer of its own is "
+            f"lost. Save it again in a folder, as PreTrainedTokenizerFast.from_pretrained(...)"
+            f".save_pretrained(folder) to keep what the file says, or as AutoTokenizer."
+            f"from_pretrained(...).save_pretrained(folder) if the model was trained without it."
+        )
+    return loaded
 
 
 def check_tokenizer(model: Any, tokenizer: Any, *, max_length: int) -> Sharing:

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedTokenizerFa
 import rosearch as rs
 from rosearch.distill.teacher.saving import save_model
 from rosearch.encode import EncodedTokenizer
+from rosearch.errors import DataError
 from rosearch.student.tokenizer_files import save_tokenizer
 from tests.encode.samples import registered
 from tests.encode.table import Table, table
@@ -73,6 +74,35 @@ def test_components_of_ones_own_survive(
     assert loaded.special_tokens_map == own.special_tokens_map
     assert loaded.model_max_length == 20
     assert type(own) is type(bert_tokenizer)
+
+
+@pytest.mark.parametrize("change", [with_normalizer, with_pre_tokenizer])
+def test_components_of_a_folder_are_kept_or_refused(
+    bert_tokenizer: Any, tiny_bert: Any, change: Any, tmp_path: Path
+) -> None:
+    own = change(bert_tokenizer)
+    model = tiny_bert()
+    model.resize_token_embeddings(len(own))
+    model.save_pretrained(tmp_path)
+    own.save_pretrained(tmp_path)
+    data = rs.TextDataset([TEXT, "a film"], [0, 1])
+
+    def loaded() -> Any:
+        return rs.Teacher.from_pretrained(tmp_path).tokenizer
+
+    def fine_tuned() -> Any:
+        folder = tmp_path / "tuned"
+        settings: Any = {"save_to": folder, "epochs": 1, "progress": False}
+        return rs.Teacher.fine_tune(tmp_path, data, data, **settings).tokenizer
+
+    kept = AutoTokenizer.from_pretrained(tmp_path)(TEXT) == own(TEXT)  # transformers 4
+    for load in (loaded, fine_tuned):
+        if not kept:
+            with pytest.raises(DataError, match=r"tokenizer\.json says: .* Save it again"):
+                load()
+    PreTrainedTokenizerFast.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    for load in (loaded, fine_tuned):
+        assert load()(TEXT)["input_ids"] == own(TEXT)["input_ids"]
 
 
 def test_a_change_after_the_first_saving_survives(bert_tokenizer: Any, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedTokenizerBase,
 )
 
@@ -23,6 +22,7 @@ from rosearch.classifiers import (
     check_tokenizer,
     embedding_rows,
     load_classifier,
+    load_tokenizer,
 )
 from rosearch.data import (
     Text,
@@ -174,7 +174,8 @@ class Teacher:
 
         Raises:
             DataError: ``train`` and ``dev`` have different classes, the tokenizer has no padding
-                token, or ``save_to`` holds files other than a model's.
+                token or reads other tokens than its ``tokenizer.json`` says, or ``save_to`` holds
+                files other than a model's.
         """
         require_model_folder(Path(save_to))
         threads = batches_at_once() if threads is None else whole_number("threads", threads)
@@ -200,7 +201,7 @@ class Teacher:
                     f"{name} has the shape {tuple(found)} in {name_or_folder}, and {tuple(wanted)} "
                     f"by its config.json. Weights and configuration must be of one model."
                 )
-        tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
+        tokenizer = load_tokenizer(name_or_folder)
         if getattr(model.config, "pad_token_id", None) is None:
             model.config.pad_token_id = tokenizer.pad_token_id
         teacher = cls(model, tokenizer, **settings)
