@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rosearch.operators.base import LinearEnding, registry, tracing, unpadded
+from rosearch.operators.base import LinearEnding, exporting, registry, tracing, unpadded
 from rosearch.parameters import Choice
 
 LONG = 128
@@ -62,6 +62,9 @@ def attend(
     batch, heads, length, channels = query.shape
     plain = torch.is_grad_enabled() and (query.dtype != torch.float32 or length <= LONG)
     if tracing() or query.device.type != "cpu" or not plain:
+        if bias is not None and exporting():
+            # onnxruntime refuses ONNX's Attention (opset 23) with a mask that all queries share.
+            bias = bias.expand(-1, -1, length, -1)
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     scale = channels**-0.5
     query, key, value = (x.reshape(batch * heads, length, channels) for x in (query, key, value))

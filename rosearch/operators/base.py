@@ -25,6 +25,13 @@ def tracing() -> bool:
     return traced or torch.compiler.is_compiling()
 
 
+def exporting() -> bool:
+    """Return whether torch is recording a graph for another runtime."""
+    # torch below 2.7 does not tell exporting from compiling.
+    found: bool = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)()
+    return found
+
+
 def unpadded(mask: torch.Tensor) -> bool:
     """Return whether a batch is known to contain no padding, so that masking can be skipped.
 

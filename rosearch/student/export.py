@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rosearch.checks import refused, whole_number
 from rosearch.optional import try_import
 from rosearch.student.modeling import StudentForSequenceClassification
 from rosearch.tokens import evaluating
@@ -61,8 +62,8 @@ def export_onnx(
 
     The inputs are input_ids, attention_mask and token_type_ids, each int64 ``(batch, length)``; the
     output is logits ``(batch, num_labels)`` in the student's dtype. The dimensions have these names
-    in the file. The metadata ``genome`` and
-    ``id2label`` hold genome and class names as JSON.
+    in the file. The metadata ``genome`` and ``id2label`` hold genome and class names as JSON; what
+    the exporter notes at each node, such as paths of source files, is left out.
 
     Tokenization is a step before the model. If the student's tokenizer applies an encoding, the ids
     must be those of canonical texts: let the tokenizer make them, or read
@@ -71,15 +72,19 @@ def export_onnx(
     Args:
         student: Exported in eval mode; its own mode does not change.
         path: File to write; an existing one is overwritten.
-        opset: Version of the ONNX operators, at least 18.
+        opset: Version of the ONNX operators, at least 18. Newer ones have an operator for
+            attention (23), and may be more than a runtime reads.
 
     Returns:
         ``path``.
 
     Raises:
+        ArgumentError: ``opset`` is too low, or so new that this student cannot be converted to it.
         MissingResourceError: ONNX is not installed.
     """
+    whole_number("opset", opset, 18)
     try_import("onnxscript", "export_onnx()", "onnx")
+    passes = try_import("onnx_ir.passes.common", "export_onnx()", "onnx")
     program: Any = torch.onnx.export(
         export_program(student),
         dynamo=True,
@@ -90,7 +95,12 @@ def export_onnx(
         opset_version=opset,
         verbose=False,
     )
-    program.model.metadata_props["genome"] = json.dumps(student.config.genome)
-    program.model.metadata_props["id2label"] = json.dumps(student.config.id2label)
+    model = program.model
+    if model.opset_imports[""] != opset:  # where it cannot convert, the exporter only logs that
+        raise refused("opset", "a version to which onnxscript converts this student", opset)
+    # Stack traces with the paths of source files are half the size of a small student.
+    passes.ClearMetadataAndDocStringPass()(model)
+    model.metadata_props["genome"] = json.dumps(student.config.genome)
+    model.metadata_props["id2label"] = json.dumps(student.config.id2label)
     program.save(path, external_data=False)
     return Path(path)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import rosearch
 import rosearch.operators as ops
-from rosearch.errors import MissingResourceError
+from rosearch.errors import ArgumentError, MissingResourceError
 from rosearch.operators import EmbeddingOperator
 from rosearch.space import Embedding, Genome, Node, templates
 from rosearch.student import (
@@ -58,6 +60,19 @@ def chains(length: int = 5) -> Iterator[Any]:
 
 
 NODES = tuple(chains())
+ATTENTION = Genome(
+    width=8,
+    embedding_width=8,
+    nodes=(
+        Node("attention", {"heads": 2}, inputs=(0,)),
+        Node("relative_attention", {"heads": 2}, inputs=(1,)),
+    ),
+)
+# Every version of ONNX's operators is written for some students: each export takes seconds.
+EXPORTED = [
+    pytest.param(*student.values, opset, id=f"{student.id}, opset {opset}")
+    for student, opset in zip((*GENOMES, *NODES), cycle(range(18, 26)), strict=False)
+]
 
 
 def make(genome: Genome) -> StudentForSequenceClassification:
@@ -89,11 +104,18 @@ def onnxruntime() -> Any:
 
 
 class TestExport:
-    @pytest.mark.parametrize("genome", [*GENOMES, *NODES])
-    def test_same_logits(self, genome: Genome, tmp_path: Path, onnxruntime: Any) -> None:
-        student = make(genome)
+    @pytest.mark.parametrize(("genome", "opset"), EXPORTED)
+    def test_same_logits(
+        self, genome: Genome, opset: int, tmp_path: Path, onnxruntime: Any
+    ) -> None:
+        self.check(make(genome), opset, tmp_path, onnxruntime)
+
+    def check(
+        self, student: StudentForSequenceClassification, opset: int, folder: Path, onnxruntime: Any
+    ) -> Path:
         program = export_program(student).module()
-        session = onnxruntime.InferenceSession(export_onnx(student, tmp_path / "student.onnx"))
+        path = export_onnx(student, folder / "student.onnx", opset=opset)
+        session = onnxruntime.InferenceSession(path)
         for ids, mask, types in batches():
             given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
             used = {i.name for i in session.get_inputs()}
@@ -105,17 +127,21 @@ class TestExport:
                 expected = student(**given).logits
                 torch.testing.assert_close(program(ids, mask, types), expected, rtol=0, atol=1e-5)
             torch.testing.assert_close(torch.from_numpy(out), expected, rtol=0, atol=1e-4)
+        return path
 
-    def test_version_of_the_operators(self, tmp_path: Path) -> None:
-        onnx = pytest.importorskip("onnx")
-        pytest.importorskip("onnxscript")
-        student = make(templates.text_cnn(**SMALL))
-        for opset in (18, 20):
-            path = export_onnx(student, tmp_path / "student.onnx", opset=opset)
-            versions = {i.domain: i.version for i in onnx.load(path).opset_import}
-            assert versions[""] == opset
+    @pytest.mark.parametrize("opset", [23, 24, 25])
+    def test_attention_of_the_standard(self, opset: int, tmp_path: Path, onnxruntime: Any) -> None:
+        path = self.check(make(ATTENTION), opset, tmp_path, onnxruntime)
+        operators = {node.op_type for node in pytest.importorskip("onnx").load(path).graph.node}
+        assert "Attention" in operators
 
-    def test_metadata_and_mode(self, tmp_path: Path, onnxruntime: Any) -> None:
+    @pytest.mark.parametrize("opset", [17, 99, 20.5])
+    def test_impossible_opset(self, opset: int, tmp_path: Path, onnxruntime: Any) -> None:
+        with pytest.raises(ArgumentError, match=rf"opset must be .* got {opset}"):
+            export_onnx(make(ATTENTION), tmp_path / "student.onnx", opset=opset)
+        assert not list(tmp_path.iterdir())
+
+    def test_metadata_mode_and_no_paths(self, tmp_path: Path, onnxruntime: Any) -> None:
         genome = templates.text_cnn(**SMALL)
         student = make(genome).train()
         path = export_onnx(student, tmp_path / "student.onnx")
@@ -124,6 +150,11 @@ class TestExport:
         metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
         assert Genome.from_json(metadata["genome"]) == genome
         assert json.loads(metadata["id2label"])["2"] == "LABEL_2"
+        written = path.read_bytes()
+        modules = (Path(module.__file__).parent for module in (rosearch, torch))
+        for folder in (*modules, tmp_path, sys.prefix, sys.base_prefix):
+            assert str(folder).encode() not in written
+        assert b'File "' not in written  # as stack traces have it
 
     def test_missing_package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "onnxscript", None)
