@@ -142,12 +142,14 @@ class WordNet:
             base_forms: Whether to reduce the word to its base forms.
 
         Returns:
-            Lemmas, in their own case, with the frequency rank of the sense they share with
-            ``word``. Lemmas of several words are joined by underscores.
+            Lemmas, in their own case, with the rank of the sense they share with ``word``. Lemmas
+            of several words are joined by underscores.
 
-            A sense has a rank among those of the base form and one among those of
-            the lemma, 1 for the most frequent sense of its part of speech; the larger of the two
-            counts. A lemma that shares several senses has its smallest rank.
+            A sense has a rank among those of the base form and one among those of the lemma, 1 for
+            the first sense of its part of speech; the larger of the two counts. A lemma that shares
+            several senses has its smallest rank. The order is WordNet's: by frequency in texts with
+            marked senses where it has counts, which 55 % of the forms with several senses lack, and
+            the lexicographers' otherwise.
         """
         database = self._database
         ranks: dict[str, int] = {}

@@ -66,7 +66,7 @@ class Database(ABC):
 
     @abstractmethod
     def synsets(self, pos: str, form: str) -> list[Any]:
-        """Return the synsets of a form, most frequent sense first."""
+        """Return the synsets of a form in WordNet's order of its senses."""
 
     @abstractmethod
     def names(self, pos: str, synset: Any) -> list[str]:

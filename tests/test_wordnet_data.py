@@ -12,7 +12,7 @@ import pytest
 from rosearch.attack.resources import prepare_nltk
 from rosearch.errors import MissingResourceError
 from rosearch.wordnet import WordNet, find_wordnet
-from rosearch.wordnet_data import FileDatabase, digest_of, has_files, is_wordnet
+from rosearch.wordnet_data import FileDatabase, digest_of, has_files, is_wordnet, read_file
 
 WORDS = "film turkey go good bad hot offer galore h decrease homer".split()
 """With phrases, capitals, irregular forms, syntactic marks and antonyms among them."""
@@ -106,6 +106,20 @@ def test_synonyms_and_antonyms_are_those_of_the_files(
     assert "off" not in ours.ranked("offer")  # an irregular form that the lexicons lack
     assert "bad" in ours.antonyms("good")
     assert ours.antonyms("good") <= theirs.antonyms("good")  # others are not in the lexicon
+
+
+@pytest.mark.parametrize(
+    ("part", "percent"), [("noun", 64), ("verb", 38), ("adj", 49), ("adv", 36)]
+)
+def test_many_forms_with_several_senses_have_no_count(
+    files: FileDatabase, wordnet_folder: Path, part: str, percent: int
+) -> None:
+    # synset count and pointer count, the pointers, sense count, number of senses with a count
+    lines = read_file(wordnet_folder, f"index.{part}").decode().splitlines()
+    entries = [line.split() for line in lines if not line.startswith(" ")]
+    several = [entry for entry in entries if int(entry[2]) > 1]
+    counted = [int(entry[5 + int(entry[3])]) for entry in several]
+    assert round(100 * counted.count(0) / len(counted)) == percent
 
 
 def test_the_digest_is_that_of_the_content(

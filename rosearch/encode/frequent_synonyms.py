@@ -15,12 +15,13 @@ from rosearch.parameters import Choice
 
 @encodings.register("frequent_synonyms")
 class FrequentSynonyms(MergedWords):
-    """Reads rare words as their most frequent synonyms, if these are more frequent.
+    """Reads rare words as their most frequent synonyms, if these are more frequent in the
+    training texts.
 
     After Mozes, Stenetorp, Kleinberg and Griffin: "Frequency-guided word substitutions for
     detecting textual adversarial examples", EACL 2021, who detect attacks by the difference that it
-    makes. Rare are words that occur less often than the quantile ``rarer_than`` of the words of the
-    training texts that may be exchanged; at 1, all words. ``chained`` takes the most frequent
+    makes. Rare are words that occur less often than the quantile ``rarer_than`` of the words of
+    those texts that may be exchanged; at 1, all words. ``chained`` takes the most frequent
     synonym even if it is itself read as another word, and goes on to that; otherwise a word is read
     as the most frequent synonym among those that are read as themselves.
 

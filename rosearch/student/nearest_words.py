@@ -127,10 +127,10 @@ class EmbeddingNearestWords(VectorNearestWords):
 class WordNetNearestWords:
     """Nearest words by common senses in WordNet.
 
-    Base forms are looked up, as in PWWS. If the common sense is the most frequent one of both
-    words, for their part of speech, their nearness is 1; if it is the second of either, 1/2, the
-    third 1/3, and so on. Ties go to the word that comes first. With these words, a student knows
-    the substitutions of PWWS and similar attacks.
+    Base forms are looked up, as in PWWS. If the common sense is the first one of both words, for
+    their part of speech, in WordNet's order, their nearness is 1; if it is the second of either,
+    1/2, the third 1/3, and so on. Ties go to the word that comes first. With these words, a student
+    knows the substitutions of PWWS and similar attacks.
 
     Args:
         wordnet: Folder of WordNet's database; see :func:`rosearch.wordnet.find_wordnet`.

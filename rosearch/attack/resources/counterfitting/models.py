@@ -77,8 +77,8 @@ def wordnet_pairs(
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Return WordNet's synonyms and antonyms among ``words``, each pair once, sorted.
 
-    Synonyms share one of the two most frequent senses of both words. By a rare sense "worst" is a
-    synonym of "whip".
+    Synonyms share one of the first two senses of both words, in WordNet's order. By a late sense
+    "worst" is a synonym of "whip".
 
     Args:
         words: Words in lower case.
