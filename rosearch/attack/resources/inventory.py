@@ -154,6 +154,12 @@ _RESOURCES: tuple[tuple[str, str, Callable[[], Path], str], ...] = (
         'pip install "nltk>=3.9" && python -m nltk.downloader averaged_perceptron_tagger_eng',
     ),
     (
+        "part-of-speech tagger: HanTa",
+        "the part-of-speech constraint; needs no download besides the package",
+        partial(_find_package, "HanTa"),
+        'pip install "rosearch[hanta]"',
+    ),
+    (
         "part-of-speech tagger: TextBlob",
         "the part-of-speech constraint; needs no download besides the package",
         partial(_find_package, "textblob"),

@@ -1,4 +1,4 @@
-"""Part-of-speech taggers: NLTK, flair, TextBlob, or a function."""
+"""Part-of-speech taggers: NLTK, flair, HanTa, TextBlob, or a function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rosearch.attack.settings import name_of
 from rosearch.checks import choice
 from rosearch.errors import EvaluationError, MissingResourceError
 
-Backend = Literal["auto", "nltk", "flair", "textblob"]
+Backend = Literal["auto", "nltk", "flair", "hanta", "textblob"]
 TagSentences = Callable[[list[list[str]]], Sequence[Sequence[str]]]
 """A tagger as a plain function: maps lists of words to lists of tags of the same lengths."""
 
@@ -35,6 +35,26 @@ _UNIVERSAL = {
     for tag in tags.split()
 }
 
+# Likewise for the tags of the British National Corpus, by their first two letters where all with
+# these are one part of speech.
+_BNC = {
+    tag: universal
+    for universal, tags in {
+        "ADJ": "AJ OR",
+        "ADP": "CJS CJT IN PRF PRP",
+        "ADV": "AV0 AVQ XX",
+        "CONJ": "CJC",
+        "DET": "AT DT EX",
+        "NOUN": "NN NP",
+        "NUM": "CR",
+        "PRON": "DP PN",
+        "PRT": "AVP POS TO",
+        "VERB": "VB VD VH VM VV",
+        ".": "PU",
+    }.items()
+    for tag in tags.split()
+}
+
 
 class Tagger(Oracle):
     """The part of speech of a word in its context.
@@ -44,9 +64,10 @@ class Tagger(Oracle):
 
     Args:
         backend: ``"nltk"`` (averaged perceptron, TextAttack's default), ``"flair"``
-            (``upos-fast``), ``"textblob"`` (lexicon and suffix rules; needs no model download), or
-            a function that maps lists of words to lists of tags. ``"auto"`` takes the first of the
-            three that is available.
+            (``upos-fast``), ``"hanta"`` (Hanover Tagger, a hidden Markov model; its package has the
+            model), ``"textblob"`` (lexicon and suffix rules, which read each word by itself, in
+            lower case; needs no download either), or a function that maps lists of words to lists
+            of tags. ``"auto"`` takes the first of the four that is available.
         key: Names a function in the cache file; change it when the function changes. Without a
             key, the answers of a function are kept in memory only.
         cache: See :class:`~rosearch.attack.resources.oracles.Oracle`.
@@ -74,6 +95,8 @@ class Tagger(Oracle):
         else:
             self.backend = _available(choice("tagger", backend, ("auto", *_BACKENDS)))
             self.release = f"{self.backend} {metadata.version(self.backend)}"
+            if self.backend == "textblob":
+                self.release += ", lower case"  # other answers than before in the same cache
 
     def compute(self, questions: Sequence[Any]) -> Sequence[str]:
         if self._loaded is None:
@@ -118,7 +141,21 @@ def _nltk() -> TagSentences:
 def _textblob() -> TagSentences:
     from textblob.en import parser
 
-    return _from_penn(parser.find_tags)
+    # Its lexicon has few words with capitals, and takes those it lacks for names or nouns.
+    return _from_penn(lambda words: parser.find_tags([word.lower() for word in words]))
+
+
+def _hanta() -> TagSentences:
+    from HanTa.HanoverTagger import HanoverTagger
+
+    tagger = HanoverTagger("morphmodel_en.pgz")
+
+    def tag_sentences(sentences: list[list[str]]) -> list[list[str]]:
+        # It reads the first character of every word.
+        given = [[word or "_" for word in words] for words in sentences]
+        return [[_of_bnc(tag) for _, _, tag in tagger.tag_sent(words)] for words in given]
+
+    return tag_sentences
 
 
 def _from_penn(tag: Callable[[list[str]], Iterable[Any]]) -> TagSentences:
@@ -149,9 +186,15 @@ def _flair() -> TagSentences:
     return tag_sentences
 
 
+def _of_bnc(tag: str) -> str:
+    """The universal tag of a tag of the British National Corpus (C5)."""
+    return _BNC.get(tag) or _BNC.get(tag[:2], "X")
+
+
 # Title in the table of resources, and loader; "auto" tries them in this order.
 _BACKENDS: dict[str, tuple[str, Callable[[], TagSentences]]] = {
     "nltk": ("part-of-speech tagger: NLTK", _nltk),
     "flair": ("part-of-speech tagger: flair", _flair),
+    "hanta": ("part-of-speech tagger: HanTa", _hanta),
     "textblob": ("part-of-speech tagger: TextBlob", _textblob),
 }

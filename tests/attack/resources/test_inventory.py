@@ -91,6 +91,7 @@ def test_taggers_are_found_when_complete(
 ) -> None:
     monkeypatch.setattr(inventory, "package_folder", lambda name: empty_machine)
     assert available("part-of-speech tagger: TextBlob")
+    assert available("part-of-speech tagger: HanTa")
     nltk, flair = "part-of-speech tagger: NLTK", "part-of-speech tagger: flair"
     folder = empty_machine / "taggers" / "averaged_perceptron_tagger_eng"
     folder.mkdir(parents=True)

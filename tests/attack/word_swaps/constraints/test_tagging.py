@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from rosearch.attack import Change, PartOfSpeech, Words
+from collections.abc import Callable
+
+import pytest
+
+from rosearch.attack import Change, PartOfSpeech, Tagger, Words
 from tests.attack.recorders import RecordingTagger, by_length
 from tests.attack.word_swaps.helpers import allowed, examined
 
@@ -39,3 +43,13 @@ def test_each_word_of_a_phrase_is_checked() -> None:
     assert allowed(tagger, "film story here", 0, "shot movie") == [True]
     assert allowed(tagger, "film story here", 0, "shot picture") == [False]
     assert allowed(tagger, "film", 0, "shot movie") == [False]  # no second word there
+
+
+@pytest.mark.parametrize("tagger", ["hanta", "textblob"])
+@pytest.mark.parametrize("case", [str.lower, str.title, str.upper])
+def test_case_lets_no_noun_replace_an_adjective(tagger: str, case: Callable[[str], str]) -> None:
+    pytest.importorskip({"hanta": "HanTa"}.get(tagger, tagger))
+    constraint = PartOfSpeech(Tagger(tagger, cache=False))
+    new = [case(word) for word in ("house", "terrible")]
+    assert allowed(constraint, case("the acting is brilliant"), 3, *new) == [False, True]
+    assert allowed(constraint, f"the acting is {case('brilliant')} .", 3, *new) == [False, True]
