@@ -43,6 +43,8 @@ class PWWS(WordSwapAttack):
         stop_words: Words that are not replaced, case-sensitive. Default: NLTK's English list.
         wordnet: Folder of WordNet's database; see
             :func:`rosearch.attack.resources.find_wordnet`.
+        case_only: Whether a word may be replaced by itself in another case; see
+            :class:`~rosearch.attack.word_swaps.substitutions.WordNetSynonyms`.
 
     Raises:
         MissingResourceError: WordNet is not available.
@@ -53,9 +55,10 @@ class PWWS(WordSwapAttack):
         *,
         stop_words: Iterable[str] | None = None,
         wordnet: str | os.PathLike[str] | None = None,
+        case_only: bool = True,
     ) -> None:
         super().__init__(
-            WordNetSynonyms(wordnet=wordnet),
+            WordNetSynonyms(wordnet=wordnet, case_only=case_only),
             [NoRepeat(), NoStopWords(stop_words)],
             GreedyWordSwap("weighted-saliency"),
         )

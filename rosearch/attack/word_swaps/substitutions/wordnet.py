@@ -21,6 +21,8 @@ class WordNetSynonyms(Substitution):
     Args:
         wordnet: Folder of WordNet's database; see
             :func:`rosearch.attack.resources.find_wordnet`.
+        case_only: Whether a replacement may differ from the word in case only, as in TextAttack:
+            "China" is a synonym of "china". An uncased victim cannot tell them apart.
         cache: See :class:`~rosearch.attack.resources.oracles.Oracle`.
 
     Raises:
@@ -33,13 +35,17 @@ class WordNetSynonyms(Substitution):
         self,
         *,
         wordnet: str | os.PathLike[str] | None = None,
+        case_only: bool = True,
         cache: bool | str | os.PathLike[str] = True,
     ) -> None:
+        self.case_only = case_only
         self.lookup = SynonymLookup(WordNet(wordnet), cache=cache)
 
     def propose(self, word: str, numbers: Sequence[float] = ()) -> Sequence[str]:
         found: list[str] = self.lookup.answer([word])[0]
-        return found
+        if self.case_only:
+            return found
+        return [other for other in found if other.lower() != word.lower()]
 
     def prepare(self, words: Iterable[str]) -> None:
         self.lookup.answer(list(words))

@@ -21,6 +21,17 @@ def test_synonyms_are_single_words_without_the_word_itself(wordnet_folder: Path)
     assert list(synonyms) == sorted(set(synonyms))
 
 
+def test_replacements_that_differ_in_case_only_can_be_left_out(wordnet_folder: Path) -> None:
+    def proposed(word: str, **settings: bool) -> set[str]:
+        return set(WordNetSynonyms(wordnet=wordnet_folder, **settings).propose(word))
+
+    for word, twin in (("china", "China"), ("China", "china"), ("May", "may")):
+        assert twin in proposed(word)  # as in TextAttack
+        assert proposed(word, case_only=False) == proposed(word) - {twin}
+    left_out = PWWS(wordnet=wordnet_folder, case_only=False)
+    assert left_out.settings != PWWS(wordnet=wordnet_folder).settings
+
+
 def test_pickled_look_ups_are_not_repeated(
     wordnet_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
