@@ -220,11 +220,17 @@ def visible_span(
     if not tokenizer.is_fast:
         return None
     parts = (text,) if isinstance(text, str) else text
-    out = tokenizer(*parts, truncation=True, max_length=max_length, return_offsets_mapping=True)
-    if len(out["input_ids"]) < max_length:
+    # As lists: beside a single text, transformers takes an empty second one for none.
+    out = tokenizer(
+        *([part] for part in parts),
+        truncation=True,
+        max_length=max_length,
+        return_offsets_mapping=True,
+    )
+    if len(out["input_ids"][0]) < max_length:
         return None
     sequence = 0 if isinstance(text, str) else side
-    origins = zip(out.sequence_ids(), out["offset_mapping"], strict=True)
+    origins = zip(out.sequence_ids(0), out["offset_mapping"][0], strict=True)
     spans = [span for origin, span in origins if origin == sequence]
     if tokenizer.truncation_side == "left":
         length = len(parts[sequence])

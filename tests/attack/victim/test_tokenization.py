@@ -257,6 +257,23 @@ def test_visible_span_with_truncation_on_the_right(tokenizer: Any) -> None:
     assert cut[1] < len("a very good film")
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("empty", [0, 1])
+def test_visible_span_beside_an_empty_text(tokenizer: Any, side: str, empty: int) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.truncation_side = side
+    fast = IncrementalTokenizer(tokenizer, max_length=6)
+    words = "a good film was very good".split()
+    for count in range(1, len(words) + 1):
+        pair = tuple("" if k == empty else " ".join(words[:count]) for k in (0, 1))
+        read = len(fast.encode([pair])[0].ids) - 3  # special tokens
+        start, end = fast.visible_span(pair, 1 - empty) or (0, None)
+        seen = words[:count][:read] if side == "right" else words[:count][-read:]
+        assert pair[1 - empty][start:end] == " ".join(seen)
+        span = fast.visible_span(pair, empty)
+        assert span in (None, (0, 0))
+
+
 def test_visible_span_with_truncation_on_the_left(tokenizer: Any) -> None:
     left = copy.deepcopy(tokenizer)
     left.truncation_side = "left"
