@@ -53,8 +53,9 @@ def attend(
         query: ``(batch, heads, length, channels)``.
         key: ``(batch, heads, length, channels)``.
         value: ``(batch, heads, length, channels)``.
-        bias: Added to the scores, or a bool tensor that is true at visible tokens; broadcasts to
-            ``(batch, heads, length, length)``. ``None``: every token is visible.
+        bias: Added to the scores, or a bool tensor that is true at visible tokens, of which every
+            text has one; broadcasts to ``(batch, heads, length, length)``. ``None``: every token is
+            visible.
 
     Returns:
         ``(batch, heads, length, channels)``.
@@ -116,7 +117,6 @@ class SelfAttention(MultiHead):
 
     def before_last(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         query, key, value = split_heads(self.projection_in(hidden), heads=self.heads)
-        # A row without any real token would give softmax over nothing; such rows do not occur.
         visible = None if unpadded(mask) else mask[:, None, None, :]
         return join_heads(attend(query, key, value, visible))
 

@@ -135,8 +135,8 @@ class Operator(Searchable):
         Args:
             hidden: ``(batch, length, width)``; zero wherever ``mask`` is false, unless
                 :attr:`mixes_tokens` is false.
-            mask: bool ``(batch, length)``, true at real tokens. The real tokens of a row are
-                contiguous, with padding after (or before) them.
+            mask: bool ``(batch, length)``, true at real tokens. The real tokens of a row, at least
+                one, are contiguous, with padding after (or before) them.
 
         Returns:
             ``(batch, length, width)``, finite and otherwise arbitrary at padded positions.

@@ -190,7 +190,7 @@ class StudentForSequenceClassification(PreTrainedModel):
         Args:
             input_ids: int64 ``(batch, length)``.
             attention_mask: ``(batch, length)``, nonzero at real tokens; default: tokens other than
-                the padding token.
+                the padding token. Of a text without any, the first token is read.
             token_type_ids: int64 ``(batch, length)``; default: zeros.
             labels: int64 ``(batch,)``, for the cross-entropy loss.
             return_dict: Return a tuple if false; default: as in the configuration.
@@ -230,12 +230,13 @@ class StudentForSequenceClassification(PreTrainedModel):
         states: list[torch.Tensor] = []
         if self.bound != 0:
             early = not (self.training or torch.is_grad_enabled() or output_hidden_states)
+            read = _with_a_token(mask)
             if inputs_embeds is None:
-                first = self.embedding(input_ids, mask, token_type_ids)
+                first = self.embedding(input_ids, read, token_type_ids)
             else:
-                first = self.embedding.embed(inputs_embeds, mask, token_type_ids)
-            states = self._states(first, mask, early=early)
-            logits = self.classifier(self.dropout(self.norm(self.pool(states, mask))))
+                first = self.embedding.embed(inputs_embeds, read, token_type_ids)
+            states = self._states(first, read, early=early)
+            logits = self.classifier(self.dropout(self.norm(self.pool(states, read))))
         if self.token_scores is not None:
             scores = self.token_scores(input_ids, mask)
             logits = scores + self.bound / 2 * torch.tanh(logits) if self.bound else scores
@@ -435,3 +436,13 @@ class StudentForSequenceClassification(PreTrainedModel):
         if found is not None:
             model.tokenizer = AutoTokenizer.from_pretrained(name_or_folder, **place)
         return loaded
+
+
+def _with_a_token(mask: torch.Tensor) -> torch.Tensor:
+    """Return the mask ``(batch, length)``, with the first token of each empty text made real.
+
+    Attention over no token has no value, and the mean of none is 0 before a linear map but not
+    after it: fast paths would answer differently.
+    """
+    first = torch.arange(mask.shape[1], device=mask.device) == 0
+    return mask | (first & ~mask.any(dim=1, keepdim=True))

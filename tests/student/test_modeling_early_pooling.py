@@ -31,8 +31,8 @@ def genome(name: str, pooling: str, *, residual: bool = True) -> Genome:
 
 def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
     torch.manual_seed(1)
-    ids = torch.randint(1, 60, (4, 9))
-    behind = torch.arange(9) < torch.tensor([[9], [6], [3], [1]])
+    ids = torch.randint(1, 60, (5, 9))
+    behind = torch.arange(9) < torch.tensor([[9], [6], [3], [1], [0]])
     return [(ids, torch.ones_like(ids)), (ids, behind.long()), (ids, behind.flip(1).long())]
 
 
@@ -69,7 +69,7 @@ def test_hidden_states_are_complete() -> None:
     with torch.no_grad():
         out = student(ids, attention_mask=mask, output_hidden_states=True)
         plain = student(ids, attention_mask=mask)
-    assert [state.shape for state in out.hidden_states] == [(4, 9, 16)] * 4
+    assert [state.shape for state in out.hidden_states] == [(5, 9, 16)] * 4
     torch.testing.assert_close(out.logits, plain.logits, rtol=1e-5, atol=1e-5)
 
 
