@@ -82,11 +82,12 @@ def load_classifier(name_or_folder: str | os.PathLike[str]) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def load_tokenizer(name_or_folder: str | os.PathLike[str]) -> Any:
+def load_tokenizer(name_or_folder: str | os.PathLike[str], **place: Any) -> Any:
     """Load a tokenizer that reads texts as its ``tokenizer.json`` says, if there is one.
 
     Args:
         name_or_folder: A model of the Hugging Face Hub, or a folder.
+        place: Where in the Hub, as for ``AutoTokenizer.from_pretrained``, such as ``revision``.
 
     Raises:
         DataError: transformers builds the tokenizer from its vocabulary, and it gives other ids.
@@ -96,12 +97,13 @@ def load_tokenizer(name_or_folder: str | os.PathLike[str]) -> Any:
     from transformers import AutoTokenizer
     from transformers.utils import cached_file
 
-    loaded = AutoTokenizer.from_pretrained(name_or_folder)
+    loaded = AutoTokenizer.from_pretrained(name_or_folder, **place)
     file = cached_file(
         name_or_folder,
         "tokenizer.json",
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
+        **place,
     )
     encodes = getattr(loaded, "encoding", None) is not None  # its file is for no other class
     if file is None or encodes or not loaded.is_fast:

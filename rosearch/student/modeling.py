@@ -11,11 +11,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import cached_file
 
 from rosearch import operators as ops
+from rosearch.classifiers import load_tokenizer
 from rosearch.data import require_one_class
 from rosearch.errors import ArgumentError, DataError
 from rosearch.operators import kernels
@@ -421,7 +422,11 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, name_or_folder: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a student, and its tokenizer if one was saved."""
+        """Load a student, and its tokenizer if one was saved.
+
+        Raises:
+            DataError: As for :func:`rosearch.classifiers.load_tokenizer`.
+        """
         loaded = super().from_pretrained(name_or_folder, *args, **kwargs)
         # A pair with output_loading_info.
         model = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -434,7 +439,7 @@ class StudentForSequenceClassification(PreTrainedModel):
             **place,
         )
         if found is not None:
-            model.tokenizer = AutoTokenizer.from_pretrained(name_or_folder, **place)
+            model.tokenizer = load_tokenizer(name_or_folder, **place)
         return loaded
 
 

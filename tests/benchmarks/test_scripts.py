@@ -47,3 +47,13 @@ def test_strategies(run):
 
 def test_prediction(run):
     assert re.search(r"\d\.\d\d", run("prediction", "--draws 1"))
+
+
+def test_taggers(run, tmp_path):
+    pytest.importorskip("textblob")
+    rows = [("the", "DET"), ("good", "ADJ"), ("film", "NOUN"), ("ended", "VERB"), ("badly", "ADV")]
+    lines = (f"{k}\t{word}\t_\t{tag}" for k, (word, tag) in enumerate(rows, start=1))
+    (tmp_path / "small.conllu").write_text("# text\n" + "\n".join(lines) + "\n\n")
+    printed = run("taggers", str(tmp_path / "small.conllu"))
+    assert printed.startswith("4 words of small.conllu")
+    assert re.search(r"\| textblob \S+ lower case \| 100.0 \| 100.0 \| 100.0 \|", printed)

@@ -95,13 +95,20 @@ def test_components_of_a_folder_are_kept_or_refused(
         settings: Any = {"save_to": folder, "epochs": 1, "progress": False}
         return rs.Teacher.fine_tune(tmp_path, data, data, **settings).tokenizer
 
+    def of_a_student() -> Any:
+        folder = tmp_path / "student"
+        student(bert_tokenizer).save_pretrained(folder)
+        for name in ("tokenizer.json", "tokenizer_config.json"):  # as a Trainer writes them
+            (folder / name).write_text((tmp_path / name).read_text())
+        return rs.StudentForSequenceClassification.from_pretrained(folder).tokenizer
+
     kept = AutoTokenizer.from_pretrained(tmp_path)(TEXT) == own(TEXT)  # transformers 4
-    for load in (loaded, fine_tuned):
+    for load in (loaded, fine_tuned, of_a_student):
         if not kept:
             with pytest.raises(DataError, match=r"tokenizer\.json says: .* Save it again"):
                 load()
     PreTrainedTokenizerFast.from_pretrained(tmp_path).save_pretrained(tmp_path)
-    for load in (loaded, fine_tuned):
+    for load in (loaded, fine_tuned, of_a_student):
         assert load()(TEXT)["input_ids"] == own(TEXT)["input_ids"]
 
 
