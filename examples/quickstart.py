@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import logging
 import shutil
 import sys
 import time
@@ -45,9 +44,6 @@ def main() -> None:
     options = arguments()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    # A line a candidate, rather than a bar.
-    logging.basicConfig(format="  %(message)s", stream=sys.stdout)
-    logging.getLogger("rosearch").setLevel("INFO")
 
     say("data")
     train, dev, test = splits(options)
@@ -94,7 +90,8 @@ def main() -> None:
         overlap=4,  # up to four at a time; the search is the same on one core and on four
     )
     say(f"on dev: {len(first)} hand-designed students, {options.candidates} searched ones")
-    search = evolver.run(candidates=len(first) + options.candidates, progress=False)
+    count = len(first) + options.candidates
+    search = evolver.run(count, progress=False, callbacks=[print_trial])  # lines, not a bar
 
     attacks = " and ".join(options.attacks)
     say(f"test: {options.test_examples} examples under {attacks}, fewer for the teacher")
@@ -135,6 +132,21 @@ def space(**choices: Any) -> rs.SearchSpace:
     }
     bounds = (0.3, 0.5, 1.0, None)
     return rs.SearchSpace(encodings=encodings, bounds=bounds, scopes=True, **choices)
+
+
+def print_trial(_: Any, trial: Any) -> None:
+    """One candidate of the search, for people."""
+    metrics = trial.user_attrs.get("metrics")
+    if metrics is None:
+        print(f"  {trial.number:3d}  failed: {trial.user_attrs.get('failure')}", flush=True)
+        return
+    rates = {
+        "accuracy": metrics["accuracy"],
+        "under attack": metrics["accuracy_under_attack"],
+        "worst class": metrics["worst_class_under_attack"],
+    }
+    shown = "  ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
+    print(f"  {trial.number:3d}  {shown}  {metrics['seconds']:.0f} s", flush=True)
 
 
 def robust_templates() -> list[rs.Genome]:
