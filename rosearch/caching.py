@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -117,6 +118,18 @@ def replace_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically; see :func:`replacing`."""
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def change_json(path: Path, **members: Any) -> None:
+    """Set members of the object in a JSON file, if the file exists; ``None`` removes one."""
+    if not path.exists():
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in before.items() if name not in members}
+    after = kept | {name: value for name, value in members.items() if value is not None}
+    if after != before:
+        text = json.dumps(after, indent=2, sort_keys=True, ensure_ascii=False)
+        replace_text(path, text + "\n")
 
 
 def _remove_old(path: Path) -> None:

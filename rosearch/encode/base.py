@@ -192,8 +192,9 @@ class Encoding(ABC):
         self._is_fitted = learnt is not None
         self._words: dict[str, str] = {}
         # An instance is fitted with its own settings, as an estimator of scikit-learn is.
-        own: dict[str, Any] = dict(self.settings)
-        self.fit = partial(type(self).fit, **own)  # type: ignore[method-assign]
+        self.fit = partial(  # type: ignore[method-assign]
+            type(self).fit, **dict[str, Any](self.settings)
+        )
 
     @abstractmethod
     def word(self, word: str) -> str:

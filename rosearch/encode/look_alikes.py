@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import string
 import unicodedata
 from functools import lru_cache
+
+from rosearch.encode.confusables import ascii_twins
 
 UNKNOWN = "unk"
 """What encodings that tell no unknown words apart read them as."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\-]+[^\W\d_]+)*")
 _LATIN = re.compile("[a-z]")
-_PLAIN = frozenset(string.ascii_letters + string.digits + "-'")
 
 
 def skeleton(word: str) -> str:
@@ -65,10 +65,7 @@ def _twin(character: str) -> str:
     plain = unicodedata.normalize("NFKC", character)
     if plain.isascii() and plain.isalnum():
         return plain
-    # Its data is read at the first import, and most texts are ASCII.
-    from confusable_homoglyphs.confusables import confusables_data
-
-    twins: set[str] = {found["c"] for found in confusables_data.get(character, ())} & _PLAIN
+    twins = set(ascii_twins().get(character, ()))
     if not twins:
         return character
     # "1", "l" and "I" look the same and stand for each other: prefer what the character itself is.

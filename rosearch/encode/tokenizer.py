@@ -31,7 +31,7 @@ _KEPT = (
 # The backend holds the first five.
 _LEFT_OUT = (
     "vocab merges added_tokens_decoder add_bos_token add_eos_token tokenizer_object tokenizer_file "
-    "special_tokens_map_file"
+    "special_tokens_map_file auto_map"
 ).split()
 
 

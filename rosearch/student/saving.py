@@ -9,9 +9,8 @@ from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from rosearch import operators as ops
 from rosearch.caching import apply_umask
-from rosearch.encode import encoding_of
+from rosearch.student.remote_code import plug_in_packages, write_code
 from rosearch.student.tokenizer_files import save_tokenizer
 
 MODEL_CARD = "README.md"
@@ -59,6 +58,7 @@ def complete_folder(student: Any, folder: Path, before: Mapping[str, float], car
     """
     if student.tokenizer is not None:
         save_tokenizer(student.tokenizer, folder, student.config)
+    write_code(student, folder)
     path = folder / MODEL_CARD
     if not path.exists() or _TITLE in path.read_text(encoding="utf-8", errors="replace"):
         path.write_text(card, encoding="utf-8")
@@ -75,13 +75,6 @@ def model_card(student: Any, place: str, tags: Sequence[str] = ()) -> str:
         tags: Tags on the hub besides the student's own.
     """
     config = student.config
-    genome = config.architecture
-    parts: list[Any] = [ops.require(node.operator, ops.Operator) for node in genome.nodes]
-    parts.append(ops.require(genome.embedding.operator, ops.EmbeddingOperator))
-    encoding = None if student.tokenizer is None else encoding_of(student.tokenizer)
-    if encoding is not None:
-        parts.append(type(encoding))
-    packages = {part.__module__.split(".")[0] for part in parts} - {"rosearch"}
     names = dict.fromkeys(["rosearch", *(student.model_tags or ()), *tags])
     return _CARD.format(
         title=_TITLE,
@@ -89,7 +82,7 @@ def model_card(student: Any, place: str, tags: Sequence[str] = ()) -> str:
         parameters=student.num_parameters(),
         positions=config.max_position_embeddings,
         classes=", ".join(str(config.id2label[k]) for k in sorted(config.id2label)),
-        imports="\n".join(f"import {name}" for name in ("rosearch", *sorted(packages))),
+        imports="\n".join(f"import {name}" for name in ("rosearch", *plug_in_packages(student))),
         load=(_MODEL if student.tokenizer is None else _PIPELINE).format(place=place),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
 import warnings
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from rosearch.caching import change_json
 from rosearch.encode import ENCODING_FILE
 from rosearch.encode.tokenizer import EncodedTokenizer, generic
 
@@ -33,8 +35,18 @@ def save_tokenizer(tokenizer: Any, folder: str | os.PathLike[str], config: Any) 
     """
     chosen = generic(tokenizer) if _is_rebuilt(tokenizer, config) else tokenizer
     chosen.save_pretrained(folder)
+    _write_for_all_versions(Path(folder) / "tokenizer_config.json")
     if not isinstance(tokenizer, EncodedTokenizer):
         (Path(folder) / ENCODING_FILE).unlink(missing_ok=True)  # of the model that was there before
+
+
+def _write_for_all_versions(config: Path) -> None:
+    """Rename what transformers before version 5 does not read, and later ones read either way."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    if values.get("tokenizer_class") == "TokenizersBackend":
+        change_json(config, tokenizer_class="PreTrainedTokenizerFast")
+    if values.get("extra_special_tokens") == []:
+        change_json(config, extra_special_tokens=None)
 
 
 def limited(tokenizer: Any, positions: int | None) -> Any:

@@ -18,6 +18,7 @@ from huggingface_hub import HfApi
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import rosearch as rs
+from rosearch.caching import change_json
 from rosearch.encode import EncodedTokenizer
 from rosearch.operators.base import registry
 from rosearch.space import Genome, Node, templates
@@ -206,8 +207,13 @@ class TestModelCard:
 
 
 class TestWithoutImport:
-    def test_every_error_says_what_to_do(self, tokenizer: Any, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("has_code", [False, True])
+    def test_every_error_says_what_to_do(
+        self, has_code: bool, tokenizer: Any, tmp_path: Path
+    ) -> None:
         make(tokenizer).save_pretrained(tmp_path)
+        if not has_code:  # as with operators of other packages
+            change_json(tmp_path / "config.json", auto_map=None)
         code = (
             "import sys, transformers as t\n"
             "for load in (\n"
@@ -218,14 +224,16 @@ class TestWithoutImport:
             "    try:\n"
             "        load(sys.argv[1])\n"
             "    except ValueError as error:\n"
-            "        print(str(error).splitlines()[0])\n"
+            "        print('\\nsaid:', *str(error).split())\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
-        )
-        said = done.stdout.splitlines()
+            [sys.executable, "-c", code, str(tmp_path)],
+            capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        said = [line for line in done.stdout.splitlines() if line.startswith("said:")]
         assert len(said) == 3
-        assert all("import rosearch before loading" in line for line in said)
+        advice = "trust_remote_code=True" if has_code else "import rosearch before loading"
+        assert all(advice in line for line in said)
 
     def test_folders_of_development_versions_load(self, tokenizer: Any, tmp_path: Path) -> None:
         make(tokenizer).save_pretrained(tmp_path)
