@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import materials  # beside this file
-from comparison import Comparison, aligned, markdown
+from comparison import Comparison, Row, aligned, markdown
 
 import rosearch as rs
 from rosearch.attack import WordReplacements
@@ -102,7 +102,7 @@ def main() -> None:
         test_student(tested, options, name, trained[genome.key], pipeline)
     test_student(tested, options, "best found", search.best, pipeline)
 
-    save_best(out, search.best)
+    save_best(out, search.best, tested.rows[-1])
     write_results(out, options, source, search, tested)
     # All have been tested; the best has its own folder.
     shutil.rmtree(out / "students", ignore_errors=True)
@@ -250,8 +250,8 @@ def is_classifier(name: Any, classes: int) -> bool:
     return "ForSequenceClassification" in names[0] and config.num_labels == classes
 
 
-def save_best(out: Path, best: Any) -> None:
-    """Save the best student in ``out/best``, unless it is what the folder holds."""
+def save_best(out: Path, best: Any, row: Row) -> None:
+    """Save the best student and its test in ``out/best``, unless the folder holds it."""
     target = out / "best"
     mark = json.dumps([best.key, best.seed])
     noted = target / "candidate.json"
@@ -259,8 +259,11 @@ def save_best(out: Path, best: Any) -> None:
         return
     scratch = out / ".best"
     shutil.rmtree(scratch, ignore_errors=True)
+    student = best.student
+    record = student.record.measured(row.accuracy, "test")
+    student.record = record.attacked(row.report, "test")  # for the model card
     with quiet_transformers():
-        best.student.save_pretrained(scratch)
+        student.save_pretrained(scratch)
     (scratch / "candidate.json").write_text(mark, encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)

@@ -100,6 +100,7 @@ def distill(
     attacker = job.attacker(job.dev)
     result = job.distiller.distill(chosen, seed=seed)
     report = attacker.evaluate(result.student)
+    result.student.record = result.student.record.attacked(report, "dev")
     with quiet_transformers():
         result.student.save_pretrained(folder)
     data = {
@@ -137,10 +138,22 @@ def _genome(text: str, job: Any) -> rosearch.Genome:
 @as_json
 @imports
 def confirm(config: Path, changes: Sequence[str], *, json_file: Path | None) -> None:
-    """Train the best of a search again and attack them on the texts of data.test in CONFIG."""
-    from rosearch.cli_config import Job
+    """Train the best of a search again and attack them on the texts of data.test in CONFIG.
 
-    found = Job(config, changes).confirm()
+    The model cards of the students that the search has kept say what came of it.
+    """
+    from rosearch.cli_config import Job
+    from rosearch.student.saving import write_record
+
+    job = Job(config, changes)
+    found = job.confirm()
+    trials = {trial.number: trial for trial in job.result().trials}
+    for candidate in found.candidates:
+        trial = None if candidate.number is None else trials[candidate.number]
+        if trial is not None and trial.weights is not None and Path(trial.weights).is_dir():
+            student = trial.student
+            student.record = student.record.repeated(candidate)
+            write_record(student, Path(trial.weights))
     data = [
         {
             "name": c.name,

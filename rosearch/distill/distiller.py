@@ -20,6 +20,7 @@ from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.positions import StudentPositions
 from rosearch.distill.reading import Reading, RobustTraining
+from rosearch.distill.record import training_record
 from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.compatibility import check_genome, check_robust_training
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
@@ -345,6 +346,11 @@ class Distiller:
         with computing(self.device, self.threads, work=f"distillation of {genome.key[:8]}"):
             result = self._distill(genome, seed, epochs, checkpoint, parent)
         warn_if_useless(result.accuracy, self.dev, owner=f"Student {genome.key[:8]}")
+        result.student.record = training_record(
+            self.teacher, (self.train, self.dev),
+            (result.accuracy, vars(self).get("_teacher_accuracy")),  # else that takes a pass
+            seed=seed, settings=self.settings,
+        )  # fmt: skip
         return result
 
     def _distill(

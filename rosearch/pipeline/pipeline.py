@@ -198,6 +198,7 @@ class Pipeline:
             )
             student = result.student
             report, reports = attack_rung(self.attacker, student, step, files.reports(student))
+        student.record = student.record.attacked(report, "dev")
         metrics = {
             "accuracy": result.accuracy,
             # The worse bounds: a student must not gain by raising errors under attack.

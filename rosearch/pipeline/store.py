@@ -78,7 +78,7 @@ class StudentStore:
         """
         with new_folder(folder) as draft:
             with quiet_transformers():
-                student.save_pretrained(draft)
+                student.save_pretrained(draft, picture=False)
             if replace:
                 with contextlib.suppress(OSError):  # usually there is none
                     folder.rename(draft.with_name("old"))

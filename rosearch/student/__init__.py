@@ -20,6 +20,7 @@ from rosearch.student.nearest_words import (
     VectorNearestWords,
     WordNetNearestWords,
 )
+from rosearch.student.record import AttackRates, StudentRecord
 
 AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
 # What development versions called it; AutoConfig.register takes one name for a class only.
@@ -31,12 +32,14 @@ AutoModelForSequenceClassification.register(
 AutoTokenizer.register(StudentConfig, fast_tokenizer_class=EncodedTokenizer, exist_ok=True)
 
 __all__ = [
+    "AttackRates",
     "CachedNearestWords",
     "CompressedEmbedding",
     "EmbeddingNearestWords",
     "Inheritance",
     "StudentConfig",
     "StudentForSequenceClassification",
+    "StudentRecord",
     "VectorNearestWords",
     "WordNetNearestWords",
     "compress_embedding",

@@ -11,7 +11,15 @@ from transformers.utils import cached_file
 
 from rosearch.classifiers import load_tokenizer
 from rosearch.student.network import StudentNetwork
-from rosearch.student.saving import complete_folder, file_times, model_card, upload, written
+from rosearch.student.record import RECORD_FILE, StudentRecord
+from rosearch.student.saving import (
+    FOLDER,
+    complete_folder,
+    file_times,
+    read_record,
+    upload,
+    written,
+)
 from rosearch.student.tokenizer_files import limited
 
 # Arguments of uploading, and of loading that the tokenizer needs too.
@@ -34,6 +42,9 @@ class StudentForSequenceClassification(StudentNetwork):
         DataError: The configuration is of a multi-label classifier or a regression.
     """
 
+    record: StudentRecord = StudentRecord()
+    """How it was made and how good it is, for its model card; saved and loaded with it."""
+
     _tokenizer: PreTrainedTokenizerBase | None = None
 
     @property
@@ -50,11 +61,18 @@ class StudentForSequenceClassification(StudentNetwork):
         limit = self.config.max_position_embeddings
         self._tokenizer = None if value is None else limited(value, limit)
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> Any:
-        """Save configuration, weights (safetensors), tokenizer, if set, and a model card.
+    def save_pretrained(
+        self, save_directory: str | Path, *, picture: bool = True, **kwargs: Any
+    ) -> Any:
+        """Save configuration, weights (safetensors), tokenizer, if set, code and a model card.
+
+        By its code the folder loads without rosearch too, with ``trust_remote_code=True``; a
+        student with operators or encodings of other packages has none. The card has what
+        :attr:`record` knows.
 
         Args:
             save_directory: Folder to write to. A model card written by hand stays.
+            picture: Whether to draw the architecture for the card, if matplotlib is installed.
             kwargs: Further arguments of every Hugging Face model, such as ``max_shard_size`` or
                 ``push_to_hub=True`` and ``repo_id``.
 
@@ -64,13 +82,13 @@ class StudentForSequenceClassification(StudentNetwork):
         folder = Path(save_directory)
         settings = {name: kwargs.pop(name) for name in _UPLOAD if name in kwargs}
         uploads, repo_id = kwargs.pop("push_to_hub", False), kwargs.pop("repo_id", folder.name)
-        place = repo_id if uploads else "path/to/this/folder"
-        card = model_card(self, place, kwargs.pop("tags", None) or ())
+        place = repo_id if uploads else FOLDER
+        tags = kwargs.pop("tags", None) or ()
         before = file_times(folder)
         super().save_pretrained(save_directory, **kwargs)
         # Other processes of a distributed training save nothing.
         if kwargs.get("is_main_process", True) and folder.is_dir():
-            complete_folder(self, folder, before, card)
+            complete_folder(self, folder, before, place=place, tags=tags, picture=picture)
             if uploads:
                 return upload(written(folder, before), repo_id, **settings)
         return None
@@ -99,13 +117,18 @@ class StudentForSequenceClassification(StudentNetwork):
         # A pair with output_loading_info.
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         place = {key: value for key, value in kwargs.items() if key in _DOWNLOAD}
-        found = cached_file(
-            name_or_folder,
-            "tokenizer_config.json",
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-            **place,
-        )
-        if found is not None:
+
+        def find(name: str) -> Any:
+            return cached_file(
+                name_or_folder,
+                name,
+                _raise_exceptions_for_missing_entries=False,
+                _raise_exceptions_for_connection_errors=False,
+                **place,
+            )
+
+        if find("tokenizer_config.json") is not None:
             model.tokenizer = load_tokenizer(name_or_folder, **place)
+        if (file := find(RECORD_FILE)) is not None:
+            model.record = read_record(file)
         return loaded

@@ -2,89 +2,81 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from rosearch.caching import apply_umask
-from rosearch.student.remote_code import plug_in_packages, write_code
+from rosearch.caching import apply_umask, replace_text
+from rosearch.errors import DataError
+from rosearch.student.card import PICTURE, TITLE, model_card
+from rosearch.student.record import RECORD_FILE, StudentRecord
+from rosearch.student.remote_code import write_code
 from rosearch.student.tokenizer_files import save_tokenizer
 
 MODEL_CARD = "README.md"
 
-_TITLE = "# A text classifier made with rosearch"
-"""First line of a model card of ours; another card, written by hand, is kept."""
-
-_CARD = """---
-library_name: transformers
-pipeline_tag: text-classification
-tags:
-{tags}
----
-
-{title}
-
-It has {parameters:,} parameters, reads up to {positions} tokens and tells these classes apart:
-{classes}.
-
-## How to load it
-
-transformers knows this model once `rosearch` is imported (`pip install rosearch`):
-
-```python
-{imports}
-{load}
-```
-"""
-
-_PIPELINE = """from transformers import pipeline
-classify = pipeline("text-classification", model="{place}", truncation=True)"""
-
-_MODEL = """from transformers import AutoModelForSequenceClassification
-student = AutoModelForSequenceClassification.from_pretrained("{place}")"""
+FOLDER = "path/to/this/folder"
+"""Stands for the folder of a student in its card."""
 
 
-def complete_folder(student: Any, folder: Path, before: Mapping[str, float], card: str) -> None:
-    """Add tokenizer and model card to a folder of a student, readable as the umask has it.
+def complete_folder(
+    student: Any,
+    folder: Path,
+    before: Mapping[str, float],
+    *,
+    place: str,
+    tags: Sequence[str],
+    picture: bool,
+) -> None:
+    """Add what a folder with a student's configuration and weights lacks.
+
+    That is its tokenizer, code, record and model card; all is readable as the umask has it.
 
     Args:
-        student: The student, whose configuration and weights are in the folder.
+        student: The student.
         folder: The folder.
         before: When each file in it was last written before the student was saved.
-        card: Text of the model card. One written by hand stays.
+        place: Folder or name on the hub to load it from, for the card.
+        tags: Tags on the hub besides the student's own.
+        picture: Whether to draw the architecture, if matplotlib is installed.
     """
     if student.tokenizer is not None:
         save_tokenizer(student.tokenizer, folder, student.config)
     write_code(student, folder)
-    path = folder / MODEL_CARD
-    if not path.exists() or _TITLE in path.read_text(encoding="utf-8", errors="replace"):
-        path.write_text(card, encoding="utf-8")
+    if picture and find_spec("matplotlib"):
+        student.config.architecture.draw(folder / PICTURE)
+    write_record(student, folder, place=place, tags=tags)
     for path in written(folder, before):
         apply_umask(path)  # safetensors makes files that only their owner can read
 
 
-def model_card(student: Any, place: str, tags: Sequence[str] = ()) -> str:
-    """Return what a student is and how to load it, in Markdown with the hub's metadata.
+def write_record(
+    student: Any, folder: Path, *, place: str = FOLDER, tags: Sequence[str] = ()
+) -> None:
+    """Write a student's record and model card into its folder; a card written by hand stays."""
+    replace_text(folder / RECORD_FILE, json.dumps(student.record.to_dict(), indent=1) + "\n")
+    path = folder / MODEL_CARD
+    if not path.exists() or TITLE in path.read_text(encoding="utf-8", errors="replace"):
+        picture = (folder / PICTURE).exists()
+        path.write_text(model_card(student, place, tags, picture=picture), encoding="utf-8")
 
-    Args:
-        student: The student.
-        place: Folder or name on the hub to load it from.
-        tags: Tags on the hub besides the student's own.
+
+def read_record(file: str | os.PathLike[str]) -> StudentRecord:
+    """Read the record of a student's folder.
+
+    Raises:
+        DataError: The file holds none.
     """
-    config = student.config
-    names = dict.fromkeys(["rosearch", *(student.model_tags or ()), *tags])
-    return _CARD.format(
-        title=_TITLE,
-        tags="\n".join(f"  - {name}" for name in names),
-        parameters=student.num_parameters(),
-        positions=config.max_position_embeddings,
-        classes=", ".join(str(config.id2label[k]) for k in sorted(config.id2label)),
-        imports="\n".join(f"import {name}" for name in ("rosearch", *plug_in_packages(student))),
-        load=(_MODEL if student.tokenizer is None else _PIPELINE).format(place=place),
-    )
+    try:
+        return StudentRecord.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise DataError(f"{file} is no record of a student: {error}") from error
 
 
 def file_times(folder: Path) -> dict[str, float]:

@@ -121,7 +121,9 @@ def test_computes_the_same(make: Any) -> None:
     scope: dict[str, Any] = {"__name__": "made"}
     exec(bundle(make).text, scope)
     expected = make("model").answer()
-    assert scope["answer"]() == expected == (10, 1, [4], 6, [2, 4], 16, *[{0: 0, 1: 1, 2: 4}] * 2, 0)
+    assert (
+        scope["answer"]() == expected == (10, 1, [4], 6, [2, 4], 16, *[{0: 0, 1: 1, 2: 4}] * 2, 0)
+    )
     assert scope["Network"]().keys() == "ABC"  # which Mapping has too
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,14 @@ def built_in(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if ops.get(name).__module__.startswith("rosearch.")]
 
 
-def genomes() -> dict[str, Genome]:
-    nodes = tuple(
-        Node(name, inputs=(number,)) for number, name in enumerate(built_in(ops.names()))
-    )
+def genomes() -> list[Genome]:
+    nodes = tuple(Node(name, inputs=(number,)) for number, name in enumerate(built_in(ops.names())))
     sizes: dict[str, Any] = {"width": 16, "embedding_width": 8}
     embeddings = built_in(ops.names(ops.EmbeddingOperator))
-    return {
-        "every operator": Genome(nodes=nodes, bound=1.0, scopes=True, **sizes),
-        **{name: Genome(embedding=Embedding(name), **sizes) for name in embeddings},
-    }
+    return [
+        Genome(nodes=nodes, bound=1.0, scopes=True, **sizes),
+        *(Genome(embedding=Embedding(name), **sizes) for name in embeddings),
+    ]
 
 
 def encodings() -> list[rs.Encoding]:
@@ -94,11 +93,15 @@ def answers(student: Any) -> list[Any]:
 
 
 def test_loads_without_rosearch_to_the_bit(tokenizer: Any, tmp_path: Path) -> None:
+    # As few students as have every operator and encoding.
+    spellings, words = (
+        [encoding for encoding in encodings() if encoding.level == level]
+        for level in ("characters", "words")
+    )
+    chains = [Chain(list(filter(None, parts))) for parts in zip_longest(spellings, words)]
+    pairs = zip_longest(genomes(), [None, *chains])
     cnn = templates.text_cnn(width=16, embedding_width=8)
-    students = [make(genome, tokenizer) for genome in genomes().values()]
-    by_level = {kind.level: kind for kind in encodings()}
-    chain = Chain([by_level["characters"], by_level["words"]])
-    students += [make(cnn, tokenizer, encoding) for encoding in (*encodings(), chain)]
+    students = [make(genome or cnn, tokenizer, encoding) for genome, encoding in pairs]
     expected = {}
     for number, student in enumerate(students):
         folder = tmp_path / f"student{number}"
@@ -114,9 +117,9 @@ def test_loads_without_rosearch_to_the_bit(tokenizer: Any, tmp_path: Path) -> No
 
 
 def test_is_not_run_beside_rosearch(tokenizer: Any, tmp_path: Path) -> None:
-    make(templates.text_cnn(width=16, embedding_width=8), tokenizer, encodings()[0]).save_pretrained(
-        tmp_path
-    )
+    make(
+        templates.text_cnn(width=16, embedding_width=8), tokenizer, encodings()[0]
+    ).save_pretrained(tmp_path)
     (tmp_path / CODE_FILE).write_text("raise SystemExit")
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert type(loaded) is StudentForSequenceClassification
@@ -172,9 +175,9 @@ def test_parts_of_other_packages(tokenizer: Any, tmp_path: Path) -> None:
 
     Plugged.__module__ = "some_plugin.operators"
     try:
-        make(Genome(width=16, embedding_width=8, nodes=(Node("plugged"),)), tokenizer).save_pretrained(
-            tmp_path
-        )
+        make(
+            Genome(width=16, embedding_width=8, nodes=(Node("plugged"),)), tokenizer
+        ).save_pretrained(tmp_path)
     finally:
         ops.registry.unregister("plugged")
     assert not (tmp_path / CODE_FILE).exists()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelCard
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import rosearch as rs
@@ -203,7 +203,7 @@ class TestModelCard:
         assert ("README.md" in files) is not there
         if not there:
             assert 'model="someone/student"' in files["README.md"]
-            assert "  - rosearch\n  - english\n" in files["README.md"]
+            assert ModelCard(files["README.md"]).data.tags == ["rosearch", "english"]
 
 
 class TestWithoutImport:

@@ -248,6 +248,18 @@ class Teacher:
         return self._model
 
     @property
+    def hub_name(self) -> str | None:
+        """Its name on the Hugging Face Hub; ``None`` if it did not come from there."""
+        name = str(self._source or getattr(self._config, "name_or_path", ""))
+        return None if not name or Path(name).is_absolute() or Path(name).is_dir() else name
+
+    @property
+    def name(self) -> str:
+        """Its name on the Hub, else that of its folder, else of its class."""
+        folder = Path(str(self._source or getattr(self._config, "name_or_path", ""))).name
+        return self.hub_name or folder or type(self.model).__name__
+
+    @property
     def fingerprint(self) -> str:
         """Hash of weights, configuration, tokenizer, encoding and maximum length as they are now.
 
