@@ -205,25 +205,21 @@ def recipes(json_file: Path | None) -> None:
 @click.argument("student", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--to", "folder", required=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write model.onnx and the tokenizer to.",
+    help="Folder to write model.onnx, the tokenizer and run.py to.",
 )  # fmt: skip
 @as_json
 def export(student: Path, *, folder: Path, json_file: Path | None) -> None:
-    """Write a saved STUDENT as an ONNX model with its tokenizer.
+    """Write a saved STUDENT as an ONNX model, with all that it takes to run it.
 
-    Tokenisation, and the encoding of texts if the student has one, are steps before the model; the
-    table of the encoding is in the folder too.
+    Tokenisation, and the encoding of texts if the student has one, are steps before the model;
+    run.py in the folder takes them, on onnxruntime, tokenizers and numpy.
     """
     from rosearch.quiet import quiet_transformers
-    from rosearch.student import StudentForSequenceClassification, export_onnx
-    from rosearch.student.tokenizer_files import save_tokenizer
+    from rosearch.student import StudentForSequenceClassification, export_folder
 
     with quiet_transformers():
         loaded = StudentForSequenceClassification.from_pretrained(student).eval()
-    folder.mkdir(parents=True, exist_ok=True)
-    export_onnx(loaded, folder / "model.onnx")
-    if loaded.tokenizer is not None:
-        save_tokenizer(loaded.tokenizer, folder, loaded.config)
+    export_folder(loaded, folder)
     names = sorted(str(path) for path in folder.iterdir())
     show("\n".join(f"written: {name}" for name in names), {"written": names}, json_file)
 

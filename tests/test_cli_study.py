@@ -15,6 +15,7 @@ from rosearch import cli, cli_config
 from rosearch.encode import ENCODING_FILE
 from rosearch.encode.tokenizer import EncodedTokenizer
 from rosearch.errors import ArgumentError, DataError
+from rosearch.student import onnx_folder
 from tests.report.studies import column, standard, study
 
 CHANGES = {
@@ -141,11 +142,11 @@ def test_the_encoding_of_a_student_is_exported_with_it(
     student = rs.StudentForSequenceClassification(config)
     student.tokenizer = EncodedTokenizer.wrap(tokenizer, encoding)
     student.save_pretrained(tmp_path / "student")
-    monkeypatch.setattr("rosearch.student.export_onnx", lambda student, path: path.touch())
+    monkeypatch.setattr(onnx_folder, "export_onnx", lambda student, path: path.touch())
     line = ["export", str(tmp_path / "student"), "--to", str(tmp_path / "onnx"), "--json", "-"]
     assert cli.main(line) == 0
     names = {Path(name).name for name in json.loads(capsys.readouterr().out)["written"]}
-    assert {"model.onnx", "tokenizer.json", ENCODING_FILE} <= names
+    assert {"model.onnx", "tokenizer.json", ENCODING_FILE, "encoding.py", "run.py"} <= names
 
 
 @pytest.mark.parametrize("genome", ["0", "TextCNN", "genome.json"])

@@ -20,7 +20,7 @@ from rosearch.encode.files import ENCODING_FILE, load_encoding, save_encoding
 from rosearch.errors import DataError
 
 _FILE = "tokenizer.json"
-_VERSION = "1.0, behind encoding.json: import rosearch before loading"
+GUARDED_VERSION = "1.0, behind encoding.json: import rosearch before loading"
 """Version in ``tokenizer.json``. Other tokenizers raise an error that names it; with the usual one
 they would read the text as it stands, without a word."""
 
@@ -129,7 +129,7 @@ class EncodedTokenizer(PreTrainedTokenizerFast):
     ) -> tuple[str, ...]:
         path = Path(save_directory, (f"{filename_prefix}-" if filename_prefix else "") + _FILE)
         # The version is the first of all values.
-        text = self._tokenizer.to_str(pretty=True).replace('"1.0"', json.dumps(_VERSION), 1)
+        text = self._tokenizer.to_str(pretty=True).replace('"1.0"', json.dumps(GUARDED_VERSION), 1)
         replace_text(path, text)
         return (*file_names, str(path), str(save_encoding(self.encoding, save_directory)))
 
@@ -178,7 +178,7 @@ def _copied(tokenizer: Any, kind: type[Any], **more: Any) -> Any:
 
 def _read_backend(file: str) -> Tokenizer:
     text = Path(file).read_text(encoding="utf-8")
-    return Tokenizer.from_str(text.replace(json.dumps(_VERSION), '"1.0"', 1))
+    return Tokenizer.from_str(text.replace(json.dumps(GUARDED_VERSION), '"1.0"', 1))
 
 
 class _Backend:

@@ -20,6 +20,7 @@ from rosearch.student.nearest_words import (
     VectorNearestWords,
     WordNetNearestWords,
 )
+from rosearch.student.onnx_folder import export_folder
 from rosearch.student.record import AttackRates, StudentRecord
 
 AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
@@ -43,6 +44,7 @@ __all__ = [
     "VectorNearestWords",
     "WordNetNearestWords",
     "compress_embedding",
+    "export_folder",
     "export_onnx",
     "export_program",
     "flops",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -117,6 +118,7 @@ class Bundle:
         self._reads: dict[str, set[str]] = {}
         self._hidden: dict[Target, set[str]] = {}
         self._names: dict[Target, str] = {}
+        self._packages: set[str] = set()
         size = -1
         while size != (size := len(self._needed) + len(self._mentioned)):
             # A new name may be that of a method of a class that is here already.
@@ -163,9 +165,12 @@ class Bundle:
         return target.module.partition(".")[0] == self._package
 
     def is_known(self, target: Target) -> bool:
-        """Whether the module has something, or may import it."""
+        """Whether the module has something, or imports its package anyway."""
         found = self.resolved(target)
-        return found is None or not self.is_own(found) or found in self._needed
+        if found is None or found in self._needed:
+            return True
+        package = found.module.partition(".")[0]
+        return package in self._packages or package in sys.stdlib_module_names
 
     def name(self, target: Target) -> str | None:
         """Return the name of something in the module; ``None`` for modules of the package."""
@@ -192,7 +197,9 @@ class Bundle:
                 self._mentioned |= _mentioned(part)
                 for found, hidden in _Reader(self, target.module).read(part):
                     self._hidden.setdefault(found, set()).update(hidden)
-                    if self.is_own(found) and found.name:
+                    if not self.is_own(found):
+                        self._packages.add(found.module.partition(".")[0])
+                    elif found.name:
                         self._needed.setdefault(found)
                         reads |= {found.module} - {target.module}
 

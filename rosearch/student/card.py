@@ -37,7 +37,14 @@ student = AutoModelForSequenceClassification.from_pretrained(
 )"""
 
 
-def model_card(student: Any, place: str, tags: Sequence[str] = (), *, picture: bool = False) -> str:
+def model_card(
+    student: Any,
+    place: str,
+    tags: Sequence[str] = (),
+    *,
+    picture: bool = False,
+    loading: str | None = None,
+) -> str:
     """Return a model card in Markdown with the hub's metadata.
 
     Args:
@@ -45,8 +52,10 @@ def model_card(student: Any, place: str, tags: Sequence[str] = (), *, picture: b
         place: Folder or name on the hub to load it from.
         tags: Tags on the hub besides the student's own.
         picture: Whether the folder has a picture of the architecture, :data:`PICTURE`.
+        loading: How to load it. Default: with rosearch, and by the folder's own code.
     """
-    parts = [_metadata(student, tags), TITLE, _what_it_is(student), *_loading(student, place)]
+    parts = [_metadata(student, tags), TITLE, _what_it_is(student), "## How to load it"]
+    parts += [*_loading(student, place)] if loading is None else [loading]
     parts += [*_making(student.record), *_figures(student.record)]
     parts += ["## Architecture", f"```\n{student.config.architecture}\n```"]
     if picture:
@@ -100,7 +109,6 @@ def _loading(student: Any, place: str) -> Iterator[str]:
     packages = plug_in_packages(student)
     imports = "\n".join(f"import {name}" for name in ("rosearch", *packages))
     load = (_MODEL if student.tokenizer is None else _PIPELINE).format(place=place)
-    yield "## How to load it"
     yield (
         "transformers knows this model once `rosearch` is imported (`pip install rosearch`):\n\n"
         f"```python\n{imports}\n{load}\n```"

@@ -15,8 +15,7 @@ from typing import Any
 
 from rosearch import operators as ops
 from rosearch.caching import change_json, replace_text
-from rosearch.encode import Chain, encoding_of
-from rosearch.encode.base import encodings
+from rosearch.encode import Chain, Encoding, encoding_of, encodings, load_encoding
 from rosearch.encode.confusables import ascii_twins
 from rosearch.encode.tokenizer import EncodedTokenizer
 from rosearch.space import Embedding
@@ -29,9 +28,9 @@ CODE_FILE = "modeling_student.py"
 
 _MODEL_CLASS = "StudentForSequenceClassification"
 
-_HEAD = '''"""What this model needs of rosearch {version}, made of its source. Do not edit.
+_HEAD = '''"""What this {what} needs of rosearch {version}, made of its source. Do not edit.
 
-Copyright (c) rosearch contributors, MIT License. {needs}
+Copyright (c) rosearch contributors, MIT License. It needs {needs}.
 """
 
 '''
@@ -51,9 +50,14 @@ def own_parts(student: Any) -> list[type[Any]]:
     read = (Embedding(), genome.embedding, *genome.nodes)
     parts: list[type[Any]] = [ops.get(part.operator) for part in read]
     parts += [encodings.get(encoding.name) for encoding in genome.encodings]
-    encoding = encoding_of(student.tokenizer)
+    return list(dict.fromkeys([*parts, *encoding_parts(student.tokenizer)]))
+
+
+def encoding_parts(tokenizer: Any) -> list[type[Encoding]]:
+    """Return the encodings that a tokenizer applies."""
+    encoding = encoding_of(tokenizer)
     found = encoding.encodings if isinstance(encoding, Chain) else (encoding,)
-    return list(dict.fromkeys([*parts, *(type(part) for part in found if part is not None)]))
+    return [type(part) for part in found if part is not None]
 
 
 def plug_in_packages(student: Any) -> list[str]:
@@ -97,6 +101,24 @@ def student_code(parts: tuple[type[Any], ...]) -> str:
     """
     roots = {part: part.__name__ for part in parts}
     roots |= {StudentConfig: StudentConfig.__name__, StudentNetwork: _MODEL_CLASS}
+    return _module(roots, what="model", needs="PyTorch and transformers only")
+
+
+@lru_cache(64)
+def encoding_code(parts: tuple[type[Encoding], ...]) -> str:
+    """Return the source of a module whose ``load_encoding`` reads a file of such encodings.
+
+    Args:
+        parts: Encodings of this package.
+
+    Raises:
+        OSError: The source of this package is not installed.
+    """
+    roots: dict[Any, str] = {part: part.__name__ for part in parts}
+    roots[load_encoding] = load_encoding.__name__
+    return _module(roots, what="encoding", needs="numpy and regex only")
+
+
+def _module(roots: Mapping[Any, str], *, what: str, needs: str) -> str:
     bundle = Bundle(roots, instead=_INSTEAD, values=(ascii_twins,), without=_TRAINING)
-    needs = "It needs PyTorch and transformers only."
-    return _HEAD.format(version=__version__, needs=needs) + bundle.text
+    return _HEAD.format(what=what, version=__version__, needs=needs) + bundle.text

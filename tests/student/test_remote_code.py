@@ -157,7 +157,7 @@ def test_needs_no_more_than_transformers_does() -> None:
     }
     others = imported - sys.stdlib_module_names
     assert others == {
-        "networkx", "numpy", "regex", "tokenizers", "torch", "transformers", "typing_extensions",
+        "networkx", "numpy", "regex", "tokenizers", "torch", "transformers",
     }  # fmt: skip
 
 
