@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import rosearch
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -39,7 +41,20 @@ def test_holds_what_its_tests_and_make_name(held: set[str]) -> None:
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
     named = {name for text in texts for name in NAMED.findall(text) if (ROOT / name).exists()}
     assert {"README.md", "docs", "requirements.lock"} <= named
-    named |= {"Makefile", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".importlinter"}
+    named |= {"Makefile", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"}
+    named |= {".importlinter", "CITATION.cff"}
     named |= {"pyproject.toml", "requirements-textattack.lock", "rosearch", ".ci/run"}
     missing = {n for n in named if n not in held and not any(h.startswith(f"{n}/") for h in held)}
     assert missing == set()
+
+
+def test_citation_and_classifiers_are_of_this_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {rosearch.__version__}\n" in citation
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = re.search(r'requires-python = ">=3\.(\d+)"', settings)
+    assert lowest is not None
+    named = re.findall(r'"Programming Language :: Python :: 3\.(\d+)"', settings)
+    assert min(map(int, named)) == int(lowest[1])
+    assert 'license = "MIT"' in settings
+    assert "\nlicense: MIT\n" in citation
