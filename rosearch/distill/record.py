@@ -7,7 +7,8 @@ from typing import Any
 
 from rosearch.data import TextDataset
 from rosearch.distill.teacher.teacher import Teacher
-from rosearch.student.record import StudentRecord, software_versions
+from rosearch.student.record import StudentRecord
+from rosearch.versions import versions
 
 
 def training_record(
@@ -40,5 +41,5 @@ def training_record(
             "settings": settings,
         },
         accuracy={"dev": own},
-        versions=software_versions(),
+        versions=versions(),
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-import torch
-import transformers
-
 from rosearch.errors import DataError
-from rosearch.version import __version__
 
 RECORD_FILE = "record.json"
 """Name of the file in a student's folder."""
+
+
+_SHARED = ("goal", "seed", "query_budget", "attacked_side", "skip_truncated", "max_length")
+"""Settings of a report that all of its attacks share and that change their rates."""
 
 
 class Report(Protocol):
@@ -167,21 +166,12 @@ class StudentRecord:
             raise DataError(f"{values!r:.80} is no record of a student: {error!r}.") from error
 
 
-def software_versions() -> dict[str, str]:
-    """Return the versions that decide what a training gives."""
-    return {
-        "rosearch": __version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "python": platform.python_version(),
-    }
-
-
 def _rates(name: str, report: Report, texts: str) -> AttackRates:
     low, high = report.accuracy_under_attack_interval
     by_class = {label: rates.accuracy_under_attack for label, rates in report.by_class.items()}
     worst = min(by_class, key=by_class.__getitem__)
-    found = report.settings.get("attacks", ())
+    found = [dict(attack) for attack in report.settings.get("attacks", ())]
+    shared = {key: report.settings[key] for key in _SHARED if key in report.settings}
     return AttackRates(
         attack=name,
         texts=texts,
@@ -192,5 +182,5 @@ def _rates(name: str, report: Report, texts: str) -> AttackRates:
         high=high,
         worst_class=report.class_name(worst),
         worst_class_under_attack=by_class[worst],
-        settings=dict(found[0]) if len(found) == 1 else {},
+        settings=found[0] | shared if len(found) == 1 else {},
     )

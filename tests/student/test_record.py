@@ -14,6 +14,7 @@ import rosearch as rs
 from rosearch.errors import DataError
 from rosearch.space import templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification, StudentRecord
+from rosearch.versions import versions
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,7 @@ def test_rates_are_those_of_the_report(report: Any, dataset: Any) -> None:
         assert rates.worst_class_under_attack == part.worst_class()
         assert rates.worst_class in dataset.classes
     assert record.attacks[0].settings["name"] == "deepwordbug"
+    assert record.attacks[0].settings["query_budget"] == 10
     assert record.attacks[2].settings == {}
 
 
@@ -94,4 +96,4 @@ def test_a_distiller_and_a_pipeline_fill_it_in(
     assert record.training["settings"] == json.loads(json.dumps(distiller.settings))
     assert record.teacher["parameters"] == teacher.parameters
     assert [rates.attack for rates in record.attacks] == ["deepwordbug"]
-    assert record.versions["rosearch"] == rs.__version__
+    assert record.versions == versions()

@@ -32,7 +32,7 @@ from rosearch.differences import differences
 from rosearch.errors import GenomeError, StorageError, StudyMismatchError
 from rosearch.evolve.study import trial_attributes as attributes
 from rosearch.evolve.study.result import SearchResult
-from rosearch.evolve.study.settings import plain, versions
+from rosearch.evolve.study.settings import plain
 from rosearch.evolve.study.storage import open_storage, quiet_optuna, root_cause
 from rosearch.evolve.study.trial_parameters import distributions, parameters
 from rosearch.evolve.study.trials import Candidate, Failure, Parent, TrialRecord
@@ -40,6 +40,7 @@ from rosearch.evolve.study.watching import WatchedStudy
 from rosearch.fitness import Fitness, Score
 from rosearch.owners import Owner, describe_owner
 from rosearch.space.descriptors import descriptors
+from rosearch.versions import versions
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

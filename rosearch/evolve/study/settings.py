@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import platform
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-
-_PACKAGES = ("rosearch", "optuna", "torch", "transformers", "numpy")
 
 
 class PublicSettings:
@@ -57,16 +52,6 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
             f"Settings of a study must be plain data that JSON can hold ({error}). Check the "
             f"settings of the space, the evaluation, the fitness and the strategy."
         ) from error
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on, if installed."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def _plain_or_class(value: Any) -> Any:
