@@ -174,6 +174,10 @@ def test_the_best_is_confirmed_on_unseen_texts(here, searched, capsys):
     (best,) = json.loads(Path("confirmed.json").read_text())
     assert best["number"] == searched[3]["best"]["number"]
     assert 0 <= best["mean"]["accuracy_under_attack"] <= 1
+    folder = Path(searched[3]["best"]["student"])
+    card = (folder / "README.md").read_text()
+    assert f"Trained again, with other seeds (1): accuracy {best['mean']['accuracy']:.1%}" in card
+    assert "| under deepwordbug | 6 of dev |" in card
 
 
 def test_statistics_of_a_study(here, monkeypatch, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
@@ -81,7 +83,15 @@ def draw_graph(graph: nx.DiGraph, title: str) -> Any:
     _draw_boxes(axes, graph, families, place)
     _draw_legend(axes, sorted(set(families.values())), legend)
     axes.text(width / 2, height - 0.25, title, ha="center", va="center", fontsize=10)
+    # By themselves, notebooks show figures only once pyplot has been imported.
+    figure._repr_png_ = partial(_png, figure)
     return figure
+
+
+def _png(figure: Any) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def _with_encodings(graph: nx.DiGraph) -> nx.DiGraph:

@@ -153,8 +153,10 @@ def _figures(record: StudentRecord) -> Iterator[str]:
     if record.repeats:
         mean, std = record.repeats["mean"], record.repeats["std"]
         names = [name for name in ("accuracy", "accuracy_under_attack") if name in mean]
-        found = ", ".join(f"{n.replace('_', ' ')} {mean[n]:.1%} ± {std[n]:.1%}" for n in names)
-        yield f"Trained again with {record.repeats['runs']} other seeds: {found}."
+        spread = {name: f" ± {value:.1%}" for name, value in std.items()}
+        rates = (f"{n.replace('_', ' ')} {mean[n]:.1%}{spread.get(n, '')}" for n in names)
+        found = ", ".join(rates)
+        yield f"Trained again, with other seeds ({record.repeats['runs']}): {found}."
     settings = {f"{r.attack}, {r.texts}": r.settings for r in record.attacks if r.settings}
     if settings:
         yield _details("Settings and thresholds of the attacks", settings)

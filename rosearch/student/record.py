@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
@@ -146,7 +147,11 @@ class StudentRecord:
     def repeated(self, found: Repeats) -> StudentRecord:
         """Return a record with what further trainings of the same architecture gave."""
         runs = len(found.runs) - len(found.failures)
-        return replace(self, repeats={"runs": runs, "mean": found.mean, "std": found.std})
+        mean, std = (
+            {name: value for name, value in values.items() if math.isfinite(value)}
+            for values in (found.mean, found.std)
+        )
+        return replace(self, repeats={"runs": runs, "mean": mean, "std": std})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""

@@ -147,6 +147,9 @@ def test_leaves_what_it_promises(material: Path, whole: SimpleNamespace) -> None
         check=True,
     )
     assert out.stdout.strip() == "StudentForSequenceClassification (1, 2)"
+    card = (whole.out / "best" / "README.md").read_text(encoding="utf-8")
+    assert "| accuracy | test |" in card
+    assert card.count(" of dev |") == card.count(" of test |") == 1
     # Run again, it has nothing left to do and says the same.
     trained(material)
     again = run(material, whole.out)

@@ -99,3 +99,14 @@ def test_encodings_stand_above_the_embedding() -> None:
     assert heights == sorted(heights, reverse=True)
     assert len({place[name][0] for name in chain[:3]}) == 1
     assert "strength 0.05" in place
+
+
+def test_notebooks_show_it_without_pyplot() -> None:
+    pytest.importorskip("matplotlib")
+    code = (
+        "import sys, rosearch as rs\n"
+        "figure = rs.templates.text_cnn().draw()\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "assert figure._repr_png_().startswith(b'\\x89PNG')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

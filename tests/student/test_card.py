@@ -50,7 +50,7 @@ def test_says_how_it_was_made_and_how_good_it_is(student: Any, tmp_path: Path) -
         "Seed 7; rosearch 0.1, torch 2.13.",
         "| accuracy | test | 80.0% | | |",
         "| under pwws | 200 of test | 60.0% | 53.0% to 66.0% | weak: 40.0% |",
-        "Trained again with 3 other seeds: accuracy 81.0% ± 2.0%.",
+        "Trained again, with other seeds (3): accuracy 81.0% ± 2.0%.",
         '"max_changed": 0.25',
         f"```\n{student.config.architecture}\n```",
         "![The architecture](genome.png)",
