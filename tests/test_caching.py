@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from rosearch.caching import TemporaryFolder, apply_umask, cache_folder, new_folder, replace_text
+from rosearch.caching import (
+    TemporaryFolder,
+    apply_umask,
+    cache_folder,
+    change_json,
+    new_folder,
+    replace_text,
+)
 
 
 def test_cache_folder_follows_argument_then_environment(
@@ -110,3 +118,15 @@ def test_temporary_folders_of_killed_processes_are_removed_after_a_day(
     assert not theirs.exists()
     del first, second
     assert list(tmp_path.iterdir()) == [new]
+
+
+def test_members_of_a_json_file_change(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    change_json(path, a=1)
+    assert not path.exists()
+    path.write_text('{"a": 1, "b": null, "c": "\u00e9"}', encoding="utf-8")
+    change_json(path, a=None, d=[2])
+    assert json.loads(path.read_text(encoding="utf-8")) == {"b": None, "c": "\u00e9", "d": [2]}
+    before = path.stat().st_mtime_ns
+    change_json(path, a=None, d=[2])
+    assert path.stat().st_mtime_ns == before
