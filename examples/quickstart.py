@@ -165,7 +165,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     hub.add_argument("--text-column", default="text", help="column of the texts; two with a comma")
     hub.add_argument("--label-column", default="label", help="column of the labels")
     size = parser.add_argument_group("size of the job")
-    size.add_argument("--train", type=int, default=6000, help="training sentences")
+    size.add_argument("--train", type=int, default=5000, help="training sentences")
     size.add_argument("--dev", type=int, default=1000, help="dev sentences")
     size.add_argument("--test", type=int, default=1000, help="test sentences")
     size.add_argument("--candidates", type=int, default=14, help="students to search")
@@ -174,7 +174,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
         "--examples", type=int, default=100, help="dev sentences attacked a candidate"
     )
     size.add_argument("--test-examples", type=int, default=200, help="test sentences attacked")
-    size.add_argument("--teacher-examples", type=int, default=40, help="of them for the teacher")
+    size.add_argument("--teacher-examples", type=int, default=30, help="of them for the teacher")
     parser.add_argument(
         "--attacks", nargs="+", default=["pwws", "deepwordbug"], help="names of attacks"
     )

@@ -27,7 +27,7 @@ def parser(what: str, *, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--dataset", help="data set on the Hub, NAME or NAME:CONFIGURATION")
     parser.add_argument("--text-column", default="text", help="column of the texts")
     parser.add_argument("--label-column", default="label", help="column of the labels")
-    parser.add_argument("--train", type=int, default=6000, help="training sentences")
+    parser.add_argument("--train", type=int, default=5000, help="training sentences")
     parser.add_argument("--dev", type=int, default=1000, help="dev sentences")
     parser.add_argument("--test", type=int, default=1000, help="sentences that no search sees")
     parser.add_argument("--epochs", type=int, default=3, help="epochs of a student")

@@ -17,7 +17,7 @@ from rosearch.caching import replace_text
 from rosearch.checks import refused
 from rosearch.encode.base import EncodedText, Encoding
 from rosearch.encode.files import ENCODING_FILE, load_encoding, save_encoding
-from rosearch.errors import DataError
+from rosearch.errors import ArgumentError, DataError
 
 _FILE = "tokenizer.json"
 GUARDED_VERSION = "1.0, behind encoding.json: import rosearch before loading"
@@ -135,13 +135,30 @@ class EncodedTokenizer(PreTrainedTokenizerFast):
 
 
 def encoding_of(tokenizer: Any) -> Encoding | None:
-    """Return the encoding that a tokenizer applies, if any."""
-    return tokenizer.encoding if isinstance(tokenizer, EncodedTokenizer) else None
+    """Return the encoding that a tokenizer applies, if any.
+
+    Raises:
+        ArgumentError: It has been loaded with code of a student's folder.
+    """
+    if isinstance(tokenizer, EncodedTokenizer):
+        return tokenizer.encoding
+    kind = type(tokenizer)
+    if kind.__name__ == EncodedTokenizer.__name__ and hasattr(tokenizer, "encoding"):
+        raise ArgumentError(
+            f"The tokenizer's class is a copy, {kind.__module__}.{kind.__name__}, from the code in "
+            f"a student's folder. Where rosearch is imported, load model and tokenizer without "
+            f"trust_remote_code."
+        )
+    return None
 
 
 def plain_tokenizer(tokenizer: Any) -> Any:
-    """Return a tokenizer without its encoding: a copy if it has one, else the same."""
-    return tokenizer.plain if isinstance(tokenizer, EncodedTokenizer) else tokenizer
+    """Return a tokenizer without its encoding: a copy if it has one, else the same.
+
+    Raises:
+        ArgumentError: As for :func:`encoding_of`.
+    """
+    return tokenizer if encoding_of(tokenizer) is None else tokenizer.plain
 
 
 def generic(tokenizer: Any) -> PreTrainedTokenizerFast:

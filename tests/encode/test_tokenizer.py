@@ -273,3 +273,13 @@ class TestFiles:
         path.write_text(json.dumps({**json.loads(path.read_text()), "name": "their_encoding"}))
         with pytest.raises(RegistryError, match="'their_encoding', which is missing"):
             AutoTokenizer.from_pretrained(folder)
+
+    def test_copies_of_the_class_are_refused(self, folder: Path) -> None:
+        """As transformers makes one of the code in a student's folder."""
+        ours = AutoTokenizer.from_pretrained(folder)
+        place = {"__module__": "transformers_modules.best.modeling_student"}
+        copied = object.__new__(type("EncodedTokenizer", (PreTrainedTokenizerFast,), place))
+        copied.__dict__.update(ours.__dict__, encoding=ours.encoding)
+        for function in (encoding_of, plain_tokenizer):
+            with pytest.raises(ArgumentError, match="without trust_remote_code"):
+                function(copied)
