@@ -332,7 +332,9 @@ def write_results(
     remark = ""
     if best.score is None or not best.score.feasible:
         remark = "No candidate met the limits; this one violates them least. "
-        print(remark)
+    elif best.number < len(search.trials) - options.candidates:
+        remark = "It is one of the hand-designed students that the search began with. "
+    print(f"Best found: candidate {best.number}. {remark}")
     attacks = ", ".join(options.attacks)
     summary = f"""# Quickstart
 
@@ -348,7 +350,7 @@ With so few sentences, differences smaller than the intervals are noise, and the
 is in part a lucky one: before you believe in it, train it again with other seeds and attack more,
 also by attacks that nothing was tuned on.
 
-{remark}The best found:
+The best found is candidate {best.number}. {remark}
 
     {str(best.genome).replace(chr(10), chr(10) + "    ")}
 
