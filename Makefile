@@ -11,6 +11,8 @@ TORCH ?= 2.13.0
 # What that torch asks for where it is built for CUDA; elsewhere only its interpreter is used.
 TRITON ?= 3.7.1
 TEXTATTACK ?= 0.3.11
+TEXTBREWER ?= 0.2.1.post1
+PEERS_ARGS ?=
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -23,10 +25,14 @@ WORDNET := nltk_data/corpora/wordnet
 # taken for installed.
 STAMP := $(VENV)/installed$(subst /,-,$(CURDIR))
 STAMP_TA := $(VENV_TA)/installed$(subst /,-,$(CURDIR))
+# What benchmarks compare with; on transformers 4 too, since TextAttack is part of it.
+VENV_PEERS ?= .venv-peers
+PY_PEERS := $(VENV_PEERS)/bin/python
+STAMP_PEERS := $(VENV_PEERS)/installed$(subst /,-,$(CURDIR))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-textattack demo test interop lint format types imports docs bench lock \
-	lock-textattack clean
+.PHONY: help install install-textattack demo test interop lint format types imports docs bench peers \
+	bench-peers lock lock-textattack lock-peers clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,14 +63,23 @@ interop: $(STAMP_TA)  ## tests of attacks with TextAttack, on transformers 4, in
 
 install-textattack: $(STAMP_TA)  ## make .venv-textattack, which interop needs
 
-# rosearch itself is read from this folder.
+peers: $(STAMP_PEERS)  ## make .venv-peers, which bench-peers needs
+
+# What $(1) is to hold is in the first prerequisite; rosearch itself is read from this folder.
+define install_beside
+	@echo "installing into $(1): two to three minutes ..."
+	@$(1)/bin/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(1)
+	@$(1)/bin/python -m pip --disable-pip-version-check install -qq -r $<
+	@$(1)/bin/python -m pip --disable-pip-version-check check
+	@$(1)/bin/python -m rosearch resources --get wordnet --to $(1)/$(WORDNET)
+	@rm -f $(1)/installed-* && touch $@
+endef
+
 $(STAMP_TA): requirements-textattack.lock
-	@echo "installing into $(VENV_TA): two to three minutes ..."
-	@$(PY_TA) -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV_TA)
-	@$(PY_TA) -m pip --disable-pip-version-check install -qq -r requirements-textattack.lock
-	@$(PY_TA) -m pip --disable-pip-version-check check
-	@$(PY_TA) -m rosearch resources --get wordnet --to $(VENV_TA)/$(WORDNET)
-	@rm -f $(VENV_TA)/installed-* && touch $@
+	$(call install_beside,$(VENV_TA))
+
+$(STAMP_PEERS): requirements-peers.lock
+	$(call install_beside,$(VENV_PEERS))
 
 lint: $(STAMP)  ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -90,6 +105,9 @@ bench: $(STAMP)  ## quick benchmarks
 	@if test -f benchmarks/attack_engine.py; then \
 		$(PY) benchmarks/attack_engine.py $(BENCH_ARGS); fi
 
+bench-peers: $(STAMP_PEERS)  ## ratios to other libraries that the docs name, in under 20 minutes
+	@$(PY_PEERS) benchmarks/ratios.py $(PEERS_ARGS)
+
 lock:  ## write requirements.lock anew from pyproject.toml, in a fresh environment
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install -qq "torch==$(TORCH)" "triton==$(TRITON)" \
@@ -100,18 +118,26 @@ lock:  ## write requirements.lock anew from pyproject.toml, in a fresh environme
 		| grep -Ev '^(nvidia-|cuda-|-)|@' | sed 's/+.*//'; } > requirements.lock
 	@rm -rf build/lock
 
-lock-textattack:  ## write requirements-textattack.lock anew, in a fresh environment
-	@rm -rf build/lock-textattack && $(PYTHON) -m venv build/lock-textattack
-	@build/lock-textattack/bin/python -m pip install -qq "torch==$(TORCH)" \
-		"textattack==$(TEXTATTACK)" ".[textattack,test]"
-	@{ echo "# Made by \`make lock-textattack\`: what pip installs for rosearch[textattack,test]." \
-			"Do not edit."; \
-		build/lock-textattack/bin/python -m pip --disable-pip-version-check freeze --all \
+# $(1) is the name of the lock, $(2) what it holds, $(3) what pip installs for it besides.
+define lock_beside
+	@rm -rf build/lock-$(1) && $(PYTHON) -m venv build/lock-$(1)
+	@build/lock-$(1)/bin/python -m pip install -qq "torch==$(TORCH)" $(3) ".[$(2)]"
+	@{ echo "# Made by \`make lock-$(1)\`: what pip installs for rosearch[$(2)]. Do not edit."; \
+		build/lock-$(1)/bin/python -m pip --disable-pip-version-check freeze --all \
 			--exclude pip --exclude rosearch \
-		| grep -Ev '^(nvidia-|cuda-|triton|-)|@' | sed 's/+.*//'; } > requirements-textattack.lock
-	@rm -rf build/lock-textattack
+		| grep -Ev '^(nvidia-|cuda-|triton|-)|@' | sed 's/+.*//'; } > requirements-$(1).lock
+	@rm -rf build/lock-$(1)
+endef
+
+comma := ,
+
+lock-textattack:  ## write requirements-textattack.lock anew, in a fresh environment
+	$(call lock_beside,textattack,textattack$(comma)test,"textattack==$(TEXTATTACK)")
+
+lock-peers:  ## write requirements-peers.lock anew, in a fresh environment
+	$(call lock_beside,peers,peers,"textattack==$(TEXTATTACK)" "textbrewer==$(TEXTBREWER)")
 
 clean:  ## remove the environments, caches and built pages; runs/ stays
-	rm -rf $(VENV) $(VENV_TA) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) $(VENV_TA) $(VENV_PEERS) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.benchmarks .import_linter_cache *.egg-info
 	find rosearch tests examples benchmarks docs -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """TextAttack 0.3.11 against rosearch: same victims, same sentences, same recipe, one run.
 
-    python benchmarks/attack_throughput.py                  # needs rosearch[textattack]
+    python benchmarks/attack_throughput.py                  # after make peers, in .venv-peers
     python benchmarks/attack_throughput.py --real           # the quickstart's student and teacher
     python benchmarks/attack_throughput.py --model FOLDER --data FILE.tsv
 
@@ -8,7 +8,8 @@ TextAttack runs twice: as shipped (its wrapper pads every text to the tokenizer'
 examples, and as well as it can be made (padded to the longest of a batch, at most 64 tokens,
 inference mode). rosearch runs in float32 and with searches screened in bfloat16. The limit is the
 bare forward passes over the distinct rows of the float32 run, longest together, at the best batch
-size. Every side runs several times, in turn; the least time counts. Prints one table.
+size. Every side runs several times, in turn; the least time counts. Prints one table; where
+TextAttack is not installed, with rosearch's sides alone.
 
 Without arguments a 3-layer BERT of width 160 with random weights reads made-up sentences.
 """
@@ -16,6 +17,7 @@ Without arguments a 3-layer BERT of width 160 with random weights reads made-up 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ import torch
 import rosearch as rs
 from rosearch.attack import ModelVictim
 from rosearch.attack.textattack import load_textattack
+from rosearch.attack.textattack.loading import undisturbed
 from rosearch.tokens import predict
 
 RECIPES = {"pwws": "PWWSRen2019", "deepwordbug": "DeepWordBugGao2018"}
@@ -45,6 +48,11 @@ class Side:
     seconds: float = float("inf")
     rows: int = 0
     verdicts: list[str] | None = None
+
+    @property
+    def rate(self) -> float:
+        """Examples a second."""
+        return self.examples / self.seconds
 
     def measure(self) -> None:
         """Run once; the least time stays."""
@@ -80,7 +88,8 @@ def textattack_side(
 
     def run() -> tuple[int, list[str]]:
         wrapper = Counting(model, tokenizer)
-        attack = build(wrapper)
+        with undisturbed():  # some parts would download what is here already
+            attack = build(wrapper)
         verdicts = []
         for example in examples:
             kind = type(attack.attack(example.text, example.label)).__name__
@@ -102,8 +111,11 @@ def rosearch_side(
     return run
 
 
-def contest(name: str, model: Any, tokenizer: Any, data: Any, options: Any) -> list[list[str]]:
-    """The rows of the table for one victim and recipe."""
+def contest(model: Any, tokenizer: Any, data: Any, options: Any) -> list[Side]:
+    """All sides of one victim and recipe, measured.
+
+    TextAttack well made comes first where it is installed, the bare forward passes last.
+    """
     settings = {"max_length": LENGTH, "skip_truncated": False, "progress": False}
     settings["examples"] = options.examples
     evaluator = rs.RobustnessEvaluator(options.recipe, data, **settings)
@@ -120,51 +132,56 @@ def contest(name: str, model: Any, tokenizer: Any, data: Any, options: Any) -> l
 
         return run
 
-    few = examples[: options.shipped]
+    def theirs(name: str, count: int, *, shipped: bool) -> list[Side]:
+        if not count or importlib.util.find_spec("textattack") is None:
+            return []
+        chosen = examples[:count]
+        run = textattack_side(model, tokenizer, chosen, options.recipe, shipped=shipped)
+        return [Side(f"TextAttack {name}", run, len(chosen))]
+
     sides = [
+        *theirs("well made", len(examples), shipped=False),
         Side("rosearch float32", rosearch_side(model, tokenizer, evaluator), len(examples)),
         Side("rosearch bfloat16", rosearch_side(model, tokenizer, screened), len(examples)),
-        *(Side(f"bare forward {b}", bare(b), len(examples)) for b in options.budgets),
     ]
-    theirs = Side(
-        "TextAttack well made",
-        textattack_side(model, tokenizer, examples, options.recipe, shipped=False),
-        len(examples),
-    )
+    limits = [Side(f"bare forward {b}", bare(b), len(examples)) for b in options.budgets]
     for _ in range(options.repeats):
-        for side in (theirs, *sides):
+        for side in (*sides, *limits):
             side.measure()
-    if few:
-        shipped = Side(
-            "TextAttack shipped",
-            textattack_side(model, tokenizer, few, options.recipe, shipped=True),
-            len(few),
-        )
-        shipped.measure()
-        sides.insert(0, shipped)
-    best = min((s for s in sides if s.name.startswith("bare")), key=lambda s: s.seconds)
+    for side in theirs("shipped", options.shipped, shipped=True):
+        side.measure()
+        sides.insert(1, side)
+    return [*sides, min(limits, key=lambda side: side.seconds)]
+
+
+def rows_of(name: str, sides: list[Side]) -> list[list[str]]:
+    """Of the table, for one victim."""
+    first, limit = sides[0], sides[-1]
     table = []
-    for side in (theirs, *sides):
-        if side.name.startswith("bare") and side is not best:
-            continue
-        rate = side.examples / side.seconds
+    for side in sides:
         same = ""
         if side.verdicts:
-            pairs = zip(side.verdicts, theirs.verdicts or (), strict=False)
+            pairs = zip(side.verdicts, first.verdicts or (), strict=False)
             same = f"{sum(a == b for a, b in pairs)}/{side.examples}"
         table.append(
             [
                 name,
                 side.name,
                 str(side.examples),
-                f"{rate:.2f}",
+                f"{side.rate:.2f}",
                 str(side.rows),
-                f"{rate / (theirs.examples / theirs.seconds):.2f}",
-                f"{side.seconds / side.examples * best.examples / best.seconds:.2f}",
+                f"{side.rate / first.rate:.2f}",
+                f"{limit.rate / side.rate:.2f}",
                 same,
             ]
         )
     return table
+
+
+def labelled(model: Any, tokenizer: Any, data: rs.TextDataset) -> rs.TextDataset:
+    """The texts with what the victim says of them, so that every example counts."""
+    asked = ModelVictim(model, tokenizer, max_length=LENGTH).probabilities(data.texts)
+    return rs.TextDataset(data.texts, asked.argmax(1).tolist(), classes=data.classes)
 
 
 def victims(options: Any) -> tuple[Any, dict[str, tuple[Any, Any]]]:
@@ -189,8 +206,8 @@ def victims(options: Any) -> tuple[Any, dict[str, tuple[Any, Any]]]:
     return data, {"victim": (model, tokenizer)}
 
 
-def main() -> None:
-    """Measure and print."""
+def arguments(line: list[str] | None = None) -> argparse.Namespace:
+    """What ``line`` says, or the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--shipped", type=int, default=5, help="examples of the shipped side")
@@ -201,7 +218,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--budgets", type=int, nargs="+", default=[1024, 2048, 4096])
-    options = parser.parse_args()
+    return parser.parse_args(line)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments()
     if options.threads:
         torch.set_num_threads(options.threads)
     data, found = victims(options)
@@ -209,10 +231,8 @@ def main() -> None:
     table = [head]
     for name, (model, tokenizer) in found.items():
         model.eval()
-        asked = ModelVictim(model, tokenizer, max_length=LENGTH).probabilities(data.texts)
-        # Every example counts: the labels are what the victim says.
-        labelled = rs.TextDataset(data.texts, asked.argmax(1).tolist(), classes=data.classes)
-        table += contest(name, model, tokenizer, labelled, options)
+        data = labelled(model, tokenizer, data)
+        table += rows_of(name, contest(model, tokenizer, data, options))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

@@ -3,13 +3,14 @@
 Every side trains the same student from the same weights on the same sentences with the same batch
 size, learning rate and epochs, and measures it on the same dev sentences after each epoch:
 
-- Trainer: transformers' Trainer with the teacher in the loop, dynamic padding (needs accelerate);
-- TextBrewer: its GeneralDistiller (needs textbrewer), with dynamic padding;
+- Trainer: transformers' Trainer with the teacher in the loop, dynamic padding;
+- TextBrewer: its GeneralDistiller, with dynamic padding;
 - rosearch: the first candidate, which pays for the teacher's outputs, and every later one;
 - the limit: forward and backward passes over batches without padding at the best batch size, no
   updates, no dev.
 
-Prints one table:
+Prints one table. ``make peers`` installs what the first two need, into .venv-peers; where it is
+missing they are left out:
 
     python benchmarks/distillation.py                  # after make demo, which makes the teacher
     python benchmarks/distillation.py --small          # a tiny teacher and seconds, to see it run
@@ -76,6 +77,7 @@ class Task:
 
     def distiller(self, **settings: Any) -> rs.Distiller:
         given = {"epochs": self.epochs, "batch_size": self.batch_size, "progress": False}
+        given["threads"] = torch.get_num_threads()  # as many as the other sides have
         return rs.Distiller(
             self.teacher, self.train, self.dev, learning_rate=RATE, temperature=TEMPERATURE,
             **given, **settings,
@@ -195,7 +197,7 @@ def compare(task: Task, options: argparse.Namespace) -> list[Run]:
         if name in options.without:
             continue
         if importlib.util.find_spec(package) is None:
-            print(f"{name} is left out: the package {package} is not installed")
+            print(f"{name} is left out: the package {package} is not installed (make peers)")
             continue
         sides.append(lambda side=side: side(task))
     ours: dict[str, Callable[[], Run]] = {

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from measuring import DEVICE, batch, limits, synchronized
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import rosearch.operators as ops
 
 
 class Masked(nn.Module):
@@ -281,3 +284,58 @@ PEERS: dict[str, tuple[str, Callable[..., nn.Module]]] = {
     "squeeze_excitation": ("nn.Sequential", SqueezeExcitation),
 }
 """Operator to the peer's name and its constructor, which takes the operator's arguments."""
+
+SIDES = ("rosearch", "peer")
+PASSES = ("forward", "forward and backward")
+
+
+def built_in() -> list[str]:
+    """Names of the operators; plug-ins that happen to be installed have no peer."""
+    return [n for n in ops.names() if ops.get(n).__module__.startswith("rosearch.")]
+
+
+def task(name: str, side: str, kind: str, shape: tuple[int, int, int]) -> Callable[[], Any]:
+    """One of ``PASSES`` of an operator or its peer over a padded batch.
+
+    Forward passes are in inference mode and give the output, the others the input's gradient.
+    """
+    torch.manual_seed(0)
+    parameters = ops.complete(name, {})
+    build = PEERS[name][1] if side == "peer" else ops.get(name)
+    operator = build(shape[-1], **parameters).to(DEVICE)
+    hidden, mask = batch(shape)
+    weights = torch.randn_like(hidden)
+
+    @torch.inference_mode()
+    def forward() -> torch.Tensor:
+        out: torch.Tensor = operator(hidden, mask)
+        return out
+
+    def both() -> torch.Tensor | None:
+        operator.zero_grad(set_to_none=True)
+        hidden.grad = None
+        operator(hidden, mask).backward(weights)
+        return hidden.grad
+
+    if kind == "forward":
+        operator.eval()
+        return synchronized(forward)
+    hidden.requires_grad_()
+    return synchronized(both)
+
+
+def least_work(name: str, kind: str, shape: tuple[int, int, int]) -> dict[str, float]:
+    """Operations and bytes of an operator's forward pass, and least seconds of ``kind`` here.
+
+    The seconds are those of the operations at the rate of a large matrix product, or of the bytes
+    at the rate of a copy, whichever is more. Bytes are those of input, output and parameters, each
+    once; a backward pass counts as twice the forward pass.
+    """
+    texts, length, width = shape
+    cost = ops.cost(name, width, length=length, **ops.complete(name, {}))
+    rates = limits()
+    flops = cost.flops_per_token * texts * length
+    moved = 4 * (2 * texts * length * width + cost.parameters)
+    seconds = max(flops / rates["flops"], moved / rates["bytes"])
+    factor = 1 if kind == "forward" else 3
+    return {"flops": flops, "bytes": moved, "limit": factor * seconds}
