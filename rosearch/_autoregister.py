@@ -19,7 +19,6 @@ import threading
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -66,7 +65,7 @@ def _register(*, last: bool) -> bool:
     return True
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Observes the imports of transformers' modules, which the other finders find."""
 
     def __init__(self) -> None:

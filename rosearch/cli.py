@@ -11,10 +11,8 @@ import click
 import rosearch
 from rosearch import cli_study
 from rosearch.cli_options import WritableFile, as_json, imports, majority, show
-from rosearch.data import require_one_class
 from rosearch.errors import DataError, RosearchError
 from rosearch.optional import try_import
-from rosearch.pages import page
 from rosearch.text_files import SUFFIXES, file_type
 from rosearch.text_files import rows as _rows
 
@@ -138,6 +136,8 @@ def attack(
     report = evaluator.evaluate(classifier, tokenizer, checkpoint=checkpoint)
     show(str(report), report.to_json(), json_file)
     if html_file:
+        from rosearch.pages import page
+
         html_file.write_text(page(f"{model} under attack", report.to_html()), encoding="utf-8")
 
 
@@ -145,6 +145,7 @@ def _load(model: str, device: str | None) -> tuple[Any, Any]:
     """A classifier in eval mode on ``device``, and its tokenizer."""
     from rosearch import tokens
     from rosearch.classifiers import load_classifier
+    from rosearch.data import require_one_class
 
     classifier, tokenizer = load_classifier(model)
     require_one_class(classifier.config, owner=model)

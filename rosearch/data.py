@@ -59,15 +59,9 @@ class TextDataset:
     ) -> None:
         if isinstance(texts, str):
             raise DataError("texts must be a sequence of texts, got one str. Put it in a list.")
-        checked = tuple(_check_text(text, index) for index, text in enumerate(texts))
+        checked = _checked_texts(texts)
         if len(checked) == 0:
             raise DataError("Expected at least one text, got none.")
-        pairs = sum(isinstance(text, tuple) for text in checked)
-        if pairs not in (0, len(checked)):
-            raise DataError(
-                f"Expected only texts or only pairs, got {len(checked) - pairs} texts and "
-                f"{pairs} pairs."
-            )
         classes = None if classes is None else _checked_classes(classes)
         values = None if labels is None else class_indices(labels, len(checked), classes)
         if classes is None:
@@ -343,6 +337,20 @@ def _checked_classes(classes: Sequence[Any]) -> tuple[str, ...]:
     if not named or len(set(named)) < len(named) or not all(isinstance(c, str) for c in named):
         raise DataError(f"classes must be distinct strings, got {list(named)!r:.200}.")
     return named
+
+
+def _checked_texts(texts: Iterable[Any]) -> tuple[Text, ...]:
+    given = tuple(texts)
+    if set(map(type, given)) == {str}:  # the usual case, a tenth of a second for a million texts
+        return given
+    checked = tuple(_check_text(text, index) for index, text in enumerate(given))
+    pairs = sum(isinstance(text, tuple) for text in checked)
+    if pairs not in (0, len(checked)):
+        raise DataError(
+            f"Expected only texts or only pairs, got {len(checked) - pairs} texts and {pairs} "
+            f"pairs."
+        )
+    return checked
 
 
 def _check_text(text: Any, index: int) -> Text:

@@ -41,17 +41,11 @@ def class_indices(labels: Iterable[Any], count: int, classes: Sequence[str] | No
             f"There must be one label a text, got {count} texts and labels of shape "
             f"{np.shape(given) if len(given) == 0 else (len(given), *np.shape(given[0]))}."
         )
-    gone = next((example for example, label in enumerate(given) if is_missing(label)), None)
-    if gone is not None:
-        raise DataError(
-            f"Example {gone} has no label, got {given[gone]}. Leave it out, or pass labels=None if "
-            f"all texts are to be unlabelled."
-        )
     names = {name: k for k, name in enumerate(classes or ())}
-    indices = [_class_index(label, example, names) for example, label in enumerate(given)]
+    indices = _indices(given, names)
     end = _MAX_CLASSES if classes is None else len(classes)
-    bad = next((example for example, k in enumerate(indices) if not 0 <= k < end), None)
-    if bad is not None:
+    if indices and not (min(indices) >= 0 and max(indices) < end):
+        bad = next(example for example, k in enumerate(indices) if not 0 <= k < end)
         named = f" ({len(classes)} classes: {', '.join(classes)})" if classes is not None else ""
         hidden = " If -1 means no label, pass labels=None." if indices[bad] == -1 else ""
         long = abs(indices[bad]) >= 10**_MAX_DIGITS  # Python writes no very long number
@@ -114,6 +108,21 @@ def _items(labels: Iterable[Any]) -> list[Any]:
     plain = getattr(labels, "tolist", None)
     items = plain() if plain else labels
     return list(items) if isinstance(items, Iterable) else [items]
+
+
+def _indices(given: list[Any], names: dict[str, int]) -> list[int]:
+    kinds = set(map(type, given))
+    if kinds == {int}:  # the usual case; a million labels are not looked at one by one
+        return given
+    if kinds == {str} and names.keys() >= set(given):
+        return [names[label] for label in given]
+    gone = next((example for example, label in enumerate(given) if is_missing(label)), None)
+    if gone is not None:
+        raise DataError(
+            f"Example {gone} has no label, got {given[gone]}. Leave it out, or pass labels=None if "
+            f"all texts are to be unlabelled."
+        )
+    return [_class_index(label, example, names) for example, label in enumerate(given)]
 
 
 def _class_index(label: Any, example: int, names: dict[str, int]) -> int:

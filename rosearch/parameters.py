@@ -48,30 +48,34 @@ class Choice:
 class Parameters(Mapping[str, Value]):
     """An immutable, hashable mapping from parameter name to value."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_hash", "_values")
 
     def __init__(self, items: Mapping[str, Value]) -> None:
-        self._items = tuple(sorted(items.items()))
+        self._values = dict(sorted(items.items()))
+        self._hash = hash(tuple(self._values.items()))  # asked for a hundred times a genome
+
+    def __reduce__(self) -> tuple[type[Parameters], tuple[dict[str, Value]]]:
+        return Parameters, (self._values,)  # another process has other hashes
 
     def __getitem__(self, key: str) -> Value:
-        return dict(self._items)[key]
+        return self._values[key]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._items)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._values)
 
     def __hash__(self) -> int:
-        return hash(self._items)
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Parameters):  # the usual case, and much faster
-            return self._items == other._items
+            return self._values == other._values
         return Mapping.__eq__(self, other)
 
     def __repr__(self) -> str:
-        return repr(dict(self._items))
+        return repr(self._values)
 
 
 def complete(

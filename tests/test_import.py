@@ -80,7 +80,7 @@ import rosearch
 print(json.dumps({
     "heavy": sorted({m.partition(".")[0] for m in sys.modules} & {
         "torch", "numpy", "optuna", "transformers", "tokenizers", "textattack", "nltk", "ray",
-        "dask", "triton", "matplotlib", "networkx", "scipy", "tqdm", "datasets"}),
+        "dask", "triton", "matplotlib", "networkx", "scipy", "tqdm", "datasets", "tempfile"}),
     "own": sorted(m for m in sys.modules if m.startswith("rosearch")),
     "environment": environment == dict(os.environ),
     "random": state == random.getstate(),
@@ -96,6 +96,20 @@ print(json.dumps({
         "logging": True,
         "threads": 1,
     }
+
+
+def test_help_loads_nothing_heavy():
+    found = run("""
+import json, sys
+from rosearch.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print(json.dumps(sorted({m.partition(".")[0] for m in sys.modules} & {
+    "torch", "numpy", "optuna", "transformers", "jinja2", "jsonargparse", "sqlalchemy"})))
+""")
+    assert found == []
 
 
 def test_loading_everything_leaves_optional_packages_alone():

@@ -78,3 +78,7 @@ class TestParameters:
         assert repr(other) == "{'a': 1, 'b': 'x'}"
         with pytest.raises(KeyError, match="c"):
             one["c"]
+
+    def test_another_process_hashes_them_anew(self) -> None:
+        # Hashes of strings differ between processes.
+        assert Parameters({"a": "x"}).__reduce__() == (Parameters, ({"a": "x"},))

@@ -14,21 +14,36 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from rosearch.parameters import Value
 from rosearch.space.nodes import Node
 
 
+def node_labels(nodes: Sequence[Node], outputs: Sequence[int]) -> list[str]:
+    """Return what tells the embedding and each node apart besides the nodes that they read.
+
+    Args:
+        nodes: The nodes of the genome.
+        outputs: Numbers of the nodes that the output reads.
+    """
+    labels = [f'["embedding", {"true" if 0 in outputs else "false"}]']
+    for number, node in enumerate(nodes, start=1):
+        # With one input all merges compute the same, so they are the same candidate.
+        merge = node.merge if len(node.inputs) > 1 else "sum"
+        is_output = number in outputs
+        labels.append(_label(node.operator, node.parameters, merge, node.residual, is_output))
+    return labels
+
+
 def canonical_form(
-    head: Sequence[Any], nodes: Sequence[Node], outputs: Sequence[int]
+    head: str, nodes: Sequence[Node], labels: Sequence[str]
 ) -> tuple[str, tuple[int, ...]]:
     """Return a key of the architecture, and its nodes in canonical order.
 
     Args:
-        head: The genome's fields besides its nodes, as JSON values.
+        head: The genome's fields besides its nodes, as JSON.
         nodes: The nodes of the genome.
-        outputs: Numbers of the nodes that the output reads.
+        labels: Their :func:`node_labels`.
 
     Returns:
         The key: 16 hexadecimal digits, equal exactly for isomorphic genomes (but for hash
@@ -36,16 +51,10 @@ def canonical_form(
         genomes agree at every position.
     """
     inputs = [(), *(node.inputs for node in nodes)]
-    labels = [f'["embedding", {json.dumps(0 in outputs)}]']
-    for number, node in enumerate(nodes, start=1):
-        # With one input all merges compute the same, so they are the same candidate.
-        merge = node.merge if len(node.inputs) > 1 else "sum"
-        is_output = number in outputs
-        labels.append(_label(node.operator, node.parameters, merge, node.residual, is_output))
     rank = {label: k for k, label in enumerate(sorted(set(labels)))}
     graph = _Graph(inputs, _readers(inputs), labels)
     body, order = _smallest(graph, [rank[label] for label in labels])
-    key = hashlib.blake2b((json.dumps(head) + body).encode(), digest_size=8).hexdigest()
+    key = hashlib.blake2b((head + body).encode(), digest_size=8).hexdigest()
     return key, order
 
 
@@ -119,6 +128,8 @@ def _refine(graph: _Graph, colours: list[int]) -> list[int]:
 
 def _tied(colours: Sequence[int]) -> list[int]:
     """Return the nodes of the first colour that several nodes share, if any."""
+    if len(set(colours)) == len(colours):
+        return []
     members: dict[int, list[int]] = {}
     for v, colour in enumerate(colours):
         members.setdefault(colour, []).append(v)

@@ -177,12 +177,13 @@ class Domain:
                 problem = _disallowed(encoding, self.encodings)
                 return f"{problem} of the encodings is not in the space"
         for number, node in enumerate(genome.nodes, start=1):
+            inputs = len(node.inputs)
             if (node.operator, node.parameters) not in self._allowed:
                 problem = _disallowed(node, self.operators)
                 return f"{problem} of node {number} is not in the space"
-            if len(node.inputs) > self.max_inputs:
-                return f"node {number} has {len(node.inputs)} inputs, more than {self.max_inputs}"
-            if len(node.inputs) > 1 and node.merge not in self.merges:
+            if inputs > self.max_inputs:
+                return f"node {number} has {inputs} inputs, more than {self.max_inputs}"
+            if inputs > 1 and node.merge not in self.merges:
                 return f"merge {node.merge!r} of node {number} is not in {self.merges}"
         return None
 

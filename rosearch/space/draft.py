@@ -35,7 +35,7 @@ class Draft:
         """Return a draft of a genome in canonical order, with the identity of every node."""
         genome = genome.ordered()
         named = zip(genome.nodes, genome.identities, strict=True)
-        nodes = [changed(node, identity=identity) for node, identity in named]
+        nodes = [n if n.identity else changed(n, identity=identity) for n, identity in named]
         sizes = genome.width, genome.embedding_width, genome.pooling
         encodings = {encoding.level: encoding for encoding in genome.encodings}
         outputs = set(genome.outputs)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from rosearch import operators as ops
 from rosearch.parameters import Value
+from rosearch.space.canonical import topological_order
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import EMBEDDING, OUTPUT
 
@@ -20,7 +21,6 @@ GenomeFeatures = Mapping[str, float]
 """Features by name; those that are 0 are left out."""
 
 
-@lru_cache(maxsize=16384)
 def features(genome: Genome, *, steps: int = 2) -> GenomeFeatures:
     """Return features of a genome, in microseconds: no part of the student is built or measured.
 
@@ -110,30 +110,35 @@ def feature_matrix(
     """
     if names is None:
         names = sorted(set().union(*rows))
-    matrix = np.array([[row.get(name, 0.0) for name in names] for row in rows])
-    return matrix.reshape(len(rows), len(names)), tuple(names)
+    place = {name: k for k, name in enumerate(names)}
+    matrix = np.zeros((len(rows), len(names)))
+    for values, row in zip(matrix, rows, strict=True):
+        known = [name for name in row if name in place]
+        values[[place[name] for name in known]] = [row[name] for name in known]
+    return matrix, tuple(names)
 
 
 def _paths(genome: Genome, steps: int) -> set[str]:
     """Return all sections of 2 to ``steps`` operators along the edges."""
     labels = [EMBEDDING, *(node.operator for node in genome.nodes), OUTPUT]
     inputs = [(), *(node.inputs for node in genome.nodes), genome.outputs]
-    ending = [{f"path:{label}"} for label in labels]
-    found: set[str] = set()
+    ending: list[set[tuple[str, ...]]] = [{(label,)} for label in labels]
+    found: set[tuple[str, ...]] = set()
     for _ in range(steps - 1):
         ending = [
-            {f"{path}>{label}" for i in above for path in ending[i]}
+            {(*path, label) for i in above for path in ending[i]}
             for label, above in zip(labels, inputs, strict=True)
         ]
         found.update(*ending)
-    return found
+    return {"path:" + ">".join(path) for path in found}
 
 
 def _depth(genome: Genome) -> int:
     """Return the number of nodes on the longest path."""
-    depth = [0]
-    for node in genome.ordered().nodes:
-        depth.append(1 + max(depth[i] for i in node.inputs))
+    depth = [0] * (len(genome.nodes) + 1)
+    # Any order in which nodes follow their inputs will do.
+    for v in topological_order(genome.nodes, range(len(depth)))[1:]:
+        depth[v] = 1 + max(depth[i] for i in genome.nodes[v - 1].inputs)
     return max(depth)
 
 

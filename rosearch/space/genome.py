@@ -14,7 +14,7 @@ import networkx as nx
 from rosearch.checks import did_you_mean
 from rosearch.errors import GenomeError
 from rosearch.operators import POOLINGS
-from rosearch.space.canonical import canonical_form, topological_order
+from rosearch.space.canonical import canonical_form, node_labels, topological_order
 from rosearch.space.nodes import (
     EMBEDDING,
     OUTPUT,
@@ -116,14 +116,32 @@ class Genome:
         A node without an identity is named by :attr:`key` and its position in the canonical
         order, which do not depend on how the nodes are numbered.
         """
+        if all(node.identity for node in self.nodes):
+            return tuple(node.identity for node in self.nodes)
         place = {v: k for k, v in enumerate(self._canonical_form[1])}
         return tuple(
             node.identity or f"{self.key}.{place[number]}"
             for number, node in enumerate(self.nodes, start=1)
         )
 
+    def same_architecture(self, other: Genome) -> bool:
+        """Whether both have the same key. Most that differ do so in parts that need no key."""
+        return (
+            self._head == other._head
+            and sorted(self._labels) == sorted(other._labels)
+            and self.key == other.key
+        )
+
     @cached_property
     def _canonical_form(self) -> tuple[str, tuple[int, ...]]:
+        return canonical_form(self._head, self.nodes, self._labels)
+
+    @cached_property
+    def _labels(self) -> list[str]:
+        return node_labels(self.nodes, self.outputs)
+
+    @cached_property
+    def _head(self) -> str:
         embedding = [self.embedding.operator, sorted(self.embedding.parameters.items())]
         head: list[Any] = [self.width, self.embedding_width, self.pooling, embedding]
         if self.bound == 0:  # without a graph, nothing depends on its sizes
@@ -132,7 +150,7 @@ class Genome:
             head.append([[e.name, sorted(e.parameters.items())] for e in self.encodings])
         if self.bound is not None:
             head.append([self.bound, "scopes"] if self.scopes else self.bound)
-        return canonical_form(head, self.nodes, self.outputs)
+        return json.dumps(head)
 
     def graph(self) -> nx.DiGraph:
         """Return the architecture as a networkx graph.
@@ -205,10 +223,14 @@ class Genome:
         key, canonical = self._canonical_form
         order = topological_order(self.nodes, canonical)
         place = {v: k for k, v in enumerate(order)}
-        nodes = (self.nodes[v - 1] for v in order[1:])
-        nodes = (changed(n, inputs=tuple(sorted(place[i] for i in n.inputs))) for n in nodes)
+        nodes = []
+        for v in order[1:]:
+            node = self.nodes[v - 1]
+            inputs = tuple(sorted([place[i] for i in node.inputs]))
+            nodes.append(node if inputs == node.inputs else changed(node, inputs=inputs))
         outputs = tuple(sorted(place[i] for i in self.outputs))
         ordered = changed(self, nodes=tuple(nodes), outputs=outputs)
+        ordered.__dict__["_labels"] = [self._labels[v] for v in order]
         ordered.__dict__["_canonical_form"] = key, tuple(place[v] for v in canonical)
         return ordered
 

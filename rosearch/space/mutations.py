@@ -246,7 +246,7 @@ def mutate(
             # The limits first: they exclude more neighbours than the other conditions.
             if limits and limits.excess(child):
                 continue
-            if child.key != genome.key and domain.disallowed_part(child) is None:
+            if not child.same_architecture(genome) and domain.disallowed_part(child) is None:
                 return child
     by = f"by {kind}" if kind else "by any mutation"
     raise SpaceError(f"Genome {genome.key} has no neighbour {by} in this space; widen the space.")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rosearch.space import Genome, Node, SearchSpace, TextEncoding
-from rosearch.space.canonical import canonical_form, topological_order
+from rosearch.space.canonical import canonical_form, node_labels, topological_order
 from tests.space.spaces import NARROW, SMALL, diamond, is_isomorphic, renumbered
 
 
@@ -69,6 +69,7 @@ def test_key_of_hard_pairs(count: int) -> None:
         ):
             same = is_isomorphic(a, b)
             assert same == (a.key == b.key), f"{a}\n{b}"
+            assert same == a.same_architecture(b), f"{a}\n{b}"
             answers[same] += 1
     assert answers[True] > 1.02 * count
     assert answers[False] > 3 * count
@@ -169,7 +170,7 @@ def test_ordered_agrees_with_networkx() -> None:
         genome = renumbered(SearchSpace().sample(seed=seed), seed)
         graph = nx.relabel_nodes(genome.graph(), {"embedding": 0})
         graph.remove_node("output")
-        _, canonical = canonical_form([], genome.nodes, genome.outputs)
+        _, canonical = canonical_form("", genome.nodes, node_labels(genome.nodes, genome.outputs))
         order = list(nx.lexicographical_topological_sort(graph, key=canonical.index))
         assert topological_order(genome.nodes, canonical) == order
         wanted = [genome.nodes[v - 1].operator for v in order if v]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from rosearch.evolve.strategies.surrogate.gaussian import Array
 from rosearch.evolve.study.trials import TrialRecord
+from rosearch.space import Genome
 from rosearch.space.features import GenomeFeatures, features
 
 _TOLERANCE = 1e-9
@@ -80,13 +82,19 @@ class Observations:
         failed = [trial for trial in trials if trial.state == "failed"]
         worst = np.tile(values.min(axis=0), (len(failed), 1))
         return cls(
-            [features(rows[row][0].genome) for row in last]
-            + [features(trial.genome) for trial in failed],
+            [_features(rows[row][0].genome) for row in last]
+            + [_features(trial.genome) for trial in failed],
             np.concatenate([values, worst]),
             np.concatenate([violations, np.full(len(failed), max(0.0, -violations.min()))]),
             np.concatenate([top - rung, np.zeros(len(failed), dtype=np.int64)]),
             reached,
         )
+
+
+@lru_cache(maxsize=1024)
+def _features(genome: Genome) -> GenomeFeatures:
+    """Of a trial's genome, which every proposal asks for again."""
+    return features(genome)
 
 
 def _rise(
