@@ -105,7 +105,7 @@ bench: $(STAMP)  ## quick benchmarks
 	@if test -f benchmarks/attack_engine.py; then \
 		$(PY) benchmarks/attack_engine.py $(BENCH_ARGS); fi
 
-bench-peers: $(STAMP_PEERS)  ## ratios to other libraries that the docs name, in under 20 minutes
+bench-peers: $(STAMP_PEERS)  ## ratios to other libraries that the docs name, about 20 minutes
 	@$(PY_PEERS) benchmarks/ratios.py $(PEERS_ARGS)
 
 lock:  ## write requirements.lock anew from pyproject.toml, in a fresh environment

@@ -1,4 +1,4 @@
-"""Each ratio to another library that README.md and docs/ name, in one run of under 20 minutes.
+"""Each ratio to another library that README.md and docs/ name, in one run.
 
     make bench-peers                            # in .venv-peers, which has the other libraries
     python benchmarks/ratios.py --only operators training
