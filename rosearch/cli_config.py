@@ -163,7 +163,7 @@ def template() -> str:
 def _comment(text: str) -> list[str]:
     """Help as lines of a comment, without the marks of Sphinx."""
     plain = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
-    return textwrap.wrap(plain, 96, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.wrap(" ".join(plain.split()), 96, initial_indent="# ", subsequent_indent="# ")
 
 
 def _toml(value: Any) -> str:
@@ -257,6 +257,13 @@ class Job:
         attacker = self.attacker(self._texts("test"))
         pipeline = rs.Pipeline(self.distiller, attacker, **{**settings, "rungs": ()})
         return rs.confirm(self.result(), pipeline, **_plain(self._config.confirm))
+
+    @property
+    def confirmed_on(self) -> str:
+        """Texts and attacks of :meth:`confirm`, in words."""
+        attacker = self.attacker(self._texts("test"))
+        names = " and ".join(attack.name for attack in attacker.attacks)
+        return f"accuracy on dev texts, {names} on {len(attacker.indices)} test texts"
 
     def _texts(self, name: str) -> rs.TextDataset:
         data: Namespace = self._config.data

@@ -12,6 +12,7 @@ from click.shell_completion import get_completion_class
 
 import rosearch
 from rosearch.cli_options import as_json, imports, majority, show
+from rosearch.errors import ArgumentError
 
 _config = click.argument(
     "config", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CONFIG"
@@ -152,7 +153,7 @@ def confirm(config: Path, changes: Sequence[str], *, json_file: Path | None) -> 
         trial = None if candidate.number is None else trials[candidate.number]
         if trial is not None and trial.weights is not None and Path(trial.weights).is_dir():
             student = trial.student
-            student.record = student.record.repeated(candidate)
+            student.record = student.record.repeated(candidate, job.confirmed_on)
             write_record(student, Path(trial.weights))
     data = [
         {
@@ -214,10 +215,18 @@ def export(student: Path, *, folder: Path, json_file: Path | None) -> None:
     Tokenisation, and the encoding of texts if the student has one, are steps before the model;
     run.py in the folder takes them, on onnxruntime, tokenizers and numpy.
     """
+    from transformers import AutoConfig
+
     from rosearch.quiet import quiet_transformers
-    from rosearch.student import StudentForSequenceClassification, export_folder
+    from rosearch.student import StudentConfig, StudentForSequenceClassification, export_folder
 
     with quiet_transformers():
+        kind = AutoConfig.from_pretrained(student).model_type
+        if kind != StudentConfig.model_type:
+            raise ArgumentError(
+                f"STUDENT must be the folder of a student of rosearch, and {student} holds a model "
+                f"of the type {kind!r}."
+            )
         loaded = StudentForSequenceClassification.from_pretrained(student).eval()
     export_folder(loaded, folder)
     names = sorted(str(path) for path in folder.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,23 @@ def test_the_encoding_of_a_student_is_exported_with_it(
     assert cli.main(line) == 0
     names = {Path(name).name for name in json.loads(capsys.readouterr().out)["written"]}
     assert {"model.onnx", "tokenizer.json", ENCODING_FILE, "encoding.py", "run.py"} <= names
+
+
+def test_what_is_no_student_is_not_exported(here, capsys):
+    assert cli.main(["export", "teacher", "--to", "onnx"]) == 1
+    assert "a model of the type 'bert'" in capsys.readouterr().err
+
+
+def test_the_file_of_the_page_on_the_shell_is_read(tmp_path, wordnet_folder):
+    page = (Path(__file__).parents[1] / "docs" / "shell.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert "rosearch.distill.WorstCase" in code
+    file = tmp_path / "films.toml"
+    file.write_text(code, encoding="utf-8")
+    cli_config.Job(file)  # an unknown class, argument or type is an error
+    file.write_text(code.replace("sources", "sourcez"), encoding="utf-8")
+    with pytest.raises(ArgumentError, match="sourcez"):
+        cli_config.Job(file)
 
 
 @pytest.mark.parametrize("genome", ["0", "TextCNN", "genome.json"])

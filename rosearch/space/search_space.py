@@ -55,8 +55,9 @@ class SearchSpace(Domain):
             :data:`rosearch.operators.EMBEDDINGS`.
         poolings: How the hidden states of output nodes are pooled to a vector.
         merges: How a node combines several inputs.
-        encodings: Names of encodings, or a mapping as for ``operators``. A genome has none or one
-            of each level (characters, words). Default: no genome has any.
+        encodings: Names of encodings, or a mapping as for ``operators``, such as
+            ``{"spelling": {}, "word_classes": {"strength": [0.05, 0.1]}}``. A genome has none or
+            one of each level (characters, words). Default: no genome has any.
         bounds: How far the graph may move the answer from a sum of token scores, numbers above 0,
             and ``None`` for genomes without token scores; see :class:`Genome`. Default: ``None``
             only.

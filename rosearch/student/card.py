@@ -156,7 +156,9 @@ def _figures(record: StudentRecord) -> Iterator[str]:
         spread = {name: f" ± {value:.1%}" for name, value in std.items()}
         rates = (f"{n.replace('_', ' ')} {mean[n]:.1%}{spread.get(n, '')}" for n in names)
         found = ", ".join(rates)
-        yield f"Trained again, with other seeds ({record.repeats['runs']}): {found}."
+        where = record.repeats.get("measured_on")
+        told = f" ({where})" if where else ""
+        yield f"Trained again, with other seeds ({record.repeats['runs']}): {found}{told}."
     settings = {f"{r.attack}, {r.texts}": r.settings for r in record.attacks if r.settings}
     if settings:
         yield _details("Settings and thresholds of the attacks", settings)

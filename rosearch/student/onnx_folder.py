@@ -33,7 +33,7 @@ backend = (here / "tokenizer.json").read_text(encoding="utf-8")
 tokenizer = Tokenizer.from_str(backend{replaced})
 tokenizer.enable_truncation({length}, direction={truncation!r})
 tokenizer.enable_padding(direction={padding!r}, pad_id={pad_id}, pad_token={pad_token!r})
-texts = sys.argv[1:]
+texts = sys.argv[1:] or sys.exit(__doc__)
 rows = tokenizer.encode_batch({texts})
 inputs = {{
     "input_ids": [row.ids for row in rows],

@@ -120,8 +120,8 @@ class StudentRecord:
     """Rates under attacks."""
 
     repeats: Mapping[str, Any] = field(default_factory=dict)
-    """``runs``, the number of further trainings with other seeds, and ``mean`` and ``std`` of their
-    metrics."""
+    """``runs``, the number of further trainings with other seeds, ``mean`` and ``std`` of their
+    metrics, and ``measured_on``: which texts and attacks, in words."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of the software that trained it."""
@@ -144,14 +144,21 @@ class StudentRecord:
         """Return a record with an accuracy on all of some texts, such as ``"test"``."""
         return replace(self, accuracy={**self.accuracy, texts: accuracy})
 
-    def repeated(self, found: Repeats) -> StudentRecord:
-        """Return a record with what further trainings of the same architecture gave."""
+    def repeated(self, found: Repeats, measured_on: str = "") -> StudentRecord:
+        """Return a record with what further trainings of the same architecture gave.
+
+        Args:
+            found: The trainings.
+            measured_on: Which texts and attacks, in words.
+        """
         runs = len(found.runs) - len(found.failures)
         mean, std = (
             {name: value for name, value in values.items() if math.isfinite(value)}
             for values in (found.mean, found.std)
         )
-        return replace(self, repeats={"runs": runs, "mean": mean, "std": std})
+        return replace(
+            self, repeats={"runs": runs, "mean": mean, "std": std, "measured_on": measured_on}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""

@@ -76,6 +76,10 @@ def test_runs_with_few_packages(encoded: bool, tokenizer: Any, tmp_path: Path) -
     found = torch.tensor([json.loads(row[1]) for row in rows])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert (folder / "encoding.py").exists() == encoded
+    alone = [sys.executable, "-c", RUNNER, str(folder / "run.py")]
+    unused = subprocess.run(alone, capture_output=True, text=True, check=False)
+    assert unused.returncode == 1
+    assert 'python run.py "a text"' in unused.stderr
     card = (folder / "README.md").read_text()
     assert f"tokenizers numpy{' regex' if encoded else ''}\npython run.py" in card
     assert "trust_remote_code" not in card

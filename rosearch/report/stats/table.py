@@ -206,7 +206,7 @@ def _too_few(search: SearchResult, found: int, left_out: Mapping[str, int], chan
     )
     if left_out:
         text += f" Of its {len(search.trials)} trials these were left out: {in_words(left_out)}."
-    if "near_chance" in left_out:
+    if found + left_out.get("near_chance", 0) >= MINIMUM:
         text += (
             f" Students near chance were left out for majority={chance.majority:g} and examples="
             f"{chance.examples}; pass the values of your data, or majority=None to keep all."
