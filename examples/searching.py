@@ -37,6 +37,9 @@ def parser(what: str, *, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--examples", type=int, default=100, help="dev sentences to attack")
     parser.add_argument("--nodes", type=int, nargs=2, default=[0, 6], help="fewest and most")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 96, 128, 160], help="allowed")
+    parser.add_argument(
+        "--plain", action="store_true", help="students without encodings and token scores"
+    )
     parser.add_argument("--candidates", type=int, default=12, help="architectures in all")
     parser.add_argument("--seed", type=int, default=0, help="root of all randomness")
     parser.add_argument("--out", type=Path, default=Path(out), help="folder to write")
@@ -61,7 +64,8 @@ def space(options: argparse.Namespace, **limits: Any) -> rs.SearchSpace:
     """Students of the sizes that the options allow, within ``limits`` of ``rs.SearchSpace``."""
     low, high = options.nodes
     widths = tuple(options.widths)
-    return quickstart.space(nodes=(low, high), widths=widths, embedding_widths=widths, **limits)
+    make = rs.SearchSpace if options.plain else quickstart.space
+    return make(nodes=(low, high), widths=widths, embedding_widths=widths, **limits)
 
 
 def storage(options: argparse.Namespace) -> str:

@@ -345,11 +345,8 @@ def _checked_texts(texts: Iterable[Any]) -> tuple[Text, ...]:
         return given
     checked = tuple(_check_text(text, index) for index, text in enumerate(given))
     pairs = sum(isinstance(text, tuple) for text in checked)
-    if pairs not in (0, len(checked)):
-        raise DataError(
-            f"Expected only texts or only pairs, got {len(checked) - pairs} texts and {pairs} "
-            f"pairs."
-        )
+    if pairs and (single := len(checked) - pairs):
+        raise DataError(f"Expected only texts or only pairs, got {single} texts and {pairs} pairs.")
     return checked
 
 

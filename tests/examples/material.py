@@ -12,7 +12,7 @@ import rosearch
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE = (
     "--train 100 --dev 40 --test 40 --epochs 4 --examples 10 --attacks deepwordbug --nodes 0 2 "
-    "--widths 32 48"
+    "--widths 32 48 --plain"
 ).split()
 
 
