@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import material  # noqa: F401 - makes the examples importable
 import numpy as np
-from encoding_tables import FILE
+from encoding_tables import FILE, results
 from materials import bbc_news, minilm, movie_reviews
 
 import rosearch as rs
@@ -85,6 +85,9 @@ class Row(NamedTuple):
     noise: bool = False
     """Whether three copies of each text with unigram noise are trained on too, for fewer epochs."""
 
+    template: str = "TextCNN"
+    """The graph, in the template's own size."""
+
 
 def classes(strength: float) -> TextEncoding:
     """Word classes of a strength."""
@@ -118,9 +121,14 @@ ROWS: dict[str, Row] = {
         for y in (*BOUNDS, 0.5)
     },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
-    "word perturbation, 1,200 sentences": Row((), perturbed=True, sentences=1200),
-    "word perturbation, 3,000 sentences": Row((), perturbed=True, sentences=3000),
     "word perturbation": Row((), perturbed=True),
+    **{
+        f"word perturbation, {sentences:,} sentences, {template}": Row(
+            (), perturbed=True, sentences=sentences, template=template
+        )
+        for template in ("TextCNN", "BiGRU", "transformer")
+        for sentences in (600, 1200, 3000)
+    },
 }
 
 # The worst case is exact only where each word is read by itself.
@@ -142,22 +150,20 @@ def splits(data: str) -> tuple[rs.TextDataset, rs.TextDataset, rs.TextDataset]:
 
 
 def genome(row: Row, data: str) -> rs.Genome:
-    """A TextCNN at 4.6 to 6.5 times compression, or token scores alone."""
+    """A template at 4.6 to 6.5 times compression, or token scores alone."""
     scopes = row.bound is not None and SCOPES[data]
     if row.bound == 0:
         return rs.templates.additive(encodings=row.encodings, scopes=scopes)
-    made = rs.templates.text_cnn(
-        width=128, embedding_width=128, encodings=row.encodings, bound=row.bound
-    )
-    return replace(made, scopes=scopes)
+    make = rs.templates.ALL[row.template]
+    return replace(make(encodings=row.encodings, bound=row.bound), scopes=scopes)
 
 
 def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.Distiller:
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
     train = train if row.sentences is None else train.select(range(row.sentences))
-    sources = [WordNetSynonyms(), NearestNeighbours(NEIGHBOURS)]
-    against = ["pwws", "deepwordbug", *(sources[1:] if row.all_sources else [])]
+    nearest = [NearestNeighbours(NEIGHBOURS)] if row.all_sources else []
+    against = [*MAIN, *nearest]
     perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4)
     worst = WorstCase(WordReplacements(against), weight=row.weight or WEIGHT[data])
     noisy = {"augmentation": UnigramNoise(copies=3), "epochs": 3} if row.noise else {}
@@ -167,7 +173,7 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
         dev,
         batch_size=32,
         **{**(training or TRAINING[data]), **noisy},
-        exchanges=WordExchanges(sources) if row.all_sources else None,
+        exchanges=WordExchanges([WordNetSynonyms(), *nearest]) if nearest else None,
         perturbation=perturbed if row.perturbed else worst,
         progress=False,
     )
@@ -334,10 +340,18 @@ def fine_tune(_: argparse.Namespace) -> None:
 
 
 def export(_: argparse.Namespace) -> None:
-    """Write all results into the committed file."""
+    """Write all results into the committed file, beside those of other machines."""
     paths = sorted(path for path in OUT.glob("*.json") if "-dev-" not in path.name)
-    found = [json.loads(path.read_text()) for path in paths]
+    found = merged(results(), [json.loads(path.read_text()) for path in paths])
     FILE.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def merged(
+    committed: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Results, of which those of this machine replace others of the same row and seed."""
+    by_row = {(one["data"], one["row"], one.get("seed")): one for one in (*committed, *own)}
+    return list(by_row.values())
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -48,32 +48,27 @@ class Setting(NamedTuple):
 
     strengths: tuple[float, ...]
     training: Mapping[str, Any]
-    examples: int
+    rungs: tuple[rs.Rung, ...]
+    """A third goes on to the next: the last only attacks more texts."""
     tested: int
 
 
 SETTINGS = {
     "movies": Setting(
-        (0.05, 0.1, 0.2), {"epochs": 3, "learning_rate": 1e-3, "dropout": 0.1}, 200, 500
+        (0.05, 0.1, 0.2),
+        {"epochs": 3, "learning_rate": 1e-3, "dropout": 0.1},
+        (rs.Rung(epochs=1, examples=60), rs.Rung(epochs=3, examples=200), rs.Rung()),
+        500,
     ),
-    "news": Setting((0.02, 0.05, 0.1), {"epochs": 6, "learning_rate": 2e-3}, 150, 400),
+    "news": Setting(
+        (0.02, 0.05, 0.1),
+        {"epochs": 6, "learning_rate": 2e-3},
+        (rs.Rung(epochs=2, examples=40), rs.Rung(epochs=6, examples=120), rs.Rung()),
+        400,
+    ),
 }
-
-
-class Timed:
-    """An evaluation whose ``seconds`` are those of the processor."""
-
-    def __init__(self, pipeline: rs.Pipeline) -> None:
-        self.pipeline = pipeline
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {**self.pipeline.settings, "seconds": "processor"}
-
-    def __call__(self, genome: rs.Genome, *, seed: int) -> dict[str, float]:
-        start = time.process_time()
-        metrics = self.pipeline(genome, seed=seed)
-        return {**metrics, "seconds": time.process_time() - start}
+EXAMPLES = {"movies": 500, "news": 300}
+"""Dev texts that the last rung attacks."""
 
 
 def space(data: str, teacher: rs.Teacher) -> rs.SearchSpace:
@@ -129,13 +124,18 @@ def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
     """One of the studies."""
     _, dev, _ = splits(data)
     attacker = rs.RobustnessEvaluator(
-        MAIN, dev, examples=SETTINGS[data].examples, certify=True, progress=False
+        MAIN, dev, examples=EXAMPLES[data], certify=True, progress=False
     )
     within = space(data, teacher)
     by_hand = hand_designed(data, within)
     return rs.Evolver(
         within,
-        Timed(rs.Pipeline(distiller(data, teacher), attacker)),
+        rs.Pipeline(
+            distiller(data, teacher),
+            attacker,
+            rungs=SETTINGS[data].rungs,
+            clock=time.process_time,
+        ),
         fitness(teacher.accuracy(dev, progress=False)),
         storage=restore(journal(data, kind), kind, OUT / data / kind),
         study=kind,

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,8 @@ class Pipeline:
         keep_all: Whether to keep the students that a search no longer needs. Default: only those of
             its front and its best are kept.
         length: Tokens of the text for which FLOPs and latency are measured.
+        clock: What ``seconds`` are counted by: ``time.perf_counter``, or ``time.process_time`` for
+            those of the processor, which depend less on what else the machine does.
 
     Raises:
         DataError: Distiller and attacker differ in the number of classes.
@@ -72,6 +74,7 @@ class Pipeline:
         latencies: LatencyTable | None = None,
         keep_all: bool = False,
         length: int = 32,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         teacher = distiller.teacher
         self.length = checks.whole_number("length", length, 1, distiller.positions)
@@ -93,6 +96,7 @@ class Pipeline:
         self.attacker = attacker
         self.students = None if students is None else Path(students)
         self.keep_all = keep_all
+        self.clock = clock
         self._saves_students = self.students is not None or self.inherits
         last = len(self.plan) - 1 if self.plan else None
         self._store = StudentStore(self.students, settings=self.settings, last_rung=last)
@@ -150,6 +154,8 @@ class Pipeline:
             settings["inherit"] = True
         if self.latencies is not None:
             settings["latencies"] = self.latencies.to_dict()
+        if self.clock is not time.perf_counter:
+            settings["clock"] = getattr(self.clock, "__name__", type(self.clock).__name__)
         return settings
 
     def __call__(
@@ -174,14 +180,14 @@ class Pipeline:
             attacker certifies: the share that no combination of the attacks' substitutions breaks;
             the values of
             :meth:`cost`; ``latency`` in seconds of one forward pass over one text of ``length``
-            tokens, the median of 20 or the estimate of ``latencies``; ``seconds`` of wall time,
+            tokens, the median of 20 or the estimate of ``latencies``; ``seconds`` by the clock,
             including the rungs below.
 
         Raises:
             EvaluationError: The student cannot be trained or attacked.
             ArgumentError: There is no such rung.
         """
-        start = time.perf_counter()
+        start = self.clock()
         origin = self._parent_student(parent)
         if rung is None:
             result = self.distiller.distill(genome, seed=seed, parent=origin)
@@ -215,7 +221,7 @@ class Pipeline:
         if self._saves_students:
             folder = self._store.folder(genome, seed=seed, rung=rung, parent=parent)
             self._store.save(student, folder)
-        seconds = time.perf_counter() - start
+        seconds = self.clock() - start
         if rung is not None:
             seconds = files.store(student, reports, rung=rung, seconds=seconds, parent=origin)
             if rung > 0:

@@ -51,14 +51,21 @@ def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
 
     The node has a residual, so that a student that inherits weights can start it as the identity.
     """
+    return insert(domain, draft, rng, edges=None)
+
+
+def insert(
+    domain: Domain, draft: Draft, rng: RandomChoices, *, edges: int | None
+) -> Iterator[Draft]:
+    """Insert each node at every edge, or at so many: its costs are the same at all of them."""
     if len(draft.nodes) >= domain.nodes[1]:
         return
     output = len(draft.nodes) + 1
-    edges = [(i, k) for k, node in enumerate(draft.nodes, start=1) for i in node.inputs]
-    edges += [(i, output) for i in draft.read_by_output()]
+    places = [(i, k) for k, node in enumerate(draft.nodes, start=1) for i in node.inputs]
+    places += [(i, output) for i in draft.read_by_output()]
     for name in rng.shuffled(domain.operators_at[draft.width]):
         for values in rng.shuffled(domain.fitting(name, draft.width)):
-            for start, end in rng.shuffled(edges):
+            for start, end in rng.shuffled(places)[:edges]:
                 merge, identity = domain.merges[0], rng.identity()
                 node = unchecked(Node, name, values, (start,), merge, True, identity)
                 yield _split(draft, start, end, node)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from rosearch.space.cost.limits import Limits
 from rosearch.space.domain import Domain
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
-from rosearch.space.mutations import MUTATIONS
+from rosearch.space.mutations import MUTATIONS, Mutation, insert
 from rosearch.space.random_choices import RandomChoices
 
 _STEPS = 24
@@ -25,6 +26,7 @@ _KINDS = (
     "change_merge",
     "change_width",
 )
+_MUTATIONS: dict[str, Mutation] = {**MUTATIONS, "insert": partial(insert, edges=1)}
 
 
 def repaired(
@@ -59,7 +61,7 @@ def repaired(
 
 def _changes(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
     """Yield changes of each kind in turn, so that none crowds out the others."""
-    turns = [MUTATIONS[kind](domain, draft, rng) for kind in _KINDS]
+    turns = [_MUTATIONS[kind](domain, draft, rng) for kind in _KINDS]
     while turns:
         for turn in list(turns):
             changed = next(turn, None)

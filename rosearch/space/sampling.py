@@ -62,9 +62,12 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
         for number in range(1, _draw_count(rng, *domain.nodes) + 1):
             operator = domain.pick_operator(rng, domain.operators_at, draft.width)
             draft.nodes.append(_draw_node(domain, rng, number, *operator))
+        draft.bound = rng.pick(domain.bounds) if len(domain.bounds) > 1 else domain.bounds[0]
     else:
-        frame = rng.weighted(limits.frames, limits.cumulative_weights)
-        draft = changed(frame.draft, nodes=[])
+        bounds = limits.drawn_bounds
+        bound = rng.pick(bounds) if len(bounds) > 1 else bounds[0]
+        frame = rng.weighted(*limits.frames(bound))
+        draft = changed(frame.draft, nodes=[], bound=bound)
         count = _draw_count(rng, frame.min_nodes, frame.max_nodes)
         spent = frame.costs
         for _ in range(count):
@@ -72,7 +75,6 @@ def _draw(domain: Domain, limits: Limits | None, rng: RandomChoices) -> Draft:
             draft.nodes.append(node)
     draft.outputs = {number for number in range(len(draft.nodes)) if rng.chance(0.05)}
     draft.encodings = domain.pick_encodings(rng)
-    draft.bound = rng.pick(domain.bounds) if len(domain.bounds) > 1 else domain.bounds[0]
     draft.scopes = domain.scopes
     return draft
 

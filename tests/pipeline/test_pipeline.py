@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,23 @@ def test_measures_what_the_parts_measure(pipeline: rs.Pipeline) -> None:
     own = sum(p.numel() for p in result.student.parameters())
     assert metrics["parameters"] == own
     assert metrics["compression"] == pytest.approx(pipeline.distiller.teacher.parameters / own)
+
+
+def test_seconds_are_by_the_clock(pipeline: rs.Pipeline) -> None:
+    genome = rs.templates.text_cnn(**SMALL)
+    ticks = iter(range(100))
+
+    def clock() -> float:
+        return 10.0 * next(ticks)
+
+    parts = pipeline.distiller, pipeline.attacker
+    counted = rs.Pipeline(*parts, clock=clock)
+    assert counted(genome, seed=0)["seconds"] == 10
+    assert counted.settings["clock"] == "clock"
+    of_processor = rs.Pipeline(*parts, clock=time.process_time)
+    assert 0 < of_processor(genome, seed=0)["seconds"] < 60
+    assert of_processor.settings["clock"] == "process_time"
+    assert "clock" not in pipeline.settings
 
 
 def test_cost_builds_no_student_and_equals_the_measured_cost(

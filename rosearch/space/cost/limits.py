@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from rosearch.checks import positive, refused
 from rosearch.errors import SpaceError
@@ -18,7 +20,7 @@ from rosearch.space.cost.latency import LatencyTable, possible_parts
 from rosearch.space.domain import Domain, pair
 from rosearch.space.draft import Draft
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding
+from rosearch.space.nodes import Embedding, changed
 
 Bounds = tuple[float | None, float | None]
 """Minimum and maximum, both included; ``None`` leaves that side open."""
@@ -78,19 +80,36 @@ class Limits:
         self.low: Costs = tuple(limits[name][0] for name in self.quantities)
         self.high: Costs = tuple(limits[name][1] for name in self.quantities)
         self._costs: dict[Part, Costs] = {}
+        # Sums of the parts of which a search asks for thousands of genomes a second.
+        self._frame_costs: dict[Any, Costs] = {}
+        self._node_costs: dict[Any, Costs] = {}
         self.options: dict[int, list[tuple[str, Parameters, Costs]]] = {}
         """Operators by width, with parameters and costs."""
         self.min_costs: dict[int, Costs] = {}
         """Minimum costs of a node, by width."""
         self.max_costs: dict[int, Costs] = {}
         """Maximum costs of a node with everything that can belong to it, by width."""
+        self._most: dict[int, list[tuple[int, int, list[float], list[float]]]] = {}
+        """By width, for two quantities: the most of the first that nodes can have on average with
+        so much of the second; both as numbers to interpolate between."""
         for width in domain.widths:
             self._measure_nodes(domain, width)
-        frames = list(self._all_frames(domain))
-        self.frames = [frame for frame in frames if frame.min_nodes <= frame.max_nodes]
-        if not self.frames:
-            raise SpaceError(self._unreachable(domain.nodes, frames))
-        self.cumulative_weights = list(itertools.accumulate(frame.weight for frame in self.frames))
+        # Genomes with bounds cost the same whatever the bound, and more than those without.
+        every = {b is not None: list(self._all_frames(domain, b)) for b in domain.bounds}
+        self._frames: dict[bool, tuple[list[Frame], list[float]]] = {}
+        for is_bounded, frames in every.items():
+            able = [frame for frame in frames if frame.min_nodes <= frame.max_nodes]
+            if able:
+                weights = list(itertools.accumulate(frame.weight for frame in able))
+                self._frames[is_bounded] = able, weights
+        if not self._frames:
+            raise SpaceError(self._unreachable(domain.nodes, [*itertools.chain(*every.values())]))
+        self.drawn_bounds = [b for b in domain.bounds if (b is not None) in self._frames]
+        """Bounds of the domain with which a genome can meet the limits."""
+
+    def frames(self, bound: float | None) -> tuple[Sequence[Frame], Sequence[float]]:
+        """Return the frames that can meet the limits with a bound, and their cumulative weights."""
+        return self._frames[bound is not None]
 
     def _check_requirements(self) -> None:
         if "compression" in self.bounds and self.task.reference_parameters is None:
@@ -158,7 +177,31 @@ class Limits:
 
     def total(self, genome: Genome) -> Costs:
         """Return the costs of a genome's student."""
-        return add(*map(self.costs, additive.parts(genome)))
+        if genome.bound == 0:
+            return add(*map(self.costs, additive.parts(genome)))
+        width, embedding = genome.width, genome.embedding
+        scores = genome.bound is not None, genome.scopes
+        frame = width, embedding.operator, embedding.parameters, genome.embedding_width, scores
+        found = self._frame_costs.get(frame)
+        if found is None:
+            bare = changed(genome, nodes=(), outputs=())
+            found = self._frame_costs[frame] = add(*map(self.costs, additive.parts(bare)))
+        total, pool = list(found), self.costs(("pool", genome.pooling, width))
+        every = range(len(total))
+        for k in every:
+            total[k] += len(genome.outputs) * pool[k]
+        known = self._node_costs
+        for node in genome.nodes:
+            inputs = len(node.inputs)
+            key = width, node.operator, node.parameters, inputs, node.merge, node.residual
+            costs = known.get(key)
+            if costs is None:
+                whole = [("node", node.operator, node.parameters, width)]
+                whole += additive.extra_parts(node, width)
+                costs = known[key] = add(*map(self.costs, whole))
+            for k in every:
+                total[k] += costs[k]
+        return tuple(total)
 
     def excess(self, genome: Genome) -> float:
         """Return by how much the costs are outside the limits, relative to them; 0 inside."""
@@ -200,14 +243,22 @@ class Limits:
         self.min_costs[width] = _extreme(min, found["node"] or nothing)
         highest = (_extreme(max, found[kind] or nothing) for kind in _NODE_KINDS)
         self.max_costs[width] = add(*highest)
+        self._most[width] = []
+        for i, j in itertools.permutations(range(len(self.quantities)), 2):
+            if self.low[i] > 0 and self.high[j] < math.inf:
+                hulls = [_upper_hull((c[j], c[i]) for c in found[kind]) for kind in _NODE_KINDS]
+                sums = (map(sum, zip(*points, strict=True)) for points in itertools.product(*hulls))
+                hull = _upper_hull((x, y) for x, y in sums)
+                self._most[width].append((i, j, [x for x, _ in hull], [y for _, y in hull]))
 
-    def _all_frames(self, domain: Domain) -> Iterator[Frame]:
+    def _all_frames(self, domain: Domain, bound: float | None) -> Iterator[Frame]:
         for width, name in itertools.product(domain.widths, domain.embeddings):
             embeddings = [Embedding(name, values) for values in domain.fitting(name, width)]
             for embedding, inner, pooling in itertools.product(
                 embeddings, domain.embedding_widths, domain.poolings
             ):
                 draft = Draft(width, inner, pooling, embedding, [], set())
+                draft = changed(draft, bound=bound, scopes=domain.scopes)
                 costs = self.total(draft.genome())
                 nodes = self._node_range(domain.nodes, width, costs)
                 yield Frame(draft, costs, *nodes, 1 / (width * inner * len(embeddings)))
@@ -229,6 +280,12 @@ class Limits:
                 many = min(many, math.floor(left / least + 1e-9))
             if missing > 0:
                 few = max(few, math.ceil(missing / most - 1e-9) if most else many + 1)
+        # What one limit leaves may be too little for another: no nodes with few FLOPs have the
+        # parameters that a small embedding lacks.
+        for i, j, x, y in self._most[width] if many else ():
+            missing = self.low[i] - costs[i]
+            if missing > many * np.interp((self.high[j] - costs[j]) / many, x, y) * (1 + 1e-9):
+                return 1, 0
         return few, many
 
     def _unreachable(self, nodes: tuple[int, int], frames: Sequence[Frame]) -> str:
@@ -252,6 +309,24 @@ class Limits:
 def add(*costs: Costs) -> Costs:
     """Return the sum of costs."""
     return tuple(map(sum, zip(*costs, strict=True)))
+
+
+def _upper_hull(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the corners of the concave hull of points and the origin, up to the highest."""
+    highest = {0.0: 0.0}
+    for x, y in points:
+        highest[x] = max(y, highest.get(x, y))
+    hull: list[tuple[float, float]] = []
+    for x, y in sorted(highest.items()):
+        if hull and y <= hull[-1][1]:
+            continue
+        while len(hull) > 1:
+            (x0, y0), (x1, y1) = hull[-2:]
+            if (y1 - y0) * (x - x0) > (y - y0) * (x1 - x0):
+                break
+            hull.pop()
+        hull.append((x, y))
+    return hull
 
 
 def _extreme(choose: Callable[..., float], costs: Sequence[Costs]) -> Costs:

@@ -6,12 +6,16 @@ import contextlib
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rosearch.errors import ArgumentError, SpaceError
 from rosearch.space import MUTATIONS, Genome, Node, SearchSpace, Task, genome_cost, templates
+from rosearch.space.cost.limits import _upper_hull
+from rosearch.space.random_choices import RandomChoices
+from rosearch.space.sampling import _draw
 from tests.space.spaces import NARROW
 
 TASK = Task(vocabulary=2000, positions=64, reference_parameters=4_000_000, length=16)
@@ -19,6 +23,10 @@ TASK = Task(vocabulary=2000, positions=64, reference_parameters=4_000_000, lengt
 
 def limited(**limits: Any) -> SearchSpace:
     return SearchSpace(**NARROW, teacher=TASK, **limits)
+
+
+def choices(seed: int) -> RandomChoices:
+    return RandomChoices(np.random.default_rng(seed))
 
 
 def values(genome: Genome) -> dict[str, float]:
@@ -118,6 +126,58 @@ def test_every_genome_inside_the_limits_can_be_drawn() -> None:
                     assert genome in SearchSpace(**space.settings)
                     wanted.add(genome.key)
     assert wanted <= drawn
+
+
+BERT = Task(reference_parameters=22_713_986)
+"""An encoder of six layers of width 384, whose students read its vocabulary."""
+
+
+def test_limits_are_met_together() -> None:
+    # A small embedding needs millions of parameters more, which operators have at many FLOPs only.
+    space = SearchSpace(teacher=BERT, compression=(4.6, 6.5), flops=(None, 10e6))
+    assert space.limits is not None
+    frames, _ = space.limits.frames(None)
+    assert {frame.draft.embedding_width for frame in frames} >= {64, 96, 128}
+    assert not any(
+        frame.draft.width <= 192 and frame.draft.embedding_width <= 32 for frame in frames
+    )
+    drawn = [_draw(space, space.limits, choices(seed)).genome() for seed in range(100)]
+    assert sum(space.limits.excess(genome) == 0 for genome in drawn) > 35  # 10 if taken one by one
+
+
+def test_token_scores_count_towards_the_limits() -> None:
+    scores = genome_cost(templates.additive(scopes=True), BERT).parameters
+    space = SearchSpace(teacher=BERT, parameters=(None, 1.6e6), bounds=(0.3, None), scopes=True)
+    assert space.limits is not None
+    least = [space.limits.frames(bound)[0] for bound in (None, 0.3)]
+    narrow = [min(frame.costs[0] for frame in frames) for frames in least]
+    assert narrow[1] - narrow[0] == scores
+    assert {space.sample(seed=seed).bound for seed in range(20)} == {0.3, None}
+    tight = SearchSpace(teacher=BERT, parameters=(None, 1.2e6), bounds=(0.3, None), scopes=True)
+    assert tight.limits is not None
+    assert tight.limits.drawn_bounds == [None]
+    assert {tight.sample(seed=seed).bound for seed in range(20)} == {None}
+
+
+@pytest.mark.parametrize("limits", LIMITS[-2:], ids=str)
+def test_total_is_the_sum_over_the_parts(limits: dict[str, Any]) -> None:
+    space = limited(**limits, bounds=(0.3, None), scopes=True)
+    assert space.limits is not None
+    names = [name for name in ("parameters", "flops") if name in space.limits.quantities]
+    for seed in range(60):
+        genome = SearchSpace(**NARROW, bounds=(0.3, None), scopes=True).sample(seed=seed)
+        assert space.limits.total(genome) == tuple(values(genome)[name] for name in names)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))
+def test_hull_is_above_its_points_and_concave(points: list[tuple[int, int]]) -> None:
+    hull = _upper_hull(points)
+    x, y = zip(*hull, strict=True)
+    assert all(np.interp(a, x, y) >= b - 1e-9 for a, b in points)
+    assert {*hull} <= {(0.0, 0.0), *points}
+    slopes = np.diff(y) / np.diff(x)
+    assert (np.diff(slopes) < 0).all()
+    assert (slopes > 0).all()
 
 
 class TestUnreachableLimits:
