@@ -60,6 +60,7 @@ ATTACKED = {"movies": 500, "news": 400}
 GENETIC = 50
 """Texts under the genetic attack, which takes longest."""
 MAIN = ("pwws", "deepwordbug")
+ATTACKS = ("both", "textfooler", "textbugger", "edits", "pruthi", "genetic")
 
 
 class Row(NamedTuple):
@@ -79,14 +80,8 @@ class Row(NamedTuple):
     perturbed: bool = False
     """Whether training is by WordPerturbation, against the attacks of the main column."""
 
-    sentences: int | None = None
-    """Training texts, the first of all; None: all."""
-
     noise: bool = False
     """Whether three copies of each text with unigram noise are trained on too, for fewer epochs."""
-
-    template: str = "TextCNN"
-    """The graph, in the template's own size."""
 
 
 def classes(strength: float) -> TextEncoding:
@@ -122,13 +117,6 @@ ROWS: dict[str, Row] = {
     },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     "word perturbation": Row((), perturbed=True),
-    **{
-        f"word perturbation, {sentences:,} sentences, {template}": Row(
-            (), perturbed=True, sentences=sentences, template=template
-        )
-        for template in ("TextCNN", "BiGRU", "transformer")
-        for sentences in (600, 1200, 3000)
-    },
 }
 
 # The worst case is exact only where each word is read by itself.
@@ -150,18 +138,17 @@ def splits(data: str) -> tuple[rs.TextDataset, rs.TextDataset, rs.TextDataset]:
 
 
 def genome(row: Row, data: str) -> rs.Genome:
-    """A template at 4.6 to 6.5 times compression, or token scores alone."""
+    """A TextCNN at 4.6 to 6.5 times compression, or token scores alone."""
     scopes = row.bound is not None and SCOPES[data]
     if row.bound == 0:
         return rs.templates.additive(encodings=row.encodings, scopes=scopes)
-    make = rs.templates.ALL[row.template]
-    return replace(make(encodings=row.encodings, bound=row.bound), scopes=scopes)
+    made = rs.templates.text_cnn(encodings=row.encodings, bound=row.bound)
+    return replace(made, scopes=scopes)
 
 
 def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.Distiller:
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
-    train = train if row.sentences is None else train.select(range(row.sentences))
     nearest = [NearestNeighbours(NEIGHBOURS)] if row.all_sources else []
     against = [*MAIN, *nearest]
     perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4)
@@ -180,24 +167,27 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
 
 
 def attackers(
-    texts: rs.TextDataset, count: int, *, certify: bool
+    texts: rs.TextDataset, count: int, *, certify: bool, names: Sequence[str] = ATTACKS
 ) -> dict[str, rs.RobustnessEvaluator]:
     """The attacks that encodings are made for together, and the others one by one."""
-    unlimited: dict[str, Any] = {"encoder": False}
-    others: dict[str, tuple[Any, int]] = {
-        "textfooler": (rs.attacks.get("textfooler")(**unlimited), count),
-        "textbugger": (rs.attacks.get("textbugger")(**unlimited), count),
-        "edits": (rs.attacks.get("textbugger")(neighbours=0, **unlimited), count),
-        "pruthi": (rs.attacks.get("pruthi")(), count),
-        "genetic": (rs.attacks.get("genetic")(), min(GENETIC, count)),
+    options: dict[str, dict[str, Any]] = {
+        "textfooler": {"encoder": False},
+        "textbugger": {"encoder": False},
+        "edits": {"encoder": False, "neighbours": 0},
     }
-    groups: dict[str, tuple[Any, int]] = {"both": (MAIN, count), **others}
-    return {
-        name: rs.RobustnessEvaluator(
-            attack, texts, examples=number, progress=False, certify=certify and name == "both"
+    found = {}
+    for name in names:
+        recipe = "textbugger" if name == "edits" else name
+        # Only these are made: some need resources.
+        attack = MAIN if name == "both" else rs.attacks.get(recipe)(**options.get(name, {}))
+        found[name] = rs.RobustnessEvaluator(
+            attack,
+            texts,
+            examples=min(GENETIC, count) if name == "genetic" else count,
+            progress=False,
+            certify=certify and name == "both",
         )
-        for name, (attack, number) in groups.items()
-    }
+    return found
 
 
 def under_attack(evaluator: rs.RobustnessEvaluator, *victim: Any, **more: Any) -> dict[str, Any]:
@@ -231,15 +221,15 @@ def run(options: argparse.Namespace) -> None:
     distillers: dict[Any, rs.Distiller] = {}
     for name in options.rows or ROWS:
         row = ROWS[name]
-        evaluators = attackers(texts, count, certify=row.bound is not None)
-        made = {n: e for n, e in evaluators.items() if n in options.attacks}
+        scored = row.bound is not None
+        made = attackers(texts, count, certify=scored, names=options.attacks)
         part = "dev" if options.dev else "test"
         slug = name.replace(", ", "-").replace(" ", "-")
         path = OUT / f"{data}-{part}-{slug}-{options.seed}.json"
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if all(attack in found for attack in made):
             continue
-        training = row.all_sources, row.weight, row.perturbed, row.sentences, row.noise
+        training = row.all_sources, row.weight, row.perturbed, row.noise
         if training not in distillers:  # which keep what students of one encoding share
             distillers[training] = distiller(data, teacher, row)
         one = distillers[training]
@@ -370,8 +360,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     step.add_argument("--rows", nargs="+", choices=ROWS)
     step.add_argument("--examples", type=int)
     step.add_argument("--dev", action="store_true", help="attack dev texts")
-    names = ["both", "textfooler", "textbugger", "edits", "pruthi", "genetic"]
-    step.add_argument("--attacks", nargs="+", choices=names, default=names)
+    step.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS)
     step.set_defaults(do=run)
     step = steps.add_parser("typos", help="all single typos in any number of words")
     step.add_argument("--seed", type=int, default=0)

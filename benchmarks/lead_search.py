@@ -165,8 +165,8 @@ def confirm(options: argparse.Namespace) -> None:
         for kind, result in found.items()
         for place, genome in enumerate(best(result))
     }
-    groups = encoding_matrix.attackers(test, SETTINGS[data].tested, certify=True)
-    kept = {name: groups[name] for name in ("both", "textfooler", "textbugger", "genetic")}
+    names = ("both", "textfooler", "textbugger", "genetic")
+    kept = encoding_matrix.attackers(test, SETTINGS[data].tested, certify=True, names=names)
     afresh = Afresh(distiller(data, teacher), kept, OUT / data / "students")
     confirmation = rs.confirm(
         found["search"],

@@ -48,7 +48,12 @@ def pipeline(
 
 
 def distiller(
-    teacher: rs.Teacher, train: rs.TextDataset, dev: rs.TextDataset, *, robust: bool = True
+    teacher: rs.Teacher,
+    train: rs.TextDataset,
+    dev: rs.TextDataset,
+    *,
+    robust: bool = True,
+    epochs: int = 5,
 ) -> rs.Distiller:
     """Training on each sentence and on its worst words, with all their weight from epoch 3 on.
 
@@ -61,7 +66,7 @@ def distiller(
         teacher,
         train,
         dev,
-        epochs=5,
+        epochs=epochs,
         learning_rate=2e-3,
         # In batches of 32, with half as many steps, more of the deep students settle on a constant.
         batch_size=16,

@@ -58,6 +58,15 @@ def test_every_public_name_loads(name):
     assert name in dir(rosearch)
 
 
+def test_workers_start_without_models():
+    # Which take longer to import than all else together.
+    code = "import json, sys, rosearch.evolve.workers.child_processes\n"
+    loaded = run(
+        code + "print(json.dumps([m for m in sys.modules if m.startswith('transformers')]))"
+    )
+    assert loaded == []
+
+
 def test_star_import_and_unknown_names():
     names: dict = {}
     exec("from rosearch import *", names)

@@ -59,8 +59,11 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 
-_READINGS = 4
-"""Encodings whose tokenised texts a Distiller keeps; a search tries many."""
+_READINGS = 4, 16
+"""Encodings whose tokenised texts a Distiller keeps: of many texts few, of few many. A search tries
+several again and again."""
+_READ_TEXTS = 150_000
+"""Training texts that are kept in all, each in every encoding, unless that is too few encodings."""
 
 
 class Distiller:
@@ -458,7 +461,9 @@ class Distiller:
             )
             robust = RobustTraining(self.augmentation, self.adversary, self.perturbation)
             reading = Reading(texts, robust, self._labels)
-            for oldest in list(self._readings)[: 1 - _READINGS]:
+            few, many = _READINGS
+            count = min(many, max(few, _READ_TEXTS // len(self.train)))
+            for oldest in list(self._readings)[: 1 - count]:
                 self._readings.pop(oldest, None)  # another thread may have done so
             self._readings[genome.encodings] = reading
         return reading

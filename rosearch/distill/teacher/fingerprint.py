@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -74,16 +74,24 @@ def fingerprint(model: str, tokenizer: PreTrainedTokenizerBase, max_length: int)
     """Return a hash of a model, by its digest, with tokenizer and maximum length."""
     (row,) = tokenize(tokenizer, ["a"], max_length=max_length)
     encoding = encoding_of(tokenizer)
-    return _hash(
-        [
-            model,
-            _tokenizer_rules(tokenizer),
-            {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
-            [pads_left(tokenizer), tokenizer.truncation_side, row.types],
-            max_length,
-            None if encoding is None else encoding.fingerprint,
-        ]
-    )
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    rest = [
+        {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
+        [pads_left(tokenizer), tokenizer.truncation_side, row.types],
+        max_length,
+        None if encoding is None else encoding.fingerprint,
+    ]
+    if backend is None:
+        return _hash([model, _python_rules(tokenizer), *rest])
+    return _of_backend(model, backend.to_str(), json.dumps(rest))
+
+
+@lru_cache(maxsize=8)
+def _of_backend(model: str, rules: str, rest: str) -> str:
+    """Return the hash for a tokenizer in Rust; reading its rules takes a tenth of a second."""
+    # Truncation and padding are settings of the last call, not of the tokenizer.
+    own = {k: v for k, v in json.loads(rules).items() if k not in ("truncation", "padding")}
+    return _hash([model, own, *json.loads(rest)])
 
 
 def _hash(parts: list[Any]) -> str:
@@ -174,14 +182,9 @@ def _plain(value: Any, depth: int = _DEPTH) -> Any:
     return [type(value).__qualname__, inner({k: v for k, v in state.items() if v is not value})]
 
 
-def _tokenizer_rules(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """Return what decides how texts become tokens, as plain values."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        rules = json.loads(backend.to_str())
-        # These are settings of the last call, not of the tokenizer.
-        return {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
-    # The rules of a tokenizer in Python are only known by its arguments. Files and special tokens
+def _python_rules(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Return what decides how texts become tokens in a tokenizer in Python, as plain values."""
+    # They are only known by its arguments. Files and special tokens
     # are left out: the vocabulary holds them, and saving changes their form.
     parameters = inspect.signature(type(tokenizer).__init__).parameters
     arguments = {

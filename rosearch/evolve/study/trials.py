@@ -7,14 +7,15 @@ import traceback as tracebacks
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.study.presentation import report
 from rosearch.fitness import Score, rank_order
-from rosearch.quiet import quiet_transformers
 from rosearch.space import Genome
-from rosearch.student import StudentForSequenceClassification
+
+if TYPE_CHECKING:
+    from rosearch.student import StudentForSequenceClassification
 
 _MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept; MySQL's text columns hold 65,535 bytes."""
@@ -173,6 +174,10 @@ class TrialRecord:
                     f"there is no such folder: was it moved, or is it on another machine? "
                     f"AutoModelForSequenceClassification.from_pretrained loads it from any place."
                 )
+            # Importing transformers' models takes half of a worker's start.
+            from rosearch.quiet import quiet_transformers
+            from rosearch.student import StudentForSequenceClassification
+
             with quiet_transformers():
                 return StudentForSequenceClassification.from_pretrained(self.weights).eval()
         raise EvaluationError(
