@@ -374,7 +374,8 @@ class Distiller:
             loss = self._reading(genome).fit_scores(student.token_scores)
             if genome.bound == 0:
                 return self._scored(student, loss, start)
-            student.token_scores.requires_grad_(False)  # the graph learns what they leave
+            is_joint = isinstance(self.perturbation, WorstCase) and self.perturbation.joint
+            student.token_scores.requires_grad_(is_joint)  # else the graph learns what they leave
         with isolated_rng(child_seed(seed, "losses")):
             objective = DistillationObjective(
                 self.losses, student, outputs=outputs, labels=self._labels

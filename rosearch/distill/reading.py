@@ -10,6 +10,7 @@ import torch
 
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.robust.freelb import EmbeddingPerturbation
+from rosearch.distill.robust.joint_scores import JointScores
 from rosearch.distill.robust.perturbed_texts import (
     Adversary,
     Augmentation,
@@ -22,6 +23,7 @@ from rosearch.distill.student_texts import StudentTexts
 from rosearch.distill.training.hooks import TrainingHook
 from rosearch.operators import TokenScores
 from rosearch.student import StudentForSequenceClassification
+from rosearch.tokens import WordChoices
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,13 @@ class Reading:
             hooks.append(PerturbedTexts(self._source, student, objective, seed))
         if self._perturbation is not None:
             hooks.append(self._perturbation)
+        settings = self.robust.perturbation
+        if isinstance(settings, WorstCase) and settings.joint and student.token_scores is not None:
+            choices = self._choices(settings)
+            if choices is not None:
+                bound = student.config.architecture.bound or 0.0
+                answers = self.texts.train_logits
+                hooks.append(JointScores(settings, choices, answers, bound))
         return hooks
 
     def fit_scores(self, scores: TokenScores) -> float:
@@ -63,8 +72,7 @@ class Reading:
             settings, texts = self.robust.perturbation, self.texts
             if not isinstance(settings, WorstCase):
                 settings = WorstCase(weight=0.0)
-            given = settings.replacements if settings.weight else None
-            choices = None if given is None else texts.choices(given)
+            choices = self._choices(settings)
             vectors = texts.teacher.embedding.tokens if settings.vectors else None
             loss = settings.fit(scores, texts.train_rows, texts.train_logits, choices, vectors)
             state = {name: t.clone() for name, t in scores.state_dict().items()}
@@ -72,6 +80,10 @@ class Reading:
         state, loss = self._scores[scores.scopes]
         scores.load_state_dict(state)
         return loss
+
+    def _choices(self, settings: WorstCase) -> WordChoices | None:
+        given = settings.replacements if settings.weight else None
+        return None if given is None else self.texts.choices(given)
 
     @cached_property
     def _source(self) -> TextSource:

@@ -13,11 +13,10 @@ from torch.nn import functional
 
 from rosearch.checks import number, positive, refused, whole_number
 from rosearch.distill.robust.word_perturbation import Replacements
+from rosearch.distill.robust.worst_margins import Sums, Worst, scopes_of_rows
 from rosearch.operators import TokenScores
-from rosearch.tokens import TokenizedText, WordChoices, collate, token_batches
+from rosearch.tokens import TokenizedText, WordChoices
 
-_TOKENS = 8192
-"""Tokens in a batch; scopes hold a few bytes for each pair of tokens of a text."""
 _MAP = 0.1
 """Weight of the squared map from vectors to scores."""
 
@@ -70,6 +69,11 @@ class WorstCase:
     learning_rate: float = 0.04
     """Learning rate at the start."""
 
+    joint: bool = False
+    """Whether the scores go on learning with the graph, against the worst case of each batch less
+    the bound, which is what the graph may take from a margin. Otherwise they stay as they were
+    fitted, and the graph learns what they leave."""
+
     def __post_init__(self) -> None:
         if self.replacements is not None and not hasattr(self.replacements, "choices"):
             example = "Replacements such as rosearch.attack.WordReplacements('pwws')"
@@ -84,8 +88,15 @@ class WorstCase:
     def settings(self) -> Mapping[str, Any]:
         """All settings as plain values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.joint:
+            del values["joint"]  # which studies begun before it do not have
         given = self.replacements
         return values | {"replacements": None if given is None else dict(given.settings)}
+
+    def softened(self, answers: np.ndarray, device: torch.device) -> torch.Tensor:
+        """Return the teacher's softened probabilities of its logits, ``(texts, classes)``."""
+        given = torch.from_numpy(np.array(answers, dtype=np.float32)).to(device)
+        return functional.softmax(given / self.temperature, dim=1)
 
     def fit(
         self,
@@ -108,14 +119,13 @@ class WorstCase:
             The loss at the last step.
         """
         device = scores.bias.device
-        given = torch.from_numpy(np.array(answers, dtype=np.float32)).to(device)
-        wanted = functional.softmax(given / self.temperature, dim=1)
+        wanted = self.softened(answers, device)
         labels = wanted.argmax(dim=1)
-        own_scopes = _scopes(scores, rows)
-        sums = _Sums(rows, own_scopes, scores.scopes, device)
+        own_scopes = scopes_of_rows(scores, rows)
+        sums = Sums(rows, own_scopes, scores.scopes, device)
         worst = None
         if choices is not None and self.weight:
-            worst = _Worst(choices, own_scopes, scores.scopes, labels.cpu().numpy(), device)
+            worst = Worst(choices, own_scopes, scores.scopes, labels.cpu().numpy(), device)
         table = _Table(scores, vectors, sums, worst)
         optimizer = torch.optim.Adam(table.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
@@ -137,52 +147,6 @@ class WorstCase:
         return loss.item()
 
 
-def worst_margins(
-    scores: TokenScores, rows: Sequence[TokenizedText], labels: Sequence[int], choices: WordChoices
-) -> np.ndarray:
-    """Return the smallest margins that any combination of replacements leaves.
-
-    Args:
-        scores: The token scores.
-        rows: Tokenised texts.
-        labels: Index of a class of each text.
-        choices: The replacements in the texts.
-
-    Returns:
-        float32 ``(texts, classes)``: the logit of the text's class less that of each class, at its
-        smallest; 0 for the class itself. With scopes, as long as no replacement is or replaces a
-        cue.
-    """
-    device = scores.bias.device
-    with torch.no_grad():
-        table = scores.tokens.weight.reshape(-1, scores.classes)
-        own_scopes = _scopes(scores, rows)
-        logits = _Sums(rows, own_scopes, scores.scopes, device)(table) + scores.bias
-        given = np.asarray(labels, dtype=np.int64)
-        margins = _Worst(choices, own_scopes, scores.scopes, given, device)(table, logits)
-    found: np.ndarray = margins.float().cpu().numpy()
-    return found
-
-
-def _scopes(scores: TokenScores, rows: Sequence[TokenizedText]) -> list[np.ndarray]:
-    """The scope of each token of each text."""
-    if scores.cues is None:
-        return [np.zeros(len(row.ids), dtype=np.int64) for row in rows]
-    found: dict[int, np.ndarray] = {}
-    for batch in token_batches([len(row.ids) for row in rows], token_budget=_TOKENS):
-        part = [rows[k] for k in batch]
-        inputs = collate(part, pad_id=0)
-        own = scores.scopes_of(inputs["input_ids"], inputs["attention_mask"].bool()).numpy()
-        found |= {
-            k: own[n, : len(row.ids)] for n, (k, row) in enumerate(zip(batch, part, strict=True))
-        }
-    return [found[k] for k in range(len(rows))]
-
-
-def _tensor(values: Any, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)
-
-
 class _Table(nn.Module):
     """Scores while they are fitted, which start at zero, of the tokens that occur.
 
@@ -196,12 +160,12 @@ class _Table(nn.Module):
         self,
         scores: TokenScores,
         vectors: np.ndarray | None,
-        sums: _Sums,
-        worst: _Worst | None,
+        sums: Sums,
+        worst: Worst | None,
     ) -> None:
         super().__init__()
         scores.reset_parameters()
-        read: list[_Sums | _Worst] = [sums] if worst is None else [sums, worst]
+        read: list[Sums | Worst] = [sums] if worst is None else [sums, worst]
         self.used = torch.cat([part.ids for part in read]).div(scores.scopes, rounding_mode="floor")
         self.used = torch.unique(self.used)
         for part in read:
@@ -263,105 +227,3 @@ class _Table(nn.Module):
             scores.bias.copy_(self.bias)
             if scores.tokens.padding_idx is not None:
                 scores.tokens.weight[scores.tokens.padding_idx] = 0
-
-
-class _Sums:
-    """The sums of texts, given a table of scores, ``(tokens * scopes, classes)``."""
-
-    def __init__(
-        self,
-        rows: Sequence[TokenizedText],
-        row_scopes: Sequence[np.ndarray],
-        scopes: int,
-        device: torch.device,
-    ) -> None:
-        self.count = len(rows)
-        ids = np.array([token for row in rows for token in row.ids], dtype=np.int64)
-        self.ids = _tensor(ids * scopes + np.concatenate(row_scopes), device)
-        lengths = [len(row.ids) for row in rows]
-        self.text = _tensor(np.repeat(np.arange(len(rows)), lengths), device)
-
-    def __call__(self, table: torch.Tensor) -> torch.Tensor:
-        sums = table.new_zeros(self.count, table.shape[1])
-        return sums.index_add(0, self.text, table[self.ids])
-
-
-class _Worst:
-    """The smallest margins that combinations of replacements leave, against given labels."""
-
-    def __init__(
-        self,
-        choices: WordChoices,
-        row_scopes: Sequence[np.ndarray],
-        scopes: int,
-        labels: np.ndarray,
-        device: torch.device,
-    ) -> None:
-        ids = _choice_ids(choices, row_scopes, scopes)
-        texts = np.repeat(np.arange(len(row_scopes)), np.diff(choices.first_slots))
-        # What a slot loses depends on its choices and the label: most words occur many times.
-        groups: dict[tuple[bytes, bytes, int], int] = {}
-        group_of_slot: list[int] = []
-        firsts: list[int] = []
-        lengths = np.diff(choices.first_ids)
-        for slot, label in enumerate(labels[texts].tolist()):
-            first, last = choices.first_choices[slot], choices.first_choices[slot + 1]
-            own = ids[choices.first_ids[first] : choices.first_ids[last]]
-            key = own.tobytes(), lengths[first:last].tobytes(), label
-            group = groups.setdefault(key, len(groups))
-            group_of_slot.append(group)
-            if group == len(firsts):
-                firsts.append(slot)
-        slots = np.array(firsts, dtype=np.int64)
-        counts = np.diff(choices.first_choices)[slots]
-        options = _ranges(choices.first_choices[:-1][slots], counts)
-        tokens = _ranges(choices.first_ids[:-1][options], lengths[options])
-        self.groups, self.options = len(slots), len(options)
-        self.ids = _tensor(ids[tokens], device)
-        self.option_of_token = _tensor(np.repeat(np.arange(len(options)), lengths[options]), device)
-        self.group_of_option = _tensor(np.repeat(np.arange(len(slots)), counts), device)
-        self.original = _tensor(np.cumsum(counts) - counts, device)
-        self.label_of_option = _tensor(np.repeat(labels[texts[slots]], counts), device)
-        self.group_of_slot, self.text_of_slot = (
-            _tensor(group_of_slot, device),
-            _tensor(texts, device),
-        )
-        self.labels = _tensor(labels, device)
-
-    def __call__(self, table: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Return the margins of the labels against each class, ``(texts, classes)``."""
-        sums = table.new_zeros(self.options, table.shape[1])
-        sums = sums.index_add(0, self.option_of_token, table[self.ids])
-        margin = sums.gather(1, self.label_of_option[:, None]) - sums
-        index = self.group_of_option[:, None].expand_as(margin)
-        worst = margin.new_full((self.groups, table.shape[1]), torch.inf)
-        worst = worst.scatter_reduce(0, index, margin, "amin") - margin[self.original]
-        lost = torch.zeros_like(logits)
-        lost = lost.index_add(0, self.text_of_slot, worst[self.group_of_slot])
-        return logits.gather(1, self.labels[:, None]) - logits + lost
-
-
-def _choice_ids(choices: WordChoices, row_scopes: Sequence[np.ndarray], scopes: int) -> np.ndarray:
-    """The row of each token of all choices in a table ``(tokens * scopes, classes)``.
-
-    Replacements stand in the scope of what they replace, whose tokens have their own.
-    """
-    ids: np.ndarray = choices.ids.astype(np.int64) * scopes
-    if scopes == 1:
-        return ids
-    texts = np.repeat(np.arange(len(row_scopes)), np.diff(choices.first_slots))
-    for slot, text in enumerate(texts.tolist()):
-        own, first = row_scopes[text], choices.first_choices[slot]
-        start, end = choices.first_ids[first], choices.first_ids[first + 1]
-        last = choices.first_ids[choices.first_choices[slot + 1]]
-        ids[start:end] += own[choices.starts[slot] : choices.ends[slot]]
-        ids[end:last] += own[choices.starts[slot]]
-    return ids
-
-
-def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """For each start, as many numbers from it on as its count, one range after the other."""
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    found: np.ndarray = np.arange(total) + np.repeat(starts - (ends - counts), counts)
-    return found

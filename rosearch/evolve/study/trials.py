@@ -7,15 +7,12 @@ import traceback as tracebacks
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rosearch.errors import EvaluationError
 from rosearch.evolve.study.presentation import report
 from rosearch.fitness import Score, rank_order
 from rosearch.space import Genome
-
-if TYPE_CHECKING:
-    from rosearch.student import StudentForSequenceClassification
 
 _MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept; MySQL's text columns hold 65,535 bytes."""

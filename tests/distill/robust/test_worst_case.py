@@ -23,7 +23,7 @@ from rosearch.distill import (
     WordPerturbation,
     WorstCase,
 )
-from rosearch.distill.robust.worst_case import worst_margins
+from rosearch.distill.robust.worst_margins import worst_margins
 from rosearch.errors import ArgumentError
 from rosearch.operators import TokenScores
 from rosearch.space import templates
@@ -257,6 +257,24 @@ class TestDistiller:
         again = self.distiller(small_teacher, dataset).distill(cnn)
         for name, value in again.student.state_dict().items():
             assert torch.equal(value, beside.student.state_dict()[name]), name
+
+    def test_joint_scores_go_on_learning(
+        self, small_teacher: Teacher, dataset: TextDataset
+    ) -> None:
+        genome = replace(templates.text_cnn(**SMALL), bound=0.5)
+        swaps = WordReplacements(["deepwordbug"])
+        found = {}
+        for joint in (False, True):
+            worst = WorstCase(swaps, weight=0.5, joint=joint)
+            distiller = self.distiller(small_teacher, dataset, perturbation=worst)
+            found[joint] = self.scores(distiller.distill(genome))
+            assert distiller.settings["perturbation"].get("joint", False) is joint
+        alone = self.distiller(
+            small_teacher, dataset, perturbation=WorstCase(swaps, weight=0.5)
+        ).distill(templates.additive())
+        assert torch.equal(found[False], self.scores(alone))
+        assert not torch.equal(found[True], found[False])
+        assert (found[True] - found[False]).abs().max() < 0.5
 
     def test_replacements_make_scores_robust(
         self, small_teacher: Teacher, dataset: TextDataset
