@@ -77,6 +77,9 @@ class Row(NamedTuple):
     weight: float | None = None
     """Weight of the worst case of token scores; None: the data set's."""
 
+    joint: bool = False
+    """Whether the sum goes on learning with the TextCNN."""
+
     perturbed: bool = False
     """Whether training is by WordPerturbation, against the attacks of the main column."""
 
@@ -115,6 +118,7 @@ ROWS: dict[str, Row] = {
         for x in MERGED
         for y in (*BOUNDS, 0.5)
     },
+    "spelling, classes 0.1, bound 0.5, joint": Row((SPELLING, classes(0.1)), bound=0.5, joint=True),
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     "word perturbation": Row((), perturbed=True),
 }
@@ -152,7 +156,8 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
     nearest = [NearestNeighbours(NEIGHBOURS)] if row.all_sources else []
     against = [*MAIN, *nearest]
     perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4)
-    worst = WorstCase(WordReplacements(against), weight=row.weight or WEIGHT[data])
+    weight = row.weight or WEIGHT[data]
+    worst = WorstCase(WordReplacements(against), weight=weight, joint=row.joint)
     noisy = {"augmentation": UnigramNoise(copies=3), "epochs": 3} if row.noise else {}
     return rs.Distiller(
         teacher,
@@ -229,7 +234,7 @@ def run(options: argparse.Namespace) -> None:
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if all(attack in found for attack in made):
             continue
-        training = row.all_sources, row.weight, row.perturbed, row.noise
+        training = row.all_sources, row.weight, row.joint, row.perturbed, row.noise
         if training not in distillers:  # which keep what students of one encoding share
             distillers[training] = distiller(data, teacher, row)
         one = distillers[training]

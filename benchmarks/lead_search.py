@@ -32,11 +32,11 @@ import encoding_matrix
 from encoding_matrix import MAIN, SPELLING, classes, splits
 from first_search import Afresh, best
 from journals import DATA, pack, restore
+from lead_tables import KINDS, journal
 
 import rosearch as rs
 
 OUT = Path("runs/lead")
-KINDS = ("search", "random", "hand")
 COMPRESSION = (4.6, 6.5)
 FLOPS = 10e6
 """Most for 32 tokens, so that a student trains in a minute."""
@@ -141,7 +141,7 @@ def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
         study=kind,
         strategy="surrogate" if kind == "search" else "random",
         initial_genomes={"search": by_hand[:8], "random": (), "hand": by_hand}[kind],
-        seed=KINDS.index(kind),
+        seed=list(KINDS).index(kind),
         overlap=2,
     )
 
@@ -201,11 +201,6 @@ def export(options: argparse.Namespace) -> None:
 def cached_teacher(data: str) -> rs.Teacher:
     """The teacher that encoding_matrix.py fine-tuned."""
     return rs.Teacher.from_pretrained(encoding_matrix.OUT / f"teacher-{data}")
-
-
-def journal(data: str, kind: str) -> Path:
-    """The committed file of a study."""
-    return DATA / f"lead-{data}-{kind}.journal.gz"
 
 
 def study(data: str, kind: str) -> str:

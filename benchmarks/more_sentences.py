@@ -102,6 +102,8 @@ def table() -> list[list[str]]:
     for name in GENOMES:
         for setting in SETTINGS:
             runs = [r for r in results() if (r["genome"], r["setting"]) == (name, setting)]
+            if not runs:
+                continue
             kept = [one for one in runs if one["accuracy"] > one["constant"] + CHANCE]
             shares = [[one[key] for one in kept] for key in columns]
             counts = [str(len(runs)), str(len(runs) - len(kept))]

@@ -4,8 +4,8 @@
     python benchmarks/reproduce_results.py --write    # puts them into the page
     python benchmarks/reproduce_results.py --check    # fails if the page has others
 
-Nothing is trained here: ``make_tabular.py``, ``first_search.py`` and ``encoding_matrix.py`` made
-the ledgers.
+Nothing is trained here: ``make_tabular.py``, ``first_search.py``, ``encoding_matrix.py``,
+``lead_search.py`` and ``more_sentences.py`` made the ledgers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any
 
 import bounded_genomes
 import encoding_fronts
+import lead_tables
+import more_sentences
 import numpy as np
 from encoding_tables import bounds, encodings, typos
 from first_search import SUMMARY
@@ -301,6 +303,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "bounded-findings": bounded_findings,
     "bounds-movies": lambda: markdown(bounds("movies")),
     "bounds-news": lambda: markdown(bounds("news")),
+    "sentences": lambda: markdown(more_sentences.table()),
+    "lead-movies": lambda: markdown(lead_tables.searches("movies")),
 }
 
 

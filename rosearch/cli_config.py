@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import copy
 import json
 import re
 import sys
@@ -174,6 +176,9 @@ def _toml(value: Any) -> str:
     return json.dumps(_NONE if value is None else value)
 
 
+_REFUSALS = argparse.ArgumentError, TypeError, ValueError
+
+
 class Job:
     """What a configuration file describes; each object is made when it is first used.
 
@@ -194,13 +199,19 @@ class Job:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ArgumentError(f"{file} is no TOML file: {error}") from error
+        own = copy.deepcopy(values)
         for change in changes:
             _set(values, change)
         parser = schema()
         try:
             config = parser.parse_object(_with_none(values))
-        except (argparse.ArgumentError, TypeError, ValueError) as error:
-            raise ArgumentError(f"{file}: {error}") from error
+        except _REFUSALS as error:
+            source = str(file)
+            if changes:
+                with contextlib.suppress(*_REFUSALS):
+                    parser.parse_object(_with_none(own))
+                    source = " ".join(changes)  # without them all is well
+            raise ArgumentError(f"{source}: {error}") from error
         self._config = parser.instantiate(config)
 
     @cached_property

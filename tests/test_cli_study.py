@@ -273,7 +273,9 @@ class TestConfigurationFiles:
     )
     def test_wrong_settings_are_named(self, here, change, said, capsys):
         assert cli.main(["search", "rosearch.toml", "--set", change]) == 1
-        assert said in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert said in error
+        assert "rosearch.toml" not in error  # where all is well
 
     def test_a_file_that_is_no_toml_is_refused(self, tmp_path, capsys):
         (tmp_path / "bad.toml").write_text("[data\n")

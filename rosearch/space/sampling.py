@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
+
+import numpy as np
 
 from rosearch.errors import SpaceError
 from rosearch.parameters import Parameters
@@ -134,10 +136,11 @@ def _draw_limited_node(
             (low - s - e - later * highest, high - s - e - later * lowest)
             for (low, high), (lowest, highest), s, e in zip(ends, nodes, spent, extra, strict=True)
         ]
+        low, high = np.array(bounds).T
+        within = ((limits.option_costs[width] >= low) & (limits.option_costs[width] <= high)).all(1)
         fitting: dict[str, list[tuple[Parameters, Costs]]] = {}
-        for name, parameters, costs in options:
-            if all(low <= c <= high for c, (low, high) in zip(costs, bounds, strict=True)):
-                fitting.setdefault(name, []).append((parameters, costs))
+        for name, parameters, costs in compress(options, within.tolist()):
+            fitting.setdefault(name, []).append((parameters, costs))
         if fitting:
             break
     if fitting:

@@ -85,6 +85,8 @@ class Limits:
         self._node_costs: dict[Any, Costs] = {}
         self.options: dict[int, list[tuple[str, Parameters, Costs]]] = {}
         """Operators by width, with parameters and costs."""
+        self.option_costs: dict[int, np.ndarray] = {}
+        """The costs alone, shape ``(operators, quantities)``."""
         self.min_costs: dict[int, Costs] = {}
         """Minimum costs of a node, by width."""
         self.max_costs: dict[int, Costs] = {}
@@ -239,6 +241,8 @@ class Limits:
             found[part[0]].append(costs)
             if part[0] == "node":
                 self.options[width].append((part[1], part[2], costs))
+        costs_of_options = [costs for _, _, costs in self.options[width]]
+        self.option_costs[width] = np.reshape(costs_of_options, (-1, len(self.quantities)))
         nothing = [(0.0,) * len(self.quantities)]
         self.min_costs[width] = _extreme(min, found["node"] or nothing)
         highest = (_extreme(max, found[kind] or nothing) for kind in _NODE_KINDS)
