@@ -150,6 +150,7 @@ def history(search: SearchResult, *, metric: str | None = None) -> Figure:
         across = axes.get_xaxis_transform()
         axes.plot(failed, [0.02] * len(failed), "|", color=ORANGE, transform=across, label="failed")
     axes.set_xlabel("candidate")
+    axes.locator_params("x", integer=True)
     axes.set_ylabel(shown.axis)
     axes.legend(fontsize=_FONT, frameon=False)
     return figure

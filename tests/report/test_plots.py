@@ -97,6 +97,15 @@ def test_history_shows_the_running_best_of_feasible_candidates(search):
     assert best == 100 * max(t.metrics["accuracy"] for t in search.trials if t.metrics)
 
 
+def test_history_of_few_candidates_has_whole_numbers(search):
+    few = dataclasses.replace(search, trials=search.trials[:3])
+    figure = plots.history(few)
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert {"0", "1", "2"} <= set(labels)
+    assert not any("." in label for label in labels)
+
+
 def test_history_of_a_minimised_objective_ignores_infeasible_candidates(search):
     small = Fitness.pareto(["parameters"], constraints={"accuracy": (0.8, None)})
     trials = [

@@ -26,6 +26,7 @@ class Axis:
         high: Value at its end.
         start: Coordinate of its start.
         end: Coordinate of its end.
+        is_whole: Whether its values are whole numbers, as those of candidates.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Axis:
     high: float
     start: float
     end: float
+    is_whole: bool = False
 
     @classmethod
     def of(cls, label: str, values: Iterable[float], start: float, end: float) -> Axis:
@@ -40,7 +42,8 @@ class Axis:
         found = list(values) or [0.0, 1.0]
         low, high = min(found), max(found)
         room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
-        return cls(label, low - room, high + room, start, end)
+        is_whole = all(isinstance(value, int) for value in found)
+        return cls(label, low - room, high + room, start, end, is_whole)
 
     def place(self, value: float) -> float:
         """The coordinate of ``value``."""
@@ -49,8 +52,9 @@ class Axis:
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """Coordinates and labels of three to nine ticks at round values."""
+        """Coordinates and labels of three to nine ticks at round values, of whole numbers fewer."""
         raw = (self.high - self.low) / 8
+        raw = max(raw, 1.0) if self.is_whole else raw
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(k * power for k in (1, 2, 5, 10) if k * power >= raw * 0.999)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))

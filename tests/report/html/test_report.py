@@ -321,13 +321,19 @@ def test_wrong_argument_types_are_refused(tmp_path):
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 4e6), (0.81, 0.8101), (5, 5), (0, 0)])
 def test_ticks_are_round_and_inside(low, high):
-    axis = Axis.of("x", [low, high], 50, 400)
+    axis = Axis.of("x", [float(low), float(high)], 50, 400)
     places = [at for at, _ in axis.ticks]
     assert 2 <= len(places) <= 10
     assert places == sorted(places)
     assert all(50 <= at <= 400 for at in places)
     for at, text in axis.ticks:
         assert axis.place(float(text.replace(",", ""))) == pytest.approx(at, abs=0.2)
+
+
+@pytest.mark.parametrize(("last", "shown"), [(1, "0 1"), (2, "0 1 2"), (30, "0 5 10 15 20 25 30")])
+def test_ticks_of_candidates_are_whole(last, shown):
+    axis = Axis.of("candidate", range(last + 1), 50, 400)
+    assert [text for _, text in axis.ticks] == shown.split()
 
 
 def test_charts_have_room_for_intervals():
