@@ -118,7 +118,13 @@ ROWS: dict[str, Row] = {
         for x in MERGED
         for y in (*BOUNDS, 0.5)
     },
-    "spelling, classes 0.1, bound 0.5, joint": Row((SPELLING, classes(0.1)), bound=0.5, joint=True),
+    **{
+        f"spelling, classes {x:g}, bound {y:g}, joint": Row(
+            (SPELLING, classes(x)), bound=y, joint=True
+        )
+        for x in MERGED
+        for y in (0.3, 0.5, 1.0)
+    },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     "word perturbation": Row((), perturbed=True),
 }
