@@ -6,6 +6,7 @@
     python benchmarks/lead_search.py hand movies            # templates, all encodings and bounds
     python benchmarks/lead_search.py confirm movies         # the best three of each, afresh
     python benchmarks/lead_search.py export movies          # the committed files
+    python benchmarks/lead_search.py table movies           # what is in them
 
 The same with ``news``. All have the same space, training and attacks, and report processor seconds.
 ``confirm`` trains with new seeds and attacks test texts, by the attacks of the search and by
@@ -32,7 +33,7 @@ import encoding_matrix
 from encoding_matrix import MAIN, SPELLING, classes, splits
 from first_search import Afresh, best
 from journals import DATA, pack, restore
-from lead_tables import KINDS, journal
+from lead_tables import KINDS, journal, searches
 
 import rosearch as rs
 
@@ -198,6 +199,12 @@ def export(options: argparse.Namespace) -> None:
         shutil.copy(OUT / data / "summary.json", DATA / f"lead-{data}.json")
 
 
+def table(options: argparse.Namespace) -> None:
+    """Print what is in the committed studies."""
+    for row in searches(options.data):
+        print("| " + " | ".join(row) + " |")
+
+
 def cached_teacher(data: str) -> rs.Teacher:
     """The teacher that encoding_matrix.py fine-tuned."""
     return rs.Teacher.from_pretrained(encoding_matrix.OUT / f"teacher-{data}")
@@ -211,7 +218,7 @@ def study(data: str, kind: str) -> str:
 def main() -> None:
     """One step."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    steps = {**dict.fromkeys(KINDS, run), "confirm": confirm, "export": export}
+    steps = {**dict.fromkeys(KINDS, run), "confirm": confirm, "export": export, "table": table}
     parser.add_argument("step", choices=steps)
     parser.add_argument("data", choices=SETTINGS)
     parser.add_argument("--candidates", type=int, default=150, help="total of the study")

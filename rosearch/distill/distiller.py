@@ -19,7 +19,7 @@ from rosearch.data import TextDataset, as_dataset, class_names, warn_if_useless
 from rosearch.distill.losses import Losses, LossMix
 from rosearch.distill.objective import DistillationObjective
 from rosearch.distill.positions import StudentPositions
-from rosearch.distill.reading import Reading, RobustTraining
+from rosearch.distill.reading import Reading, RobustTraining, kept_readings
 from rosearch.distill.record import training_record
 from rosearch.distill.result import DistillationResult
 from rosearch.distill.robust.compatibility import check_genome, check_robust_training
@@ -57,13 +57,6 @@ from rosearch.tokens import default_device, predict
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
-
-
-_READINGS = 4, 16
-"""Encodings whose tokenised texts a Distiller keeps: of many texts few, of few many. A search tries
-several again and again."""
-_READ_TEXTS = 150_000
-"""Training texts that are kept in all, each in every encoding, unless that is too few encodings."""
 
 
 class Distiller:
@@ -462,9 +455,7 @@ class Distiller:
             )
             robust = RobustTraining(self.augmentation, self.adversary, self.perturbation)
             reading = Reading(texts, robust, self._labels)
-            few, many = _READINGS
-            count = min(many, max(few, _READ_TEXTS // len(self.train)))
-            for oldest in list(self._readings)[: 1 - count]:
+            for oldest in list(self._readings)[: 1 - kept_readings(len(self.train))]:
                 self._readings.pop(oldest, None)  # another thread may have done so
             self._readings[genome.encodings] = reading
         return reading

@@ -25,6 +25,17 @@ from rosearch.operators import TokenScores
 from rosearch.student import StudentForSequenceClassification
 from rosearch.tokens import WordChoices
 
+_READINGS = 4, 16
+"""Fewest and most encodings whose texts are kept."""
+_TEXTS = 150_000
+"""Training texts that are kept in all, each in every encoding, unless that is too few encodings."""
+
+
+def kept_readings(texts: int) -> int:
+    """Return in how many encodings training texts are kept; a search tries each many times."""
+    few, many = _READINGS
+    return min(many, max(few, _TEXTS // texts))
+
 
 @dataclass(frozen=True)
 class RobustTraining:

@@ -13,7 +13,8 @@ import pytest
 import rosearch as rs
 from rosearch.checks import whole_number
 from rosearch.data import TextDataset
-from rosearch.distill import Distiller, Teacher, WordPerturbation
+from rosearch.distill import Distiller, Teacher, WordPerturbation, reading
+from rosearch.distill.reading import kept_readings
 from rosearch.distill.student_texts import StudentTexts
 from rosearch.encode import Encoding, Evidence, encoding_of
 from rosearch.errors import ArgumentError, DataError
@@ -145,7 +146,15 @@ def test_checkpoint_of_another_fit_is_refused(
         make(epochs=2).distill(encoded(), seed=0, checkpoint=file)
 
 
-def test_only_the_last_encodings_are_kept_in_memory(make: Any) -> None:
+@pytest.mark.parametrize(("texts", "kept"), [(10, 16), (7_396, 16), (20_000, 7), (1_000_000, 4)])
+def test_more_encodings_are_kept_of_few_texts(texts: int, kept: int) -> None:
+    assert kept_readings(texts) == kept
+
+
+def test_only_the_last_encodings_are_kept_in_memory(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_TEXTS", 0)
     distiller = make()
     for count in range(3, 10):
         part = TextEncoding("first_letters_of_any_count", {"count": count})
