@@ -32,7 +32,7 @@ from rosearch.classifiers import accuracy
 
 OUT = Path("runs/sentences")
 FILE = DATA / "sentences.json"
-GENOMES = ("random 2", "random 3", "search 3")
+GENOMES = ("random 2", "random 3")
 """Names in first_search.json."""
 SETTINGS = {
     "1,200 sentences": (1200, 5),

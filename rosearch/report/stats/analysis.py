@@ -15,6 +15,7 @@ from rosearch.fitness.pareto import pareto_front
 from rosearch.report.stats import findings
 from rosearch.report.stats.correlations import (
     COLLINEAR,
+    ZERO,
     Correction,
     Plan,
     collinear,
@@ -220,7 +221,7 @@ def _forests(
         values = columns[plan.column]
         if plan.given:  # residuals of a linear regression
             held = np.stack([np.ones(len(values)), *(columns[name] for name in plan.given)], axis=1)
-            values = values - held @ np.linalg.lstsq(held, values, rcond=None)[0]
+            values = values - held @ np.linalg.lstsq(held, values, rcond=ZERO)[0]
             if np.ptp(values) < 1e-12:
                 continue
         stream = child_seed(seed, "statistics", "forest") % 2**32

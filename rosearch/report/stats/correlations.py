@@ -19,6 +19,9 @@ E = TypeVar("E", bound=Effect)
 COLLINEAR = 0.95
 """Absolute rank correlation above which two descriptors are tested as one."""
 
+ZERO = 1e-10
+"""Share of the largest singular value up to which one is a rounding error."""
+
 RARE = 5
 """Minimum number of architectures that differ from a descriptor's most frequent value."""
 
@@ -120,7 +123,8 @@ def relate(
         # Descriptors that are held fixed, or nearly collinear with what is, are not tested.
         matrix = _matrix(data)
         left = np.diag(_residual(matrix, given))
-        fixed = np.linalg.matrix_rank(matrix[np.ix_(given, given)], hermitian=True) if given else 0
+        within = matrix[np.ix_(given, given)]
+        fixed = np.linalg.matrix_rank(within, tol=ZERO, hermitian=True) if given else 0
         p = _p_values(estimate[k], n - 2 - int(fixed))
         tables.append(
             [
@@ -193,7 +197,9 @@ def _residual(matrix: Floats, given: Sequence[int]) -> Floats:
     """Covariances of standardised columns that are left when ``given`` is held fixed."""
     fixed = list(given)
     cross = matrix[:, fixed]
-    inverse = np.linalg.pinv(matrix[np.ix_(fixed, fixed)], hermitian=True)
+    # What is held fixed may be dependent, as columns for all levels of one factor are. The default
+    # cutoff, a few rounding errors, keeps or drops them as the machine rounds.
+    inverse = np.linalg.pinv(matrix[np.ix_(fixed, fixed)], rcond=ZERO, hermitian=True)
     return np.asarray(matrix - cross @ inverse @ cross.T)
 
 

@@ -74,6 +74,21 @@ def test_partial_correlation_equals_the_recursive_formula():
     assert partial(matrix, []) is matrix
 
 
+@pytest.mark.parametrize("levels", [3, 5])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_one_column_for_each_level_is_as_one_less(levels, seed):
+    # All columns together are dependent, and how nearly depends on how a machine rounds.
+    descriptors, measures = columns(seed)
+    of = np.random.default_rng(seed).integers(0, levels, 80)
+    names = [f"level_{k}" for k in range(levels)]
+    measures |= {name: (of == k).astype(float) for k, name in enumerate(names)}
+    plans = [Plan("r", "robustness", tuple(given)) for given in (names, names[1:])]
+    tables = related(descriptors, measures, plans, resamples=9)
+    for all_levels, one_less in zip(*tables, strict=True):
+        assert all_levels.estimate == pytest.approx(one_less.estimate)
+        assert all_levels.p == pytest.approx(one_less.p)
+
+
 def test_descriptors_collinear_with_a_fixed_column_are_not_tested():
     descriptors, measures = columns(0)
     descriptors["same"] = np.exp(measures["size"])
