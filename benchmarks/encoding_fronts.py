@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ KINDS = {
     "spelling, frequent": ("spelling, published synonym encodings", "^"),
     "spelling, bound": ("spelling, token scores, TextCNN, by bound", "D"),
     "spelling, classes, bound": ("the same behind word classes, by bound", "*"),
+    "spelling, classes, bound, joint": ("the same, trained together, by bound", "h"),
     "spelling, bound, weight": ("spelling, token scores alone, by weight", "d"),
 }
 """Start of a row's name to the label and marker of its kind."""
@@ -57,7 +59,8 @@ def _points(data: str) -> dict[str, list[tuple[str, float, float]]]:
             continue
         accuracy = statistics.fmean(one["accuracy"] for one in own)
         under = statistics.fmean(one["both"]["under"] for one in own)
-        found.setdefault(kind, []).append((row.rpartition(" ")[2], 100 * accuracy, 100 * under))
+        name = next(iter(re.findall(r"[\d.]+", row)[::-1]), "")  # the last setting in it
+        found.setdefault(kind, []).append((name, 100 * accuracy, 100 * under))
     return found
 
 
