@@ -43,15 +43,6 @@ def material(
     return folder
 
 
-@pytest.fixture(scope="module")
-def whole(material: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A run from the beginning to the end: its folder, what it printed and what it trained."""
-    out = tmp_path_factory.mktemp("whole")
-    trained(material)
-    printed = run(material, out)
-    return SimpleNamespace(out=out, printed=printed, trained=trained(material))
-
-
 def command(material: Path, out: Path) -> list[str]:
     paths = [str(SCRIPT), str(material / "encoder"), str(material / "table.tsv")]
     return [sys.executable, *paths, "--out", str(out), *SIZE]
@@ -102,11 +93,17 @@ def finished(out: Path) -> int:
 
 
 @pytest.mark.slow
-def test_goes_on_after_kill_as_if_it_had_not_been(
-    material: Path, whole: SimpleNamespace, tmp_path: Path
-) -> None:
-    broken = tmp_path / "broken"
-    assert "best found" in whole.printed
+def test_leaves_what_it_promises_and_goes_on_after_kill(material: Path, tmp_path: Path) -> None:
+    # One test, as both need a run from the beginning to the end.
+    out = tmp_path / "whole"
+    trained(material)
+    printed = run(material, out)
+    assert len(set(trained(material))) == 8
+    check_promises(material, out, printed)
+    check_kill(material, out, tmp_path / "broken")
+
+
+def check_kill(material: Path, whole: Path, broken: Path) -> None:
     process = subprocess.Popen(
         command(material, broken), env=environment(material), stdout=subprocess.DEVNULL
     )
@@ -120,19 +117,17 @@ def test_goes_on_after_kill_as_if_it_had_not_been(
     trained(material)
     run(material, broken)
     assert len(trained(material)) == 8 - done
-    assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole.out)]
+    assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole)]
     assert finished(broken) == 8
 
 
-@pytest.mark.slow
-def test_leaves_what_it_promises(material: Path, whole: SimpleNamespace) -> None:
-    assert len(set(whole.trained)) == 8
-    summary = (whole.out / "summary.md").read_text(encoding="utf-8")
+def check_promises(material: Path, out: Path, printed: str) -> None:
+    summary = (out / "summary.md").read_text(encoding="utf-8")
     plain = ("bag of words", "TextCNN", "BiGRU", "transformer")
     names = ("teacher", "teacher, spelling", *plain, "best found", "constant classifier")
     for name in names:
         assert f"| {name} |" in summary
-        assert name in whole.printed
+        assert name in printed
     code = (
         "import rosearch, sys\n"
         "from transformers import AutoModelForSequenceClassification as Model, AutoTokenizer\n"
@@ -140,28 +135,28 @@ def test_leaves_what_it_promises(material: Path, whole: SimpleNamespace) -> None
         "rows = AutoTokenizer.from_pretrained(sys.argv[1])('a good film', return_tensors='pt')\n"
         "print(type(model).__name__, tuple(model(**rows).logits.shape))"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(whole.out / "best")],
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, str(out / "best")],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert out.stdout.strip() == "StudentForSequenceClassification (1, 2)"
-    card = (whole.out / "best" / "README.md").read_text(encoding="utf-8")
+    assert loaded.stdout.strip() == "StudentForSequenceClassification (1, 2)"
+    card = (out / "best" / "README.md").read_text(encoding="utf-8")
     assert "| accuracy | test |" in card
     assert card.count(" of dev |") == card.count(" of test |") == 1
     # Run again, it has nothing left to do and says the same.
     trained(material)
-    again = run(material, whole.out)
+    again = run(material, out)
     assert trained(material) == []
-    assert finished(whole.out) == 8
-    assert "teacher, spelling" in (whole.out / "report.html").read_text(encoding="utf-8")
-    assert (whole.out / "front.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+    assert finished(out) == 8
+    assert "teacher, spelling" in (out / "report.html").read_text(encoding="utf-8")
+    assert (out / "front.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
     table = summary.partition("\n\n")[2].partition("\n\n")[0]
     constant = next(line for line in table.splitlines() if "constant classifier" in line)
     assert "| 0.0 |" in constant  # its worst class
-    assert table in (whole.out / "summary.md").read_text(encoding="utf-8")
-    assert again.splitlines()[-13:] == whole.printed.splitlines()[-13:]
+    assert table in (out / "summary.md").read_text(encoding="utf-8")
+    assert again.splitlines()[-13:] == printed.splitlines()[-13:]
 
 
 class FakeColumns(dict[str, Any]):

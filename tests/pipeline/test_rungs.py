@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,15 +146,10 @@ def test_a_truncated_results_file_is_made_again(parts: Any, tmp_path: Path) -> N
     assert exact(pipeline(genome, seed=1, rung=1)) == exact(rs.Pipeline(*parts)(genome, seed=1))
 
 
-def test_a_repeated_rung_reports_the_first_wall_time(
-    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = itertools.count()  # every evaluation takes one second
-    monkeypatch.setattr(
-        "rosearch.pipeline.pipeline.time", SimpleNamespace(perf_counter=clock.__next__)
-    )
+def test_a_repeated_rung_reports_the_first_wall_time(parts: Any, tmp_path: Path) -> None:
+    clock = itertools.count().__next__  # every evaluation takes one second
     genome = rs.templates.bag_of_words(**SMALL)
-    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=RUNGS)
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=RUNGS, clock=clock)
     told = [pipeline(genome, seed=0, rung=rung)["seconds"] for rung in (0, 0, 0, 1, 1, 0, 2)]
     assert told == [1, 1, 1, 2, 2, 1, 3]
 
