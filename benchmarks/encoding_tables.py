@@ -62,7 +62,7 @@ def bounds(data: str) -> list[list[str]]:
                 for key in ("textfooler", "textbugger")
             ]
             size = f"{runs[0]['compression']:.1f}"
-            rows.append([merged, bound, str(len(runs)), size, *map(_percent, cells)])
+            rows.append([merged, bound, str(len(runs)), size, *map(percent, cells)])
     constant, *figures = _constant(data, 9)
     return [*rows, [constant, "-", *figures]]
 
@@ -95,7 +95,7 @@ def typos() -> list[list[str]]:
     for name, runs in sorted(found.items()):
         columns = [[one[key] for one in runs] for key in ("accuracy", "low", "high", "decided")]
         median = statistics.fmean(one["median_combinations"] for one in runs)
-        rows.append([name, str(len(runs)), *map(_percent, columns), f"{median:,.0f}"])
+        rows.append([name, str(len(runs)), *map(percent, columns), f"{median:,.0f}"])
     return rows
 
 
@@ -113,10 +113,11 @@ def _row(name: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
     for attack in ATTACKS:
         main = [one[attack] for one in both if attack in one]
         cells.append(main or [one[attack]["under"] for one in runs if attack in one])
-    return [name, str(len(runs)), *map(_percent, cells)]
+    return [name, str(len(runs)), *map(percent, cells)]
 
 
-def _percent(values: Sequence[float]) -> str:
+def percent(values: Sequence[float]) -> str:
+    """Mean and standard deviation of shares, in per cent."""
     if not values:
         return "-"
     mean = f"{100 * statistics.fmean(values):.1f}"

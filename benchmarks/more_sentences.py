@@ -17,13 +17,13 @@ os.environ["OMP_NUM_THREADS"] = "1"  # one process a core is faster than one pro
 
 import argparse
 import json
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import movie_search
+from encoding_tables import percent
 from first_search import SUMMARY
 from journals import DATA
 
@@ -107,17 +107,10 @@ def table() -> list[list[str]]:
             kept = [one for one in runs if one["accuracy"] > one["constant"] + CHANCE]
             shares = [[one[key] for one in kept] for key in columns]
             counts = [str(len(runs)), str(len(runs) - len(kept))]
-            rows.append([name, setting, *counts, *map(_percent, shares)])
+            rows.append([name, setting, *counts, *map(percent, shares)])
     constant = f"{100 * results()[0]['constant']:.1f}"
     own = {"worst_class": "0.0"}
     return [*rows, ["constant classifier", *["-"] * 3, *(own.get(c, constant) for c in columns)]]
-
-
-def _percent(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    mean = f"{100 * statistics.fmean(values):.1f}"
-    return mean if len(values) < 2 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
 
 
 def main() -> None:

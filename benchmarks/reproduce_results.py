@@ -24,7 +24,7 @@ import bounded_genomes
 import encoding_fronts
 import more_sentences
 import numpy as np
-from encoding_tables import bounds, encodings, typos
+from encoding_tables import bounds, encodings, percent, typos
 from first_search import SUMMARY
 from journals import DATA, packed
 from make_tabular import AGAIN, AGAIN_JOURNAL, JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, is_random
@@ -304,12 +304,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "bounds-news": lambda: markdown(bounds("news")),
     "sentences": lambda: markdown(more_sentences.table()),
 }
-
-
-def percent(values: list[float]) -> str:
-    """Mean and standard deviation of shares, in per cent."""
-    mean = f"{100 * statistics.fmean(values):.1f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
 def markdown(rows: list[list[str]]) -> str:
