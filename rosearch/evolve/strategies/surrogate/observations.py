@@ -45,15 +45,15 @@ class Observations:
             median of the infeasible; all 0 if all trials are feasible.
         below: Rungs between the trial's last rung and the highest that any trial has finished,
             shape ``(rows,)``.
-        reached: Rows of the feasible trials at the highest rung, or, if there are none, of those
-            below it; shape ``(trials,)``.
+        reached: Objectives of the feasible trials at the highest rung, shape ``(trials,
+            objectives)``; if there are none, the expected ones of those below it.
     """
 
     features: list[GenomeFeatures]
     values: Array
     violations: Array
     below: npt.NDArray[np.int64]
-    reached: npt.NDArray[np.int64]
+    reached: Array
 
     @classmethod
     def of(cls, trials: Sequence[TrialRecord]) -> Observations:
@@ -76,7 +76,7 @@ class Observations:
         values, broken, rung = values[last], broken[last], rung[last]
         feasible = broken <= _TOLERANCE
         complete = feasible & (rung == top)
-        reached = np.flatnonzero(complete if complete.any() else feasible)
+        reached = values[complete if complete.any() else feasible]
         values = _raised(_discounted(values, broken))
         violations = _signed(broken)
         failed = [trial for trial in trials if trial.state == "failed"]

@@ -48,10 +48,8 @@ class Prediction:
         mean: Objectives, larger is better, shape ``(genomes, objectives)``.
         deviation: Their standard deviations, same shape.
         feasible: Probability of satisfying all constraints, shape ``(genomes,)``.
-        reached: Predicted means of the feasible trials at that rung, or, if there are none, of
-            those below it; shape ``(trials, objectives)``. Not what was measured: one training is
-            noisy, and the luckiest would be hard to improve on (Picheny et al. 2013, "A benchmark
-            of kriging-based infill criteria for noisy optimization").
+        reached: Objectives of the feasible trials at that rung, or, if there are none, the
+            expected ones of those below it; shape ``(trials, objectives)``.
         low: Minimum of each objective over the observations, shape ``(objectives,)``.
         high: Maximum of each objective, same shape.
     """
@@ -94,14 +92,12 @@ class Predictor:
         matrix, _ = feature_matrix(features, names)
         related = np.power(_RELATION, found.below)
         mean, deviation = process.predict(matrix, related, _unseen(features, names))
-        known, _ = feature_matrix([found.features[row] for row in found.reached], names)
-        reached, _ = process.predict(known, related)
         z = -mean[:, -1] / np.maximum(deviation[:, -1], 1e-12)
         return Prediction(
             mean=mean[:, :-1],
             deviation=deviation[:, :-1],
             feasible=normal_cdf(z) if found.violations.any() else np.ones(len(matrix)),
-            reached=reached[:, :-1],
+            reached=found.reached,
             low=found.values.min(axis=0),
             high=found.values.max(axis=0),
         )

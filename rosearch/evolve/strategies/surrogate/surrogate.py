@@ -33,10 +33,9 @@ class SurrogateEvolution(Strategy):
     - The first ``initial`` candidates are samples (or the search's initial genomes).
     - Then a pool of genomes is drawn: random samples, and mutants of the best ``parents``
       candidates or of their crossovers, by one to three mutations.
-    - The genome with the highest expected improvement on what is predicted for the best feasible
-      trial, times the probability of satisfying all constraints, is next. The violations have a
-      model, too (Gardner et al. 2014, "Bayesian Optimization with Inequality Constraints",
-      section 3).
+    - The genome with the highest expected improvement on the best feasible trial, times the
+      probability of satisfying all constraints, is next. The violations have a model, too (Gardner
+      et al. 2014, "Bayesian Optimization with Inequality Constraints", section 3).
     - Several objectives have one model each and random weights for each proposal: the augmented
       Chebyshev scalarization of ParEGO (Knowles 2006).
     - A trial is one observation, at its highest rung, and failed ones count as the worst seen: see

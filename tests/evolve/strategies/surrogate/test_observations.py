@@ -43,7 +43,7 @@ def test_scores_of_lower_rungs_are_adjusted():
     assert found.features == [features(genome) for genome in GENOMES[:4]]
     np.testing.assert_allclose(found.values[:, 0], [1.5, 2.1, 2.0, 1.5])  # by 0.3
     assert found.below.tolist() == [0, 0, 1, 1]
-    assert found.reached.tolist() == [0, 1]
+    assert found.reached.tolist() == [[1.5], [2.1]]
     assert not found.violations.any()
 
 
@@ -54,14 +54,14 @@ def test_violations_of_lower_rungs_are_adjusted():
     found = Observations.of([*kept, *came_to_keep, *stopped])
     # By 0.2, not by 0.05 as the mean of all would have it; and what kept all stays as it is.
     np.testing.assert_allclose(found.violations[12:], [-0.3, 0.3, -0.3])
-    assert len(found.reached) == 12
+    assert found.reached.shape == (12, 1)
 
 
 def test_feasible_trials_of_lower_rungs_count_as_reached():
     found = Observations.of(
         [runged(0, (1, 0), (2, 0.1)), runged(1, (1.4, 0)), runged(2, (1.5, 1.0))]
     )
-    np.testing.assert_allclose(found.values[found.reached], [[2.4]])
+    np.testing.assert_allclose(found.reached, [[2.4]])
 
 
 def test_infeasible_trials_are_discounted_by_their_violation():
@@ -70,10 +70,10 @@ def test_infeasible_trials_are_discounted_by_their_violation():
     # The median of 0.05, 0.1, 0.2 and 0.6 is 0.15; none gains.
     np.testing.assert_allclose(found.values[:, 0], [1.0, 1.4, 1.0 + 1 / 3, 1.0, 1.0, 0.5])
     np.testing.assert_allclose(found.violations, [-0.15, -0.15, 0.1, 0.2, 0.3, 0.05])
-    assert found.values[found.reached].tolist() == [[1.0], [1.4]]
+    assert found.reached.tolist() == [[1.0], [1.4]]
     only_bad = Observations.of(trials(3.0, 1.0, violations=[1.0, 2.0]))
     assert only_bad.values[:, 0].tolist() == [3.0, 1.0]
-    assert not len(only_bad.reached)
+    assert only_bad.reached.shape == (0, 1)
 
 
 def test_failed_trials_count_as_the_worst():
