@@ -14,8 +14,9 @@ from rosearch.data import TextDataset
 from rosearch.encode.base import Encoding, Evidence, encodings
 from rosearch.encode.dictionaries import DICTIONARIES, word_shares
 from rosearch.encode.look_alikes import is_plain_word, lower_case, skeleton
-from rosearch.encode.spelling_channel import Channel, best
+from rosearch.encode.spelling_channel import Channel
 from rosearch.encode.spelling_context import Context, pair_counts
+from rosearch.encode.spelling_merges import merged_words
 from rosearch.encode.spelling_words import TRIMMED, WordSpeller, inner_capital, is_target
 from rosearch.parameters import Choice
 from rosearch.words import word_spans, words_of
@@ -144,7 +145,7 @@ class Spelling(Encoding):
         for word in sorted({*map(plain, whole_words(evidence.tokenizer)), *offered} - {""}):
             if word in offered or len(word) >= _FEWEST_OF_TOKEN:
                 counts.setdefault(word, 0)
-        merged = _merged(counts, float(settings["typo_rate"]), kept=offered)
+        merged = merged_words(counts, float(settings["typo_rate"]), kept=offered)
         pairs: Counter[tuple[str, str]] = Counter()
         apart: set[str] = set()
         for side in _sides(evidence.train):
@@ -422,27 +423,6 @@ def _offered(evidence: Evidence) -> set[str]:
     if evidence.exchanges is None:
         return set()
     return {_plain(word) for _, word in evidence.exchanges.count(evidence.train.texts)}
-
-
-def _merged(counts: Mapping[str, float], rate: float, *, kept: set[str]) -> dict[str, str]:
-    """Known words that are more probably a typo of another, which is no typo itself."""
-    merged: dict[str, str] = {}
-    if not rate:
-        return merged
-    words = {word: count for word, count in counts.items() if is_target(word)}
-    channel = Channel(words)
-    # A typo is no more probable than the word it comes from, so rarer words are no one's rivals.
-    least = (1 - rate) / rate * channel.count("")
-    rivals = Channel({word: count for word, count in words.items() if channel.count(word) > least})
-    stable: set[str] = set()
-    for word in sorted(words, key=lambda word: (-words[word], word)):
-        found = rivals.one_edit(word, stable) if len(word) > 2 and word not in kept else {}
-        rival = best(found)
-        if rival and rate * found[rival] > (1 - rate) * channel.count(word):
-            merged[word] = rival
-        elif channel.count(word) > least:
-            stable.add(word)
-    return merged
 
 
 def _has_say(text: str, a: _Part, b: _Part) -> bool:

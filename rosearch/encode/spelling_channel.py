@@ -16,7 +16,9 @@ from rapidfuzz.distance import OSA
 
 _LETTERS = string.ascii_lowercase
 _ALL = _LETTERS + "-'"
-_EDIT = 1 / 4
+EDIT = 1 / 4
+"""The probability of each of the four edits."""
+
 _LETTER = 1 / len(_LETTERS)
 
 UNSEEN = 0.05
@@ -68,14 +70,13 @@ class Channel:
         self._total = sum(counts.values()) + 1
         self._words = frozenset(counts)
 
-    def one_edit(self, typo: str, among: set[str] | None = None) -> dict[str, float]:
+    def one_edit(self, typo: str) -> dict[str, float]:
         """Return the words that one edit turns into ``typo``, with their probabilities.
 
         Args:
             typo: A lower-case word of at least two letters.
-            among: The words to return; default: all.
         """
-        words = self._words if among is None else among
+        words = self._words
         heads, tails = self._heads_and_tails
         found: dict[str, float] = {}
         parts = [(typo[:i], typo[i:]) for i in range(len(typo) + 1)]
@@ -100,8 +101,28 @@ class Channel:
                     continue
                 # A letter can be left out of "good" at two places.
                 share = edits.count(word) * weight if weight else _exchange(word, typo)
-                found[word] = found.get(word, 0.0) + _EDIT * share * self.count(word)
+                found[word] = found.get(word, 0.0) + EDIT * share * self.count(word)
         return found
+
+    def single_edit(self, word: str, typo: str) -> float:
+        """Return what ``one_edit(typo)`` says of one word, 0 if it is not one edit away."""
+        length, longer = len(typo), len(typo) - len(word)
+        if longer == 1:
+            share = _deletions(typo, word) * _LETTER / max(1, length - 1)
+        elif longer == -1:
+            share = _deletions(word, typo) / (length + 1)
+        elif longer or word == typo:
+            return 0.0
+        else:
+            apart = [i for i in range(length) if typo[i] != word[i]]
+            first, last = apart[0], apart[-1]
+            if first == last:
+                share = _exchange(word, typo)
+            elif last == first + 1 and typo[first : last + 1] == word[last] + word[first]:
+                share = 1 / (length - 1)
+            else:
+                return 0.0
+        return EDIT * share * self.count(word)
 
     def capital(self, typo: str, place: int) -> dict[str, float]:
         """Return the words in which one edit puts a capital at ``place``, with probabilities.
@@ -122,7 +143,7 @@ class Channel:
         if place == 1:
             edits[own + head + tail] = 1 / (length - 1)
         return {
-            word: _EDIT * edits[word] * self.count(word) for word in self._words.intersection(edits)
+            word: EDIT * edits[word] * self.count(word) for word in self._words.intersection(edits)
         }
 
     def two_edits(self, typo: str) -> dict[str, float]:
@@ -131,12 +152,12 @@ class Channel:
         They have at least five letters and occur at least three times. Their probabilities take an
         edit for as probable as the average one.
         """
-        share = (_EDIT / 2 / len(typo)) ** 2
+        share = (EDIT / 2 / len(typo)) ** 2
         return {word: share * self.count(word) for word in self._near(typo)}
 
     def cuts(self, typo: str) -> dict[str, float]:
         """Return the pairs of words that are ``typo`` without the space between them."""
-        share = _EDIT / (len(typo) + 1) / self._total
+        share = EDIT / (len(typo) + 1) / self._total
         counts = self._counts
         halves = ((typo[:i], typo[i:]) for i in range(1, len(typo)))
         return {
@@ -185,6 +206,11 @@ class Channel:
 def best(found: Mapping[str, float]) -> str | None:
     """Return the most probable candidate, if there is one; ties are broken by spelling."""
     return max(found, key=lambda word: (found[word], word), default=None)
+
+
+def _deletions(longer: str, shorter: str) -> int:
+    """At how many places a letter can be left out of one word to make the other."""
+    return sum(longer[:i] + longer[i + 1 :] == shorter for i in range(len(longer)))
 
 
 def _exchange(word: str, typo: str) -> float:

@@ -357,7 +357,15 @@ class TestChannel:
         words = {"abc": 1, "abcd": 1, "ab": 1, "acb": 1, "xbc": 1, "a-bc": 1, "abcde": 1, "cba": 1}
         found = Channel(words).one_edit("abc")
         assert set(found) == {"abcd", "ab", "acb", "xbc", "a-bc"}
-        assert set(Channel(words).one_edit("abc", among={"ab", "cba"})) == {"ab"}
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.text("abc-", min_size=1, max_size=5), min_size=1), st.data())
+    def test_a_single_edit_is_that_of_all_edits(self, words: list[str], data: Any) -> None:
+        channel = Channel({word: 1 + len(word) for word in words})
+        typo = data.draw(st.text("abcd", min_size=2, max_size=6))
+        edits = {word: channel.single_edit(word, typo) for word in words}
+        found = {word: probability for word, probability in edits.items() if probability}
+        assert found == pytest.approx(channel.one_edit(typo))
 
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.text("abc", min_size=5, max_size=9), min_size=1), st.data())
