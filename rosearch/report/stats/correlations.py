@@ -22,6 +22,9 @@ COLLINEAR = 0.95
 ZERO = 1e-10
 """Share of the largest singular value up to which one is a rounding error."""
 
+_BATCH = 64
+"""Resamples at a time, so that their ranks stay in the processor's cache."""
+
 RARE = 5
 """Minimum number of architectures that differ from a descriptor's most frequent value."""
 
@@ -112,9 +115,11 @@ def relate(
     n = len(data)
     targets = [(place[plan.column], [place[name] for name in plan.given]) for plan in plans]
 
-    def statistic(index: npt.NDArray[np.int64]) -> Floats:
+    def statistic(index: npt.NDArray[np.int64], axis: int = -1) -> Floats:  # noqa: ARG001 - scipy names it
+        """Correlations ``(plans, descriptors, resamples)`` for rows ``(resamples, n)``."""
         matrix = _matrix(data[index])
-        return np.stack([partial(matrix, given)[:count, target] for target, given in targets])
+        found = [partial(matrix, given)[..., :count, target] for target, given in targets]
+        return np.moveaxis(np.stack(found), 1, -1) if index.ndim > 1 else np.stack(found)
 
     estimate = statistic(np.arange(n))
     low, high = _intervals(statistic, n, estimate, resamples, confidence, rng)
@@ -149,7 +154,7 @@ def partial(matrix: Floats, given: Sequence[int]) -> Floats:
     """Correlations with some columns held fixed.
 
     Args:
-        matrix: Correlations of shape (columns, columns).
+        matrix: Correlations of shape (..., columns, columns).
         given: The columns held fixed.
 
     Returns:
@@ -158,9 +163,9 @@ def partial(matrix: Floats, given: Sequence[int]) -> Floats:
     if not given:
         return matrix
     rest = _residual(matrix, given)
-    variance = np.diag(rest)
+    variance = np.diagonal(rest, axis1=-2, axis2=-1)
     scale = np.where(variance > 1e-10, 1 / np.sqrt(np.maximum(variance, 1e-10)), 0.0)
-    return np.clip(rest * scale[:, None] * scale, -1, 1)
+    return np.clip(rest * scale[..., :, None] * scale[..., None, :], -1, 1)
 
 
 def corrected(records: Sequence[E], method: Correction) -> tuple[E, ...]:
@@ -185,26 +190,27 @@ def corrected(records: Sequence[E], method: Correction) -> tuple[E, ...]:
 
 
 def _matrix(values: Floats) -> Floats:
-    """Spearman correlations of columns, 0 where one does not vary."""
-    ranks = load("scipy.stats").rankdata(values, axis=0)
-    centred = ranks - ranks.mean(axis=0)
-    norm = np.sqrt((centred**2).sum(axis=0))
+    """Spearman correlations of columns ``(..., n, columns)``, 0 where one does not vary."""
+    columns = np.ascontiguousarray(np.swapaxes(values, -1, -2))
+    ranks = load("scipy.stats").rankdata(columns, axis=-1)
+    centred = ranks - ranks.mean(axis=-1, keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
     unit = centred / np.where(norm > 0, norm, 1.0)
-    return np.asarray(unit.T @ unit)
+    return np.asarray(unit @ np.swapaxes(unit, -1, -2))
 
 
 def _residual(matrix: Floats, given: Sequence[int]) -> Floats:
     """Covariances of standardised columns that are left when ``given`` is held fixed."""
     fixed = list(given)
-    cross = matrix[:, fixed]
+    cross = matrix[..., fixed]
     # What is held fixed may be dependent, as columns for all levels of one factor are. The default
     # cutoff, a few rounding errors, keeps or drops them as the machine rounds.
-    inverse = np.linalg.pinv(matrix[np.ix_(fixed, fixed)], rcond=ZERO, hermitian=True)
-    return np.asarray(matrix - cross @ inverse @ cross.T)
+    inverse = np.linalg.pinv(cross[..., fixed, :], rcond=ZERO, hermitian=True)
+    return np.asarray(matrix - cross @ inverse @ np.swapaxes(cross, -1, -2))
 
 
 def _intervals(
-    statistic: Callable[[npt.NDArray[np.int64]], Floats],
+    statistic: Callable[..., Floats],
     n: int,
     estimate: Floats,
     resamples: int,
@@ -216,7 +222,8 @@ def _intervals(
         result = load("scipy.stats").bootstrap(
             (np.arange(n),),
             statistic,
-            vectorized=False,
+            vectorized=True,
+            batch=_BATCH,
             n_resamples=resamples,
             confidence_level=confidence,
             method="BCa",
