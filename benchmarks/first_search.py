@@ -42,6 +42,8 @@ UNSEEN = ("textfooler", "textbugger")
 RECIPES = {"pwws": "PWWSRen2019", "deepwordbug": "DeepWordBugGao2018"}
 """Those that it saw, by their names in TextAttack."""
 SUMMARY = "first_search.json"
+OUTCOMES = "outcomes.json"
+"""What became of each text under each group of attacks, beside a student."""
 
 
 class Afresh:
@@ -76,24 +78,47 @@ class Afresh:
             "dev_accuracy": result.accuracy,
             "compression": self.distiller.teacher.parameters / cost,
         }
-        return found | attacked(self.attackers, result.student)
+        outcomes: dict[str, str] = {}
+        found |= attacked(self.attackers, result.student, outcomes=outcomes)
+        path = self.where(genome, seed) / OUTCOMES
+        path.write_text(json.dumps(outcomes) + "\n", encoding="utf-8")
+        return found
 
     def where(self, genome: rs.Genome, seed: int) -> Path:
         """Folder of a student."""
         return self.students / f"{genome.key}-{seed}"
 
 
-def attacked(attackers: Mapping[str, rs.RobustnessEvaluator], *victim: Any) -> dict[str, float]:
-    """Accuracy; under each attack and those of each group together; the latter's worst class."""
+def attacked(
+    attackers: Mapping[str, rs.RobustnessEvaluator],
+    *victim: Any,
+    outcomes: dict[str, str] | None = None,
+) -> dict[str, float]:
+    """Accuracy; under each attack and those of each group together; the latter's worst class.
+
+    Into ``outcomes`` goes what :func:`outcomes_of` says of each group.
+    """
     found: dict[str, float] = {}
     for group, attacker in attackers.items():
         report = attacker.evaluate(*victim)
-        found["accuracy"] = report.accuracy
+        if outcomes is not None:
+            outcomes[group] = outcomes_of(report)
+        found.setdefault("accuracy", report.accuracy)  # later groups may attack fewer texts
         found[f"under_{group}"] = report.accuracy_under_attack_bounds.low
         found[f"worst_class_under_{group}"] = report.worst_class(attacker.classes)
         for name, one in report.attacks.items():
             found[f"under_{name}"] = one.accuracy_under_attack_bounds.low
     return found
+
+
+def outcomes_of(report: rs.attack.RobustnessReport) -> str:
+    """A digit for each text: 0 for a wrong answer, 1 for one that an attack changes, else 2."""
+    stands = (
+        one.predicted == one.label and not one.broken and one.status != "error"
+        for one in report.examples
+    )
+    right = (one.predicted == one.label for one in report.examples)
+    return "".join(str(a + b) for a, b in zip(right, stands, strict=True))
 
 
 def attackers(test: rs.TextDataset) -> dict[str, rs.RobustnessEvaluator]:

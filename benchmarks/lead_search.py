@@ -31,8 +31,9 @@ from typing import Any, NamedTuple
 
 import encoding_matrix
 from encoding_matrix import MAIN, SPELLING, classes, splits
-from first_search import Afresh, best
+from first_search import OUTCOMES, Afresh, best
 from journals import DATA, pack, restore
+from lead_confirmed import WEIGHTS, differences, students
 from lead_tables import KINDS, journal, searches
 
 import rosearch as rs
@@ -91,7 +92,7 @@ def space(data: str, teacher: rs.Teacher) -> rs.SearchSpace:
 def fitness(teacher_accuracy: float) -> rs.Fitness:
     """A point of accuracy counts as four under attack; halving the size as ten."""
     return rs.Fitness(
-        {"robustness": 1.0, "accuracy": 4.0, "compression": 0.1},
+        WEIGHTS,
         constraints={"accuracy": (teacher_accuracy - 0.08, None), "worst_class": (0.2, None)},
     )
 
@@ -182,11 +183,22 @@ def confirm(options: argparse.Namespace) -> None:
     summary = {
         c.name: {
             "genome": c.genome.to_dict(),
-            "runs": [{"seed": run.seed, **run.metrics} for run in c.runs if not run.failure],
+            "runs": [
+                {"seed": run.seed, **run.metrics, "outcomes": outcomes(afresh, c.genome, run.seed)}
+                for run in c.runs
+                if not run.failure
+            ],
         }
         for c in confirmation.candidates
     }
     (OUT / data / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def outcomes(afresh: Afresh, genome: rs.Genome, seed: int) -> dict[str, str]:
+    """What became of each test text; see ``first_search.outcomes_of``."""
+    path = afresh.where(genome, seed) / OUTCOMES
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def export(options: argparse.Namespace) -> None:
@@ -201,8 +213,11 @@ def export(options: argparse.Namespace) -> None:
 
 def table(options: argparse.Namespace) -> None:
     """Print what is in the committed studies."""
-    for row in searches(options.data):
-        print("| " + " | ".join(row) + " |")
+    tables = [searches(options.data)]
+    if (DATA / f"lead-{options.data}.json").exists():
+        tables += [students(options.data), differences(options.data)]
+    for rows in tables:
+        print("\n".join("| " + " | ".join(row) + " |" for row in rows), end="\n\n")
 
 
 def cached_teacher(data: str) -> rs.Teacher:

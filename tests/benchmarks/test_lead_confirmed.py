@@ -1,0 +1,111 @@
+"""How much fitter the best of one search are than those of another, from what became of texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rosearch as rs
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    import lead_confirmed
+
+    monkeypatch.setattr(lead_confirmed, "DATA", tmp_path)
+    lead_confirmed.confirmed.cache_clear()
+    yield lead_confirmed
+    lead_confirmed.confirmed.cache_clear()
+
+
+def run(digits: str, *, compression: float = 4.0, seed: int = 0) -> dict[str, Any]:
+    both = np.array(list(digits), dtype=int)
+    shares = {
+        "accuracy": float((both > 0).mean()),
+        **{f"under_{name}": float((both == 2).mean()) for name in ("both", "textfooler")},
+        **dict.fromkeys(("under_textbugger", "under_genetic"), 0.25),
+        "worst_class_under_both": 0.125,
+    }
+    return {"seed": seed, "compression": compression, "outcomes": {"both": digits}, **shares}
+
+
+def drawn(rng: np.random.Generator, right: float, stands: float, texts: int = 400) -> str:
+    shares = [1 - right, right - stands, stands]
+    return "".join(map(str, rng.choice(3, size=texts, p=shares)))
+
+
+def test_texts_add_up_to_the_fitness_of_the_search(module: Any) -> None:
+    found = module.text_fitness(run("0122", compression=4.0)).mean()
+    fitness = rs.Fitness({"robustness": 1.0, "accuracy": 4.0, "compression": 0.1})
+    metrics = {"accuracy": 0.75, "accuracy_under_attack": 0.5, "compression": 4.0}
+    assert found == pytest.approx(fitness.score(metrics).values[0])
+
+
+def test_intervals_hold_the_true_difference(module: Any) -> None:
+    hits = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        these = [run(drawn(rng, 0.8, 0.5)) for _ in range(9)]
+        those = [run(drawn(rng, 0.78, 0.46)) for _ in range(9)]
+        found = module.difference(these, those)
+        assert found.low < found.estimate < found.high
+        hits += found.low <= 0.04 + 4 * 0.02 <= found.high
+    assert hits >= 52
+
+
+def test_equal_texts_leave_the_compression_alone(module: Any) -> None:
+    digits = drawn(np.random.default_rng(0), 0.8, 0.5)
+    found = module.difference([run(digits, compression=8.0)], [run(digits, compression=4.0)])
+    assert tuple(found) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_tables(module: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    levels = {"search": 0.9, "random": 0.7}
+    made = {
+        f"{kind} {place}": {
+            "runs": [run(drawn(rng, level, level / 2), seed=seed) for seed in range(3)]
+        }
+        for kind, level in levels.items()
+        for place in (1, 2, 3)
+    }
+    (tmp_path / "lead-films.json").write_text(json.dumps(made))
+    head, random = module.differences("films")
+    assert head == ["searched less", "the best of each", "the best 3 of each"]
+    assert random[0] == "random samples"
+    for cell in random[1:]:
+        low = float(cell.partition("(")[2].split(" to ")[0])
+        assert 0.5 < low < 0.2 * 4.5
+    columns, *rows = module.students("films")
+    assert [row[0] for row in rows] == list(made)
+    assert {len(row) for row in rows} == {len(columns)}
+    first = dict(zip(columns, rows[0], strict=True))
+    assert 85 < float(first["accuracy"].split(" ± ")[0]) < 95
+    assert first["under genetic"] == "25.0 ± 0.0"
+
+
+def test_a_report_becomes_a_digit_for_each_text(module: Any, dataset: rs.TextDataset) -> None:
+    import first_search
+
+    texts = dataset[:12]
+
+    def victim(given: Any) -> list[list[float]]:
+        # Right about the first class, and about misspelt texts of neither.
+        return [[0.6, 0.4] if text in texts.texts else [0.4, 0.6] for text in given]
+
+    evaluator = rs.RobustnessEvaluator("deepwordbug", texts, progress=False)
+    report = evaluator.evaluate(victim)
+    found = first_search.outcomes_of(report)
+    assert found == "".join("01"[one.label == 0] for one in report.examples)
+    constant = evaluator.evaluate(lambda given: [[0.6, 0.4]] * len(given))
+    assert first_search.outcomes_of(constant) == found.replace("1", "2")
+    metrics = first_search.attacked({"one": evaluator}, victim, outcomes=(kept := {}))
+    assert kept == {"one": found}
+    assert metrics["accuracy"] == 0.5
+    assert metrics["under_one"] == 0
