@@ -35,8 +35,8 @@ SPELLING = rs.TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.
 """Restores misspelt words."""
 CLASSES = rs.TextEncoding("word_classes", {"strength": 0.1})
 """Merges words that attacks exchange."""
-ACCURACY_DROP = 0.08
-"""Of the teacher's accuracy on dev, the most that a student may lose."""
+ACCURACY_DROP = 0.06
+"""Of the teacher's accuracy on dev, the most that a student may lose; it may be more on test."""
 
 
 def main() -> None:
@@ -73,9 +73,10 @@ def main() -> None:
         space(nodes=(0, 6), widths=(64, 96, 128, 160), embedding_widths=(64, 96, 128)),
         pipeline,
         # Without limits a constant answer could win: it is right for half of the sentences, and no
-        # attack ever changes it.
+        # attack ever changes it. Accuracy is over ten times as many sentences as robustness, and
+        # counts more.
         rs.Fitness(
-            {"robustness": 1.0, "accuracy": 1.0},
+            {"robustness": 1.0, "accuracy": 4.0},
             constraints={
                 "accuracy": (teacher.accuracy(dev) - ACCURACY_DROP, None),
                 "worst_class": (0.1, None),
@@ -119,7 +120,7 @@ def distiller(
         epochs=options.epochs,
         batch_size=32,
         learning_rate=1e-3,
-        perturbation=WorstCase(WordReplacements(options.attacks), weight=0.15),
+        perturbation=WorstCase(WordReplacements(options.attacks), weight=0.15, joint=True),
         progress=False,  # bars of students that train at a time would overwrite each other
     )
 

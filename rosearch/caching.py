@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock
 
 from rosearch.owners import host_name
 
@@ -112,6 +113,21 @@ def replacing(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock beside a file that is to be made, so that one process makes it and others wait.
+
+    Where there can be no lock, such as on a read-only disk, nobody waits.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    with contextlib.suppress(OSError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def replace_text(path: Path, text: str) -> None:

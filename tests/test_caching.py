@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rosearch.caching import (
     apply_umask,
     cache_folder,
     change_json,
+    locked,
     new_folder,
     replace_text,
 )
@@ -130,3 +132,35 @@ def test_members_of_a_json_file_change(tmp_path: Path) -> None:
     before = path.stat().st_mtime_ns
     change_json(path, a=None, d=[2])
     assert path.stat().st_mtime_ns == before
+
+
+def test_one_makes_a_file_and_others_wait(tmp_path: Path) -> None:
+    path, made = tmp_path / "made", []
+
+    def make() -> None:
+        with locked(path):
+            if not path.exists():
+                time.sleep(0.1)
+                made.append(path)
+                path.write_text("made")
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [path]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_nobody_waits_on_a_read_only_disk(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with locked(tmp_path / "made"), locked(tmp_path / "made"):
+        pass
+    tmp_path.chmod(0o700)
+
+
+def test_no_lock_in_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with locked(tmp_path / "file" / "made"), locked(tmp_path / "file" / "made"):
+        pass

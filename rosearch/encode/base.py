@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, overload
@@ -191,6 +191,7 @@ class Encoding(ABC):
         """What was learnt from the training texts, as JSON values."""
         self._is_fitted = learnt is not None
         self._words: dict[str, str] = {}
+        self._runs: dict[str, str] = {}
         # An instance is fitted with its own settings, as an estimator of scikit-learn is.
         self.fit = partial(  # type: ignore[method-assign]
             type(self).fit, **dict[str, Any](self.settings)
@@ -266,6 +267,20 @@ class Encoding(ABC):
         The default is that they may be unless each segment is one word.
         """
         return not self.reads_words_alone
+
+    def reads_apart(self, left: str, run: str, right: str) -> bool:
+        """Return whether a run of characters without white space is read as by itself.
+
+        Then its neighbours too are read as beside any other run that this is true of. It may be
+        false where that is so, which only takes time: more of a changed text is read again. The
+        default is that it is so if each segment is one word.
+
+        Args:
+            left: The run before it, empty if there is none.
+            run: The run.
+            right: The run after it.
+        """
+        return self.reads_words_alone
 
     @classmethod
     def fit(
@@ -376,14 +391,14 @@ class Encoding(ABC):
 
     def canonical_word(self, word: str) -> str:
         """Return :meth:`word` of a segment; short ones are remembered."""
-        found = self._words.get(word)
-        if found is None:
-            found = self.word(word)
-            if len(word) <= _LONGEST_REMEMBERED:
-                if len(self._words) > _MAX_REMEMBERED:
-                    self._words.clear()
-                self._words[word] = found
-        return found
+        return _remembered(self._words, word, self.word)
+
+    def canonical_run(self, run: str) -> str:
+        """Return the canonical form of characters without white space; short ones are remembered.
+
+        They are part of the canonical text where they are read by themselves.
+        """
+        return _remembered(self._runs, run, self._canonical)
 
     def _refuse_if_unfitted(self, error: KeyError) -> None:
         """Name the reason of an error that comes from a lack of fitting."""
@@ -431,7 +446,7 @@ class Encoding(ABC):
         return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**state_without_cached(self), "_words": {}}
+        return {**state_without_cached(self), "_words": {}, "_runs": {}}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.fingerprint == getattr(other, "fingerprint", "")
@@ -442,6 +457,17 @@ class Encoding(ABC):
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({settings})"
+
+
+def _remembered(known: dict[str, str], text: str, read: Callable[[str], str]) -> str:
+    found = known.get(text)
+    if found is None:
+        found = read(text)
+        if len(text) <= _LONGEST_REMEMBERED:
+            if len(known) > _MAX_REMEMBERED:
+                known.clear()
+            known[text] = found
+    return found
 
 
 def _rounded(answers: np.ndarray) -> np.ndarray:

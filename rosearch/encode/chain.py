@@ -77,6 +77,10 @@ class Chain(Encoding):
         """Return whether the first encoding may read words of two parts as one."""
         return self.encodings[0].may_join(left, right)
 
+    def reads_apart(self, left: str, run: str, right: str) -> bool:
+        """Return whether the first encoding reads a run as by itself."""
+        return self.encodings[0].reads_apart(left, run, right)
+
     def edits(self, segment: str) -> list[tuple[int, int, int, int]]:
         """Return where a segment and its canonical form differ."""
         found = self.encodings[0].encode(segment)

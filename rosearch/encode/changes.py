@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from rosearch.encode.base import Encoding
 
@@ -39,6 +40,19 @@ def canonical_edits(
     return found
 
 
+class _Run(NamedTuple):
+    """A run of characters without white space that is read by itself."""
+
+    start: int
+    end: int
+    canonical_start: int
+    canonical_end: int
+    left: str
+    """The run before it."""
+    right: str
+    """The run after it."""
+
+
 class _Parts:
     """A text in segments, of which a few around a change are read again."""
 
@@ -55,9 +69,52 @@ class _Parts:
         )
         self._shifts = list(accumulate(longer, initial=0))
         self._alone: dict[tuple[int, int], bool] = {}
+        self._runs: dict[int, _Run | None] = {}
 
     def changed(self, start: int, end: int, new: str) -> tuple[int, int, str] | None:
         """An edit of the canonical text; ``None``: unknown from the words near to it."""
+        return self._changed_apart(start, end, new) or self._changed(start, end, new)
+
+    def _changed_apart(self, start: int, end: int, new: str) -> tuple[int, int, str] | None:
+        """As :meth:`changed`, where the run of characters around an edit is read by itself."""
+        place = bisect_left(self._spaces, start)
+        if bisect_left(self._spaces, end) != place or _SPACE.search(new):
+            return None
+        if place not in self._runs:
+            self._runs[place] = self._run_apart(place)
+        run = self._runs[place]
+        if run is None:
+            return None
+        text = f"{self._text[run.start : start]}{new}{self._text[end : run.end]}"
+        if not (text and self._encoding.reads_apart(run.left, text, run.right)):
+            return None
+        return run.canonical_start, run.canonical_end, self._encoding.canonical_run(text)
+
+    def _run_apart(self, place: int) -> _Run | None:
+        """The run before a white space by its number, if it is read by itself."""
+        borders = [-1, *self._spaces, len(self._text)]
+        # Its own borders, and those of its neighbours.
+        near = borders[max(0, place - 1) : place + 3]
+        runs = [self._text[a + 1 : b] for a, b in pairwise(near)]
+        if not all(runs):
+            return None  # white space after white space, or at an end
+        left = runs[0] if place else ""
+        right = runs[-1] if place + 2 < len(borders) else ""
+        run = runs[1 if place else 0]
+        start, end = borders[place] + 1, borders[place + 1]
+        starts = [start, start - len(left) - 1] if place else [start]
+        is_border = all(self._is_border(at) for at in [*starts, end])
+        if not (is_border and self._encoding.reads_apart(left, run, right)):
+            return None
+        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        return _Run(start, end, start + self._shifts[first], end + self._shifts[last], left, right)
+
+    def _is_border(self, at: int) -> bool:
+        """Whether no segment begins before a place and ends after it."""
+        after = bisect_right(self._ends, at)
+        return after == len(self._ends) or self._starts[after] >= at
+
+    def _changed(self, start: int, end: int, new: str) -> tuple[int, int, str] | None:
         first, a = self._first(max(0, bisect_left(self._ends, start) - self._margin))
         last, b = self._last(bisect_right(self._starts, end) + self._margin)
         text = self._text

@@ -235,6 +235,34 @@ class Spelling(Encoding):
         place = len(left)
         return any(word.start < place < word.end for word in self._parts(left + right))
 
+    def reads_apart(self, left: str, run: str, right: str) -> bool:
+        """Return whether a run is one word that no word beside it decides, nor is joined with."""
+        if self.reads_words_alone:
+            return True
+        memory, counts, joins = self._memory, self._counts, self.settings["joins"]
+        found = memory.runs.get(run) or self._run(run, memory)
+        if len(found) != 1 or found[0][4] is not None:
+            return False
+        start, end, written, spelt, _ = found[0]
+        for other, is_before in ((left, True), (right, False)):
+            if not other:
+                continue
+            found = memory.runs.get(other) or self._run(other, memory)
+            # A misspelt one may be joined with the next word but one.
+            if len(found) != 1 or found[0][4] is not None or found[0][2] != found[0][3]:
+                return False
+            first, last, known, _, _ = found[0]
+            # White space is no joint where other signs stand beside it.
+            if is_before:
+                touches, joint = last == len(other) and not start, known + spelt.partition(" ")[0]
+                whole = known + written
+            else:
+                touches, joint = end == len(run) and not first, spelt.rpartition(" ")[2] + known
+                whole = written + known
+            if joins and touches and (whole in counts or joint in counts):
+                return False
+        return True
+
     def _parts(self, text: str) -> list[_Part]:
         """The words of a text, spelt. Those beside each other are joined until no two can be."""
         memory = self._memory

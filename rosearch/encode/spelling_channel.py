@@ -10,6 +10,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from rapidfuzz.distance import OSA
@@ -76,52 +77,37 @@ class Channel:
         Args:
             typo: A lower-case word of at least two letters.
         """
-        words = self._words
-        heads, tails = self._heads_and_tails
+        words, keys, owners = self._by_rest
+        own = np.array([hash(rest) for rest in rests(typo)], dtype=np.int64)
+        first, last = keys.searchsorted(own), keys.searchsorted(own, side="right")
         found: dict[str, float] = {}
-        parts = [(typo[:i], typo[i:]) for i in range(len(typo) + 1)]
-        # At most places what comes before or after already belongs to no known word.
-        parts = [(head, tail) for head, tail in parts if head in heads]
-        within = [head for head, tail in parts if tail in tails]
-        longer = [head + tail[1:] for head, tail in parts if tail]
-        swapped = [head + tail[1] + tail[0] + tail[2:] for head, tail in parts if len(tail) > 1]
-        exchanged = [
-            head + c + tail[1:] for head, tail in parts if tail and tail[1:] in tails for c in _ALL
-        ]
-        shorter = [head + c + typo[len(head) :] for head in within for c in _ALL]
-        length = len(typo)
-        for edits, weight in (
-            (longer, _LETTER / max(1, length - 1)),
-            (swapped, 1 / (length - 1)),
-            (exchanged, 0.0),
-            (shorter, 1 / (length + 1)),
-        ):
-            for word in words.intersection(edits):
-                if word == typo:
-                    continue
-                # A letter can be left out of "good" at two places.
-                share = edits.count(word) * weight if weight else _exchange(word, typo)
-                found[word] = found.get(word, 0.0) + EDIT * share * self.count(word)
+        for k in np.flatnonzero(first < last).tolist():
+            for owner in owners[first[k] : last[k]].tolist():
+                word = words[owner]
+                if word not in found and (probability := self.single_edit(word, typo)):
+                    found[word] = probability
         return found
 
     def single_edit(self, word: str, typo: str) -> float:
-        """Return what ``one_edit(typo)`` says of one word, 0 if it is not one edit away."""
+        """Return what :meth:`one_edit` says of one word, 0 if it is not one edit away.
+
+        Only letters of a to z, hyphens and apostrophes are left out or exchanged.
+        """
         length, longer = len(typo), len(typo) - len(word)
+        if abs(longer) > 1 or word == typo:
+            return 0.0
+        pairs = enumerate(zip(word, typo, strict=False))
+        first = next((i for i, (a, b) in pairs if a != b), min(length, len(word)))
         if longer == 1:
             share = _deletions(typo, word) * _LETTER / max(1, length - 1)
         elif longer == -1:
-            share = _deletions(word, typo) / (length + 1)
-        elif longer or word == typo:
-            return 0.0
+            share = _deletions(word, typo) / (length + 1) if word[first] in _ALL else 0.0
+        elif word[first + 1 :] == typo[first + 1 :]:
+            share = _exchange(word[first], typo[first]) / length if word[first] in _ALL else 0.0
+        elif word[first : first + 2] == typo[first : first + 2][::-1]:
+            share = float(word[first + 2 :] == typo[first + 2 :]) / (length - 1)
         else:
-            apart = [i for i in range(length) if typo[i] != word[i]]
-            first, last = apart[0], apart[-1]
-            if first == last:
-                share = _exchange(word, typo)
-            elif last == first + 1 and typo[first : last + 1] == word[last] + word[first]:
-                share = 1 / (length - 1)
-            else:
-                return 0.0
+            return 0.0
         return EDIT * share * self.count(word)
 
     def capital(self, typo: str, place: int) -> dict[str, float]:
@@ -187,12 +173,17 @@ class Channel:
         return [word for word in close if OSA.distance(word, typo, score_cutoff=2) == 2]
 
     @cached_property
-    def _heads_and_tails(self) -> tuple[set[str], set[str]]:
-        words = self._words
-        return (
-            {word[:i] for word in words for i in range(len(word) + 1)},
-            {word[i:] for word in words for i in range(len(word) + 1)},
-        )
+    def _by_rest(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """The words, the hashes of what one deletion leaves of them, sorted, and whose they are.
+
+        Strings and a dictionary would take ten times the memory.
+        """
+        words = sorted(self._words)
+        left = [[hash(rest) for rest in rests(word)] for word in words]
+        keys = np.fromiter(chain.from_iterable(left), dtype=np.int64)
+        owners = np.repeat(np.arange(len(words), dtype=np.int32), list(map(len, left)))
+        order = np.argsort(keys, kind="stable")
+        return words, keys[order], owners[order]
 
     @cached_property
     def _long_words(self) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -201,6 +192,16 @@ class Channel:
         words = sorted(frequent, key=len)
         masks = np.array([_mask(word) for word in words], dtype=np.uint64)
         return words, masks, np.array([len(word) for word in words])
+
+
+def rests(word: str) -> set[str]:
+    """Return a word and what one deletion leaves of it.
+
+    Words one edit apart have one in common: an insertion in one is a deletion in the other, and
+    exchanged letters, or neighbours that have changed places, leave the same when one of them is
+    deleted in each. So have some others.
+    """
+    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
 
 
 def best(found: Mapping[str, float]) -> str | None:
@@ -213,12 +214,10 @@ def _deletions(longer: str, shorter: str) -> int:
     return sum(longer[:i] + longer[i + 1 :] == shorter for i in range(len(longer)))
 
 
-def _exchange(word: str, typo: str) -> float:
-    """The probability of the letter that stands for another one in ``typo``."""
-    meant, written = next((a, b) for a, b in zip(word, typo, strict=True) if a != b)
+def _exchange(meant: str, written: str) -> float:
+    """The probability of the letter that stands for another one in a typo."""
     near = _KEYS.get(meant, "")
-    share = (1 - _NEAR) * _LETTER + (_NEAR / len(near) if written in near else 0.0)
-    return share / len(word)
+    return (1 - _NEAR) * _LETTER + (_NEAR / len(near) if written in near else 0.0)
 
 
 def _mask(word: str) -> int:

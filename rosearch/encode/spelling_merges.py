@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from rosearch.encode.spelling_channel import EDIT, Channel, best
+from rosearch.encode.spelling_channel import EDIT, Channel, best, rests
 from rosearch.encode.spelling_words import is_target
 
 
@@ -39,25 +39,16 @@ def merged_words(counts: Mapping[str, float], rate: float, *, kept: set[str]) ->
 
 
 class _Neighbours:
-    """Words by what one deletion leaves of them, which words one edit apart have in common.
-
-    An insertion in one word is a deletion in the other; exchanged letters and neighbours that have
-    changed places leave the same when one of them is deleted in each.
-    """
+    """Words by what one deletion leaves of them."""
 
     def __init__(self) -> None:
         self._words: dict[str, list[str]] = {}
 
     def add(self, word: str) -> None:
         """Add a word."""
-        for rest in _rests(word):
+        for rest in rests(word):
             self._words.setdefault(rest, []).append(word)
 
     def near(self, word: str) -> set[str]:
-        """Return all added words that one edit makes of ``word``, and some others."""
-        return {other for rest in _rests(word) for other in self._words.get(rest, ())}
-
-
-def _rests(word: str) -> Iterator[str]:
-    """A word, and what one deletion leaves of it."""
-    yield from {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
+        """Return all added words that are one edit away, and some others."""
+        return {other for rest in rests(word) for other in self._words.get(rest, ())}

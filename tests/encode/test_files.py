@@ -139,7 +139,7 @@ class TestFitted:
         again = fitted("known", {"minimum": 2}, Evidence(DATA), cache_dir=tmp_path)
         assert first == again == Known.fit(DATA, minimum=2)
         assert len(fits) == 2  # the last is ours
-        assert len(list((tmp_path / "encodings").iterdir())) == 1
+        assert len(list((tmp_path / "encodings").glob("[!.]*"))) == 1
 
     def test_defaults_are_the_same_as_their_values(
         self, fits: list[Evidence], tmp_path: Path
@@ -165,7 +165,7 @@ class TestFitted:
         monkeypatch.setattr("rosearch.encode.files.__version__", "99")
         fitted("known", {}, Evidence(DATA), cache_dir=tmp_path)
         assert len(fits) == 6
-        assert len(list((tmp_path / "encodings").iterdir())) == 6
+        assert len(list((tmp_path / "encodings").glob("[!.]*"))) == 6
 
     @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe\xfa", b"[]", b'{"name": "known"}'])
     def test_a_damaged_file_is_replaced(
@@ -175,7 +175,7 @@ class TestFitted:
             return fitted("known", {}, Evidence(DATA), cache_dir=tmp_path)
 
         first = fit()
-        (path,) = (tmp_path / "encodings").iterdir()
+        (path,) = (tmp_path / "encodings").glob("[!.]*")
         sound = path.read_bytes()
         path.write_bytes(damage)
         assert fit() == first

@@ -133,21 +133,25 @@ def row_edits(
 def _encoded(
     encoding: Encoding, text: str, groups: Sequence[Sequence[TextEdit]]
 ) -> list[list[TextEdit]]:
-    """Return the edits of a text as edits of its canonical text, one for each option."""
+    """Return the edits of a text as edits of its canonical text, one for each option.
+
+    Options that leave the canonical text as it is are left out.
+    """
     canonical = encoding(text)
     single = [(e.start, e.end, new) for group in groups for e in group for new in e.options]
     changed = iter(canonical_edits(encoding, text, single))
     return [
         [
-            _shortened(canonical, *edit)
-            for edit in islice(changed, sum(len(e.options) for e in group))
+            _shortened(canonical, start, end, new)
+            for start, end, new in islice(changed, sum(len(e.options) for e in group))
+            if canonical[start:end] != new
         ]
         for group in groups
     ]
 
 
 def _shortened(text: str, start: int, end: int, new: str) -> TextEdit:
-    before, after = common_ends(text[start:end], new)
+    before, after = _common_ends(text[start:end], new)
     return TextEdit(start + before, end - after, [new[before : len(new) - after]])
 
 

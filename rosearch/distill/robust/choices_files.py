@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from rosearch.caching import cache_folder
+from rosearch.caching import cache_folder, locked
 from rosearch.data import TextDataset
 from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.distill.teacher.fingerprint import fingerprint
@@ -52,10 +52,13 @@ def cached_choices(
     path = cache_folder("replacements", folder=cache_dir, create=False) / name
     found = _read(path)
     if found is None:
-        found = replacements.choices(dataset, tokenizer, max_length=max_length)
-        if found.truncation is not None:
-            with contextlib.suppress(OSError):  # a full or read-only disk
-                write_tensors(path, _tensors(found, found.truncation))
+        with locked(path):
+            found = _read(path)
+            if found is None:
+                found = replacements.choices(dataset, tokenizer, max_length=max_length)
+                if found.truncation is not None:
+                    with contextlib.suppress(OSError):  # a full or read-only disk
+                        write_tensors(path, _tensors(found, found.truncation))
     return found
 
 

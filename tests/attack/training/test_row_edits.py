@@ -56,14 +56,18 @@ def test_rows_with_an_edit_are_the_rows_of_the_changed_texts(
     for one, row, of_text in zip(inputs, rows, found, strict=True):
         for (edit,), of_word in zip(edits_of(one), of_text, strict=True):
             changed = [one.whole(other) for other in edit.applied(one.words.text)]
-            wanted = [other.ids for other in tokenize(chosen, changed, max_length=10_000)]
+            read = [other.ids for other in tokenize(chosen, changed, max_length=10_000)]
+            wanted = [ids for ids in read if ids != row.ids]
             begin, end = len(row.ids), 0
             made = [
                 (*row.ids[: part.start], *ids, *row.ids[part.end :])
                 for part in of_word
                 for ids in part.options
             ]
-            assert made == wanted
+            assert [ids for ids in made if ids != row.ids] == wanted
+            if not wanted:
+                continue
+            of_word = [part.changing(row.ids) for part in of_word]
             for other in wanted:
                 before, after = common_ends(row.ids, other)
                 begin, end = min(begin, before), max(end, len(row.ids) - after)
