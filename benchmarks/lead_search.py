@@ -150,9 +150,12 @@ def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
 
 def run(options: argparse.Namespace) -> None:
     """Go on until one of the studies has its candidates."""
-    made = evolver(options.data, options.step, cached_teacher(options.data))
+    data, teacher = options.data, cached_teacher(options.data)
+    count = options.candidates
+    if options.step == "hand":  # which has no others
+        count = min(count, len(hand_designed(data, space(data, teacher))))
     executor = options.workers if options.workers > 1 else None
-    print(made.run(options.candidates, executor=executor))
+    print(evolver(data, options.step, teacher).run(count, executor=executor))
 
 
 def confirm(options: argparse.Namespace) -> None:
@@ -169,6 +172,8 @@ def confirm(options: argparse.Namespace) -> None:
     }
     names = ("both", "textfooler", "textbugger", "genetic")
     kept = encoding_matrix.attackers(test, SETTINGS[data].tested, certify=True, names=names)
+    # All texts, so that small differences show; the others are no part of the fitness.
+    kept |= encoding_matrix.attackers(test, len(test), certify=True, names=names[:1])
     afresh = Afresh(distiller(data, teacher), kept, OUT / data / "students")
     confirmation = rs.confirm(
         found["search"],
