@@ -161,7 +161,7 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
     train, dev, _ = splits(data)
     nearest = [NearestNeighbours(NEIGHBOURS)] if row.all_sources else []
     against = [*MAIN, *nearest]
-    perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4)
+    perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4, learnt=0.0)
     weight = row.weight or WEIGHT[data]
     worst = WorstCase(WordReplacements(against), weight=weight, joint=row.joint)
     noisy = {"augmentation": UnigramNoise(copies=3), "epochs": 3} if row.noise else {}

@@ -61,7 +61,7 @@ def distiller(
     """
     # With less time to rise the weight leaves most deep students with one answer to everything;
     # with more, few of any kind stand under attack.
-    words = WordPerturbation(WordReplacements(ATTACKS), weight=0.8, ramp=0.4)
+    words = WordPerturbation(WordReplacements(ATTACKS), weight=0.8, ramp=0.4, learnt=0.0)
     return rs.Distiller(
         teacher,
         train,

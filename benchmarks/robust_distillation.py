@@ -69,9 +69,9 @@ def added(variant: str, share: float) -> dict[str, Any]:
     if variant == "perturbation":
         return {"perturbation": EmbeddingPerturbation()}
     if variant == "words":
-        return {"perturbation": WordPerturbation(WordReplacements(both), weight=0.9)}
+        return {"perturbation": WordPerturbation(WordReplacements(both), weight=0.9, learnt=0.0)}
     if variant == "words, pwws":
-        return {"perturbation": WordPerturbation(WordReplacements("pwws"), weight=0.8)}
+        return {"perturbation": WordPerturbation(WordReplacements("pwws"), weight=0.8, learnt=0.0)}
     return {}
 
 

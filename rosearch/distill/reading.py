@@ -17,7 +17,11 @@ from rosearch.distill.robust.perturbed_texts import (
     PerturbedTexts,
     TextSource,
 )
-from rosearch.distill.robust.word_perturbation import WordPerturbation, WordPerturbationHook
+from rosearch.distill.robust.word_perturbation import (
+    Replacements,
+    WordPerturbation,
+    WordPerturbationHook,
+)
 from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.distill.student_texts import StudentTexts
 from rosearch.distill.training.hooks import TrainingHook
@@ -59,6 +63,8 @@ class Reading:
     _scores: dict[int, tuple[dict[str, torch.Tensor], float]] = field(default_factory=dict)
     """Fitted token scores and their loss, by number of scopes."""
 
+    _kept: WordChoices | None = None
+
     def hooks(
         self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
     ) -> list[TrainingHook]:
@@ -66,8 +72,9 @@ class Reading:
         hooks: list[TrainingHook] = []
         if self.robust.augmentation is not None or self.robust.adversary is not None:
             hooks.append(PerturbedTexts(self._source, student, objective, seed))
-        if self._perturbation is not None:
-            hooks.append(self._perturbation)
+        perturbation = self._perturbation()
+        if perturbation is not None:
+            hooks.append(perturbation)
         settings = self.robust.perturbation
         if isinstance(settings, WorstCase) and settings.joint and student.token_scores is not None:
             choices = self._choices(settings)
@@ -94,20 +101,28 @@ class Reading:
 
     def _choices(self, settings: WorstCase) -> WordChoices | None:
         given = settings.replacements if settings.weight else None
-        return None if given is None else self.texts.choices(given)
+        return None if given is None else self._replaced(given)
 
     @cached_property
     def _source(self) -> TextSource:
         return TextSource(self.texts, self.labels, self.robust.augmentation, self.robust.adversary)
 
-    @cached_property
     def _perturbation(self) -> TrainingHook | None:
+        """A new one for each student."""
         perturbation = self.robust.perturbation
         if isinstance(perturbation, WorstCase):
             return None  # which is about token scores
         if not isinstance(perturbation, WordPerturbation):
             return perturbation
-        choices, teacher = self.texts.choices(perturbation.replacements), self.texts.teacher
         return WordPerturbationHook(
-            perturbation, choices, pad_id=teacher.pad_id, max_length=self.texts.max_length
+            perturbation,
+            self._replaced(perturbation.replacements),
+            pad_id=self.texts.teacher.pad_id,
+            max_length=self.texts.max_length,
         )
+
+    def _replaced(self, replacements: Replacements) -> WordChoices:
+        """The replacements of the robust training, read once."""
+        if self._kept is None:
+            self._kept = self.texts.choices(replacements)
+        return self._kept

@@ -65,8 +65,12 @@ class WordPerturbation:
     """Weight of the perturbed texts in the loss, above 0 and below 1."""
 
     ramp: float = 0.5
-    """Share of the training, 0 to 1, during which the weight rises from 0 to its full value. With
-    full weight from the start, students become constant classifiers."""
+    """Share of the training, 0 to 1, during which the weight rises from 0 to its full value."""
+
+    learnt: float = 0.3
+    """Share of the loss of original texts at the start, 0 to 1, that must have been learnt for the
+    full weight; where less has been, the weight is less in proportion. It keeps students from
+    ending as constant classifiers, which no replacement changes. 0: the weight is never less."""
 
     begin: float = 0.0
     """Share of the training, 0 to ``ramp``, before the weight starts to rise; until then no text is
@@ -86,6 +90,7 @@ class WordPerturbation:
     def __post_init__(self) -> None:
         number("weight", self.weight, 0.0, 1.0, open_minimum=True, open_maximum=True)
         share("ramp", self.ramp)
+        share("learnt", self.learnt)
         number("begin", self.begin, 0.0, self.ramp)
         number("share", self.share, 0.0, 1.0, open_minimum=True)
         whole_number("steps", self.steps)
@@ -95,12 +100,21 @@ class WordPerturbation:
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.learnt:
+            del values["learnt"]  # which studies begun before it do not have
         return {"name": "words", **values, "replacements": dict(self.replacements.settings)}
 
 
-@dataclass(frozen=True)
+_FIRST_STEPS = 4
+"""Steps whose mean loss is that of the start."""
+
+_KEPT = 0.9
+"""Weight of the steps before in the running mean of the loss."""
+
+
+@dataclass
 class WordPerturbationHook(TrainingHook):
-    """Applies a :class:`WordPerturbation` to one set of training texts."""
+    """Applies a :class:`WordPerturbation` to one set of training texts, for one student."""
 
     perturbation: WordPerturbation
     choices: WordChoices
@@ -112,14 +126,50 @@ class WordPerturbationHook(TrainingHook):
     max_length: int
     """Maximum tokens of a text. Where replacements make one longer, it is cut as texts are."""
 
+    _first: float = 0.0
+    """Mean loss of the first steps."""
+
+    _now: float = 0.0
+    """Running mean of the loss."""
+
+    _steps: int = 0
+
     def weight(self, progress: float) -> float:
         """Return the weight of perturbed texts at a point of the training, 0 to 1."""
         begin, ramp = self.perturbation.begin, self.perturbation.ramp
+        full = self.perturbation.weight * self._learnt()
         if progress >= ramp:
-            return self.perturbation.weight
+            return full
         if progress <= begin:
             return 0.0
-        return self.perturbation.weight * (progress - begin) / (ramp - begin)
+        return full * (progress - begin) / (ramp - begin)
+
+    def _learnt(self) -> float:
+        """The share of the weight for what has been learnt so far, 0 to 1."""
+        wanted = self.perturbation.learnt
+        if not wanted:
+            return 1.0
+        if self._steps < _FIRST_STEPS or self._first <= 0:
+            return 0.0
+        return min(1.0, max(0.0, (1 - self._now / self._first) / wanted))
+
+    def _observe(self, loss: float) -> None:
+        if self._steps < _FIRST_STEPS:
+            self._first += (loss - self._first) / (self._steps + 1)
+            self._now = self._first
+        else:
+            self._now = _KEPT * self._now + (1 - _KEPT) * loss
+        self._steps += 1
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the losses seen so far."""
+        losses = torch.tensor([self._first, self._now], dtype=torch.float64)
+        return {"losses": losses, "steps": torch.tensor(self._steps)}
+
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Restore what :meth:`state` returned."""
+        self._first, self._now = state["losses"].tolist()
+        self._steps = int(state["steps"])
 
     def counts(self, number: int, progress: float) -> bool:
         """Return whether the weight has its full value."""
@@ -131,7 +181,10 @@ class WordPerturbationHook(TrainingHook):
         """Add the gradients of a batch and of its perturbed texts."""
         weight, steps = self.weight(progress), self.perturbation.steps
         if weight == 0:
-            return backward(batch, share)
+            loss = backward(batch, share)
+            if self.perturbation.learnt:
+                self._observe(float(loss) / share)
+            return loss
         texts = _Substitution(self.choices, batch, self.max_length)
         if self.perturbation.start > 0:
             texts.randomize(self.perturbation.start)
@@ -143,6 +196,8 @@ class WordPerturbationHook(TrainingHook):
                 return total + backward(batch, share * part)
             gradients, loss = _vector_gradients(model, batch, backward, share * part)
             total = total + loss
+            if step == 0 and self.perturbation.learnt:
+                self._observe(float(loss) / (share * part))
             if gradients is not None:
                 movable = texts.random_slots(self.perturbation.share)
                 texts.maximize(model.embedding, batch.inputs, gradients, movable)

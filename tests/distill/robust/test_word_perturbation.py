@@ -100,7 +100,7 @@ def at_work(
         return loss.detach()
 
     made = WordPerturbationHook(
-        WordPerturbation(Source(), **settings),
+        WordPerturbation(Source(), **{"learnt": 0.0, **settings}),
         flat(rows[: len(slots)], slots),
         pad_id=0,
         max_length=max_length,
@@ -167,7 +167,10 @@ def test_more_steps_find_worse_texts_if_the_loss_is_curved() -> None:
 
 def test_the_weight_rises_and_with_weight_0_there_is_one_pass() -> None:
     made = WordPerturbationHook(
-        WordPerturbation(Source(), weight=0.8, ramp=0.5), flat([], []), pad_id=0, max_length=9
+        WordPerturbation(Source(), weight=0.8, ramp=0.5, learnt=0.0),
+        flat([], []),
+        pad_id=0,
+        max_length=9,
     )
     assert [made.weight(p) for p in (0, 0.25, 0.5, 1)] == [0, 0.4, 0.8, 0.8]
     assert [made.counts(1, p) for p in (0, 0.4, 0.5)] == [False, False, True]
@@ -177,7 +180,7 @@ def test_the_weight_rises_and_with_weight_0_there_is_one_pass() -> None:
 
 def test_the_weight_may_begin_to_rise_later_or_all_at_once() -> None:
     def weights(begin: float, ramp: float) -> list[float]:
-        perturbation = WordPerturbation(Source(), weight=0.8, begin=begin, ramp=ramp)
+        perturbation = WordPerturbation(Source(), begin=begin, ramp=ramp, learnt=0.0)
         made = WordPerturbationHook(perturbation, flat([], []), pad_id=0, max_length=9)
         return [round(made.weight(p), 9) for p in (0, 0.2, 0.3, 0.4, 1)]
 
@@ -185,6 +188,50 @@ def test_the_weight_may_begin_to_rise_later_or_all_at_once() -> None:
     assert weights(0.3, 0.3) == [0, 0, 0.8, 0.8, 0.8]
     with pytest.raises(ValueError, match=r"begin must be a finite number from 0 to 0.3, got 0.4"):
         weights(0.4, 0.3)
+
+
+def hook(**settings: Any) -> WordPerturbationHook:
+    perturbation = WordPerturbation(Source(), weight=0.8, ramp=0.0, **settings)
+    return WordPerturbationHook(perturbation, flat(ROWS, SLOTS), pad_id=0, max_length=9)
+
+
+def test_the_weight_follows_what_has_been_learnt_of_the_original_texts() -> None:
+    made, model = hook(learnt=0.4), Linear()
+    batch = Batch(collate([TokenizedText(row) for row in ROWS], pad_id=0, device="cpu"),
+                  [TokenizedText(row) for row in ROWS], np.arange(2))  # fmt: skip
+    shares: list[list[float]] = []
+
+    def train(loss: float, steps: int) -> None:
+        def backward(batch: Batch, share: float) -> torch.Tensor:
+            shares[-1].append(share)
+            # Perturbed texts have another loss, which does not count.
+            return torch.tensor(loss if len(shares[-1]) == 1 else 100.0) * share
+
+        for _ in range(steps):
+            shares.append([])
+            made.accumulate(model, batch, 0.5, backward=backward, progress=1.0)
+
+    train(1.0, 30)
+    assert shares == [[0.5]] * 30  # nothing learnt: no perturbed texts
+    train(0.8, 200)
+    assert shares[-1] == pytest.approx([0.5 * 0.6, 0.5 * 0.4])
+    train(0.5, 200)
+    assert shares[-1] == pytest.approx([0.5 * 0.2, 0.5 * 0.8])
+    train(1.2, 200)  # becoming a constant classifier
+    assert shares[-1] == [0.5]
+
+
+def test_what_was_learnt_is_kept_in_checkpoints() -> None:
+    made, other = hook(learnt=0.4), hook(learnt=0.4)
+    for loss in (1.0, 0.9, *[0.7] * 40):
+        made._observe(loss)
+    assert 0 < made.weight(1.0) < 0.8
+    assert other.weight(1.0) == 0
+    other.load(made.state())
+    for loss in (0.7, 0.6):
+        made._observe(loss)
+        other._observe(loss)
+        assert made.weight(1.0) == other.weight(1.0)
 
 
 def test_replacements_of_other_lengths_and_a_row_that_is_full() -> None:
@@ -256,6 +303,7 @@ def test_no_replacement_at_all() -> None:
         ("share", 0.0),
         ("start", 2),
         ("steps", 0),
+        ("learnt", 1.1),
     ],
 )
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
