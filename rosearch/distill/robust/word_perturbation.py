@@ -69,8 +69,8 @@ class WordPerturbation:
 
     learnt: float = 0.3
     """Share of the loss of original texts at the start, 0 to 1, that must have been learnt for the
-    full weight; where less has been, the weight is less in proportion. It keeps students from
-    ending as constant classifiers, which no replacement changes. 0: the weight is never less."""
+    full weight; where less has been, the weight is less, by the square of the proportion. It keeps
+    students from ending as constant classifiers, which no replacement changes. 0: never less."""
 
     begin: float = 0.0
     """Share of the training, 0 to ``ramp``, before the weight starts to rise; until then no text is
@@ -151,7 +151,8 @@ class WordPerturbationHook(TrainingHook):
             return 1.0
         if self._steps < _FIRST_STEPS or self._first <= 0:
             return 0.0
-        return min(1.0, max(0.0, (1 - self._now / self._first) / wanted))
+        # Squared, so that the noise of batches is next to no weight where nothing has been learnt.
+        return min(1.0, max(0.0, (1 - self._now / self._first) / wanted)) ** 2
 
     def _observe(self, loss: float) -> None:
         if self._steps < _FIRST_STEPS:

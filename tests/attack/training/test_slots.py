@@ -55,7 +55,10 @@ def perturbed_rows(text: Text, tokenizer: Any, side: int, *, tries: int) -> set[
     source = WordReplacements([Synonyms(), Misspelt()], attacked_side=side)
     choices = source.choices(TextDataset([text], [0]), tokenizer, max_length=LIMIT)
     hook = WordPerturbationHook(
-        WordPerturbation(source, start=1.0, ramp=0.0, learnt=0.0), choices, pad_id=0, max_length=LIMIT
+        WordPerturbation(source, start=1.0, ramp=0.0, learnt=0.0),
+        choices,
+        pad_id=0,
+        max_length=LIMIT,
     )
     (row,) = tokenize(tokenizer, [text], max_length=LIMIT)
     batch = Batch(collate([row], pad_id=0), [row], np.array([0]))
