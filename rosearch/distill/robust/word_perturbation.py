@@ -67,7 +67,7 @@ class WordPerturbation:
     ramp: float = 0.5
     """Share of the training, 0 to 1, during which the weight rises from 0 to its full value."""
 
-    learnt: float = 0.3
+    learnt: float = 0.2
     """Share of the loss of original texts at the start, 0 to 1, that must have been learnt for the
     full weight; where less has been, the weight is less, by the square of the proportion. It keeps
     students from ending as constant classifiers, which no replacement changes. 0: never less."""
@@ -108,7 +108,7 @@ class WordPerturbation:
 _FIRST_STEPS = 4
 """Steps whose mean loss is that of the start."""
 
-_KEPT = 0.9
+_KEPT = 0.95
 """Weight of the steps before in the running mean of the loss."""
 
 

@@ -203,13 +203,15 @@ class TestTraining:
         genome = templates.bag_of_words(**SMALL)
 
         def robustness(distiller: Distiller) -> float:
-            found = [evaluator.evaluate(distiller.distill(genome, seed=s).student) for s in (0, 1)]
+            found = [
+                evaluator.evaluate(distiller.distill(genome, seed=s).student) for s in range(4)
+            ]
             assert min(report.accuracy for report in found) > 0.85
-            return sum(report.accuracy_under_attack for report in found) / 2
+            return sum(report.accuracy_under_attack for report in found) / 4
 
         settings: dict[str, Any] = {"epochs": 10, "learning_rate": 1e-2}
         plain = robustness(Distiller(teacher, *parts, progress=False, **settings))
-        assert robustness(make(teacher, parts, **settings)) > plain + 0.1
+        assert robustness(make(teacher, parts, **settings)) > plain + 0.05
 
 
 def make(

@@ -214,9 +214,9 @@ def test_the_weight_follows_what_has_been_learnt_of_the_original_texts() -> None
     train(1.0, 30)
     assert shares == [[0.5]] * 30  # nothing learnt: no perturbed texts
     train(0.8, 200)
-    assert shares[-1] == pytest.approx([0.5 * 0.8, 0.5 * 0.2])  # a quarter of its weight
+    assert shares[-1] == pytest.approx([0.5 * 0.8, 0.5 * 0.2], rel=1e-3)  # a quarter of its weight
     train(0.5, 200)
-    assert shares[-1] == pytest.approx([0.5 * 0.2, 0.5 * 0.8])
+    assert shares[-1] == pytest.approx([0.5 * 0.2, 0.5 * 0.8], rel=1e-3)
     train(1.2, 200)  # becoming a constant classifier
     assert shares[-1] == [0.5]
 
