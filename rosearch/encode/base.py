@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, overload
@@ -17,6 +17,7 @@ from typing_extensions import Self
 
 from rosearch.checks import refused
 from rosearch.data import Text, TextDataset
+from rosearch.encode.remembered import remembered
 from rosearch.errors import ArgumentError, MissingResourceError
 from rosearch.parameters import Choice, Value, complete
 from rosearch.pickling import state_without_cached
@@ -27,12 +28,6 @@ from rosearch.words import word_spans, words_of
 T = TypeVar("T", bound=Text)
 
 Level = Literal["characters", "words"]
-
-_MAX_REMEMBERED = 1 << 19
-"""Encoded segments after which the memory is cleared; an attack on long texts makes millions."""
-
-_LONGEST_REMEMBERED = 96
-"""Characters of a segment that is remembered."""
 
 
 class Exchanges(Protocol):
@@ -391,14 +386,14 @@ class Encoding(ABC):
 
     def canonical_word(self, word: str) -> str:
         """Return :meth:`word` of a segment; short ones are remembered."""
-        return _remembered(self._words, word, self.word)
+        return remembered(self._words, word, self.word)
 
     def canonical_run(self, run: str) -> str:
         """Return the canonical form of characters without white space; short ones are remembered.
 
         They are part of the canonical text where they are read by themselves.
         """
-        return _remembered(self._runs, run, self._canonical)
+        return remembered(self._runs, run, self._canonical)
 
     def _refuse_if_unfitted(self, error: KeyError) -> None:
         """Name the reason of an error that comes from a lack of fitting."""
@@ -457,17 +452,6 @@ class Encoding(ABC):
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({settings})"
-
-
-def _remembered(known: dict[str, str], text: str, read: Callable[[str], str]) -> str:
-    found = known.get(text)
-    if found is None:
-        found = read(text)
-        if len(text) <= _LONGEST_REMEMBERED:
-            if len(known) > _MAX_REMEMBERED:
-                known.clear()
-            known[text] = found
-    return found
 
 
 def _rounded(answers: np.ndarray) -> np.ndarray:

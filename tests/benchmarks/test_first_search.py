@@ -51,7 +51,9 @@ def scripts(
         )
 
     def distiller(teacher: Any, train: Any, dev: Any, *, robust: bool = True) -> rs.Distiller:
-        words = rs.distill.WordPerturbation(rs.attack.WordReplacements(attack), ramp=0.5)
+        words = rs.distill.WordPerturbation(
+            rs.attack.WordReplacements(attack), ramp=0.5, learnt=0.0
+        )
         return rs.Distiller(
             teacher, train, dev, epochs=2, perturbation=words if robust else None, progress=False
         )

@@ -19,6 +19,7 @@ def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     import lead_confirmed
 
     monkeypatch.setattr(lead_confirmed, "DATA", tmp_path)
+    monkeypatch.setattr(lead_confirmed, "_RESAMPLES", 1000)
     lead_confirmed.confirmed.cache_clear()
     yield lead_confirmed
     lead_confirmed.confirmed.cache_clear()

@@ -124,7 +124,7 @@ class TestTexts:
         assert calls == {"a": 1, "b": 1}
 
     def test_memory_of_words_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("rosearch.encode.base._MAX_REMEMBERED", 3)
+        monkeypatch.setattr("rosearch.encode.remembered._MAX_REMEMBERED", 3)
         text = " ".join("ABCDEFGHIJ" * 2)
         assert Lower()(text) == text.lower()
 
