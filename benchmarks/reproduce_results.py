@@ -22,6 +22,7 @@ from typing import Any
 
 import bounded_genomes
 import encoding_fronts
+import lead_tables
 import more_sentences
 import numpy as np
 from encoding_tables import bounds, encodings, percent, typos
@@ -303,6 +304,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "bounds-movies": lambda: markdown(bounds("movies")),
     "bounds-news": lambda: markdown(bounds("news")),
     "sentences": lambda: markdown(more_sentences.table()),
+    "lead-movies": lambda: markdown(lead_tables.searches("movies")),
 }
 
 
