@@ -64,6 +64,7 @@ class Reading:
     """Fitted token scores and their loss, by number of scopes."""
 
     _kept: WordChoices | None = None
+    """The replacements of the robust training, once they are needed."""
 
     def hooks(
         self, student: StudentForSequenceClassification, objective: DistillationObjective, seed: int
@@ -122,7 +123,7 @@ class Reading:
         )
 
     def _replaced(self, replacements: Replacements) -> WordChoices:
-        """The replacements of the robust training, read once."""
+        """The replacements in the training texts, read once."""
         if self._kept is None:
             self._kept = self.texts.choices(replacements)
         return self._kept

@@ -173,7 +173,7 @@ class WordPerturbationHook(TrainingHook):
         self._steps = int(state["steps"])
 
     def counts(self, number: int, progress: float) -> bool:
-        """Return whether the weight has its full value."""
+        """Return whether the ramp is over."""
         return progress >= self.perturbation.ramp
 
     def accumulate(

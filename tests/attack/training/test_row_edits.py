@@ -64,6 +64,9 @@ def test_rows_with_an_edit_are_the_rows_of_the_changed_texts(
                 for part in of_word
                 for ids in part.options
             ]
+            if tokens.encoding is None:
+                assert made == read
+            # An encoding may undo options, which are left out.
             assert [ids for ids in made if ids != row.ids] == wanted
             if not wanted:
                 continue

@@ -195,8 +195,13 @@ class TestTraining:
             make(teacher, parts, compile=True)
 
     @pytest.mark.slow
+    @pytest.mark.parametrize(("learnt", "gain"), [(0.0, 0.1), (0.2, 0.05)])
     def test_accuracy_under_attack_rises(
-        self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
+        self,
+        teacher: Teacher,
+        parts: tuple[TextDataset, TextDataset],
+        learnt: float,
+        gain: float,
     ) -> None:
         attack = WordSwapAttack(Misspelt(), [NoRepeat()], GreedyWordSwap("deletion"))
         evaluator = RobustnessEvaluator(attack, parts[1], examples=None, progress=False)
@@ -211,7 +216,7 @@ class TestTraining:
 
         settings: dict[str, Any] = {"epochs": 10, "learning_rate": 1e-2}
         plain = robustness(Distiller(teacher, *parts, progress=False, **settings))
-        assert robustness(make(teacher, parts, **settings)) > plain + 0.05
+        assert robustness(make(teacher, parts, learnt=learnt, **settings)) > plain + gain
 
 
 def make(
@@ -221,10 +226,11 @@ def make(
     weight: float = 0.8,
     ramp: float = 0.5,
     share: float = 1.0,
+    learnt: float = 0.2,
     **settings: Any,
 ) -> Distiller:
     source = WordReplacements([Synonyms(), Misspelt()])
-    perturbation = WordPerturbation(source, weight=weight, ramp=ramp, share=share)
+    perturbation = WordPerturbation(source, weight=weight, ramp=ramp, share=share, learnt=learnt)
     return Distiller(teacher, *parts, progress=False, perturbation=perturbation, **settings)
 
 

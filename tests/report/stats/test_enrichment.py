@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -101,15 +103,16 @@ def test_rare_operators_and_empty_fronts_are_not_tested():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("samples", "least"), [(75, 0.88), pytest.param(300, 0.93, marks=pytest.mark.exhaustive)]
-)
-def test_exact_intervals_have_at_least_nominal_coverage(samples, least):
+def test_exact_intervals_have_at_least_nominal_coverage():
     rng = np.random.default_rng(0)
     truth = (0.6 / 0.4) / (0.3 / 0.7)
     hits = 0
-    for _ in range(samples):
-        a, b = rng.binomial(20, 0.6), rng.binomial(60, 0.3)
-        e = counted(a, b, 20 - a, 60 - b)["operator", "convolution"]
+
+    @cache  # many of the tables are equal, and each takes time
+    def found(a, b):
+        return counted(a, b, 20 - a, 60 - b)["operator", "convolution"]
+
+    for _ in range(300):
+        e = found(int(rng.binomial(20, 0.6)), int(rng.binomial(60, 0.3)))
         hits += e.low <= truth <= e.high
-    assert hits / samples >= least
+    assert hits / 300 >= 0.93
