@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +42,28 @@ def searches(data: str) -> list[list[str]]:
     return rows
 
 
+def fittest(data: str, counts: Mapping[str, int]) -> list[list[str]]:
+    """The fittest candidates of some studies, and what they are made of."""
+    head = ["candidate", "fitness", "accuracy", "under both", "worst class", "compression"]
+    rows = [[*head, "bound", "strength", "input", "operators"]]
+    for kind, count in counts.items():
+        for value, trial in _feasible(study(data, kind).trials)[:count]:
+            genome = trial.genome
+            strengths = [one.parameters.get("strength") for one in genome.encodings]
+            rows.append(
+                [
+                    f"{kind} {trial.number}",
+                    f"{value:.3f}",
+                    *_shares(trial),
+                    str(genome.bound),
+                    ", ".join(str(s) for s in strengths if s is not None),
+                    genome.embedding.operator,
+                    ", ".join(node.operator for node in genome.nodes),
+                ]
+            )
+    return rows
+
+
 def seconds(trial: TrialRecord) -> float:
     """What the training and attack of a candidate took of the processor."""
     return float(trial.metrics.get("seconds", 0.0))
@@ -60,15 +82,24 @@ def _within(trials: Sequence[TrialRecord], limit: float) -> list[TrialRecord]:
 
 def _row(name: str, trials: Sequence[TrialRecord]) -> list[str]:
     full = [t for t in trials if t.state == "complete" and t.score is not None]
-    feasible = [(t.score.values[0], t) for t in full if t.score and t.score.feasible]
-    feasible.sort(key=lambda pair: -pair[0])
+    feasible = _feasible(trials)
     hours = sum(map(seconds, trials)) / 3600
     cells = [name, str(len(trials)), str(len(full)), f"{hours:.2f}", str(len(feasible))]
     if not feasible:
         return [*cells, *["-"] * 6]
     value, best = feasible[0]
     third = feasible[min(2, len(feasible) - 1)][0]
+    return [*cells, f"{value:.3f}", f"{third:.3f}", *_shares(best)]
+
+
+def _feasible(trials: Sequence[TrialRecord]) -> list[tuple[float, TrialRecord]]:
+    """Fitness and trial of those evaluated in full that keep all limits, the fittest first."""
+    full = [t for t in trials if t.state == "complete"]
+    found = [(t.score.values[0], t) for t in full if t.score is not None and t.score.feasible]
+    return sorted(found, key=lambda pair: -pair[0])
+
+
+def _shares(trial: TrialRecord) -> list[str]:
     shares = ("accuracy", "accuracy_under_attack", "worst_class_under_attack")
-    cells += [f"{value:.3f}", f"{third:.3f}"]
-    cells += [f"{100 * best.metrics[name]:.1f}" for name in shares]
-    return [*cells, f"{best.metrics['compression']:.2f}"]
+    size = f"{trial.metrics['compression']:.2f}"
+    return [*(f"{100 * trial.metrics[name]:.1f}" for name in shares), size]

@@ -305,6 +305,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "bounds-news": lambda: markdown(bounds("news")),
     "sentences": lambda: markdown(more_sentences.table()),
     "lead-movies": lambda: markdown(lead_tables.searches("movies")),
+    "lead-movies-fittest": lambda: markdown(
+        lead_tables.fittest("movies", {"search": 6, "random": 3})
+    ),
 }
 
 

@@ -60,6 +60,7 @@ class _Parts:
         self._encoding, self._text = encoding, text
         self._margin = (encoding.reach or 0) + _GUARD
         self._spaces = [match.start() for match in _SPACE.finditer(text)]
+        self._borders = [-1, *self._spaces, len(text)]
         self._segments = encoding.segments(text)
         self._starts = [start for start, _ in self._segments]
         self._ends = [end for _, end in self._segments]
@@ -92,7 +93,7 @@ class _Parts:
 
     def _run_apart(self, place: int) -> _Run | None:
         """The run before a white space by its number, if it is read by itself."""
-        borders = [-1, *self._spaces, len(self._text)]
+        borders = self._borders
         # Its own borders, and those of its neighbours.
         near = borders[max(0, place - 1) : place + 3]
         runs = [self._text[a + 1 : b] for a, b in pairwise(near)]

@@ -176,7 +176,7 @@ class Channel:
     def _by_rest(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """The words, the hashes of what one deletion leaves of them, sorted, and whose they are.
 
-        Strings and a dictionary would take ten times the memory.
+        Strings in a dictionary would take far more memory.
         """
         words = sorted(self._words)
         left = [[hash(rest) for rest in rests(word)] for word in words]
