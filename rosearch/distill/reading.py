@@ -17,6 +17,7 @@ from rosearch.distill.robust.perturbed_texts import (
     PerturbedTexts,
     TextSource,
 )
+from rosearch.distill.robust.score_files import fit_cached
 from rosearch.distill.robust.word_perturbation import (
     Replacements,
     WordPerturbation,
@@ -93,7 +94,15 @@ class Reading:
                 settings = WorstCase(weight=0.0)
             choices = self._choices(settings)
             vectors = texts.teacher.embedding.tokens if settings.vectors else None
-            loss = settings.fit(scores, texts.train_rows, texts.train_logits, choices, vectors)
+            loss = fit_cached(
+                settings,
+                scores,
+                texts.train_rows,
+                texts.train_logits,
+                choices,
+                vectors,
+                cache_dir=texts.teacher.cache_dir,
+            )
             state = {name: t.clone() for name, t in scores.state_dict().items()}
             self._scores[scores.scopes] = state, loss
         state, loss = self._scores[scores.scopes]

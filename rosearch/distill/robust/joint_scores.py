@@ -55,6 +55,7 @@ class JointScores(TrainingHook):
             choices_of(self._choices, numbers),
             scopes_of_rows(scores, rows),
             scores.scopes,
+            scores.classes,
             labels,
             device,
         )

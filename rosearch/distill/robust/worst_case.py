@@ -125,7 +125,8 @@ class WorstCase:
         sums = Sums(rows, own_scopes, scores.scopes, device)
         worst = None
         if choices is not None and self.weight:
-            worst = Worst(choices, own_scopes, scores.scopes, labels.cpu().numpy(), device)
+            given = labels.cpu().numpy()
+            worst = Worst(choices, own_scopes, scores.scopes, scores.classes, given, device)
         table = _Table(scores, vectors, sums, worst)
         optimizer = torch.optim.Adam(table.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from rosearch.operators import TokenScores
 from rosearch.tokens import TokenizedText, WordChoices, collate, token_batches
@@ -37,7 +38,8 @@ def worst_margins(
         own_scopes = scopes_of_rows(scores, rows)
         logits = Sums(rows, own_scopes, scores.scopes, device)(table) + scores.bias
         given = np.asarray(labels, dtype=np.int64)
-        margins = Worst(choices, own_scopes, scores.scopes, given, device)(table, logits)
+        worst = Worst(choices, own_scopes, scores.scopes, scores.classes, given, device)
+        margins = worst(table, logits)
     found: np.ndarray = margins.float().cpu().numpy()
     return found
 
@@ -90,6 +92,7 @@ class Worst:
         choices: WordChoices,
         row_scopes: Sequence[np.ndarray],
         scopes: int,
+        classes: int,
         labels: np.ndarray,
         device: torch.device,
     ) -> None:
@@ -111,30 +114,58 @@ class Worst:
         slots = np.array(firsts, dtype=np.int64)
         counts = np.diff(choices.first_choices)[slots]
         options = ranges(choices.first_choices[:-1][slots], counts)
-        tokens = ranges(choices.first_ids[:-1][options], lengths[options])
-        self.groups, self.options = len(slots), len(options)
+        lengths = lengths[options]
+        tokens = ranges(choices.first_ids[:-1][options], lengths)
         self.ids = _tensor(ids[tokens], device)
-        self.option_of_token = _tensor(np.repeat(np.arange(len(options)), lengths[options]), device)
+        self.first_ids = _tensor(np.cumsum(lengths) - lengths, device)
+        self.lengths = _tensor(lengths, device)
+        self.counts = _tensor(counts, device)
         self.group_of_option = _tensor(np.repeat(np.arange(len(slots)), counts), device)
-        self.original = _tensor(np.cumsum(counts) - counts, device)
+        self.is_original = torch.zeros(len(options), dtype=torch.bool, device=device)
+        self.is_original[_tensor(np.cumsum(counts) - counts, device)] = True
         self.label_of_option = _tensor(np.repeat(labels[texts[slots]], counts), device)
-        self.group_of_slot, self.text_of_slot = (
-            _tensor(group_of_slot, device),
-            _tensor(texts, device),
-        )
+        self.group_of_slot = _tensor(group_of_slot, device)
+        self.text_of_slot = _tensor(texts, device)
         self.labels = _tensor(labels, device)
+        others = _tensor([np.delete(range(classes), label) for label in range(classes)], device)
+        self.others, self.others_of_option = others[self.labels], others[self.label_of_option]
 
     def __call__(self, table: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Return the margins of the labels against each class, ``(texts, classes)``."""
-        sums = table.new_zeros(self.options, table.shape[1])
-        sums = sums.index_add(0, self.option_of_token, table[self.ids])
-        margin = sums.gather(1, self.label_of_option[:, None]) - sums
-        index = self.group_of_option[:, None].expand_as(margin)
-        worst = margin.new_full((self.groups, table.shape[1]), torch.inf)
-        worst = worst.scatter_reduce(0, index, margin, "amin") - margin[self.original]
-        lost = torch.zeros_like(logits)
-        lost = lost.index_add(0, self.text_of_slot, worst[self.group_of_slot])
-        return logits.gather(1, self.labels[:, None]) - logits + lost
+        """Return the margins of the labels against each class, ``(texts, classes)``.
+
+        Gradients are those of a minimum: equal choices share them. They are computed for the worst
+        choices and the originals alone, which are few.
+        """
+        with torch.no_grad():
+            sums = functional.embedding_bag(self.ids, table, self.first_ids, mode="sum")
+            margins = _margins_of(sums, self.label_of_option, self.others_of_option)
+            least = torch.segment_reduce(margins, "min", lengths=self.counts)
+            is_least = margins == least.index_select(0, self.group_of_option)
+            used = (is_least.any(dim=1) | self.is_original).nonzero().squeeze(1)
+            groups = self.group_of_option.index_select(0, used)
+            shares = is_least.index_select(0, used).to(margins)
+            ties = torch.zeros_like(least).index_add(0, groups, shares)
+            shares /= ties.index_select(0, groups)
+            shares -= self.is_original.index_select(0, used)[:, None].to(shares)
+            lengths = self.lengths.index_select(0, used)
+            number = torch.arange(len(used), device=used.device).repeat_interleave(lengths)
+            shift = self.first_ids.index_select(0, used) + lengths - lengths.cumsum(0)
+            ids = torch.arange(len(number), device=used.device) + shift.index_select(0, number)
+            ids = self.ids.index_select(0, ids)
+        sums = table.new_zeros(len(used), table.shape[1])
+        sums = sums.index_add(0, number, table.index_select(0, ids))
+        labels = self.label_of_option.index_select(0, used)
+        margins = _margins_of(sums, labels, self.others_of_option.index_select(0, used))
+        worst = torch.zeros_like(least).index_add(0, groups, shares * margins)
+        lost = worst.index_select(0, self.group_of_slot)
+        margins = _margins_of(logits, self.labels, self.others)
+        margins = margins.index_add(0, self.text_of_slot, lost)
+        return torch.zeros_like(logits).scatter(1, self.others, margins)
+
+
+def _margins_of(sums: torch.Tensor, labels: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """The margins of labels against each of the other classes, ``(labels, classes - 1)``."""
+    return sums.gather(1, labels[:, None]) - sums.gather(1, others)
 
 
 def _choice_ids(choices: WordChoices, row_scopes: Sequence[np.ndarray], scopes: int) -> np.ndarray:
