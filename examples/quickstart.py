@@ -67,6 +67,8 @@ def main() -> None:
         keep_all=True,  # until they have been tested
     )
     plain = {name: make() for name, make in rs.templates.SMALL.items()}
+    # Of two layers, which train in half the time.
+    plain["transformer"] = rs.templates.transformer(layers=2, width=128)
     first = [*plain.values(), *robust_templates()]
     evolver = rs.Evolver(
         # Small enough that most candidates meet the limit on compression below.
