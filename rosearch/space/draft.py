@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from rosearch.encode.base import Level
 from rosearch.space.genome import Genome
@@ -58,3 +59,33 @@ class Draft:
         encodings = tuple(filter(None, map(self.encodings.get, LEVELS)))
         scores = self.bound, self.scopes and self.bound is not None
         return unchecked(Genome, *sizes, nodes, outputs, self.embedding, encodings, *scores)
+
+
+class Change:
+    """A change of a draft. The new draft is made when it is asked for, since few changes are kept.
+
+    Args:
+        make: Makes the new draft.
+        gone: The node that gives way, if the change is one of a node and nothing else costs more or
+            less.
+        new: The node that comes, likewise.
+    """
+
+    __slots__ = ("draft", "gone", "new")
+
+    def __init__(
+        self, make: Callable[[], Draft], gone: Node | None = None, new: Node | None = None
+    ) -> None:
+        self.draft = make
+        self.gone = gone
+        self.new = new
+
+    @classmethod
+    def to(cls, draft: Draft) -> Change:
+        """Return a change to a draft that has been made."""
+        return cls(lambda: draft)
+
+    @classmethod
+    def of_node(cls, draft: Draft, k: int, node: Node) -> Change:
+        """Return the exchange of ``nodes[k]`` of a draft for a node with as many inputs."""
+        return cls(partial(draft.with_node, k, node), draft.nodes[k], node)

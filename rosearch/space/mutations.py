@@ -1,7 +1,7 @@
-"""Mutation. Each kind is a generator of changed drafts in random order.
+"""Mutation. Each kind is a generator of changes of a draft in random order.
 
 A kind draws what it changes step by step (the node, then the operator, then its parameters), each
-in random order, and yields drafts until no more are requested. So the first draft that the caller
+in random order, and yields changes until no more are requested. So the first one that the caller
 accepts is drawn step by step among those that have an acceptable outcome, and a kind that ends has
 none.
 """
@@ -9,33 +9,34 @@ none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 
 from rosearch.checks import choice
 from rosearch.errors import SpaceError
 from rosearch.space.cost.limits import Limits
 from rosearch.space.domain import Domain
-from rosearch.space.draft import Draft
+from rosearch.space.draft import Change, Draft
 from rosearch.space.genome import Genome
 from rosearch.space.nodes import Embedding, Node, TextEncoding, changed, unchecked
 from rosearch.space.random_choices import RandomChoices
 
-Mutation = Callable[[Domain, Draft, RandomChoices], Iterator[Draft]]
+Mutation = Callable[[Domain, Draft, RandomChoices], Iterator[Change]]
 
 _MAX_NEIGHBOURS = 2000
 """Neighbours of one kind that are tried."""
 
 
-def _change_operator(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_operator(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     for k, node in rng.shuffled(enumerate(draft.nodes)):
         for name in rng.shuffled(domain.operators_at[draft.width]):
             if name == node.operator:
                 continue
             for values in rng.shuffled(domain.fitting(name, draft.width)):
-                yield draft.with_node(k, changed(node, operator=name, parameters=values))
+                yield Change.of_node(draft, k, changed(node, operator=name, parameters=values))
 
 
-def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     moves = [
         (k, values)
         for k, node in enumerate(draft.nodes)
@@ -43,10 +44,10 @@ def _change_parameter(domain: Domain, draft: Draft, rng: RandomChoices) -> Itera
         if sum(values[name] != value for name, value in node.parameters.items()) == 1
     ]
     for k, values in rng.shuffled(moves):
-        yield draft.with_node(k, changed(draft.nodes[k], parameters=values))
+        yield Change.of_node(draft, k, changed(draft.nodes[k], parameters=values))
 
 
-def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     """Split an edge: the new node reads its start, and its end reads the new node.
 
     The node has a residual, so that a student that inherits weights can start it as the identity.
@@ -56,7 +57,7 @@ def _insert(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
 
 def insert(
     domain: Domain, draft: Draft, rng: RandomChoices, *, edges: int | None
-) -> Iterator[Draft]:
+) -> Iterator[Change]:
     """Insert each node at every edge, or at so many: its costs are the same at all of them."""
     if len(draft.nodes) >= domain.nodes[1]:
         return
@@ -68,7 +69,7 @@ def insert(
             for start, end in rng.shuffled(places)[:edges]:
                 merge, identity = domain.merges[0], rng.identity()
                 node = unchecked(Node, name, values, (start,), merge, True, identity)
-                yield _split(draft, start, end, node)
+                yield Change(partial(_split, draft, start, end, node), new=node)
 
 
 def _split(draft: Draft, start: int, end: int, node: Node) -> Draft:
@@ -85,12 +86,12 @@ def _split(draft: Draft, start: int, end: int, node: Node) -> Draft:
     return changed(draft, nodes=nodes, outputs=set(outputs))
 
 
-def _remove(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _remove(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     """Take a node out; its readers read its inputs instead, as many as are allowed."""
     if len(draft.nodes) <= domain.nodes[0]:
         return
     for number in rng.shuffled(range(1, len(draft.nodes) + 1)):
-        yield _without(domain, draft, number, rng)
+        yield Change.to(_without(domain, draft, number, rng))
 
 
 def _without(domain: Domain, draft: Draft, removed: int, rng: RandomChoices) -> Draft:
@@ -119,7 +120,7 @@ def _with_inputs(domain: Domain, rng: RandomChoices, node: Node, inputs: set[int
     return changed(node, inputs=tuple(sorted(inputs)), merge=merge)
 
 
-def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     """Let a node, or the output, gain, lose or swap one input."""
     for target in rng.shuffled(range(len(draft.nodes) + 1)):
         is_output = target == len(draft.nodes)
@@ -134,18 +135,18 @@ def _rewire(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]
                 for gained in [None] if kind == "lose" else rng.shuffled(free):
                     new = {i for i in (*inputs, gained) if i is not None and i != lost}
                     if is_output:
-                        yield changed(draft, outputs=new)
+                        yield Change.to(changed(draft, outputs=new))
                     else:
                         node = _with_inputs(domain, rng, draft.nodes[target], new)
-                        yield draft.with_node(target, node)
+                        yield Change.to(draft.with_node(target, node))
 
 
-def _toggle_residual(_: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _toggle_residual(_: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     for k, node in rng.shuffled(enumerate(draft.nodes)):
-        yield draft.with_node(k, changed(node, residual=not node.residual))
+        yield Change.of_node(draft, k, changed(node, residual=not node.residual))
 
 
-def _change_merge(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_merge(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     moves = [
         (k, merge)
         for k, node in enumerate(draft.nodes)
@@ -153,26 +154,28 @@ def _change_merge(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[
         if len(node.inputs) > 1 and merge != node.merge
     ]
     for k, merge in rng.shuffled(moves):
-        yield draft.with_node(k, changed(draft.nodes[k], merge=merge))
+        yield Change.of_node(draft, k, changed(draft.nodes[k], merge=merge))
 
 
-def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     """Parts that do not fit the new width get other parameters, or another operator."""
     for width in rng.shuffled(w for w in domain.widths if w != draft.width):
-        yield changed(
-            draft,
-            width=width,
-            nodes=[domain.fit_part(rng, node, width) for node in draft.nodes],
-            embedding=domain.fit_part(rng, draft.embedding, width),
+        yield Change.to(
+            changed(
+                draft,
+                width=width,
+                nodes=[domain.fit_part(rng, node, width) for node in draft.nodes],
+                embedding=domain.fit_part(rng, draft.embedding, width),
+            )
         )
 
 
-def _change_embedding_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_embedding_width(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     for width in rng.shuffled(w for w in domain.embedding_widths if w != draft.embedding_width):
-        yield changed(draft, embedding_width=width)
+        yield Change.to(changed(draft, embedding_width=width))
 
 
-def _change_embedding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_embedding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     others = [
         unchecked(Embedding, name, values)
         for name in domain.embeddings
@@ -180,27 +183,27 @@ def _change_embedding(domain: Domain, draft: Draft, rng: RandomChoices) -> Itera
     ]
     for other in rng.shuffled(others):
         if other != draft.embedding:
-            yield changed(draft, embedding=other)
+            yield Change.to(changed(draft, embedding=other))
 
 
-def _change_pooling(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_pooling(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     for pooling in rng.shuffled(p for p in domain.poolings if p != draft.pooling):
-        yield changed(draft, pooling=pooling)
+        yield Change.to(changed(draft, pooling=pooling))
 
 
-def _change_encoding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_encoding(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     """Add, remove or exchange an encoding, or change one parameter of it."""
     for level in rng.shuffled(domain.encodings_at):
         old = draft.encodings.get(level)
         for options in rng.shuffled([(None,), *domain.encodings_at[level].values()]):
             for new in rng.shuffled(options):
                 if _is_one_change(old, new):
-                    yield changed(draft, encodings={**draft.encodings, level: new})
+                    yield Change.to(changed(draft, encodings={**draft.encodings, level: new}))
 
 
-def _change_bound(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _change_bound(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     for bound in rng.shuffled(b for b in domain.bounds if b != draft.bound):
-        yield changed(draft, bound=bound, scopes=domain.scopes)
+        yield Change.to(changed(draft, bound=bound, scopes=domain.scopes))
 
 
 def _is_one_change(old: TextEncoding | None, new: TextEncoding | None) -> bool:
@@ -224,7 +227,7 @@ MUTATIONS: dict[str, Mutation] = {
     "change_encoding": _change_encoding,
     "change_bound": _change_bound,
 }
-"""The kinds of mutation by name; each yields the drafts that it can make of another."""
+"""The kinds of mutation by name; each yields the changes that it can make of a draft."""
 
 
 def mutate(
@@ -244,14 +247,17 @@ def mutate(
         SpaceError: The genome has no such neighbour.
     """
     draft = Draft.of(genome)
+    costs = limits.total(genome) if limits else ()
     # A kind that never applies would shift the random numbers of spaces without its genes.
     applies = {"change_encoding": bool(domain.encodings), "change_bound": len(domain.bounds) > 1}
     kinds = [name for name in MUTATIONS if applies.get(name, True)]
     for name in [choice("kind", kind, MUTATIONS)] if kind else rng.shuffled(kinds):
-        for mutant in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
-            child = mutant.genome()
+        for change in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
             # The limits first: they exclude more neighbours than the other conditions.
-            if limits and limits.excess(child):
+            if limits and limits.outside(limits.total_after(draft, costs, change)):
+                continue
+            child = change.draft().genome()
+            if limits and limits.excess(child):  # sums of fractions may differ a little
                 continue
             if not child.same_architecture(genome) and domain.disallowed_part(child) is None:
                 return child

@@ -7,7 +7,7 @@ from functools import partial
 
 from rosearch.space.cost.limits import Limits
 from rosearch.space.domain import Domain
-from rosearch.space.draft import Draft
+from rosearch.space.draft import Change, Draft
 from rosearch.space.genome import Genome
 from rosearch.space.mutations import MUTATIONS, Mutation, insert
 from rosearch.space.random_choices import RandomChoices
@@ -42,24 +42,25 @@ def repaired(
     """
     if limits is None:
         return draft.genome(), 0.0
-    excess = limits.excess(draft.genome())
-    for _ in range(_STEPS):
-        if not excess:
+    for step in range(_STEPS + 1):
+        costs = limits.total(draft.genome())
+        excess = limits.outside(costs)
+        if not excess or step == _STEPS:
             break
-        nearest, least = draft, excess
-        for changed, _ in zip(_changes(domain, draft, rng), range(_CHANGES), strict=False):
-            outside = limits.excess(changed.genome())
+        nearest, least = None, excess
+        for change, _ in zip(_changes(domain, draft, rng), range(_CHANGES), strict=False):
+            outside = limits.outside(limits.total_after(draft, costs, change))
             if outside < least:
-                nearest, least = changed, outside
+                nearest, least = change, outside
             if not least:
                 break
-        if nearest is draft:
+        if nearest is None:
             break
-        draft, excess = nearest, least
+        draft = nearest.draft()
     return draft.genome(), excess
 
 
-def _changes(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Draft]:
+def _changes(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     """Yield changes of each kind in turn, so that none crowds out the others."""
     turns = [_MUTATIONS[kind](domain, draft, rng) for kind in _KINDS]
     while turns:

@@ -18,9 +18,9 @@ from rosearch.space.cost import additive
 from rosearch.space.cost.additive import Part, Task
 from rosearch.space.cost.latency import LatencyTable, possible_parts
 from rosearch.space.domain import Domain, pair
-from rosearch.space.draft import Draft
+from rosearch.space.draft import Change, Draft
 from rosearch.space.genome import Genome
-from rosearch.space.nodes import Embedding, changed
+from rosearch.space.nodes import Embedding, Node, changed
 
 Bounds = tuple[float | None, float | None]
 """Minimum and maximum, both included; ``None`` leaves that side open."""
@@ -192,22 +192,39 @@ class Limits:
         every = range(len(total))
         for k in every:
             total[k] += len(genome.outputs) * pool[k]
-        known = self._node_costs
         for node in genome.nodes:
-            inputs = len(node.inputs)
-            key = width, node.operator, node.parameters, inputs, node.merge, node.residual
-            costs = known.get(key)
-            if costs is None:
-                whole = [("node", node.operator, node.parameters, width)]
-                whole += additive.extra_parts(node, width)
-                costs = known[key] = add(*map(self.costs, whole))
+            costs = self._costs_of_node(node, width)
             for k in every:
                 total[k] += costs[k]
         return tuple(total)
 
+    def total_after(self, draft: Draft, costs: Costs, change: Change) -> Costs:
+        """Return what the costs of a draft become by a change."""
+        if change.new is None or draft.bound == 0:
+            return self.total(change.draft().genome())
+        new = self._costs_of_node(change.new, draft.width)
+        if change.gone is None:
+            return tuple([a + b for a, b in zip(costs, new, strict=True)])
+        gone = self._costs_of_node(change.gone, draft.width)
+        return tuple([a - b + c for a, b, c in zip(costs, gone, new, strict=True)])
+
+    def _costs_of_node(self, node: Node, width: int) -> Costs:
+        """The costs of all that a node adds to a student."""
+        inputs = len(node.inputs)
+        key = width, node.operator, node.parameters, inputs, node.merge, node.residual
+        costs = self._node_costs.get(key)
+        if costs is None:
+            whole = [("node", node.operator, node.parameters, width)]
+            whole += additive.extra_parts(node, width)
+            costs = self._node_costs[key] = add(*map(self.costs, whole))
+        return costs
+
     def excess(self, genome: Genome) -> float:
         """Return by how much the costs are outside the limits, relative to them; 0 inside."""
-        costs = self.total(genome)
+        return self.outside(self.total(genome))
+
+    def outside(self, costs: Costs) -> float:
+        """Return by how much costs are outside the limits, relative to them; 0 inside."""
         out = 0.0
         for value, low, high in zip(costs, self.low, self.high, strict=True):
             if value > high:
