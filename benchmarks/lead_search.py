@@ -163,7 +163,7 @@ def confirm(options: argparse.Namespace) -> None:
     data: str = options.data
     teacher = cached_teacher(data)
     _, _, test = splits(data)
-    kinds = [kind for kind in KINDS if (OUT / data / kind).exists()]
+    kinds = [k for k in KINDS if (OUT / data / k).exists() or journal(data, k).exists()]
     found = {kind: rs.load_search(study(data, kind), kind) for kind in kinds}
     genomes = {
         f"{kind} {place + 1}": genome

@@ -22,6 +22,7 @@ from typing import Any
 
 import bounded_genomes
 import encoding_fronts
+import lead_statistics
 import lead_tables
 import more_sentences
 import numpy as np
@@ -281,8 +282,9 @@ def summary() -> dict[str, Any]:
 
 
 def draw() -> None:
-    """The front of the search, and students by encodings and bounds."""
+    """The front of the first search, and students by encodings and bounds."""
     PICTURES.mkdir(exist_ok=True)
+    lead_statistics.draw("movies", PICTURES / "lead_movies.svg")
     encoding_fronts.draw(PICTURES / "fronts.svg")
     plots.save(plots.front(search()), PICTURES / "first_search.svg")
 
@@ -306,8 +308,11 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "sentences": lambda: markdown(more_sentences.table()),
     "lead-movies": lambda: markdown(lead_tables.searches("movies")),
     "lead-movies-fittest": lambda: markdown(
-        lead_tables.fittest("movies", {"search": 6, "random": 3})
+        lead_tables.fittest("movies", {"search": 6, "random": 3, "hand": 3})
     ),
+    "lead-movies-explained": lambda: markdown(lead_statistics.explained("movies")),
+    "lead-movies-groups": lambda: markdown(lead_statistics.groups("movies")),
+    "lead-movies-findings": lambda: lead_statistics.findings("movies"),
 }
 
 
