@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?= --examples 20
 BENCH_ROUNDS ?= --benchmark-only --benchmark-min-rounds=3
-UV ?= 0.13.9
+UV_RELEASE ?= 0.13.9
 TORCH ?= 2.13.0
 # What that torch asks for where it is built for CUDA; elsewhere only its interpreter is used.
 TRITON ?= 3.7.1
@@ -43,7 +43,7 @@ install: $(STAMP)  ## make .venv and install what requirements.lock names
 $(STAMP): requirements.lock pyproject.toml
 	@echo "installing into $(VENV): about a minute ..."
 	@$(PY) -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	@UV=$(UV) .ci/install $(PY) requirements.lock
+	@.ci/install $(PY) requirements.lock $(UV_RELEASE)
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@$(PIP) check
 	@$(PY) -m rosearch resources --get wordnet --to $(VENV)/$(WORDNET)
@@ -70,7 +70,7 @@ peers: $(STAMP_PEERS)  ## make .venv-peers, which bench-peers needs
 define install_beside
 	@echo "installing into $(1): about a minute ..."
 	@$(1)/bin/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(1)
-	@UV=$(UV) .ci/install $(1)/bin/python $<
+	@.ci/install $(1)/bin/python $< $(UV_RELEASE)
 	@$(1)/bin/python -m pip --disable-pip-version-check check
 	@$(1)/bin/python -m rosearch resources --get wordnet --to $(1)/$(WORDNET)
 	@rm -f $(1)/installed-* && touch $@

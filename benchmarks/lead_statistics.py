@@ -68,10 +68,16 @@ def explained(data: str) -> list[list[str]]:
     """Share of the variance between genomes that parts of them predict, of genomes left out.
 
     Ridge regression on the columns of :func:`described`, ten-fold, five times: for the genomes that
-    were trained in full, which are the better ones, and for all random samples, after one epoch.
+    were trained in full, for all random samples after one epoch, and for those of them whose graphs
+    nothing bounds.
     """
     random = [trial for trial in study(data, "random").trials if trial.rungs]
-    populations = ((trained(data), RUNG, "in full"), (random, 0, "one epoch"))
+    unbounded = [trial for trial in random if trial.genome.bound is None]
+    populations = (
+        (trained(data), RUNG, "three epochs"),
+        (random, 0, "one epoch"),
+        (unbounded, 0, "one epoch, no token scores"),
+    )
     head = ["predicted from", "columns"]
     table = [
         ["encodings, bound and input"],
@@ -91,7 +97,7 @@ def explained(data: str) -> list[list[str]]:
             head.append(f"{title}, {name} ({len(trials)})")
             values = np.array([trial.rungs[rung][metric] for trial in trials])
             for row, part in zip(table, parts, strict=True):
-                row.append(f"{_held_out(columns[:, part], values):.2f}")
+                row.append(f"{round(_held_out(columns[:, part], values), 2) + 0:.2f}")
     return [head, *table]
 
 

@@ -26,12 +26,18 @@ def write_tensors(
         path: Target; missing folders are created.
         tensors: Tensors by name, on any device.
         metadata: Stored in the header.
+
+    Raises:
+        OSError: It cannot be written, for example because the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Copies, because safetensors refuses tensors that share memory.
     copies = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     with replacing(path) as scratch:
-        save_file(copies, scratch, metadata={**(metadata or {}), _CHECKSUM: _checksum(copies)})
+        try:
+            save_file(copies, scratch, metadata={**(metadata or {}), _CHECKSUM: _checksum(copies)})
+        except SafetensorError as error:  # which is no OSError
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:

@@ -17,6 +17,7 @@ from typing_extensions import Self
 
 from rosearch.checks import refused
 from rosearch.data import Text, TextDataset
+from rosearch.encode.passages import read_passages
 from rosearch.encode.remembered import remembered
 from rosearch.errors import ArgumentError, MissingResourceError
 from rosearch.parameters import Choice, Value, complete
@@ -187,6 +188,7 @@ class Encoding(ABC):
         self._is_fitted = learnt is not None
         self._words: dict[str, str] = {}
         self._runs: dict[str, str] = {}
+        self._passages: dict[str, str | None] = {}
         # An instance is fitted with its own settings, as an estimator of scikit-learn is.
         self.fit = partial(  # type: ignore[method-assign]
             type(self).fit, **dict[str, Any](self.settings)
@@ -275,6 +277,10 @@ class Encoding(ABC):
             run: The run.
             right: The run after it.
         """
+        return self.reads_words_alone
+
+    def closes(self, passage: str) -> bool:
+        """Whether nothing behind a passage is read with it; default: if segments are words."""
         return self.reads_words_alone
 
     @classmethod
@@ -403,6 +409,9 @@ class Encoding(ABC):
             ) from error
 
     def _canonical(self, text: str) -> str:
+        return read_passages(text, self._passages, self._whole, self.closes)
+
+    def _whole(self, text: str) -> str:
         return self.of_segments(text, self.segments(text))
 
     def of_segments(self, text: str, segments: Sequence[tuple[int, int]]) -> str:
@@ -441,7 +450,7 @@ class Encoding(ABC):
         return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**state_without_cached(self), "_words": {}, "_runs": {}}
+        return {**state_without_cached(self), "_words": {}, "_runs": {}, "_passages": {}}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.fingerprint == getattr(other, "fingerprint", "")

@@ -38,6 +38,8 @@ width (soft hyphen, zero-width spaces and joiners)."""
 _RUN = re.compile(r"\S+")
 _BESIDE = re.compile(r"[ ,;:\"'()\-]{1,3}")
 """What may stand between a word and the words that have a say in its spelling."""
+_APART = re.compile(r"[.!?]\s|\n")
+"""What never stands between such words, nor inside of one that was cut."""
 _ADDRESS = re.compile(r"://|www\.|\w@[\w\-]+(?:\.[\w\-]+)*\.[a-zA-Z]{2,}")
 
 _FEWEST = 3
@@ -262,6 +264,11 @@ class Spelling(Encoding):
             if joins and touches and (whole in counts or joint in counts):
                 return False
         return True
+
+    def closes(self, passage: str) -> bool:
+        """Return whether a sign behind its last word keeps the next one apart."""
+        parts = self._parts(passage)
+        return not parts or _APART.search(passage, parts[-1].end) is not None
 
     def _parts(self, text: str) -> list[_Part]:
         """The words of a text, spelt. Those beside each other are joined until no two can be."""

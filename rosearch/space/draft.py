@@ -71,12 +71,12 @@ class Change:
         new: The node that comes, likewise.
     """
 
-    __slots__ = ("draft", "gone", "new")
+    __slots__ = ("gone", "make", "new")
 
     def __init__(
         self, make: Callable[[], Draft], gone: Node | None = None, new: Node | None = None
     ) -> None:
-        self.draft = make
+        self.make = make
         self.gone = gone
         self.new = new
 

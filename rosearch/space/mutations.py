@@ -26,6 +26,9 @@ Mutation = Callable[[Domain, Draft, RandomChoices], Iterator[Change]]
 _MAX_NEIGHBOURS = 2000
 """Neighbours of one kind that are tried."""
 
+_ROUNDING = 1e-9
+"""By how much costs that are added up in another order may be outside of the limits."""
+
 
 def _change_operator(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Change]:
     for k, node in rng.shuffled(enumerate(draft.nodes)):
@@ -254,10 +257,10 @@ def mutate(
     for name in [choice("kind", kind, MUTATIONS)] if kind else rng.shuffled(kinds):
         for change in islice(MUTATIONS[name](domain, draft, rng), _MAX_NEIGHBOURS):
             # The limits first: they exclude more neighbours than the other conditions.
-            if limits and limits.outside(limits.total_after(draft, costs, change)):
+            if limits and limits.outside(limits.total_after(draft, costs, change)) > _ROUNDING:
                 continue
-            child = change.draft().genome()
-            if limits and limits.excess(child):  # sums of fractions may differ a little
+            child = change.make().genome()
+            if limits and limits.excess(child):
                 continue
             if not child.same_architecture(genome) and domain.disallowed_part(child) is None:
                 return child

@@ -56,7 +56,7 @@ def repaired(
                 break
         if nearest is None:
             break
-        draft = nearest.draft()
+        draft = nearest.make()
     return draft.genome(), excess
 
 
@@ -65,8 +65,8 @@ def _changes(domain: Domain, draft: Draft, rng: RandomChoices) -> Iterator[Chang
     turns = [_MUTATIONS[kind](domain, draft, rng) for kind in _KINDS]
     while turns:
         for turn in list(turns):
-            changed = next(turn, None)
-            if changed is None:
+            change = next(turn, None)
+            if change is None:
                 turns.remove(turn)
             else:
-                yield changed
+                yield change

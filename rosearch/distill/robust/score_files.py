@@ -21,6 +21,9 @@ from rosearch.version import __version__
 
 _LOSS = "loss"
 
+_FIT = 1
+"""Number of the way of fitting; another one makes other scores of the same content."""
+
 
 def fit_cached(
     settings: WorstCase,
@@ -80,7 +83,7 @@ def _content(
     told = {k: v for k, v in settings.settings.items() if k not in ("replacements", "joint")}
     shapes = {name: list(tensor.shape) for name, tensor in scores.state_dict().items()}
     shared = [scores.classes, scores.cues, scores.tokens.padding_idx, scores.bias.device.type]
-    made_by = [__version__, torch.__version__]
+    made_by = [_FIT, __version__, torch.__version__]
     yield json.dumps([told, shapes, shared, made_by], sort_keys=True).encode()
     given = {
         "ids": [token for row in rows for token in row.ids],

@@ -134,8 +134,11 @@ class Worst:
         """Return the margins of the labels against each class, ``(texts, classes)``.
 
         Gradients are those of a minimum: equal choices share them. They are computed for the worst
-        choices and the originals alone, which are few.
+        choices and the originals alone, which are few among all.
         """
+        if not len(self.counts):  # no word of these texts can be replaced
+            margins = _margins_of(logits, self.labels, self.others)
+            return torch.zeros_like(logits).scatter(1, self.others, margins)
         with torch.no_grad():
             sums = functional.embedding_bag(self.ids, table, self.first_ids, mode="sum")
             margins = _margins_of(sums, self.label_of_option, self.others_of_option)

@@ -199,9 +199,9 @@ class Limits:
         return tuple(total)
 
     def total_after(self, draft: Draft, costs: Costs, change: Change) -> Costs:
-        """Return what the costs of a draft become by a change."""
+        """Return the costs of a draft after a change."""
         if change.new is None or draft.bound == 0:
-            return self.total(change.draft().genome())
+            return self.total(change.make().genome())
         new = self._costs_of_node(change.new, draft.width)
         if change.gone is None:
             return tuple([a + b for a, b in zip(costs, new, strict=True)])

@@ -28,6 +28,25 @@ def test_choices_of_some_texts(chosen: list[int]) -> None:
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
 
 
+def test_a_batch_without_replaceable_words() -> None:
+    rows, texts, _ = random_texts(2)
+    choices = flat([row.ids for row in rows], [[], *texts[1:]])
+    settings = WorstCase(weight=0.4, joint=True)
+    scores = random_scores(2)
+    answers = np.random.default_rng(0).normal(size=(len(rows), 2))
+    batch = Batch(collate(rows[:1], pad_id=0), rows[:1], np.array([0]))
+    student: Any = SimpleNamespace(token_scores=scores)
+    found = JointScores(settings, choices, answers, 0.7).accumulate(
+        student, batch, 1.0, backward=lambda *_: torch.tensor(0.0), progress=0.0
+    )
+    wanted = settings.softened(answers[:1], torch.device("cpu"))
+    inputs = batch.inputs["input_ids"], batch.inputs["attention_mask"].bool()
+    logits = scores(*inputs)
+    others = 1 - functional.one_hot(wanted.argmax(dim=1), 2)
+    loss = functional.cross_entropy(logits + 0.7 * others, wanted)
+    assert found.item() == pytest.approx(0.4 * loss.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_loss_is_that_of_the_worst_margins_less_the_bound(classes: int) -> None:
     rows, _, choices = random_texts(2)

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from rosearch.distill import WorstCase
+from rosearch.data import TextDataset
+from rosearch.distill import Distiller, Teacher, WorstCase, tensor_files
 from rosearch.distill.robust.score_files import fit_cached
 from rosearch.operators import TokenScores
+from rosearch.space import templates
 from tests.distill.robust.test_worst_case import VOCABULARY, random_texts
 
 SETTINGS = WorstCase(weight=0.3, steps=20)
@@ -30,11 +33,11 @@ class Given:
     def fit(
         self, folder: Path, settings: WorstCase = SETTINGS, scores: TokenScores | None = None
     ) -> tuple[float, torch.Tensor]:
-        """The loss and the scores."""
+        """The loss, and the scores with the bias behind them."""
         scores = scores or TokenScores(VOCABULARY, 2, padding=0)
         parts = self.rows, self.answers, self.choices, self.vectors
         loss = fit_cached(settings, scores, *parts, cache_dir=folder)
-        return loss, scores.tokens.weight.detach().clone()
+        return loss, torch.cat([scores.tokens.weight.flatten(), scores.bias]).detach()
 
 
 @pytest.fixture
@@ -91,6 +94,33 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, fits: list[int]) -> None:
     again, same = Given().fit(tmp_path)
     assert (loss, weight.tolist()) == (again, same.tolist())
     assert len(fits) == 2
+
+
+def test_a_full_disk_does_not_end_the_training(
+    tmp_path: Path, fits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(tensor_files, "save_file", full)
+    assert Given().fit(tmp_path)[0] == Given().fit(tmp_path)[0]
+    assert len(fits) == 2
+    assert files(tmp_path) == []
+
+
+def test_distillers_of_one_cache_fit_once(
+    teacher_folder: Path, dataset: TextDataset, tmp_path: Path, fits: list[int]
+) -> None:
+    found = []
+    for folder in ("a", "a", "b"):
+        teacher = Teacher.from_pretrained(teacher_folder, cache_dir=tmp_path / folder)
+        distiller = Distiller(teacher, dataset, dataset, progress=False, device="cpu")
+        student = distiller.distill(templates.additive()).student
+        assert student.token_scores is not None
+        found.append((len(fits), student.token_scores.tokens.weight))
+    assert [count for count, _ in found] == [1, 1, 2]
+    assert torch.equal(found[0][1], found[1][1])
+    assert found[0][1].abs().sum() > 0
 
 
 def test_where_nothing_can_be_written_they_are_fitted(tmp_path: Path, fits: list[int]) -> None:

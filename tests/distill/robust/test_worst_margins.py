@@ -8,6 +8,7 @@ import torch
 
 from rosearch.distill.robust.worst_margins import Sums, Worst
 from rosearch.tokens import TokenizedText, WordChoices
+from tests.distill.robust.test_word_perturbation import flat
 from tests.distill.robust.test_worst_case import VOCABULARY, random_texts
 
 
@@ -29,6 +30,21 @@ def reference(
             margins = margins + each.amin(dim=0) - each[0]
         found.append(margins)
     return torch.stack(found)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_texts_without_slots_keep_their_margins(classes: int) -> None:
+    rows = [TokenizedText((1, 2), None), TokenizedText((3,), None)]
+    choices, labels = flat([row.ids for row in rows], [[], []]), np.array([0, 1])
+    scopes = [np.zeros(len(row.ids), dtype=np.int64) for row in rows]
+    device = torch.device("cpu")
+    table = torch.randn(VOCABULARY, classes, generator=torch.Generator().manual_seed(0))
+    table.requires_grad_()
+    worst = Worst(choices, scopes, 1, classes, labels, device)
+    margins = worst(table, Sums(rows, scopes, 1, device)(table))
+    torch.testing.assert_close(margins, reference(table, rows, labels, choices))
+    margins.sum().backward()  # type: ignore[no-untyped-call]
+    assert table.grad is not None
 
 
 @pytest.mark.parametrize("classes", [2, 5])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from rosearch.errors import ArgumentError, SpaceError
 from rosearch.space import MUTATIONS, Genome, Node, SearchSpace, Task, genome_cost, templates
 from rosearch.space.cost.limits import _upper_hull
+from rosearch.space.draft import Draft
 from rosearch.space.random_choices import RandomChoices
 from rosearch.space.sampling import _draw
 from tests.space.spaces import NARROW
@@ -100,6 +102,23 @@ def test_each_kind_of_mutation_meets_the_limits() -> None:
             assert child in space
             assert child.key != genome.key
     assert found >= {"change_operator", "insert", "remove", "rewire", "change_pooling"}
+
+
+@pytest.mark.parametrize("bounds", [None, [0.5]])
+def test_costs_after_a_change_are_those_of_the_changed_genome(bounds: list[float] | None) -> None:
+    scores: dict[str, Any] = {} if bounds is None else {"bounds": bounds, "scopes": True}
+    space = limited(parameters=(1, 10**9), flops=(1, 10**12), **scores)
+    assert space.limits is not None
+    found = set()
+    for seed in range(12):
+        draft = Draft.of(space.sample(seed=seed))
+        costs = space.limits.total(draft.genome())
+        for kind, changes in MUTATIONS.items():
+            for change in islice(changes(space, draft, choices(seed)), 40):
+                after = space.limits.total_after(draft, costs, change)
+                assert after == pytest.approx(space.limits.total(change.make().genome()))
+                found.add(kind)
+    assert found >= {"change_operator", "change_parameter", "insert", "toggle_residual", "remove"}
 
 
 def test_every_genome_inside_the_limits_can_be_drawn() -> None:
