@@ -11,15 +11,17 @@ import stat
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from filelock import FileLock
 
 from rosearch.owners import host_name
+
+T = TypeVar("T")
 
 CACHE_VARIABLE = "ROSEARCH_CACHE"
 """Environment variable that names the cache folder."""
@@ -128,6 +130,23 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def read_or_make(path: Path, read: Callable[[Path], T | None], make: Callable[[], T]) -> T:
+    """Return what a file holds, or else make it, in one process while others wait.
+
+    Args:
+        path: The file.
+        read: Returns what is in it, ``None`` if it is missing or of no use.
+        make: Returns the same and writes it.
+    """
+    found = read(path)
+    if found is None:
+        with locked(path):
+            found = read(path)
+            if found is None:
+                found = make()
+    return found
 
 
 def replace_text(path: Path, text: str) -> None:

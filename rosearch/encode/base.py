@@ -17,8 +17,8 @@ from typing_extensions import Self
 
 from rosearch.checks import refused
 from rosearch.data import Text, TextDataset
-from rosearch.encode.passages import read_passages
 from rosearch.encode.remembered import remembered
+from rosearch.encode.runs import Apart, read_runs
 from rosearch.errors import ArgumentError, MissingResourceError
 from rosearch.parameters import Choice, Value, complete
 from rosearch.pickling import state_without_cached
@@ -188,7 +188,7 @@ class Encoding(ABC):
         self._is_fitted = learnt is not None
         self._words: dict[str, str] = {}
         self._runs: dict[str, str] = {}
-        self._passages: dict[str, str | None] = {}
+        self._known_runs: Apart = {}
         # An instance is fitted with its own settings, as an estimator of scikit-learn is.
         self.fit = partial(  # type: ignore[method-assign]
             type(self).fit, **dict[str, Any](self.settings)
@@ -277,10 +277,6 @@ class Encoding(ABC):
             run: The run.
             right: The run after it.
         """
-        return self.reads_words_alone
-
-    def closes(self, passage: str) -> bool:
-        """Whether nothing behind a passage is read with it; default: if segments are words."""
         return self.reads_words_alone
 
     @classmethod
@@ -395,11 +391,12 @@ class Encoding(ABC):
         return remembered(self._words, word, self.word)
 
     def canonical_run(self, run: str) -> str:
-        """Return the canonical form of characters without white space; short ones are remembered.
+        """Return the canonical form of one or several runs of characters without white space.
 
-        They are part of the canonical text where they are read by themselves.
+        It is part of the canonical text where they are read by themselves. Short ones are
+        remembered.
         """
-        return remembered(self._runs, run, self._canonical)
+        return remembered(self._runs, run, self._whole)
 
     def _refuse_if_unfitted(self, error: KeyError) -> None:
         """Name the reason of an error that comes from a lack of fitting."""
@@ -409,7 +406,9 @@ class Encoding(ABC):
             ) from error
 
     def _canonical(self, text: str) -> str:
-        return read_passages(text, self._passages, self._whole, self.closes)
+        if self.reach is None:
+            return self._whole(text)
+        return read_runs(text, self._known_runs, self.reads_apart, self.canonical_run)
 
     def _whole(self, text: str) -> str:
         return self.of_segments(text, self.segments(text))
@@ -450,7 +449,7 @@ class Encoding(ABC):
         return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**state_without_cached(self), "_words": {}, "_runs": {}, "_passages": {}}
+        return {**state_without_cached(self), "_words": {}, "_runs": {}, "_known_runs": {}}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.fingerprint == getattr(other, "fingerprint", "")

@@ -81,10 +81,6 @@ class Chain(Encoding):
         """Return whether the first encoding reads a run as by itself."""
         return self.encodings[0].reads_apart(left, run, right)
 
-    def closes(self, passage: str) -> bool:
-        """Return whether a passage closes for the first encoding."""
-        return self.encodings[0].closes(passage)
-
     def edits(self, segment: str) -> list[tuple[int, int, int, int]]:
         """Return where a segment and its canonical form differ."""
         found = self.encodings[0].encode(segment)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rosearch.caching import cache_folder, locked, replace_text
+from rosearch.caching import cache_folder, read_or_make, replace_text
 from rosearch.encode.base import Encoding, Evidence, encodings
 from rosearch.encode.chain import Chain, joined
 from rosearch.encode.exchanges import WordNetExchanges
@@ -132,14 +132,13 @@ def fitted(
     key = json.dumps([name, kind.version, complete, evidence.settings, __version__], sort_keys=True)
     digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     path = cache_folder("encodings", folder=cache_dir) / f"{digest}.json"
-    found = _read(path)
-    if found is None:
-        with locked(path):
-            found = _read(path)
-            if found is None:
-                found = kind.fit(evidence, **complete)
-                replace_text(path, to_json(found))
-    return found
+
+    def fit() -> Encoding:
+        found = kind.fit(evidence, **complete)
+        replace_text(path, to_json(found))
+        return found
+
+    return read_or_make(path, _read, fit)
 
 
 def _read(path: Path) -> Encoding | None:

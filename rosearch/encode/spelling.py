@@ -16,6 +16,7 @@ from rosearch.encode.dictionaries import DICTIONARIES, word_shares
 from rosearch.encode.look_alikes import is_plain_word, lower_case, skeleton
 from rosearch.encode.spelling_channel import Channel
 from rosearch.encode.spelling_context import Context, pair_counts
+from rosearch.encode.spelling_joins import Joins
 from rosearch.encode.spelling_merges import merged_words
 from rosearch.encode.spelling_words import TRIMMED, WordSpeller, inner_capital, is_target
 from rosearch.parameters import Choice
@@ -38,8 +39,6 @@ width (soft hyphen, zero-width spaces and joiners)."""
 _RUN = re.compile(r"\S+")
 _BESIDE = re.compile(r"[ ,;:\"'()\-]{1,3}")
 """What may stand between a word and the words that have a say in its spelling."""
-_APART = re.compile(r"[.!?]\s|\n")
-"""What never stands between such words, nor inside of one that was cut."""
 _ADDRESS = re.compile(r"://|www\.|\w@[\w\-]+(?:\.[\w\-]+)*\.[a-zA-Z]{2,}")
 
 _FEWEST = 3
@@ -256,19 +255,14 @@ class Spelling(Encoding):
             first, last, known, _, _ = found[0]
             # White space is no joint where other signs stand beside it.
             if is_before:
-                touches, joint = last == len(other) and not start, known + spelt.partition(" ")[0]
-                whole = known + written
+                touches, near = last == len(other) and not start, spelt.partition(" ")[0]
+                pairs, is_one = {(known, written), (known, near)}, self._more.with_one_before
             else:
-                touches, joint = end == len(run) and not first, spelt.rpartition(" ")[2] + known
-                whole = written + known
-            if joins and touches and (whole in counts or joint in counts):
+                touches, near = end == len(run) and not first, spelt.rpartition(" ")[2]
+                pairs, is_one = {(written, known), (near, known)}, self._more.with_one_behind
+            if joins and touches and any(a + b in counts or is_one(a, b) for a, b in pairs):
                 return False
         return True
-
-    def closes(self, passage: str) -> bool:
-        """Return whether a sign behind its last word keeps the next one apart."""
-        parts = self._parts(passage)
-        return not parts or _APART.search(passage, parts[-1].end) is not None
 
     def _parts(self, text: str) -> list[_Part]:
         """The words of a text, spelt. Those beside each other are joined until no two can be."""
@@ -418,6 +412,10 @@ class Spelling(Encoding):
     def _counts(self) -> Mapping[str, float]:
         counts: Mapping[str, float] = self.learnt["counts"]
         return counts
+
+    @cached_property
+    def _more(self) -> Joins:
+        return Joins(self._counts)
 
     @cached_property
     def _apart(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from rosearch.caching import cache_folder, locked
+from rosearch.caching import cache_folder, read_or_make
 from rosearch.data import TextDataset
 from rosearch.distill.robust.word_perturbation import Replacements
 from rosearch.distill.teacher.fingerprint import fingerprint
@@ -50,16 +50,15 @@ def cached_choices(
     key = json.dumps(parts, sort_keys=True).encode(errors="surrogatepass")
     name = f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.safetensors"
     path = cache_folder("replacements", folder=cache_dir, create=False) / name
-    found = _read(path)
-    if found is None:
-        with locked(path):
-            found = _read(path)
-            if found is None:
-                found = replacements.choices(dataset, tokenizer, max_length=max_length)
-                if found.truncation is not None:
-                    with contextlib.suppress(OSError):  # a full or read-only disk
-                        write_tensors(path, _tensors(found, found.truncation))
-    return found
+
+    def look_up() -> WordChoices:
+        found = replacements.choices(dataset, tokenizer, max_length=max_length)
+        if found.truncation is not None:
+            with contextlib.suppress(OSError):  # a full or read-only disk
+                write_tensors(path, _tensors(found, found.truncation))
+        return found
+
+    return read_or_make(path, _read, look_up)
 
 
 def _tensors(choices: WordChoices, truncation: Truncation) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from dataclasses import fields
 import numpy as np
 import torch
 
-from rosearch.caching import cache_folder, locked
+from rosearch.caching import cache_folder, read_or_make
 from rosearch.distill.robust.worst_case import WorstCase
 from rosearch.distill.tensor_files import read_tensors, write_tensors
 from rosearch.operators import TokenScores
@@ -56,15 +56,15 @@ def fit_cached(
         digest.update(part)
     name = f"{digest.hexdigest()}.safetensors"
     path = cache_folder("scores", folder=cache_dir, create=False) / name
-    found = read_tensors(path)
-    if found is None:
-        with locked(path):
-            found = read_tensors(path)
-            if found is None:
-                loss = settings.fit(scores, rows, answers, choices, vectors)
-                with contextlib.suppress(OSError):  # a full or read-only disk
-                    write_tensors(path, scores.state_dict() | {_LOSS: torch.tensor(loss)})
-                return loss
+
+    def fit() -> dict[str, torch.Tensor]:
+        loss = settings.fit(scores, rows, answers, choices, vectors)
+        found = {**scores.state_dict(), _LOSS: torch.tensor(loss, dtype=torch.float64)}
+        with contextlib.suppress(OSError):  # a full or read-only disk
+            write_tensors(path, found)
+        return found
+
+    found = read_or_make(path, read_tensors, fit)
     loss = found.pop(_LOSS).item()
     scores.load_state_dict(found)
     return loss
