@@ -18,7 +18,7 @@ from typing_extensions import Self
 from rosearch.checks import refused
 from rosearch.data import Text, TextDataset
 from rosearch.encode.remembered import remembered
-from rosearch.encode.runs import Apart, read_runs
+from rosearch.encode.runs import LONG, Apart, read_runs
 from rosearch.errors import ArgumentError, MissingResourceError
 from rosearch.parameters import Choice, Value, complete
 from rosearch.pickling import state_without_cached
@@ -406,7 +406,7 @@ class Encoding(ABC):
             ) from error
 
     def _canonical(self, text: str) -> str:
-        if self.reach is None:
+        if self.reach is None or len(text) < LONG:
             return self._whole(text)
         return read_runs(text, self._known_runs, self.reads_apart, self.canonical_run)
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 _SPACES = re.compile(r"(\s+)")
 
+LONG = 200
+"""Characters from which on that is faster than reading a whole text."""
+
 _MAX_REMEMBERED = 1 << 17
 """Runs with their neighbours after which the memory is cleared."""
 

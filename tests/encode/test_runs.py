@@ -47,6 +47,7 @@ def test_words_that_are_one_with_the_next_but_one() -> None:
     texts = [*TRAIN.texts, "to tote tot", "some thing somethings tot"]
     spelling = Spelling.fit(TextDataset(texts, [*TRAIN.labels, 0, 1]), dictionary="none")
     for text in ("she had to t e it", "to t e", "a to t e"):
+        text = f"{text} {20 * 'a good film '}"
         assert spelling(text) == spelling.of_segments(text, spelling.segments(text))
     assert not spelling.reads_apart("t", "e", "it")
 
@@ -84,7 +85,7 @@ def test_what_is_not_read_apart_is_read_together() -> None:
 
 
 def test_memory_is_not_pickled(spelling: Encoding) -> None:
-    spelling(str(TRAIN.texts[0]))
+    spelling(4 * str(TRAIN.texts[0]))
     copy = pickle.loads(pickle.dumps(spelling))
     assert copy._known_runs == {}
     assert spelling._known_runs
