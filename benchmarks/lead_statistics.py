@@ -149,12 +149,12 @@ def draw(data: str, path: Path) -> None:
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    groups = _by_bound_and_strength(data)
-    bounds = sorted({bound for bound, _ in groups}, key=_last_if_none)
-    strengths = sorted({strength for _, strength in groups}, key=_last_if_none)
+    found = _by_bound_and_strength(data)
+    bounds = sorted({bound for bound, _ in found}, key=_last_if_none)
+    strengths = sorted({strength for _, strength in found}, key=_last_if_none)
     with plt.rc_context({"svg.hashsalt": "lead", "font.size": 9}):
         figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-        for (bound, strength), own in groups.items():
+        for (bound, strength), own in found.items():
             x, y = ([100 * metrics[name] for metrics in own] for name in MEASURES.values())
             marker, color = "os^D"[strengths.index(strength)], f"C{bounds.index(bound)}"
             axes.plot(x, y, marker, color=color, markersize=4, alpha=0.7)

@@ -32,7 +32,9 @@ def main() -> None:
     spaces = {"default": rs.SearchSpace()}
     begun = time.process_time()
     spaces["compression 4.6 to 6.5"] = rs.SearchSpace(**LIMITED)
-    print(f"a space with limits is made in {time.process_time() - begun:.1f} s")
+    limits = {**LIMITED, "flops": (None, 10e6)}
+    spaces["and at most 10 MFLOPs"] = rs.SearchSpace(**limits)
+    print(f"two spaces with limits are made in {time.process_time() - begun:.1f} s")
     print(f"{'space':<24}{'move':<28}{'genomes/s':>10}")
     for name, space in spaces.items():
         parents = [space.sample(seed=seed) for seed in range(count)]

@@ -37,9 +37,8 @@ def read_runs(
     runs = pieces[1::2]
     found: list[str] = []
     done = 0  # pieces that ``found`` has; runs from there on are read together
-    for k, key in zip(
-        range(1, len(pieces), 2), zip(["", *runs], runs, [*runs[1:], ""], strict=False), strict=True
-    ):
+    keys = zip(["", *runs[:-1]], runs, [*runs[1:], ""], strict=True)
+    for k, key in zip(range(1, len(pieces), 2), keys, strict=True):
         try:
             form = known[key]
         except KeyError:

@@ -195,7 +195,11 @@ class EncodingConformance:
 
     def test_segments_are_encoded_alone_and_the_rest_stays(self, encoding: Encoding) -> None:
         other = from_json(to_json(encoding))
-        for text, encoded in zip(TEXTS, encoding(TEXTS), strict=True):
+        # Long texts, which are read in parts where the method reads_apart allows it.
+        rng = generator(0, "long texts")
+        words = " ".join(TEXTS[:14]).split(" ")
+        texts = [*TEXTS, *(" ".join(rng.choice(words, size=60)) for _ in range(30))]
+        for text, encoded in zip(texts, encoding(texts), strict=True):
             pieces, done = [], 0
             for start, end in encoding.segments(text):
                 assert done <= start < end <= len(text), "segments have an order and no overlap"
