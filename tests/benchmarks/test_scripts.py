@@ -37,7 +37,7 @@ def test_ledger(run):
 def test_space(run):
     printed = run("space", "--genomes 20")
     for row in ("sample", "mutate", "cost of its parts", "cost of its student"):
-        assert len(re.findall(rf"{row} +[\d,]+$", printed, re.MULTILINE)) == 2
+        assert len(re.findall(rf"{row} +[\d,]+$", printed, re.MULTILINE)) == 3
 
 
 def test_strategies(run):
