@@ -17,7 +17,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -33,6 +33,7 @@ from rosearch.evolve.workers.evaluation import (
     WorkerStartError,
     evaluate_candidate,
 )
+from rosearch.evolve.workers.start_method import process_context, start_afresh
 from rosearch.machine import cores
 from rosearch.progress import use_thread_lock
 
@@ -169,12 +170,14 @@ class _Child:
     """One child process, which leads a process group, and the pipes to it."""
 
     def __init__(self, threads: int | None) -> None:
-        context = multiprocessing.get_context("spawn")  # forked copies of PyTorch's threads hang
+        context = process_context()
         self._pipe, pipe = context.Pipe()
         # A pipe for tracebacks, since a file would be left behind by kill -9.
         self._tracebacks, tracebacks = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_serve, args=(pipe, threads, tracebacks), name="rosearch-candidate"
+            target=_serve,
+            args=(pipe, threads, tracebacks, dict(os.environ)),
+            name="rosearch-candidate",
         )
         with _allowed_to_have_children(), _blocked_interrupts():
             self._process.start()
@@ -308,8 +311,11 @@ def _blocked_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection, threads: int | None, tracebacks: Connection) -> None:
+def _serve(
+    pipe: Connection, threads: int | None, tracebacks: Connection, variables: Mapping[str, str]
+) -> None:
     """The loop of a child: load a shared object, and call functions with it."""
+    start_afresh(variables)
     os.setsid()  # what it starts is killed with it
     start_worker(threads)
     pipe.send(True)

@@ -1,0 +1,50 @@
+"""How child processes are started."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping
+from multiprocessing.context import ForkServerContext, SpawnContext
+
+import torch
+
+_ALWAYS = "rosearch.evolve.workers.child_processes"
+_IF_LOADED = {"rosearch.pipeline": "transformers.modeling_utils"}
+"""Modules that take seconds to load, each loaded if another one is loaded in this process."""
+
+
+@functools.cache
+def process_context() -> ForkServerContext | SpawnContext:
+    """Return the context to start child processes with.
+
+    Forked copies of PyTorch's threads hang, and so does CUDA, so that a child cannot be a copy of
+    this process. Each new interpreter takes seconds to load PyTorch. On Linux without a GPU, one
+    process loads it, has no threads of PyTorch's, and the children are copies of that one. Where
+    there is a GPU, a package that looks for it while it is loaded would break the copies.
+    """
+    if sys.platform != "linux" or _has_gpu():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    loaded = [name for name, other in _IF_LOADED.items() if other in sys.modules]
+    context.set_forkserver_preload([_ALWAYS, *loaded])
+    return context
+
+
+def start_afresh(variables: Mapping[str, str]) -> None:
+    """Undo what a copied process has of the one that it is a copy of.
+
+    Args:
+        variables: The environment variables of the process that asked for this one: it may have
+            changed them since the first child was started.
+    """
+    os.environ.clear()
+    os.environ.update(variables)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed()  # else all copies would draw the same numbers
+
+
+def _has_gpu() -> bool:
+    return torch.cuda.is_available() or torch.xpu.is_available()
