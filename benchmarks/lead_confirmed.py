@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,19 @@ WEIGHTS = {"robustness": 1.0, "accuracy": 4.0, "compression": 0.1}
 
 BEST = 3
 """Genomes of each search."""
+
+SHARES = {
+    "accuracy": "accuracy",
+    "under_both": "under both",
+    "worst_class_under_both": "worst class",
+}
+ATTACKS = {
+    "pwws": "PWWS",
+    "deepwordbug": "DeepWordBug",
+    "textfooler": "TextFooler",
+    "textbugger": "TextBugger",
+    "genetic": "genetic",
+}
 
 _RESAMPLES = 10_000
 
@@ -32,8 +45,10 @@ class Difference(NamedTuple):
     low: float
     high: float
 
-    def __str__(self) -> str:
-        return f"{self.estimate:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+    def shown(self, digits: int) -> str:
+        """As text."""
+        low, high = (f"{bound:+.{digits}f}" for bound in (self.low, self.high))
+        return f"{self.estimate:+.{digits}f} ({low} to {high})"
 
 
 @cache
@@ -46,12 +61,23 @@ def confirmed(data: str) -> dict[str, dict[str, Any]]:
 def text_fitness(run: Run) -> Floats:
     """What each test text adds to the fitness of a student, whose mean is the fitness."""
     digits = np.array(list(run["outcomes"]["both"]), dtype=np.int64)
-    size = WEIGHTS["compression"] * np.log2(run["compression"])
     shares = WEIGHTS["robustness"] * (digits == 2) + WEIGHTS["accuracy"] * (digits > 0)
-    return np.asarray(shares + size, dtype=np.float64)
+    return np.asarray(shares + _size(run), dtype=np.float64)
 
 
-def difference(these: Sequence[Run], those: Sequence[Run], *, seed: int = 0) -> Difference:
+def text_shares(digit: int, run: Run) -> Floats:
+    """100 for each test text of which there is at least this digit: 1 for right, 2 under attack."""
+    digits = np.array(list(run["outcomes"]["both"]), dtype=np.int64)
+    return np.asarray(100.0 * (digits >= digit), dtype=np.float64)
+
+
+def difference(
+    these: Sequence[Run],
+    those: Sequence[Run],
+    value: Callable[[Run], Floats] = text_fitness,
+    *,
+    seed: int = 0,
+) -> Difference:
     """How much fitter these students are than those, paired by training and text.
 
     The interval is a percentile bootstrap of pairs of trainings and of texts. Three trainings are
@@ -60,9 +86,10 @@ def difference(these: Sequence[Run], those: Sequence[Run], *, seed: int = 0) -> 
     Args:
         these: Runs of some genomes.
         those: As many runs with the same seeds.
+        value: Value of each text for a run, instead of its share of the fitness.
         seed: Of the bootstrap.
     """
-    apart = np.stack([text_fitness(a) - text_fitness(b) for a, b in zip(these, those, strict=True)])
+    apart = np.stack([value(a) - value(b) for a, b in zip(these, those, strict=True)])
     runs, texts = apart.shape
     rng = np.random.default_rng(seed)
     # How often each is drawn.
@@ -80,41 +107,50 @@ def runs_of(data: str, kind: str, places: Sequence[int]) -> list[Run]:
 
 
 def differences(data: str) -> list[list[str]]:
-    """The searched students less the others: the first of each, and the first three."""
-    head = ["searched less", "the best of each", f"the best {BEST} of each"]
-    rows = [head]
+    """The searched students less the others: the first of each, and the first three.
+
+    Of fitness, and of what it is made of: points of accuracy and under both attacks, and what the
+    size adds to the fitness.
+    """
+    parts = ("fitness", "accuracy", "under both", "of the fitness by size")
+    rows = [["searched less", "students", *parts]]
     for kind in KINDS:
         if kind == "search" or f"{kind} 1" not in confirmed(data):
             continue
-        cells = [
-            str(difference(runs_of(data, "search", places), runs_of(data, kind, places)))
-            for places in ([1], range(1, BEST + 1))
-        ]
-        rows.append([KINDS[kind], *cells])
+        for name, places in (("the best", [1]), (f"the best {BEST}", range(1, BEST + 1))):
+            these, those = runs_of(data, "search", places), runs_of(data, kind, places)
+            size = statistics.fmean(map(_size, these)) - statistics.fmean(map(_size, those))
+            points = [difference(these, those, partial(text_shares, k)).shown(1) for k in (1, 2)]
+            found = [difference(these, those).shown(3), *points, f"{size:+.3f}"]
+            rows.append([KINDS[kind], name, *found])
     return rows
 
 
 def students(data: str) -> list[list[str]]:
     """Mean and standard deviation of each genome over its trainings, per cent."""
-    groups = ("both", "textfooler", "textbugger", "genetic")
-    head = ["student", "fitness", "accuracy", *(f"under {group}" for group in groups)]
-    rows = [[*head[:4], "worst class", *head[4:], "compression"]]
+    heads = {f"under_{name}": head for name, head in ATTACKS.items()}
+    rows = [["student", "fitness", *SHARES.values(), *heads.values(), "compression"]]
     for name, genome in confirmed(data).items():
         runs = genome["runs"]
         fitness = [float(text_fitness(run).mean()) for run in runs]
-        under = [_spread([100 * run[f"under_{group}"] for run in runs]) for group in groups]
-        rows.append(
-            [
-                name,
-                _spread(fitness, 3),
-                _spread([100 * run["accuracy"] for run in runs]),
-                under[0],
-                _spread([100 * run["worst_class_under_both"] for run in runs]),
-                *under[1:],
-                f"{runs[0]['compression']:.2f}",
-            ]
-        )
+        shares = [_spread([100 * run[share] for run in runs]) for share in (*SHARES, *heads)]
+        rows.append([name, _spread(fitness, 3), *shares, f"{runs[0]['compression']:.2f}"])
     return rows
+
+
+def by_textattack(data: str) -> list[list[str]]:
+    """One student under TextAttack itself and under rosearch, per cent."""
+    found = json.loads((DATA / f"lead-{data}-textattack.json").read_text())
+    heads = {"accuracy": "accuracy", "pwws": "PWWS", "deepwordbug": "DeepWordBug"}
+    theirs = {f"TextAttack {found['textattack']['version']}": found["textattack"]}
+    rows = [["attacked by", *heads.values()]]
+    for name, one in {**theirs, "rosearch": found["rosearch"]}.items():
+        rows.append([name, *(f"{100 * one[head]:.1f}" for head in heads)])
+    return rows
+
+
+def _size(run: Run) -> float:
+    return float(WEIGHTS["compression"] * np.log2(run["compression"]))
 
 
 def _spread(values: Sequence[float], digits: int = 1) -> str:

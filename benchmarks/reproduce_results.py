@@ -22,6 +22,7 @@ from typing import Any
 
 import bounded_genomes
 import encoding_fronts
+import lead_confirmed
 import lead_statistics
 import lead_tables
 import more_sentences
@@ -310,6 +311,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "lead-movies-fittest": lambda: markdown(
         lead_tables.fittest("movies", {"search": 6, "random": 3, "hand": 3})
     ),
+    "lead-movies-students": lambda: markdown(lead_confirmed.students("movies")),
+    "lead-movies-differences": lambda: markdown(lead_confirmed.differences("movies")),
+    "lead-movies-textattack": lambda: markdown(lead_confirmed.by_textattack("movies")),
     "lead-movies-explained": lambda: markdown(lead_statistics.explained("movies")),
     "lead-movies-groups": lambda: markdown(lead_statistics.groups("movies")),
     "lead-movies-findings": lambda: lead_statistics.findings("movies"),

@@ -30,7 +30,8 @@ def run(digits: str, *, compression: float = 4.0, seed: int = 0) -> dict[str, An
     shares = {
         "accuracy": float((both > 0).mean()),
         **{f"under_{name}": float((both == 2).mean()) for name in ("both", "textfooler")},
-        **dict.fromkeys(("under_textbugger", "under_genetic"), 0.25),
+        **dict.fromkeys(("under_pwws", "under_deepwordbug", "under_textbugger"), 0.125),
+        "under_genetic": 0.25,
         "worst_class_under_both": 0.125,
     }
     return {"seed": seed, "compression": compression, "outcomes": {"both": digits}, **shares}
@@ -77,18 +78,48 @@ def test_tables(module: Any, tmp_path: Path) -> None:
         for place in (1, 2, 3)
     }
     (tmp_path / "lead-films.json").write_text(json.dumps(made))
-    head, random = module.differences("films")
-    assert head == ["searched less", "the best of each", "the best 3 of each"]
-    assert random[0] == "random samples"
-    for cell in random[1:]:
-        low = float(cell.partition("(")[2].split(" to ")[0])
-        assert 0.5 < low < 0.2 * 4.5
+    head, *rows = module.differences("films")
+    assert head[2:] == ["fitness", "accuracy", "under both", "of the fitness by size"]
+    assert [row[:2] for row in rows] == [["random samples", f"the best{n}"] for n in ("", " 3")]
+    for *_, fitness, accuracy, under, size in rows:
+        lows = [
+            float(cell.partition("(")[2].split(" to ")[0]) for cell in (fitness, accuracy, under)
+        ]
+        assert 0.5 < lows[0] < 0.2 * 4.5
+        assert 12 < lows[1] < 20
+        assert 0 < lows[2] < 10
+        assert size == "+0.000"
     columns, *rows = module.students("films")
     assert [row[0] for row in rows] == list(made)
     assert {len(row) for row in rows} == {len(columns)}
     first = dict(zip(columns, rows[0], strict=True))
     assert 85 < float(first["accuracy"].split(" ± ")[0]) < 95
-    assert first["under genetic"] == "25.0 ± 0.0"
+    assert first["genetic"] == "25.0 ± 0.0"
+
+
+def test_the_parts_add_up_to_the_fitness(module: Any) -> None:
+    rng = np.random.default_rng(2)
+    these, those = (
+        [run(drawn(rng, right, 0.4), compression=c)] for right, c in ((0.8, 6), (0.7, 5))
+    )
+    parts = [
+        module.difference(these, those, lambda one, k=k: module.text_shares(k, one)).estimate
+        for k in (1, 2)
+    ]
+    size = 0.1 * np.log2(6 / 5)
+    whole = 4 * parts[0] / 100 + parts[1] / 100 + size
+    assert module.difference(these, those).estimate == pytest.approx(whole)
+
+
+def test_both_sides_of_textattack(module: Any, tmp_path: Path) -> None:
+    one = {"accuracy": 0.8, "pwws": 0.5, "deepwordbug": 0.625}
+    found = {"rosearch": one, "textattack": {"version": "0.3.11", **one, "pwws": 0.375}}
+    (tmp_path / "lead-films-textattack.json").write_text(json.dumps(found))
+    assert module.by_textattack("films") == [
+        ["attacked by", "accuracy", "PWWS", "DeepWordBug"],
+        ["TextAttack 0.3.11", "80.0", "37.5", "62.5"],
+        ["rosearch", "80.0", "50.0", "62.5"],
+    ]
 
 
 def test_a_report_becomes_a_digit_for_each_text(module: Any, dataset: rs.TextDataset) -> None:
