@@ -61,6 +61,8 @@ GENETIC = 50
 """Texts under the genetic attack, which takes longest."""
 MAIN = ("pwws", "deepwordbug")
 ATTACKS = ("both", "textfooler", "textbugger", "edits", "pruthi", "genetic")
+UNSEEN = "unseen"
+"""TextFooler and TextBugger together, where it is asked for."""
 
 
 class Row(NamedTuple):
@@ -70,6 +72,9 @@ class Row(NamedTuple):
 
     all_sources: bool = False
     """Whether classes know, and token scores are fitted against, more than WordNet's synonyms."""
+
+    fitted_to_all: bool = False
+    """Whether token scores alone are: merging what all sources exchange costs accuracy."""
 
     bound: float | None = None
     """How far a TextCNN moves a sum of token scores; 0: token scores alone; None: no scores."""
@@ -126,6 +131,12 @@ ROWS: dict[str, Row] = {
         for y in (0.3, 0.5, 1.0)
     },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
+    **{
+        f"spelling, classes 0.1, bound 0, weight {x:g}, fitted to all sources": Row(
+            (SPELLING, classes(0.1)), fitted_to_all=True, bound=0.0, weight=x
+        )
+        for x in (0.12, 0.2)
+    },
     "word perturbation": Row((), perturbed=True),
 }
 
@@ -160,7 +171,7 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
     nearest = [NearestNeighbours(NEIGHBOURS)] if row.all_sources else []
-    against = [*MAIN, *nearest]
+    against = [*MAIN, *(nearest or [NearestNeighbours(NEIGHBOURS)] * row.fitted_to_all)]
     perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4, learnt=0.0)
     weight = row.weight or WEIGHT[data]
     worst = WorstCase(WordReplacements(against), weight=weight, joint=row.joint)
@@ -187,12 +198,18 @@ def attackers(
         "edits": {"encoder": False, "neighbours": 0},
     }
     found = {}
-    for name in names:
+
+    def made(name: str) -> Any:
+        if name == "both":
+            return MAIN
+        if name == UNSEEN:
+            return [made("textfooler"), made("textbugger")]
         recipe = "textbugger" if name == "edits" else name
-        # Only these are made: some need resources.
-        attack = MAIN if name == "both" else rs.attacks.get(recipe)(**options.get(name, {}))
+        return rs.attacks.get(recipe)(**options.get(name, {}))
+
+    for name in names:  # only these are made: some need resources
         found[name] = rs.RobustnessEvaluator(
-            attack,
+            made(name),
             texts,
             examples=min(GENETIC, count) if name == "genetic" else count,
             progress=False,
@@ -240,7 +257,7 @@ def run(options: argparse.Namespace) -> None:
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if all(attack in found for attack in made):
             continue
-        training = row.all_sources, row.weight, row.joint, row.perturbed, row.noise
+        training = row._replace(encodings=(), bound=None)
         if training not in distillers:  # which keep what students of one encoding share
             distillers[training] = distiller(data, teacher, row)
         one = distillers[training]
@@ -371,7 +388,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     step.add_argument("--rows", nargs="+", choices=ROWS)
     step.add_argument("--examples", type=int)
     step.add_argument("--dev", action="store_true", help="attack dev texts")
-    step.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS)
+    step.add_argument("--attacks", nargs="+", choices=(*ATTACKS, UNSEEN), default=ATTACKS)
     step.set_defaults(do=run)
     step = steps.add_parser("typos", help="all single typos in any number of words")
     step.add_argument("--seed", type=int, default=0)
