@@ -91,13 +91,19 @@ def difference(
     """
     apart = np.stack([value(a) - value(b) for a, b in zip(these, those, strict=True)])
     runs, texts = apart.shape
-    rng = np.random.default_rng(seed)
-    # How often each is drawn.
-    drawn_runs = rng.multinomial(runs, np.full(runs, 1 / runs), size=_RESAMPLES)
-    drawn_texts = rng.multinomial(texts, np.full(texts, 1 / texts), size=_RESAMPLES)
-    means = ((drawn_runs @ apart) * drawn_texts).sum(axis=1) / (runs * texts)
+    drawn_runs, drawn_texts = _drawn(runs, texts, seed, _RESAMPLES)
+    means = ((drawn_texts @ apart.T) * drawn_runs).sum(axis=1) / (runs * texts)
     low, high = np.quantile(means, [0.025, 0.975])
     return Difference(float(apart.mean()), float(low), float(high))
+
+
+@cache
+def _drawn(runs: int, texts: int, seed: int, count: int) -> tuple[Floats, Floats]:
+    """How often each run and each text is drawn, a row for each resample."""
+    rng = np.random.default_rng(seed)
+    drawn_runs = rng.multinomial(runs, np.full(runs, 1 / runs), size=count)
+    drawn_texts = rng.multinomial(texts, np.full(texts, 1 / texts), size=count)
+    return drawn_runs.astype(np.float64), drawn_texts.astype(np.float64)
 
 
 def runs_of(data: str, kind: str, places: Sequence[int]) -> list[Run]:
