@@ -170,13 +170,15 @@ class _Child:
     """One child process, which leads a process group, and the pipes to it."""
 
     def __init__(self, threads: int | None) -> None:
-        context = process_context()
+        with _blocked_interrupts():
+            context = process_context()
+        is_copy = context.get_start_method() == "forkserver"
         self._pipe, pipe = context.Pipe()
         # A pipe for tracebacks, since a file would be left behind by kill -9.
         self._tracebacks, tracebacks = context.Pipe(duplex=False)
         self._process = context.Process(
             target=_serve,
-            args=(pipe, threads, tracebacks, dict(os.environ)),
+            args=(pipe, threads, tracebacks, dict(os.environ) if is_copy else None),
             name="rosearch-candidate",
         )
         with _allowed_to_have_children(), _blocked_interrupts():
@@ -312,10 +314,14 @@ def _blocked_interrupts() -> Iterator[None]:
 
 
 def _serve(
-    pipe: Connection, threads: int | None, tracebacks: Connection, variables: Mapping[str, str]
+    pipe: Connection,
+    threads: int | None,
+    tracebacks: Connection,
+    variables: Mapping[str, str] | None,
 ) -> None:
     """The loop of a child: load a shared object, and call functions with it."""
-    start_afresh(variables)
+    if variables is not None:
+        start_afresh(variables)
     os.setsid()  # what it starts is killed with it
     start_worker(threads)
     pipe.send(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -83,3 +84,36 @@ def test_children_are_started_afresh_beside_a_gpu(monkeypatch):
     first, second = outcomes(process)
     assert first["process"] != second["process"]
     assert first["parent"] == second["parent"] == os.getpid()
+
+
+@needs_copies
+@pytest.mark.parametrize("hindrance", ["long TMPDIR", "hidden module"])
+def test_children_are_started_afresh_where_copies_cannot_be(hindrance, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from rosearch.evolve.workers.child_processes import ChildProcesses\n"
+        "from rosearch.evolve.workers.start_method import process_context\n"
+        "if __name__ == '__main__':\n"
+        "    children = ChildProcesses(1)\n"
+        "    children.start()\n"
+        "    children._idle[0]._wait_for_start()\n"
+        "    children.close()\n"
+        "    print(process_context().get_start_method())\n"
+    )
+    environment, folder = dict(os.environ), tmp_path / "other"
+    folder.mkdir()
+    if hindrance == "long TMPDIR":
+        long = tmp_path / ("long" * 30)
+        long.mkdir()
+        environment["TMPDIR"] = str(long)
+    else:
+        (folder / "networkx.py").write_text("raise RuntimeError\n")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["spawn"], done.stderr
