@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import sys
@@ -15,10 +16,11 @@ from pathlib import Path
 import torch
 
 _ALWAYS = "rosearch.evolve.workers.child_processes"
-_LAST = "rosearch.evolve.workers.frozen"
-_PRELOADED = ("rosearch", "torch", "numpy", "networkx", "optuna", "sqlalchemy", "transformers")
 _IF_LOADED = {"rosearch.pipeline": "transformers.modeling_utils"}
 """Modules that take seconds to load, each loaded if another one is loaded in this process."""
+
+_PACKAGES = ("rosearch", "torch", "numpy", "networkx", "optuna", "sqlalchemy", "transformers")
+"""The packages that they consist of, and that a current folder might have others of."""
 
 
 @functools.cache
@@ -35,7 +37,7 @@ def process_context() -> ForkServerContext | SpawnContext:
         return spawn
     context = multiprocessing.get_context("forkserver")
     loaded = [name for name, other in _IF_LOADED.items() if other in sys.modules]
-    context.set_forkserver_preload([_ALWAYS, *loaded, _LAST])
+    context.set_forkserver_preload([_ALWAYS, *loaded])
     try:
         forkserver.ensure_running()
     except OSError:  # no socket: the path of TMPDIR is too long, or none is allowed
@@ -50,6 +52,7 @@ def start_afresh(variables: Mapping[str, str]) -> None:
         variables: The environment variables of the process that asked for this one: it may have
             changed them since the first child was started.
     """
+    gc.freeze()  # else a collection would write to every inherited object, and copy its memory
     os.environ.clear()
     os.environ.update(variables)
     if (numpy := sys.modules.get("numpy")) is not None:
@@ -61,7 +64,7 @@ def _hidden_in(folder: Path) -> bool:
 
     The process that is copied finds those of its current folder first.
     """
-    for name in _PRELOADED:
+    for name in _PACKAGES:
         found = PathFinder.find_spec(name, [str(folder)])
         origin = None if found is None else found.origin
         if origin is not None and origin != getattr(sys.modules.get(name), "__file__", origin):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -38,6 +40,15 @@ def draws(genome, *, seed):
 def multiplied(genome, *, seed):
     torch.set_num_threads(2)
     return {"corner": float((torch.ones(1500, 1500) @ torch.ones(1500, 1500))[0, 0])}
+
+
+def own_memory(genome, *, seed):
+    def unshared():
+        return psutil.Process().memory_full_info().uss
+
+    before = unshared()
+    gc.collect()
+    return {"grown": unshared() - before}
 
 
 def outcomes(evaluate, children=2):
@@ -84,6 +95,12 @@ def test_children_are_started_afresh_beside_a_gpu(monkeypatch):
     first, second = outcomes(process)
     assert first["process"] != second["process"]
     assert first["parent"] == second["parent"] == os.getpid()
+
+
+@needs_copies
+def test_a_garbage_collection_copies_no_inherited_memory():
+    (found,) = outcomes(own_memory, 1)
+    assert found["grown"] < 10 * 2**20
 
 
 @needs_copies
