@@ -61,8 +61,8 @@ GENETIC = 50
 """Texts under the genetic attack, which takes longest."""
 MAIN = ("pwws", "deepwordbug")
 ATTACKS = ("both", "textfooler", "textbugger", "edits", "pruthi", "genetic")
-UNSEEN = "unseen"
-"""TextFooler and TextBugger together, where it is asked for."""
+NEAREST = "nearest"
+"""TextFooler and TextBugger together, which exchange nearest words, where it is asked for."""
 
 
 class Row(NamedTuple):
@@ -132,10 +132,11 @@ ROWS: dict[str, Row] = {
     },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     **{
-        f"spelling, classes 0.1, bound 0, weight {x:g}, fitted to all sources": Row(
-            (SPELLING, classes(0.1)), fitted_to_all=True, bound=0.0, weight=x
+        f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, fitted to all sources": Row(
+            (SPELLING, classes(0.1)), fitted_to_all=True, bound=bound, weight=x
         )
-        for x in (0.12, 0.2)
+        for bound in (0.0, 0.1, 0.2, 0.3)
+        for x in (0.12, 0.15, 0.2, 0.35)
     },
     "word perturbation": Row((), perturbed=True),
 }
@@ -170,8 +171,8 @@ def genome(row: Row, data: str) -> rs.Genome:
 def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.Distiller:
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
-    nearest = [NearestNeighbours(NEIGHBOURS)] if row.all_sources else []
-    against = [*MAIN, *(nearest or [NearestNeighbours(NEIGHBOURS)] * row.fitted_to_all)]
+    nearest = [NearestNeighbours(NEIGHBOURS)]
+    against = [*MAIN, *nearest] if row.all_sources or row.fitted_to_all else list(MAIN)
     perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4, learnt=0.0)
     weight = row.weight or WEIGHT[data]
     worst = WorstCase(WordReplacements(against), weight=weight, joint=row.joint)
@@ -182,7 +183,7 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
         dev,
         batch_size=32,
         **{**(training or TRAINING[data]), **noisy},
-        exchanges=WordExchanges([WordNetSynonyms(), *nearest]) if nearest else None,
+        exchanges=WordExchanges([WordNetSynonyms(), *nearest]) if row.all_sources else None,
         perturbation=perturbed if row.perturbed else worst,
         progress=False,
     )
@@ -202,7 +203,7 @@ def attackers(
     def made(name: str) -> Any:
         if name == "both":
             return MAIN
-        if name == UNSEEN:
+        if name == NEAREST:
             return [made("textfooler"), made("textbugger")]
         recipe = "textbugger" if name == "edits" else name
         return rs.attacks.get(recipe)(**options.get(name, {}))
@@ -388,7 +389,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     step.add_argument("--rows", nargs="+", choices=ROWS)
     step.add_argument("--examples", type=int)
     step.add_argument("--dev", action="store_true", help="attack dev texts")
-    step.add_argument("--attacks", nargs="+", choices=(*ATTACKS, UNSEEN), default=ATTACKS)
+    step.add_argument("--attacks", nargs="+", choices=(*ATTACKS, NEAREST), default=ATTACKS)
     step.set_defaults(do=run)
     step = steps.add_parser("typos", help="all single typos in any number of words")
     step.add_argument("--seed", type=int, default=0)

@@ -44,7 +44,8 @@ def encodings(data: str) -> list[list[str]]:
 
 def bounds(data: str) -> list[list[str]]:
     """Students of one data set by the bound of their graph beside token scores, per cent."""
-    students = _students([one for one in results() if one["data"] == data])
+    own = [one for one in results() if one["data"] == data]
+    students = _students([one for one in own if "fitted to all" not in one["row"]])
     head = ["classes", "bound", "trainings", "compression", "accuracy", "under both"]
     head += ["worst class", "PWWS", "certified", "DeepWordBug", "certified"]
     rows = [[*head, "TextFooler", "TextBugger"]]
@@ -65,6 +66,22 @@ def bounds(data: str) -> list[list[str]]:
             rows.append([merged, bound, str(len(runs)), size, *map(percent, cells)])
     constant, *figures = _constant(data, 9)
     return [*rows, [constant, "-", *figures]]
+
+
+def fitted_to_all(data: str) -> list[list[str]]:
+    """Token scores that are fitted against nearest words too, by weight, per cent."""
+    head = ["weight", "accuracy", "under both", "worst class", "TextFooler", "TextBugger"]
+    rows = [[*head, "these two together", "worst class", "Pruthi", "genetic"]]
+    found = _students([one for one in results() if one["data"] == data])
+    for name in sorted(name for name in found if "fitted to all sources" in name):
+        for one in found[name]:  # of which there is one: they have no random numbers
+            under = ["both", "textfooler", "textbugger", "nearest", "pruthi", "genetic"]
+            cells = [one["accuracy"], *(one[attack]["under"] for attack in under)]
+            cells.insert(2, one["both"]["worst_class"])
+            cells.insert(6, one["nearest"]["worst_class"])
+            weight = name.partition("weight ")[2].partition(",")[0]
+            rows.append([weight, *(percent([cell]) for cell in cells)])
+    return rows
 
 
 def _constant(data: str, figures: int, *, size: bool = True) -> list[str]:

@@ -80,30 +80,35 @@ def difference(
 ) -> Difference:
     """How much fitter these students are than those, paired by training and text.
 
-    The interval is a percentile bootstrap of pairs of trainings and of texts. Three trainings are
-    few for it: it is somewhat too narrow.
+    The interval is a percentile bootstrap of genomes, of seeds and of texts: all genomes are
+    trained with the same seeds and attacked on the same texts. Three genomes or seeds are few for
+    it: it is somewhat too narrow.
 
     Args:
-        these: Runs of some genomes.
-        those: As many runs with the same seeds.
+        these: Runs of some genomes, for each genome one a seed.
+        those: As many runs with the same seeds; the genomes are paired in order.
         value: Value of each text for a run, instead of its share of the fitness.
         seed: Of the bootstrap.
     """
     apart = np.stack([value(a) - value(b) for a, b in zip(these, those, strict=True)])
+    seeds = len({run["seed"] for run in these})
     runs, texts = apart.shape
-    drawn_runs, drawn_texts = _drawn(runs, texts, seed, _RESAMPLES)
+    drawn_runs, drawn_texts = _drawn(runs // seeds, seeds, texts, seed, _RESAMPLES)
     means = ((drawn_texts @ apart.T) * drawn_runs).sum(axis=1) / (runs * texts)
     low, high = np.quantile(means, [0.025, 0.975])
     return Difference(float(apart.mean()), float(low), float(high))
 
 
 @cache
-def _drawn(runs: int, texts: int, seed: int, count: int) -> tuple[Floats, Floats]:
-    """How often each run and each text is drawn, a row for each resample."""
+def _drawn(genomes: int, seeds: int, texts: int, seed: int, count: int) -> tuple[Floats, Floats]:
+    """How often each run, genome by genome, and each text is drawn, a row for each resample."""
     rng = np.random.default_rng(seed)
-    drawn_runs = rng.multinomial(runs, np.full(runs, 1 / runs), size=count)
-    drawn_texts = rng.multinomial(texts, np.full(texts, 1 / texts), size=count)
-    return drawn_runs.astype(np.float64), drawn_texts.astype(np.float64)
+    of_genomes, of_seeds, of_texts = (
+        rng.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64)
+        for n in (genomes, seeds, texts)
+    )
+    of_runs = of_genomes[:, :, None] * of_seeds[:, None, :]
+    return of_runs.reshape(count, -1), of_texts
 
 
 def runs_of(data: str, kind: str, places: Sequence[int]) -> list[Run]:
@@ -147,7 +152,7 @@ def students(data: str) -> list[list[str]]:
 def by_textattack(data: str) -> list[list[str]]:
     """One student under TextAttack itself and under rosearch, per cent."""
     found = json.loads((DATA / f"lead-{data}-textattack.json").read_text())
-    heads = {"accuracy": "accuracy", "pwws": "PWWS", "deepwordbug": "DeepWordBug"}
+    heads = {"accuracy": "accuracy", **{f"under_{k}": ATTACKS[k] for k in ("pwws", "deepwordbug")}}
     theirs = {f"TextAttack {found['textattack']['version']}": found["textattack"]}
     rows = [["attacked by", *heads.values()]]
     for name, one in {**theirs, "rosearch": found["rosearch"]}.items():

@@ -19,14 +19,13 @@ from importlib.metadata import version
 from typing import Any
 
 from encoding_matrix import MAIN, splits
+from first_search import left_by_textattack
 from journals import DATA
 from lead_confirmed import confirmed
 from lead_search import OUT
 
 import rosearch as rs
-from rosearch.attack.textattack import load_textattack, wrapper
 
-RECIPES = {"pwws": "PWWSRen2019", "deepwordbug": "DeepWordBugGao2018"}
 STUDENT = "search 1"
 
 
@@ -47,22 +46,11 @@ def main() -> None:
     found: dict[str, Any] = {"student": STUDENT, "seed": seed, "examples": len(test)}
     found["rosearch"] = {
         "accuracy": ours.accuracy,
-        **{name: ours.attacks[name].accuracy_under_attack for name in MAIN},
+        **{f"under_{name}": ours.attacks[name].accuracy_under_attack for name in MAIN},
     }
-    print(found, flush=True)
-    library = load_textattack()
-    library.shared.logger.setLevel("ERROR")
-    theirs: dict[str, float] = {}
-    for name in MAIN:
-        attack = getattr(library.attack_recipes, RECIPES[name]).build(wrapper(student))
-        kinds = [
-            type(attack.attack(text, int(label))).__name__
-            for text, label in zip(test.texts, test.labels, strict=True)
-        ]
-        theirs["accuracy"] = 1 - kinds.count("SkippedAttackResult") / len(kinds)
-        theirs[name] = kinds.count("FailedAttackResult") / len(kinds)
-        print(name, theirs, flush=True)
+    theirs = left_by_textattack(student, test)
     found["textattack"] = {"version": version("textattack"), **theirs}
+    print(found)
     (DATA / f"lead-{options.data}-textattack.json").write_text(json.dumps(found, indent=1) + "\n")
 
 

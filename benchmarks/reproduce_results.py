@@ -27,7 +27,7 @@ import lead_statistics
 import lead_tables
 import more_sentences
 import numpy as np
-from encoding_tables import bounds, encodings, percent, typos
+from encoding_tables import bounds, encodings, fitted_to_all, percent, typos
 from first_search import SUMMARY
 from journals import DATA, packed
 from make_tabular import AGAIN, AGAIN_JOURNAL, JOURNAL, SEARCH, SEARCH_JOURNAL, STUDY, is_random
@@ -305,6 +305,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "bounded-genomes": lambda: markdown(bounded_genomes.by_bound(bounded_genomes.committed())),
     "bounded-findings": bounded_findings,
     "bounds-movies": lambda: markdown(bounds("movies")),
+    "fitted-to-all": lambda: markdown(fitted_to_all("movies")),
     "bounds-news": lambda: markdown(bounds("news")),
     "sentences": lambda: markdown(more_sentences.table()),
     "lead-movies": lambda: markdown(lead_tables.searches("movies")),

@@ -61,6 +61,22 @@ def test_intervals_hold_the_true_difference(module: Any) -> None:
     assert hits >= 52
 
 
+def test_what_genomes_share_by_seed_counts_once_a_seed(module: Any) -> None:
+    rng = np.random.default_rng(3)
+    levels = (0.95, 0.7, 0.45)
+    those = [run(drawn(rng, 0.6, 0.3), seed=seed) for seed in range(3)]
+    widths = []
+    for genomes in (1, 3):
+        these = [
+            run(drawn(rng, level, level / 2), seed=seed)
+            for _ in range(genomes)
+            for seed, level in enumerate(levels)
+        ]
+        found = module.difference(these, those * genomes)
+        widths.append(found.high - found.low)
+    assert widths[1] > 0.85 * widths[0]  # of nine independent trainings: 0.6
+
+
 def test_equal_texts_leave_the_compression_alone(module: Any) -> None:
     digits = drawn(np.random.default_rng(0), 0.8, 0.5)
     found = module.difference([run(digits, compression=8.0)], [run(digits, compression=4.0)])
@@ -112,8 +128,8 @@ def test_the_parts_add_up_to_the_fitness(module: Any) -> None:
 
 
 def test_both_sides_of_textattack(module: Any, tmp_path: Path) -> None:
-    one = {"accuracy": 0.8, "pwws": 0.5, "deepwordbug": 0.625}
-    found = {"rosearch": one, "textattack": {"version": "0.3.11", **one, "pwws": 0.375}}
+    one = {"accuracy": 0.8, "under_pwws": 0.5, "under_deepwordbug": 0.625}
+    found = {"rosearch": one, "textattack": {"version": "0.3.11", **one, "under_pwws": 0.375}}
     (tmp_path / "lead-films-textattack.json").write_text(json.dumps(found))
     assert module.by_textattack("films") == [
         ["attacked by", "accuracy", "PWWS", "DeepWordBug"],
