@@ -136,7 +136,14 @@ ROWS: dict[str, Row] = {
             (SPELLING, classes(0.1)), fitted_to_all=True, bound=bound, weight=x
         )
         for bound in (0.0, 0.1, 0.2, 0.3)
-        for x in (0.12, 0.15, 0.2, 0.35)
+        for x in (0.12, 0.15, 0.2, 0.35, 0.5)
+    },
+    **{
+        f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, joint, fitted to all sources": Row(
+            (SPELLING, classes(0.1)), fitted_to_all=True, bound=bound, weight=x, joint=True
+        )
+        for bound in (0.2, 0.3, 0.5)
+        for x in (0.2, 0.35, 0.5)
     },
     "word perturbation": Row((), perturbed=True),
 }

@@ -208,7 +208,7 @@ class StudentNetwork(PreTrainedModel):
             else:
                 first = self.embedding.embed(inputs_embeds, read, token_type_ids)
             states = self._states(first, read, early=early)
-            logits = self.classifier(self.dropout(self.norm(self.pool(states, read))))
+            logits = self._classified(states, read)
         if self.token_scores is not None:
             scores = self.token_scores(input_ids, mask)
             logits = scores + self.bound / 2 * torch.tanh(logits) if self.bound else scores
@@ -228,21 +228,59 @@ class StudentNetwork(PreTrainedModel):
     def _check_inputs(self, input_ids: Any, inputs_embeds: Any, others: Mapping[str, Any]) -> None:
         if (input_ids is None) == (inputs_embeds is None):
             raise ArgumentError("Give either input_ids or inputs_embeds.")
-        if inputs_embeds is not None:
-            kind = type(None if self.bound == 0 else self.embedding)
-            reads_ids = getattr(kind, "vectors", None) is not ops.EmbeddingOperator.vectors
-            if reads_ids or self.token_scores is not None:
-                name = "token scores" if self.token_scores is not None else kind.__name__
-                raise ArgumentError(
-                    f"This student needs input_ids: its {name} cannot be computed from "
-                    f"inputs_embeds."
-                )
+        reads_vectors = self.token_scores is None and self._reads_vectors()
+        if inputs_embeds is not None and not reads_vectors:
+            scored = self.token_scores is not None
+            name = "token scores" if scored else type(self._input()).__name__
+            raise ArgumentError(
+                f"This student needs input_ids: its {name} cannot be computed from inputs_embeds."
+            )
         if others.get("output_attentions") is None and self.config.output_attentions:
             others = {**others, "output_attentions": True}
         for name in _REFUSED:
             value = others.get(name)
             if value is not None and value is not False:
                 raise ArgumentError(f"Students have no {name}. Leave out the argument.")
+
+    def _reads_vectors(self) -> bool:
+        """Whether the graph reads nothing of a token but its vector."""
+        kind = type(None if self.bound == 0 else self.embedding)
+        return getattr(kind, "vectors", None) is ops.EmbeddingOperator.vectors
+
+    def token_vectors(self, tokens: torch.Tensor) -> torch.Tensor | None:
+        """Return what the graph reads of tokens, wherever they stand; certificates bound it.
+
+        Args:
+            tokens: int64 ``(tokens,)``.
+
+        Returns:
+            ``(tokens, embedding width)``; ``None`` if there is no graph, or it reads more.
+        """
+        if not self._reads_vectors():
+            return None
+        found: torch.Tensor = self.embedding.tokens(tokens)
+        return found
+
+    def graph_logits(
+        self, vectors: torch.Tensor, mask: torch.Tensor, token_type_ids: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return what the graph answers, before its bound; certificates bound it.
+
+        Args:
+            vectors: The vectors of tokens as of ``get_input_embeddings()``, ``(batch, length,
+                embedding width)``.
+            mask: bool ``(batch, length)``, true at real tokens, of which each text has one.
+            token_type_ids: int64 ``(batch, length)``; ``None``: zeros.
+
+        Returns:
+            ``(batch, num_labels)``.
+        """
+        first = self.embedding.embed(vectors, mask, token_type_ids)
+        return self._classified(self._states(first, mask, early=False), mask)
+
+    def _classified(self, states: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.classifier(self.dropout(self.norm(self.pool(states, mask))))
+        return logits
 
     def _states(
         self, first: torch.Tensor, mask: torch.Tensor, *, early: bool

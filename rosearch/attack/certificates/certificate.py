@@ -7,7 +7,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rosearch.attack.base import Attack
-from rosearch.attack.certificates.reader import Reader
+from rosearch.attack.certificates.graph_bounds import graph_margins
+from rosearch.attack.certificates.reader import ModelReader, Reader, SummedScores
 from rosearch.attack.certificates.text_parts import TextPart, text_parts
 from rosearch.attack.certificates.word_options import UndecidedError, WordOptions, word_options
 from rosearch.attack.report.results import AttackResult
@@ -47,7 +48,8 @@ def certify(
     constraints on whole texts are left out. Where the logits of a model are sums of token scores,
     the worst combination is the sum of each word's worst. Where something bounded is added to them,
     that and the bound are a lower bound. Otherwise, all combinations that the victim reads
-    differently are tried, if there are few enough.
+    differently are tried, if there are few enough. Else a student's graph is bounded by interval
+    arithmetic (Jia et al. 2019; Huang et al. 2019).
 
     Args:
         victim: A victim as of :meth:`~rosearch.attack.RobustnessEvaluator.victim`. A model with a
@@ -93,11 +95,13 @@ def _decided(
     sums = reader.summed_scores(parts)
     if sums is not None:
         worst, method = sums.worst(label, most), "bound" if sums.bound else "sum"
-        if worst > sums.bound + sums.rounding:
+        if worst.min() > sums.bound + sums.rounding:
             return Certificate(True, method)
-        if worst < -sums.bound - sums.rounding and is_exact and sums.is_exact:
+        if worst.min() < -sums.bound - sums.rounding and is_exact and sums.is_exact:
             return Certificate(False, method)
     if combinations(parts, most, limit) > limit:
+        if isinstance(reader, ModelReader) and _by_intervals(reader, parts, sums, label, most):
+            return Certificate(True, "intervals")
         raise UndecidedError(f"more than {limit} combinations")
     keys = map(reader.key, combined(parts, most))
     while batch := list(itertools.islice(keys, _BATCH)):
@@ -106,6 +110,23 @@ def _decided(
                 raise UndecidedError("a combination that may not be possible is wrong")
             return Certificate(False, "enumeration")
     return Certificate(True, "enumeration")
+
+
+def _by_intervals(
+    reader: ModelReader,
+    parts: Sequence[TextPart],
+    sums: SummedScores | None,
+    label: int,
+    most: int | None,
+) -> bool:
+    """Whether the bounds of a student's graph show that no combination is wrong."""
+    try:
+        if sums is None:
+            return bool((graph_margins(reader, parts, label) > 0).all())
+        margins = graph_margins(reader, parts, label, bound=sums.bound)
+        return bool((margins + sums.worst(label, most) > sums.rounding).all())
+    except UndecidedError:
+        return False
 
 
 def certified(

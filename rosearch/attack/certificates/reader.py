@@ -76,10 +76,13 @@ class SummedScores:
         self.rounding = 1e-5 + 2 * tokens * float(np.finfo(np.float32).eps * magnitude)
         """Difference of two logits, summed in float32, that may be rounding."""
 
-    def worst(self, label: int, most: int | None) -> float:
-        """Return the smallest margin of the label in the sums, with at most ``most`` changes.
+    def worst(self, label: int, most: int | None) -> np.ndarray:
+        """Return the smallest margins of the label in the sums, with at most ``most`` changes.
 
         Where scopes may change, each token has its worst.
+
+        Returns:
+            ``(classes - 1,)``, against each of the other classes.
         """
         margin = self._rest_margin(label)
         losses = []
@@ -91,7 +94,8 @@ class SummedScores:
         if losses:
             # For each class the words that cost most of the margin against it.
             margin = margin + np.sort(np.array(losses), axis=0)[:most].sum(axis=0)
-        return float(np.delete(margin, label).min())
+        found: np.ndarray = np.delete(margin, label)
+        return found
 
     def _margin(self, k: int, form: Any, label: int) -> np.ndarray:
         if not self.is_exact:
@@ -177,7 +181,7 @@ class ModelReader(Reader):
     """A model reads tokens."""
 
     def __init__(self, victim: ModelVictim, attacked: AttackedInput) -> None:
-        self._victim, self._tokens, self._side = victim, victim.tokens, attacked.side
+        self.model, self._tokens, self._side = victim.model, victim.tokens, attacked.side
         self.encoding = victim.tokens.encoding
         self.own_row = self._tokens.encode([attacked.text])[0]
         """The row of the text as it is."""
@@ -221,7 +225,7 @@ class ModelReader(Reader):
         return self.row([(mark,)]).ids.index(mark)
 
     def summed_scores(self, parts: Sequence[TextPart]) -> SummedScores | None:
-        find = getattr(self._victim.model, "summed_scores", None)
+        find = getattr(self.model, "summed_scores", None)
         found = None if find is None else find()
         if found is None:
             return None
