@@ -57,6 +57,8 @@ WEIGHT = {"movies": 0.35, "news": 0.2}
 SCOPES = {"movies": True, "news": False}
 """Whether token scores depend on scopes, likewise."""
 ATTACKED = {"movies": 500, "news": 400}
+EDITS: dict[str, Any] = {"encoder": False, "neighbours": 0}
+"""What of TextBugger edits words."""
 GENETIC = 50
 """Texts under the genetic attack, which takes longest."""
 MAIN = ("pwws", "deepwordbug")
@@ -76,8 +78,14 @@ class Row(NamedTuple):
     fitted_to_all: bool = False
     """Whether token scores alone are: merging what all sources exchange costs accuracy."""
 
+    edits: bool = False
+    """Whether token scores are fitted against TextBugger's edits too."""
+
+    graph: str = "text_cnn"
+    """Name of the template."""
+
     bound: float | None = None
-    """How far a TextCNN moves a sum of token scores; 0: token scores alone; None: no scores."""
+    """How far the graph moves a sum of token scores; 0: token scores alone; None: no scores."""
 
     weight: float | None = None
     """Weight of the worst case of token scores; None: the data set's."""
@@ -132,19 +140,36 @@ ROWS: dict[str, Row] = {
     },
     "spelling, bound 0, all sources": Row((SPELLING,), all_sources=True, bound=0.0),
     **{
-        f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, fitted to all sources": Row(
-            (SPELLING, classes(0.1)), fitted_to_all=True, bound=bound, weight=x
+        f"spelling, classes {y:g}, bound {bound:g}, weight {x:g}, fitted to all sources": Row(
+            (SPELLING, classes(y)), fitted_to_all=True, bound=bound, weight=x
+        )
+        for y in (0.05, 0.1)
+        for bound in (0.0, 0.1, 0.15, 0.2)
+        for x in (0.12, 0.15, 0.2, 0.35)
+    },
+    **{
+        f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, fitted to all sources, edits": Row(
+            (SPELLING, classes(0.1)), fitted_to_all=True, edits=True, bound=bound, weight=x
         )
         for bound in (0.0, 0.1, 0.2, 0.3)
-        for x in (0.12, 0.15, 0.2, 0.35, 0.5)
+        for x in (0.2, 0.35)
     },
     **{
         f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, joint, fitted to all sources": Row(
             (SPELLING, classes(0.1)), fitted_to_all=True, bound=bound, weight=x, joint=True
         )
-        for bound in (0.2, 0.3, 0.5)
-        for x in (0.2, 0.35, 0.5)
+        for bound in (0.2, 0.3)
+        for x in (0.2, 0.35)
     },
+    **{
+        f"spelling, classes 0.1, bound 0.5, joint, {name}": Row(
+            (SPELLING, classes(0.1)), bound=0.5, joint=True, graph=graph
+        )
+        for name, graph in (("BiGRU", "bigru"), ("transformer", "transformer"))
+    },
+    "spelling, classes 0.1, bound 0.5, word perturbation": Row(
+        (SPELLING, classes(0.1)), bound=0.5, perturbed=True
+    ),
     "word perturbation": Row((), perturbed=True),
 }
 
@@ -171,7 +196,7 @@ def genome(row: Row, data: str) -> rs.Genome:
     scopes = row.bound is not None and SCOPES[data]
     if row.bound == 0:
         return rs.templates.additive(encodings=row.encodings, scopes=scopes)
-    made = rs.templates.text_cnn(encodings=row.encodings, bound=row.bound)
+    made = getattr(rs.templates, row.graph)(encodings=row.encodings, bound=row.bound)
     return replace(made, scopes=scopes)
 
 
@@ -179,7 +204,11 @@ def distiller(data: str, teacher: rs.Teacher, row: Row, **training: Any) -> rs.D
     """Plain distillation, but for token scores, which are fitted against their worst case."""
     train, dev, _ = splits(data)
     nearest = [NearestNeighbours(NEIGHBOURS)]
-    against = [*MAIN, *nearest] if row.all_sources or row.fitted_to_all else list(MAIN)
+    against: list[Any] = list(MAIN)
+    if row.all_sources or row.fitted_to_all:
+        against += nearest
+    if row.edits:
+        against.append(rs.attacks.get("textbugger")(**EDITS))
     perturbed = WordPerturbation(WordReplacements(list(MAIN)), weight=0.8, ramp=0.4, learnt=0.0)
     weight = row.weight or WEIGHT[data]
     worst = WorstCase(WordReplacements(against), weight=weight, joint=row.joint)
@@ -203,7 +232,7 @@ def attackers(
     options: dict[str, dict[str, Any]] = {
         "textfooler": {"encoder": False},
         "textbugger": {"encoder": False},
-        "edits": {"encoder": False, "neighbours": 0},
+        "edits": EDITS,
     }
     found = {}
 
@@ -393,7 +422,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     step = steps.add_parser("run", help="train and attack students")
     step.add_argument("data", choices=TRAINING)
     step.add_argument("--seed", type=int, default=0)
-    step.add_argument("--rows", nargs="+", choices=ROWS)
+    step.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW")
     step.add_argument("--examples", type=int)
     step.add_argument("--dev", action="store_true", help="attack dev texts")
     step.add_argument("--attacks", nargs="+", choices=(*ATTACKS, NEAREST), default=ATTACKS)

@@ -367,7 +367,8 @@ class Distiller:
             loss = self._reading(genome).fit_scores(student.token_scores)
             if genome.bound == 0:
                 return self._scored(student, loss, start)
-            is_joint = isinstance(self.perturbation, WorstCase) and self.perturbation.joint
+            given = self.perturbation
+            is_joint = isinstance(given, WordPerturbation) or getattr(given, "joint", False)
             student.token_scores.requires_grad_(is_joint)  # else the graph learns what they leave
         with isolated_rng(child_seed(seed, "losses")):
             objective = DistillationObjective(

@@ -108,10 +108,10 @@ def check_genome(
     Raises:
         ArgumentError: The genome's token scores or encodings do not fit the other settings.
     """
-    if genome.bound is not None and isinstance(perturbation, WordPerturbation):
+    if genome.bound == 0 and isinstance(perturbation, WordPerturbation):
         raise ArgumentError(
-            f"A WordPerturbation reads the gradient of token vectors, and genome "
-            f"{genome.key[:8]} has token scores beside them. Use WorstCase(...) instead."
+            f"A WordPerturbation trains a graph, and genome {genome.key[:8]} has token scores "
+            f"alone, whose worst case is exact. Use WorstCase(...) instead."
         )
     per_token = sorted(needs & {"hidden_states", "values"})
     if genome.encodings and per_token and teacher_reads == "original":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -54,7 +55,9 @@ class WordPerturbation:
     students learn to mask single gradients (Wong et al. 2020, "Fast is better than free"). A step
     takes ``1 + steps`` times as long as a plain one.
 
-    A replacement with another number of tokens counts with the mean of its token vectors.
+    A replacement with another number of tokens counts with the mean of its token vectors. Token
+    scores of genomes with a bound are first fitted to the original texts, then learn with the
+    graph; what a replacement adds to them counts as it is.
 
     Raises:
         ArgumentError: A setting is out of range.
@@ -195,13 +198,13 @@ class WordPerturbationHook(TrainingHook):
         for step, part in enumerate(weights):
             if step == steps:
                 return total + backward(batch, share * part)
-            gradients, loss = _vector_gradients(model, batch, backward, share * part)
+            slopes, loss = _slopes(model, batch, backward, share * part)
             total = total + loss
             if step == 0 and self.perturbation.learnt:
                 self._observe(float(loss) / (share * part))
-            if gradients is not None:
+            if slopes.vectors is not None:
                 movable = texts.random_slots(self.perturbation.share)
-                texts.maximize(model.embedding, batch.inputs, gradients, movable)
+                texts.maximize(model, batch.inputs, slopes, movable)
                 batch = self._with_rows(model, batch, texts.rows)
         return total
 
@@ -210,16 +213,33 @@ class WordPerturbationHook(TrainingHook):
         return replace(batch, inputs=inputs, rows=rows)
 
 
-def _vector_gradients(
+class _Slopes(NamedTuple):
+    """Gradients of the loss of a batch."""
+
+    vectors: torch.Tensor | None
+    """With respect to the token vectors, ``(batch, length, inner width)``; ``None``: there are
+    none."""
+
+    logits: torch.Tensor | None
+    """With respect to the sums of token scores, ``(batch, classes)``; ``None`` without scores."""
+
+
+def _slopes(
     model: Any, batch: Batch, backward: Backward, share: float
-) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Run a pass; return the gradient with respect to the token vectors, and the loss."""
+) -> tuple[_Slopes, torch.Tensor]:
+    """Run a pass; return the gradients of what replacements change, and the loss."""
     ids, inner = batch.inputs["input_ids"], model.embedding.shape.inner
     # A shift by zero has the gradient of the vectors.
     shift = torch.zeros((*ids.shape, inner), device=ids.device, requires_grad=True)
-    with shifted(model.embedding, shift):
+    scores, added = model.token_scores, None
+    with ExitStack() as stack:
+        stack.enter_context(shifted(model.embedding, shift))
+        if scores is not None:
+            added = torch.zeros((len(ids), scores.classes), device=ids.device, requires_grad=True)
+            handle = scores.register_forward_hook(lambda _, __, out: out + added)
+            stack.callback(handle.remove)
         loss = backward(batch, share)
-    return shift.grad, loss
+    return _Slopes(shift.grad, None if added is None else added.grad), loss
 
 
 class _Substitution:
@@ -258,24 +278,19 @@ class _Substitution:
         self._apply(np.where(self.random_slots(share), self.first + offsets, self.first))
 
     def maximize(
-        self,
-        embedding: Any,
-        inputs: dict[str, torch.Tensor],
-        gradients: torch.Tensor,
-        movable: np.ndarray,
+        self, model: Any, inputs: dict[str, torch.Tensor], slopes: _Slopes, movable: np.ndarray
     ) -> None:
         """Choose the options that raise the loss most, to first order.
 
         Args:
-            embedding: The student's embedding operator.
+            model: The student.
             inputs: The current texts.
-            gradients: Of the loss with respect to their token vectors,
-                ``(batch, length, inner width)``.
+            slopes: The gradients of their loss.
             movable: bool ``(slots,)``, the slots whose option may change.
         """
         if not len(self.options):
             return
-        gains = self._gains(embedding, inputs, gradients)
+        gains = self._gains(model, inputs, slopes)
         # Options are sorted by slot, so a stable sort puts each slot's best option last. The
         # current option wins ties.
         kept = np.zeros(len(gains), dtype=bool)
@@ -284,32 +299,44 @@ class _Substitution:
         best = order[np.append(self.first[1:], len(order)) - 1]
         self._apply(np.where(movable, best, self.chosen))
 
-    def _gains(
-        self, embedding: Any, inputs: dict[str, torch.Tensor], gradients: torch.Tensor
-    ) -> np.ndarray:
+    def _gains(self, model: Any, inputs: dict[str, torch.Tensor], slopes: _Slopes) -> np.ndarray:
         """Return by how much each option would raise the loss, float32 ``(options,)``."""
-        device = gradients.device
+        gradients = cast(torch.Tensor, slopes.vectors)
+        device, embedding, scores = gradients.device, model.embedding, model.token_scores
 
         def tensor(array: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
         first_ids = self.choices.first_ids
         tokens, of_option = _ranges(first_ids[self.options], first_ids[self.options + 1])
-        distinct, inverse = np.unique(self.choices.ids[tokens], return_inverse=True)
+        ids = self.choices.ids[tokens].astype(np.int64)
+        distinct, inverse = np.unique(ids, return_inverse=True)
         counts = np.bincount(of_option, minlength=len(self.options))
         bags = tensor(np.cumsum(counts) - counts)
+        mask = inputs["attention_mask"].bool()
+        place, start, end = tensor(self.places), tensor(self.starts), tensor(self.ends)
+        slot = tensor(self.of_slot)
+
+        def between(each: torch.Tensor) -> torch.Tensor:
+            """Sums over the tokens of each slot of what tokens have, ``(batch, length, ...)``."""
+            summed = functional.pad(each.cumsum(dim=1), (0, 0, 1, 0))
+            return summed[place, end] - summed[place, start]
+
         with torch.no_grad():
-            alone = tensor(distinct.astype(np.int64))[:, None]
+            alone = tensor(distinct)[:, None]
             table = embedding.vectors(alone, torch.ones_like(alone, dtype=torch.bool))[:, 0]
             means = functional.embedding_bag(tensor(inverse), table, bags, mode="mean")
-            vectors = embedding.vectors(inputs["input_ids"], inputs["attention_mask"].bool())
-            place, start, end = tensor(self.places), tensor(self.starts), tensor(self.ends)
-            summed = functional.pad(gradients.cumsum(dim=1), (0, 0, 1, 0))
-            slopes = summed[place, end] - summed[place, start]
-            products = functional.pad((gradients * vectors).sum(dim=2).cumsum(dim=1), (1, 0))
-            before = products[place, end] - products[place, start]
-            slot = tensor(self.of_slot)
-            gains = (slopes[slot] * means).sum(dim=1) - before[slot]
+            vectors = embedding.vectors(inputs["input_ids"], mask)
+            before = between((gradients * vectors).sum(dim=2, keepdim=True))[:, 0]
+            gains = (between(gradients)[slot] * means).sum(dim=1) - before[slot]
+            if slopes.logits is not None:
+                # Replacements stand in the scope of what they replace.
+                scope = scores.scopes_of(inputs["input_ids"], mask)[place, start]
+                rows = tensor(ids) * scores.scopes + scope[slot][tensor(of_option)]
+                table = scores.tokens.weight.view(-1, scores.classes)
+                new = functional.embedding_bag(rows, table, bags, mode="sum")
+                own = between(scores.each(inputs["input_ids"], mask))
+                gains += ((new - own[slot]) * slopes.logits[place][slot]).sum(dim=1)
         gains[tensor(self.chosen)] = 0.0
         found: np.ndarray = gains.float().cpu().numpy()
         return found

@@ -14,6 +14,8 @@ from torch import nn
 from rosearch.distill import WordChoices, WordPerturbation
 from rosearch.distill.robust.word_perturbation import WordPerturbationHook
 from rosearch.distill.training.hooks import Batch
+from rosearch.operators import TokenScores
+from rosearch.operators.scopes import NEGATION
 from rosearch.tokens import TokenizedText, collate
 
 Slots = Sequence[tuple[int, int, Sequence[tuple[int, ...]]]]
@@ -63,12 +65,27 @@ class Linear(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.token_scores: TokenScores | None = None
         self.embedding = Vectors()
         self.weight = nn.Parameter(torch.randn(4))
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         vectors = self.embedding.vectors(input_ids, attention_mask.bool())
         return ((vectors @ self.weight) * attention_mask).sum(1)
+
+
+class Scored(Linear):
+    """A loss that is linear in token vectors and scores, which are larger."""
+
+    def __init__(self, *, cues: Sequence[Sequence[int]] | None = None) -> None:
+        super().__init__()
+        self.token_scores = TokenScores(30, 2, padding=0, cues=cues)
+        nn.init.normal_(self.token_scores.tokens.weight, std=3.0)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        assert self.token_scores is not None
+        scores = self.token_scores(input_ids, attention_mask.bool())
+        return super().forward(input_ids, attention_mask) + scores[:, 1] - scores[:, 0]
 
 
 def at_work(
@@ -115,20 +132,54 @@ SLOTS: list[Slots] = [
 ]
 
 
-def test_finds_the_worst_combination_if_the_loss_is_linear() -> None:
-    model, passes, _ = at_work(ROWS, SLOTS)
-    found = passes[1]["input_ids"].tolist()
-    for row, slots, ids in zip(ROWS, SLOTS, found, strict=True):
+def check_worst(model: nn.Module, found: list[list[int]], all_slots: Sequence[Slots]) -> None:
+    """Compare perturbed rows with the worst of all combinations, one by one."""
+    for row, slots, ids in zip(ROWS, all_slots, found, strict=True):
         worst, most = row, -np.inf
         options = [[row[start:end], *choices] for start, end, choices in slots]
         for chosen in itertools.product(*options):
-            changed = list(row)
+            changed: tuple[int, ...] = ()
+            done = 0
             for (start, end, _), new in zip(slots, chosen, strict=True):
-                changed[start:end] = new
-            loss = model(torch.tensor([changed]), torch.ones(1, len(changed))).item()
+                changed += (*row[done:start], *new)
+                done = end
+            changed += row[done:]
+            with torch.no_grad():
+                loss = model(torch.tensor([changed]), torch.ones(1, len(changed))).item()
             if loss > most:
-                worst, most = tuple(changed), loss
-        assert tuple(ids[: len(row)]) == worst
+                worst, most = changed, loss
+        assert tuple(token for token in ids if token) == worst
+
+
+def test_finds_the_worst_combination_if_the_loss_is_linear() -> None:
+    model, passes, _ = at_work(ROWS, SLOTS)
+    check_worst(model, passes[1]["input_ids"].tolist(), SLOTS)
+
+
+@pytest.mark.parametrize("cues", [None, [(6, NEGATION), (9, NEGATION)]])
+@pytest.mark.parametrize("seed", range(5))
+def test_token_scores_count(cues: Sequence[Sequence[int]] | None, seed: int) -> None:
+    torch.manual_seed(seed)
+    model = Scored(cues=cues)
+    plain = Scored.forward(model, torch.tensor([ROWS[0]]), torch.ones(1, 5))
+    # The word after a cue stands in its scope.
+    slots = [SLOTS[0], [(1, 2, [(15,), (16,)]), (3, 4, [(17,), (18,), (19,)])]]
+    _, passes, _ = at_work(ROWS, slots, model=model)
+    check_worst(model, passes[1]["input_ids"].tolist(), slots)
+    assert torch.equal(plain, Scored.forward(model, torch.tensor([ROWS[0]]), torch.ones(1, 5)))
+
+
+def test_scores_of_several_tokens_add_up() -> None:
+    torch.manual_seed(0)
+    model = Scored()
+    with torch.no_grad():
+        model.weight.zero_()  # vectors count with their mean
+    slots: list[Slots] = [
+        [(1, 2, [(10, 20), (11,)]), (2, 4, [(21, 22, 23), (13,)])],
+        [(2, 3, [(17, 24), (18, 25, 26)])],
+    ]
+    _, passes, _ = at_work(ROWS, slots, model=model)
+    check_worst(model, passes[1]["input_ids"].tolist(), slots)
 
 
 def test_weights_of_the_passes() -> None:

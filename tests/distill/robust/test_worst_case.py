@@ -276,6 +276,18 @@ class TestDistiller:
         assert not torch.equal(found[True], found[False])
         assert (found[True] - found[False]).abs().max() < 0.5
 
+    def test_word_perturbation_trains_scores_and_graph(
+        self, small_teacher: Teacher, dataset: TextDataset
+    ) -> None:
+        genome = replace(templates.text_cnn(**SMALL), bound=0.5, scopes=True)
+        swaps = WordPerturbation(WordReplacements(["deepwordbug"]), ramp=0.0, learnt=0.0)
+        plain = self.distiller(small_teacher, dataset).distill(genome)
+        whole = self.distiller(small_teacher, dataset, perturbation=swaps).distill(genome)
+        assert not torch.equal(self.scores(whole), self.scores(plain))
+        assert (self.scores(whole) - self.scores(plain)).abs().max() < 0.5
+        assert whole.student.token_scores is not None
+        assert whole.student.token_scores.tokens.weight.requires_grad
+
     def test_replacements_make_scores_robust(
         self, small_teacher: Teacher, dataset: TextDataset
     ) -> None:
@@ -314,5 +326,5 @@ class TestDistiller:
         perturbed = self.distiller(
             small_teacher, dataset, perturbation=WordPerturbation(WordReplacements("pwws"))
         )
-        with pytest.raises(ArgumentError, match=r"has token scores beside them"):
+        with pytest.raises(ArgumentError, match=r"has token scores alone"):
             perturbed.distill(templates.additive())
