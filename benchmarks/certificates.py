@@ -1,7 +1,7 @@
 """How the students of movie reviews are certified, and what intervals of their graphs add.
 
     python benchmarks/encoding_matrix.py teachers    # fine-tunes the teachers
-    python benchmarks/certificates.py run            # trains four students; half an hour
+    python benchmarks/certificates.py run            # trains six students; half an hour
     python benchmarks/certificates.py table
 
 Certificates are those of PWWS, on unseen sentences. ``table`` prints the committed shares.

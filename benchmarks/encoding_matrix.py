@@ -145,21 +145,22 @@ ROWS: dict[str, Row] = {
         )
         for y in (0.05, 0.1)
         for bound in (0.0, 0.1, 0.15, 0.2)
-        for x in (0.12, 0.15, 0.2, 0.35)
+        for x in (0.12, 0.15, 0.2, 0.35, 0.5)
     },
     **{
         f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, fitted to all sources, edits": Row(
             (SPELLING, classes(0.1)), fitted_to_all=True, edits=True, bound=bound, weight=x
         )
-        for bound in (0.0, 0.1, 0.2, 0.3)
+        for bound in (0.0, 0.2)
         for x in (0.2, 0.35)
     },
     **{
-        f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, joint, fitted to all sources": Row(
-            (SPELLING, classes(0.1)), fitted_to_all=True, bound=bound, weight=x, joint=True
+        f"spelling, classes {y:g}, bound {b:g}, weight {x:g}, joint, fitted to all sources": Row(
+            (SPELLING, classes(y)), fitted_to_all=True, bound=b, weight=x, joint=True
         )
-        for bound in (0.2, 0.3)
-        for x in (0.2, 0.35)
+        for y in (0.05, 0.1)
+        for b in (0.2, 0.3, 0.5)
+        for x in (0.35, 0.5)
     },
     **{
         f"spelling, classes 0.1, bound 0.5, joint, {name}": Row(

@@ -69,18 +69,22 @@ def bounds(data: str) -> list[list[str]]:
 
 
 def fitted_to_all(data: str) -> list[list[str]]:
-    """Token scores that are fitted against nearest words too, by weight, per cent."""
-    head = ["weight", "accuracy", "under both", "worst class", "TextFooler", "TextBugger"]
-    rows = [[*head, "these two together", "worst class", "Pruthi", "genetic"]]
+    """Students whose token scores are fitted against nearest words too, per cent."""
+    head = ["classes", "bound", "weight", "trainings", "compression", "accuracy", "under both"]
+    head += ["worst class", "TextFooler", "TextBugger", "these two together", "worst class"]
+    rows = [[*head, "Pruthi", "genetic"]]
     found = _students([one for one in results() if one["data"] == data])
     for name in sorted(name for name in found if "fitted to all sources" in name):
-        for one in found[name]:  # of which there is one: they have no random numbers
-            under = ["both", "textfooler", "textbugger", "nearest", "pruthi", "genetic"]
-            cells = [one["accuracy"], *(one[attack]["under"] for attack in under)]
-            cells.insert(2, one["both"]["worst_class"])
-            cells.insert(6, one["nearest"]["worst_class"])
-            weight = name.partition("weight ")[2].partition(",")[0]
-            rows.append([weight, *(percent([cell]) for cell in cells)])
+        runs = found[name]
+        settings = dict(part.rsplit(" ", 1) for part in name.split(", ") if " " in part)
+        under = ["both", "textfooler", "textbugger", "nearest", "pruthi", "genetic"]
+        cells = [[run["accuracy"] for run in runs]]
+        cells += [[run[attack]["under"] for run in runs] for attack in under]
+        cells.insert(2, [run["both"]["worst_class"] for run in runs])
+        cells.insert(6, [run["nearest"]["worst_class"] for run in runs])
+        compression = f"{statistics.fmean(run['compression'] for run in runs):.1f}"
+        own = [settings[key] for key in ("classes", "bound", "weight")]
+        rows.append([*own, str(len(runs)), compression, *map(percent, cells)])
     return rows
 
 

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import bounded_genomes
+import certificates
 import encoding_fronts
+import exact_models
 import lead_confirmed
 import lead_statistics
 import lead_tables
@@ -306,6 +308,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "bounded-findings": bounded_findings,
     "bounds-movies": lambda: markdown(bounds("movies")),
     "fitted-to-all": lambda: markdown(fitted_to_all("movies")),
+    "exact-models": lambda: markdown(exact_models.table()),
+    "certificates": lambda: markdown(certificates.table()),
     "bounds-news": lambda: markdown(bounds("news")),
     "sentences": lambda: markdown(more_sentences.table()),
     "lead-movies": lambda: markdown(lead_tables.searches("movies")),

@@ -244,8 +244,9 @@ class StudentNetwork(PreTrainedModel):
 
     def _reads_vectors(self) -> bool:
         """Whether the graph reads nothing of a token but its vector."""
-        kind = type(None if self.bound == 0 else self.embedding)
-        return getattr(kind, "vectors", None) is ops.EmbeddingOperator.vectors
+        kind: Any = type(None if self.bound == 0 else self.embedding)
+        plain = ops.EmbeddingOperator
+        return all(getattr(kind, k, None) is getattr(plain, k) for k in ("vectors", "forward"))
 
     def token_vectors(self, tokens: torch.Tensor) -> torch.Tensor | None:
         """Return what the graph reads of tokens, wherever they stand; certificates bound it.

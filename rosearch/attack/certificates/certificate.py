@@ -100,8 +100,11 @@ def _decided(
         if worst.min() < -sums.bound - sums.rounding and is_exact and sums.is_exact:
             return Certificate(False, method)
     if combinations(parts, most, limit) > limit:
-        if isinstance(reader, ModelReader) and _by_intervals(reader, parts, sums, label, most):
-            return Certificate(True, "intervals")
+        if isinstance(reader, ModelReader):
+            why = _by_intervals(reader, parts, sums, label, most)
+            if why is None:
+                return Certificate(True, "intervals")
+            raise UndecidedError(f"more than {limit} combinations, and {why}")
         raise UndecidedError(f"more than {limit} combinations")
     keys = map(reader.key, combined(parts, most))
     while batch := list(itertools.islice(keys, _BATCH)):
@@ -118,15 +121,17 @@ def _by_intervals(
     sums: SummedScores | None,
     label: int,
     most: int | None,
-) -> bool:
-    """Whether the bounds of a student's graph show that no combination is wrong."""
+) -> str | None:
+    """Why the bounds of a student's graph do not show that all combinations are right, if so."""
     try:
         if sums is None:
-            return bool((graph_margins(reader, parts, label) > 0).all())
-        margins = graph_margins(reader, parts, label, bound=sums.bound)
-        return bool((margins + sums.worst(label, most) > sums.rounding).all())
-    except UndecidedError:
-        return False
+            margins = graph_margins(reader, parts, label)
+        else:
+            margins = graph_margins(reader, parts, label, bound=sums.bound)
+            margins = margins + sums.worst(label, most) - sums.rounding
+    except UndecidedError as reason:
+        return str(reason)
+    return None if (margins > 0).all() else "what the graph may answer is not known well enough"
 
 
 def certified(

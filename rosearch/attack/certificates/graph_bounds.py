@@ -9,16 +9,22 @@ import numpy as np
 import torch
 
 import rosearch.attack.certificates.interval_rules  # noqa: F401 - registers them
-from rosearch.attack.certificates.intervals import Interval, NoRuleError
+from rosearch.attack.certificates.intervals import Interval
 from rosearch.attack.certificates.reader import ModelReader
 from rosearch.attack.certificates.text_parts import TextPart
 from rosearch.attack.certificates.word_options import UndecidedError
+from rosearch.operators import kernels
+from rosearch.tokens import TokenizedText
 
 _MARK = -1
 """In place of a token; no token has that id."""
 
 _ROUNDING = 1e-4
-"""Relative difference of float32, in which students compute, from float64, with room to spare."""
+"""Difference of logits in float32, in which students compute, from exact ones, relative to the
+largest. A text's own must be nearer."""
+
+_LARGER = 20.0
+"""How much more other texts may be rounded than the one that is known."""
 
 MOST_LENGTHS = 64
 """Numbers of tokens that a text may have; with more of them, nothing is known."""
@@ -47,12 +53,34 @@ def graph_margins(
     if {one.dtype for one in reader.model.parameters()} - {torch.float32, torch.float64}:
         raise UndecidedError("the student computes in less than float32")
     found = graph_bounds(reader.model, reader, parts)
-    rounding = _ROUNDING * (1 + float(torch.maximum(found.low.abs(), found.high.abs()).max()))
+    rounding = _rounding(reader.model, reader.own_row, found)
     if bound is not None:
         found = Interval(bound / 2 * found.low.tanh(), bound / 2 * found.high.tanh())
-        rounding = _ROUNDING * bound
+        rounding *= bound
     margins: np.ndarray = (found.low[label] - found.high - rounding).cpu().numpy()
     return np.delete(margins, label)
+
+
+@torch.no_grad()
+def _rounding(model: Any, row: TokenizedText, found: Interval) -> float:
+    """What the logits of a model may differ from exact ones, by a text of which both are known.
+
+    Raises:
+        UndecidedError: They differ by much, as where a norm is taken of large numbers that differ
+            little, or where a GPU multiplies in TensorFloat-32.
+    """
+    device = found.device
+    vectors = model.token_vectors(torch.tensor(row.ids, device=device))[None]
+    mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=device)
+    types = None if row.types is None else torch.tensor([row.types], device=device)
+    with kernels.use("torch"):
+        own = model.graph_logits(vectors, mask, types).double()
+        exact = model.graph_logits(Interval.of(vectors), mask, types)
+    apart = float(torch.maximum((own - exact.low).abs(), (own - exact.high).abs()).max())
+    largest = 1 + float(torch.maximum(found.low.abs(), found.high.abs()).max())
+    if apart > _ROUNDING * (1 + float(own.abs().max())):
+        raise UndecidedError("the student's numbers are rounded too much")
+    return max(_ROUNDING * largest, _LARGER * apart)
 
 
 @torch.no_grad()
@@ -121,10 +149,10 @@ def graph_bounds(model: Any, reader: ModelReader, parts: Sequence[TextPart]) -> 
     vector = Interval(torch.stack(rows_low), torch.stack(rows_high))
     if not all(any(row) for row in mask):
         raise UndecidedError("the text may have no tokens")
+    places = torch.tensor(mask, device=device), torch.tensor(types, device=device)
     try:
-        logits = model.graph_logits(
-            vector, torch.tensor(mask, device=device), torch.tensor(types, device=device)
-        )
-    except NoRuleError as error:
+        with kernels.use("torch"):
+            logits = model.graph_logits(vector, *places)
+    except Exception as error:  # operators of one's own may do anything with an interval
         raise UndecidedError(f"{error}") from error
     return Interval(logits.low.amin(dim=0), logits.high.amax(dim=0))

@@ -19,6 +19,11 @@ _LOWEST: dict[str, tuple[float, float]] = {
 """Where functions that fall and then rise have their minimum, and a number just below it."""
 
 
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise NoRuleError(f"{what} has no rule for intervals")
+
+
 def _constant(value: Any) -> Any:
     """A tensor of floats in float64; anything else as it is."""
     is_float = isinstance(value, torch.Tensor) and value.is_floating_point()
@@ -41,23 +46,44 @@ def _each_end(function: Callable[..., Any], hidden: Any, *args: Any, **kwargs: A
 
 
 _OF_TENSORS = (
-    "transpose permute squeeze unsqueeze view reshape flatten expand expand_as contiguous clone "
-    "chunk unbind split flip gather masked_fill repeat repeat_interleave narrow unflatten "
-    "sum mean amax clamp tanh sigmoid relu exp elu"
+    "transpose permute squeeze unsqueeze view reshape flatten expand contiguous clone chunk unbind "
+    "split flip gather masked_fill repeat repeat_interleave narrow unflatten sum mean amax clamp "
+    "tanh sigmoid exp"
 )
 """Methods and functions that move elements, or grow with each of them."""
 
 for _name in _OF_TENSORS.split():
-    _function = getattr(torch.Tensor, _name, None) or getattr(functional, _name)
-    rule(_name)(partial(_each_end, _function))
+    rule(_name)(partial(_each_end, getattr(torch.Tensor, _name)))
 for _name in ("cat", "stack"):
     rule(_name)(partial(_each_end, getattr(torch, _name)))
-for _name in ("pad", "max_pool2d", "avg_pool2d", "elu", "relu"):
+for _name in ("pad", "max_pool2d", "avg_pool2d"):
     rule(_name)(partial(_each_end, getattr(functional, _name)))
 
 
-@rule("to", "dropout", "type_as")
-def _same(hidden: Interval, *_: Any, **__: Any) -> Interval:
+@rule("relu")
+def _relu(hidden: Interval, inplace: bool = False) -> Interval:
+    _require(not inplace, "relu in place")
+    found: Interval = _each_end(functional.relu, hidden)
+    return found
+
+
+@rule("elu")
+def _elu(hidden: Interval, alpha: float = 1.0, inplace: bool = False) -> Interval:
+    _require(not inplace and alpha >= 0, "elu in place, or that falls,")
+    found: Interval = _each_end(functional.elu, hidden, alpha)
+    return found
+
+
+@rule("to")
+def _to(hidden: Interval, *args: Any, **kwargs: Any) -> Interval:
+    dtypes = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.dtype)]
+    _require(all(dtype.is_floating_point for dtype in dtypes), "rounding to whole numbers")
+    return hidden
+
+
+@rule("dropout")
+def _dropout(hidden: Interval, p: float = 0.5, training: bool = True, **_: Any) -> Interval:
+    _require(not training or p == 0, "dropout in training")
     return hidden
 
 
@@ -137,13 +163,14 @@ def _bilinear(function: Callable[[Any, Any], torch.Tensor], first: Any, second: 
     return Interval(middle - radius, middle + radius)
 
 
-@rule("matmul", "bmm", "rmatmul")
+@rule("matmul", "bmm")
 def _matrix_product(first: Any, second: Any) -> Interval:
     return _bilinear(torch.matmul, first, second)
 
 
 @rule("einsum")
 def _einsum(equation: str, *operands: Any) -> Interval:
+    _require(len(operands) == 2, "einsum of other than two tensors")
     first, second = operands
     return _bilinear(partial(torch.einsum, equation), first, second)
 
@@ -181,7 +208,8 @@ def _gelu(hidden: Interval, approximate: str = "none") -> Interval:
 
 
 @rule("silu")
-def _silu(hidden: Interval, **_: Any) -> Interval:
+def _silu(hidden: Interval, inplace: bool = False) -> Interval:
+    _require(not inplace, "silu in place")
     return _with_one_minimum("silu", hidden)
 
 
@@ -232,15 +260,28 @@ def _layer_norm(
 
 @rule("scaled_dot_product_attention")
 def _attend(
-    query: Any, key: Any, value: Interval, attn_mask: torch.Tensor | None = None, **_: Any
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Interval:
-    scores = _multiply(_matrix_product(query, key.transpose(-2, -1)), query.shape[-1] ** -0.5)
+    _require(not (dropout_p or is_causal or enable_gqa), "attention with other settings")
+    _require(not isinstance(attn_mask, Interval), "attention with an unknown mask")
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = _multiply(_matrix_product(query, key.transpose(-2, -1)), factor)
+    value = Interval.of(value)
     low, high = value.low, value.high
     if attn_mask is not None:
         added = attn_mask
         if attn_mask.dtype == torch.bool:
             lowest = torch.finfo(torch.float32).min
-            added = torch.zeros(attn_mask.shape).masked_fill(~attn_mask, lowest)
+            zeros = torch.zeros_like(attn_mask, dtype=torch.float64)
+            added = zeros.masked_fill(~attn_mask, lowest)
         scores = _add(scores, added)
         # Which tokens are visible is the same for each query, or more are taken.
         visible = (added > torch.finfo(torch.float32).min / 2).any(dim=-2)[..., None]
@@ -259,16 +300,17 @@ def _gates(hidden: Any, weight: Any, bias: Any, count: int) -> tuple[Interval, .
 
 def _recurrent(
     step: Callable[[Interval, Any], tuple[Interval, Any]], hidden: Interval, state: Any
-) -> tuple[Interval, None]:
+) -> tuple[Interval, Any]:
+    """All states, and the last."""
     states: list[Interval] = []
     for token in hidden.unbind(1):
         out, state = step(token, state)
         states.append(out)
-    return torch.stack(states, dim=1), None  # type: ignore[arg-type,return-value]
+    return _each_end(torch.stack, states, dim=1), state
 
 
-def _within(hidden: Interval, limit: float) -> Interval:
-    return Interval(hidden.low.clamp(min=-limit), hidden.high.clamp(max=limit))
+def _within(hidden: Interval, limit: torch.Tensor) -> Interval:
+    return Interval(torch.maximum(hidden.low, -limit), torch.minimum(hidden.high, limit))
 
 
 def _check_recurrence(settings: Iterable[Any]) -> None:
@@ -282,6 +324,8 @@ def _check_recurrence(settings: Iterable[Any]) -> None:
 def _gru(hidden: Interval, start: Any, weights: Sequence[Any], *settings: Any) -> Any:
     _check_recurrence(settings)
     into, across, into_bias, across_bias = weights
+    begin = Interval.of(start[0])
+    limit = torch.maximum(begin.low.abs(), begin.high.abs()).clamp(min=1.0)
 
     def step(token: Interval, state: Interval) -> tuple[Interval, Interval]:
         own = _gates(token, into, into_bias, 3)
@@ -296,10 +340,11 @@ def _gru(hidden: Interval, start: Any, weights: Sequence[Any], *settings: Any) -
         ]
         low = torch.minimum(corners[0], corners[1])
         high = torch.maximum(corners[2], corners[3])
-        out = _within(Interval(low, high), 1.0)
+        out = _within(Interval(low, high), limit)
         return out, out
 
-    return _recurrent(step, hidden, Interval.of(start[0]))
+    states, last = _recurrent(step, hidden, begin)
+    return states, last.unsqueeze(0)
 
 
 @rule("lstm")
@@ -316,4 +361,5 @@ def _lstm(hidden: Interval, start: Any, weights: Sequence[Any], *settings: Any) 
         out = _multiply(leave.sigmoid(), cell.tanh())
         return out, (out, cell)
 
-    return _recurrent(step, hidden, tuple(Interval.of(one[0]) for one in start))
+    states, last = _recurrent(step, hidden, tuple(Interval.of(one[0]) for one in start))
+    return (states, *(one.unsqueeze(0) for one in last))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 
-class NoRuleError(Exception):
+class NoRuleError(AttributeError):
     """There is no rule for a function of torch, or not for how it was called."""
 
 
@@ -60,15 +60,15 @@ class Interval:
     def __torch_function__(
         cls, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        name = function.__name__.strip("_")
-        if name not in _rules:
-            raise NoRuleError(f"torch's {name} has no rule for intervals")
-        return _rules[name](*args, **(kwargs or {}))
+        name: str = function.__name__
+        if name.startswith("__") and name.endswith("__"):
+            name = name[2:-2]
+        return _called(name, *args, **(kwargs or {}))
 
     def __getattr__(self, name: str) -> Any:
         if name not in _rules:
             raise NoRuleError(f"torch's {name} has no rule for intervals")
-        return lambda *args, **kwargs: _rules[name](self, *args, **kwargs)
+        return lambda *args, **kwargs: _called(name, self, *args, **kwargs)
 
     @property
     def shape(self) -> torch.Size:
@@ -111,26 +111,49 @@ class Interval:
         return Interval(self.low[key], self.high[key])
 
     def __neg__(self) -> Any:
-        return _rules["neg"](self)
+        return _called("neg", self)
 
     def __add__(self, other: Any) -> Any:
-        return _rules["add"](self, other)
+        return _called("add", self, other)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
-        return _rules["sub"](self, other)
+        return _called("sub", self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return _rules["rsub"](self, other)
+        return _called("rsub", self, other)
 
     def __mul__(self, other: Any) -> Any:
-        return _rules["mul"](self, other)
+        return _called("mul", self, other)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        return _rules["div"](self, other)
+        return _called("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _called("div", other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return _rules["matmul"](self, other)
+        return _called("matmul", self, other)
+
+    def _refuse(self, *_: Any) -> Any:
+        raise NoRuleError("what depends on whether a value is large has no rule for intervals")
+
+    # Else Python would compare and branch by identity.
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __float__ = __int__ = __len__ = __iter__ = __setitem__ = _refuse
+    __pow__ = __abs__ = __mod__ = __floordiv__ = _refuse
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = _refuse
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _called(name: str, *args: Any, **kwargs: Any) -> Any:
+    """The result of a rule; in-place functions, whose names end in ``_``, have none."""
+    if name not in _rules:
+        raise NoRuleError(f"torch's {name} has no rule for intervals")
+    try:
+        return _rules[name](*args, **kwargs)
+    except TypeError as error:
+        raise NoRuleError(f"torch's {name} has no rule for these arguments: {error}") from error

@@ -331,12 +331,14 @@ class _Substitution:
             gains = (between(gradients)[slot] * means).sum(dim=1) - before[slot]
             if slopes.logits is not None:
                 # Replacements stand in the scope of what they replace.
-                scope = scores.scopes_of(inputs["input_ids"], mask)[place, start]
+                visible = start.clamp(max=mask.shape[1] - 1)
+                scope = scores.scopes_of(inputs["input_ids"], mask)[place, visible]
                 rows = tensor(ids) * scores.scopes + scope[slot][tensor(of_option)]
                 table = scores.tokens.weight.view(-1, scores.classes)
                 new = functional.embedding_bag(rows, table, bags, mode="sum")
                 own = between(scores.each(inputs["input_ids"], mask))
-                gains += ((new - own[slot]) * slopes.logits[place][slot]).sum(dim=1)
+                added = ((new - own[slot]) * slopes.logits[place][slot]).sum(dim=1)
+                gains += added * (start < end)[slot]  # else truncation hides them
         gains[tensor(self.chosen)] = 0.0
         found: np.ndarray = gains.float().cpu().numpy()
         return found

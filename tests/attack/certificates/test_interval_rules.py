@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 import rosearch.attack.certificates.interval_rules  # noqa: F401 - registers them
@@ -120,6 +122,39 @@ def test_bounds_are_tight_where_they_can_be() -> None:
         assert float(found.high) == float(function(grid[-1]))
 
 
+@torch.no_grad()
+def test_attention_with_a_scale_and_masks() -> None:
+    torch.manual_seed(5)
+    interval, points = ball(torch.randn(2, 1, 5, 4, dtype=torch.float64), 0.2)
+    visible = torch.tensor([True, True, False, True, False])
+    added = torch.zeros(5, 5, dtype=torch.float64)
+    added[:, 3] = torch.finfo(torch.float32).min
+    for settings in (
+        {"scale": 3.0},
+        {"attn_mask": visible[None, None, None]},
+        {"attn_mask": added},
+    ):
+        attend = partial(functional.scaled_dot_product_attention, **settings)
+        found = attend(interval, interval, interval)
+        assert all(holds(found, attend(point, point, point)) for point in points)
+
+
+@pytest.mark.parametrize("mode", ["gru", "lstm"])
+@torch.no_grad()
+def test_recurrence_from_any_state(mode: str) -> None:
+    torch.manual_seed(6)
+    layer = {"gru": nn.GRU, "lstm": nn.LSTM}[mode](4, 3, batch_first=True).double()
+    interval, points = ball(torch.randn(2, 5, 4, dtype=torch.float64), 0.2)
+    state = torch.full((1, 2, 3), 3.0, dtype=torch.float64)
+    start = state if mode == "gru" else (state, state)
+    arguments = [*layer.all_weights[0]], True, 1, 0.0, False, False, True
+    run = getattr(torch, mode)
+    found = run(interval, start, *arguments)
+    for point in points:
+        out = run(point, start, *arguments)
+        assert all(holds(a, b) for a, b in zip(found, out, strict=True))
+
+
 def test_what_has_no_rule_says_so() -> None:
     interval = Interval(-torch.ones(2, 3), torch.ones(2, 3))
     for call in (
@@ -130,6 +165,22 @@ def test_what_has_no_rule_says_so() -> None:
         lambda: torch.add(interval, interval, alpha=2),
         lambda: functional.layer_norm(interval, (2, 3)),
         lambda: interval.masked_fill(torch.ones(2, 3, dtype=torch.bool), interval[0, 0]),
+        lambda: functional.scaled_dot_product_attention(
+            interval, interval, interval, is_causal=True
+        ),
+        lambda: functional.silu(interval, inplace=True),
+        lambda: functional.elu(interval, alpha=-1.0),
+        lambda: functional.dropout(interval, training=True),
+        lambda: interval.clamp_(max=0),
+        lambda: torch.relu_(interval),
+        lambda: torch.zeros(2, 3).add_(interval),
+        lambda: interval.to(torch.long),
+        lambda: torch.einsum("ab,ab,ab->a", interval, interval, interval),
+        lambda: bool(interval == interval),
+        lambda: interval or None,
+        lambda: interval**2,
+        lambda: len(interval),
+        lambda: 1 / interval,
     ):
         with pytest.raises(NoRuleError):
             call()

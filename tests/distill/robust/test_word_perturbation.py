@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from rosearch.distill.robust.word_perturbation import WordPerturbationHook
 from rosearch.distill.training.hooks import Batch
 from rosearch.operators import TokenScores
 from rosearch.operators.scopes import NEGATION
-from rosearch.tokens import TokenizedText, collate
+from rosearch.tokens import TokenizedText, Truncation, collate
 
 Slots = Sequence[tuple[int, int, Sequence[tuple[int, ...]]]]
 
@@ -97,6 +98,7 @@ def at_work(
     types: bool = False,
     numbers: Sequence[int] = (),
     max_length: int = 10,
+    truncation: Truncation | None = None,
     seed: int = 0,
     **settings: Any,
 ) -> tuple[Any, list[dict[str, Any]], torch.Tensor]:
@@ -118,7 +120,7 @@ def at_work(
 
     made = WordPerturbationHook(
         WordPerturbation(Source(), **{"learnt": 0.0, **settings}),
-        flat(rows[: len(slots)], slots),
+        replace(flat(rows[: len(slots)], slots), truncation=truncation),
         pad_id=0,
         max_length=max_length,
     )
@@ -180,6 +182,18 @@ def test_scores_of_several_tokens_add_up() -> None:
     ]
     _, passes, _ = at_work(ROWS, slots, model=model)
     check_worst(model, passes[1]["input_ids"].tolist(), slots)
+
+
+def test_scores_of_words_that_truncation_hides() -> None:
+    for seed in range(4):
+        torch.manual_seed(seed)
+        rows = [(1, 5, 6, 7, 8)]
+        slots: list[Slots] = [[(1, 2, [(10, 11, 12, 13)]), (4, 5, [(14,)])]]
+        cut = Truncation(np.array([5]), np.array([0, 0]), np.array([], dtype=np.int32))
+        _, passes, _ = at_work(
+            rows, slots, model=Scored(), max_length=5, truncation=cut, steps=3, seed=seed
+        )
+        assert all(one["input_ids"].shape[1] == 5 for one in passes)
 
 
 def test_weights_of_the_passes() -> None:
