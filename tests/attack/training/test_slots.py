@@ -42,6 +42,7 @@ class Reading(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embedding = self
+        self.token_scores = None
         self.table = torch.nn.Embedding(2000, 2)
         self.inner, self.shape = 2, self
 
