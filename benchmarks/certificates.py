@@ -13,7 +13,6 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import argparse
 import json
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from typing import Any
 
 import encoding_matrix
 from encoding_matrix import SPELLING, Row, classes, distiller, splits
+from exact_models import steps
 from journals import DATA
 from lead_search import cached_teacher
 
@@ -95,15 +95,5 @@ def table() -> list[list[str]]:
     return rows
 
 
-def main() -> None:
-    """One step."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("step", choices=["run", "table"])
-    if parser.parse_args().step == "run":
-        run()
-    for row in table():
-        print("| " + " | ".join(row) + " |")
-
-
 if __name__ == "__main__":
-    main()
+    steps(__doc__ or "", run, table)

@@ -26,7 +26,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -369,9 +369,9 @@ def table() -> list[list[str]]:
     return rows
 
 
-def main() -> None:
-    """One step."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def steps(about: str, run: Callable[[], None], table: Callable[[], list[list[str]]]) -> None:
+    """What the command line asks for: to run, or only to print the committed table."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
     parser.add_argument("step", choices=["run", "table"])
     if parser.parse_args().step == "run":
         run()
@@ -380,4 +380,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    steps(__doc__ or "", run, table)
