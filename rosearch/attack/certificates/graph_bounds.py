@@ -13,7 +13,6 @@ from rosearch.attack.certificates.intervals import Interval
 from rosearch.attack.certificates.reader import ModelReader
 from rosearch.attack.certificates.text_parts import TextPart
 from rosearch.attack.certificates.word_options import UndecidedError
-from rosearch.operators import kernels
 from rosearch.tokens import TokenizedText
 
 _MARK = -1
@@ -73,9 +72,8 @@ def _rounding(model: Any, row: TokenizedText, found: Interval) -> float:
     vectors = model.token_vectors(torch.tensor(row.ids, device=device))[None]
     mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=device)
     types = None if row.types is None else torch.tensor([row.types], device=device)
-    with kernels.use("torch"):
-        own = model.graph_logits(vectors, mask, types).double()
-        exact = model.graph_logits(Interval.of(vectors), mask, types)
+    own = model.graph_logits(vectors, mask, types).double()
+    exact = model.graph_logits(Interval.of(vectors), mask, types)
     apart = float(torch.maximum((own - exact.low).abs(), (own - exact.high).abs()).max())
     largest = 1 + float(torch.maximum(found.low.abs(), found.high.abs()).max())
     if apart > _ROUNDING * (1 + float(own.abs().max())):
@@ -151,8 +149,7 @@ def graph_bounds(model: Any, reader: ModelReader, parts: Sequence[TextPart]) -> 
         raise UndecidedError("the text may have no tokens")
     places = torch.tensor(mask, device=device), torch.tensor(types, device=device)
     try:
-        with kernels.use("torch"):
-            logits = model.graph_logits(vector, *places)
+        logits = model.graph_logits(vector, *places)
     except Exception as error:  # operators of one's own may do anything with an interval
         raise UndecidedError(f"{error}") from error
     return Interval(logits.low.amin(dim=0), logits.high.amax(dim=0))
