@@ -91,7 +91,7 @@ class Row(NamedTuple):
     """Weight of the worst case of token scores; None: the data set's."""
 
     joint: bool = False
-    """Whether the sum goes on learning with the TextCNN."""
+    """Whether the sum goes on learning with the graph."""
 
     perturbed: bool = False
     """Whether training is by WordPerturbation, against the attacks of the main column."""

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from rosearch.attack.base import Attack
 from rosearch.attack.certificates.graph_bounds import graph_margins
 from rosearch.attack.certificates.reader import ModelReader, Reader, SummedScores
@@ -92,7 +94,7 @@ def _decided(
     is_exact = options.is_exact and all(part.is_exact for part in parts)
     if most is not None:  # which counts words, and here parts count
         is_exact = is_exact and all(part.words < 2 for part in parts)
-    sums = reader.summed_scores(parts)
+    sums, worst = reader.summed_scores(parts), np.zeros(())
     if sums is not None:
         worst, method = sums.worst(label, most), "bound" if sums.bound else "sum"
         if worst.min() > sums.bound + sums.rounding:
@@ -101,7 +103,7 @@ def _decided(
             return Certificate(False, method)
     if combinations(parts, most, limit) > limit:
         if isinstance(reader, ModelReader):
-            why = _by_intervals(reader, parts, sums, label, most)
+            why = _by_intervals(reader, parts, label, sums, worst)
             if why is None:
                 return Certificate(True, "intervals")
             raise UndecidedError(f"more than {limit} combinations, and {why}")
@@ -118,20 +120,22 @@ def _decided(
 def _by_intervals(
     reader: ModelReader,
     parts: Sequence[TextPart],
-    sums: SummedScores | None,
     label: int,
-    most: int | None,
+    sums: SummedScores | None,
+    worst: np.ndarray,
 ) -> str | None:
-    """Why the bounds of a student's graph do not show that all combinations are right, if so."""
+    """Why the bounds of a student's graph do not show that all combinations are right, if so.
+
+    ``worst`` has the smallest margins of the sums, or is zero without them.
+    """
+    bound, rounding = (None, 0.0) if sums is None else (sums.bound, sums.rounding)
     try:
-        if sums is None:
-            margins = graph_margins(reader, parts, label)
-        else:
-            margins = graph_margins(reader, parts, label, bound=sums.bound)
-            margins = margins + sums.worst(label, most) - sums.rounding
+        margins = graph_margins(reader, parts, label, bound=bound) + worst
     except UndecidedError as reason:
         return str(reason)
-    return None if (margins > 0).all() else "what the graph may answer is not known well enough"
+    if (margins > rounding).all():
+        return None
+    return "what the graph may answer is not known well enough"
 
 
 def certified(

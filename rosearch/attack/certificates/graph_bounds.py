@@ -76,7 +76,7 @@ def _rounding(model: Any, row: TokenizedText, found: Interval) -> float:
     exact = model.graph_logits(Interval.of(vectors), mask, types)
     apart = float(torch.maximum((own - exact.low).abs(), (own - exact.high).abs()).max())
     largest = 1 + float(torch.maximum(found.low.abs(), found.high.abs()).max())
-    if apart > _ROUNDING * (1 + float(own.abs().max())):
+    if not apart <= _ROUNDING * (1 + float(own.abs().max())):  # nor where it is no number
         raise UndecidedError("the student's numbers are rounded too much")
     return max(_ROUNDING * largest, _LARGER * apart)
 

@@ -138,15 +138,20 @@ class Interval:
     def __matmul__(self, other: Any) -> Any:
         return _called("matmul", self, other)
 
-    def _refuse(self, *_: Any) -> Any:
-        raise NoRuleError("what depends on whether a value is large has no rule for intervals")
 
-    # Else Python would compare and branch by identity.
-    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __float__ = __int__ = __len__ = __iter__ = __setitem__ = _refuse
-    __pow__ = __abs__ = __mod__ = __floordiv__ = _refuse
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = _refuse
-    __hash__ = None  # type: ignore[assignment]
+def _refusing(name: str) -> Callable[..., Any]:
+    def refuse(*_: Any) -> Any:
+        raise NoRuleError(f"Python's {name} has no rule for intervals")
+
+    return refuse
+
+
+# Else Python would compare and branch by identity, or count in a loop without an end.
+for _name in (
+    "bool eq ne lt le gt ge float int len iter setitem pow rpow abs mod floordiv "
+    "iadd isub imul itruediv"
+).split():
+    setattr(Interval, f"__{_name}__", _refusing(_name))
 
 
 def _called(name: str, *args: Any, **kwargs: Any) -> Any:

@@ -115,7 +115,8 @@ def spellings(dataset: TextDataset) -> Mapping[str, Encoding | None]:
     }
 
 
-def student(genome: Genome, tokenizer: Any, *, classes: int = 2, seed: int = 0) -> Any:
+def untrained(genome: Genome, tokenizer: Any, *, classes: int = 2, seed: int = 0) -> Any:
+    """A student as it is initialized."""
     torch.manual_seed(seed)
     config = StudentConfig(
         genome,
@@ -125,7 +126,12 @@ def student(genome: Genome, tokenizer: Any, *, classes: int = 2, seed: int = 0) 
         cues=cues(tokenizer) if genome.scopes else (),
         num_labels=classes,
     )
-    made = StudentForSequenceClassification(config).eval()
+    return StudentForSequenceClassification(config).eval()
+
+
+def student(genome: Genome, tokenizer: Any, *, classes: int = 2, seed: int = 0) -> Any:
+    """A student with random token scores."""
+    made = untrained(genome, tokenizer, classes=classes, seed=seed)
     assert made.token_scores is not None
     with torch.no_grad():
         made.token_scores.tokens.weight.normal_()

@@ -25,23 +25,10 @@ from rosearch.attack.victim.model import ModelVictim
 from rosearch.data import Text
 from rosearch.operators import EmbeddingOperator
 from rosearch.space import Embedding, Genome, SearchSpace, templates
-from rosearch.student import StudentConfig, StudentForSequenceClassification
 from rosearch.tokens import collate
-from tests.attack.certificates.test_certificate import Listed, all_texts, texts
+from tests.attack.certificates.test_certificate import Listed, all_texts, texts, untrained
 
 ATTACK = WordSwapAttack(Listed(), [NoRepeat()], resegment=False)
-
-
-def student(genome: Genome, tokenizer: Any, *, classes: int = 2, seed: int = 0) -> Any:
-    torch.manual_seed(seed)
-    config = StudentConfig(
-        genome,
-        vocab_size=len(tokenizer),
-        max_position_embeddings=64,
-        pad_token_id=tokenizer.pad_token_id,
-        num_labels=classes,
-    )
-    return StudentForSequenceClassification(config).eval()
 
 
 def margins_of(victim: ModelVictim, text: Text, label: int) -> np.ndarray:
@@ -72,7 +59,7 @@ GENOMES: Mapping[str, Genome] = {
 @pytest.mark.parametrize("name", GENOMES)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_no_text_has_a_smaller_margin(name: str, classes: int, tokenizer: Any) -> None:
-    model = student(GENOMES[name], tokenizer, classes=classes)
+    model = untrained(GENOMES[name], tokenizer, classes=classes)
     with torch.no_grad():
         model.classifier.weight.normal_()
     victim = make_victim(model, tokenizer)
@@ -93,7 +80,7 @@ def test_genomes_of_the_default_space(tokenizer: Any) -> None:
     known = 0
     for seed in range(25):
         genome = replace(space.sample(seed=seed), bound=None, encodings=())
-        victim = make_victim(student(genome, tokenizer, seed=seed), tokenizer)
+        victim = make_victim(untrained(genome, tokenizer, seed=seed), tokenizer)
         assert isinstance(victim, ModelVictim)
         (text,) = texts(1, words=4, seed=seed)
         try:
@@ -109,7 +96,7 @@ def test_genomes_of_the_default_space(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_sides_of_pairs(side: int, tokenizer: Any) -> None:
-    model = student(GENOMES["text cnn"], tokenizer)
+    model = untrained(GENOMES["text cnn"], tokenizer)
     with torch.no_grad():
         model.embedding.types.weight.normal_()
     victim = make_victim(model, tokenizer)
@@ -127,7 +114,7 @@ def test_sides_of_pairs(side: int, tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("bound", [None, 0.5, 3.0])
 def test_texts_are_certified_by_it(bound: float | None, tokenizer: Any) -> None:
-    model = student(replace(GENOMES["text cnn"], bound=bound), tokenizer)
+    model = untrained(replace(GENOMES["text cnn"], bound=bound), tokenizer)
     with torch.no_grad():
         model.classifier.weight.normal_(std=0.1)
         model.classifier.bias.copy_(torch.tensor([0.0, 0.5]))
@@ -148,7 +135,7 @@ def test_texts_are_certified_by_it(bound: float | None, tokenizer: Any) -> None:
 
 
 def test_why_it_is_not_known(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = student(GENOMES["text cnn"], tokenizer)
+    model = untrained(GENOMES["text cnn"], tokenizer)
 
     def reason(of: Any) -> str:
         victim = make_victim(of, tokenizer)
@@ -168,11 +155,11 @@ def test_why_it_is_not_known(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) ->
         )
     )
     assert "no student" in reason(other.eval())
-    assert "less than float32" in reason(student(GENOMES["text cnn"], tokenizer).bfloat16())
+    assert "less than float32" in reason(untrained(GENOMES["text cnn"], tokenizer).bfloat16())
     spelt = replace(GENOMES["text cnn"], embedding=Embedding("character_embedding"))
-    assert "more of a token than its vector" in reason(student(spelt, tokenizer))
+    assert "more of a token than its vector" in reason(untrained(spelt, tokenizer))
 
-    spelt = student(GENOMES["text cnn"], tokenizer)
+    spelt = untrained(GENOMES["text cnn"], tokenizer)
 
     def forward(self: Any, *given: Any) -> torch.Tensor:
         return EmbeddingOperator.forward(self, *given)
@@ -181,7 +168,7 @@ def test_why_it_is_not_known(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert "more of a token than its vector" in reason(spelt)
     monkeypatch.undo()
 
-    large = student(GENOMES["bag of words"], tokenizer)
+    large = untrained(GENOMES["bag of words"], tokenizer)
     with torch.no_grad():  # whose norm takes differences of large numbers
         large.embedding.projection.bias.fill_(1000.0)
         large.embedding.projection.weight.normal_(std=0.02)
@@ -190,9 +177,9 @@ def test_why_it_is_not_known(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) ->
 
     for compute, why in (
         (torch.sin, "torch's sin has no rule"),
-        (lambda hidden: hidden * (hidden > 0), "depends on whether a value is large"),
-        (lambda hidden: -hidden if hidden.sum() else hidden, "whether a value is large"),
-        (lambda hidden: hidden**2, "depends on whether a value is large"),
+        (lambda hidden: hidden * (hidden > 0), "Python's gt has no rule"),
+        (lambda hidden: -hidden if hidden.sum() else hidden, "Python's bool has no rule"),
+        (lambda hidden: hidden**2, "Python's pow has no rule"),
         (lambda hidden: hidden.cumsum(1), "torch's cumsum has no rule"),
         (lambda hidden: torch.addcmul(hidden, hidden, hidden, value=2), "for these arguments"),
     ):
