@@ -80,7 +80,7 @@ def main() -> None:
             nodes=(0, 6),
             widths=(64, 96, 128, 160),
             embedding_widths=(64, 96, 128),
-            flops=(None, 20e6),
+            flops=(None, 12e6),
             teacher=teacher,
         ),
         pipeline,

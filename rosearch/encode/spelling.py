@@ -240,28 +240,34 @@ class Spelling(Encoding):
         """Return whether a run is one word that no word beside it decides, nor is joined with."""
         if self.reads_words_alone:
             return True
-        memory, counts, joins = self._memory, self._counts, self.settings["joins"]
+        memory, joins = self._memory, self.settings["joins"]
         found = memory.runs.get(run) or self._run(run, memory)
         if len(found) != 1 or found[0][4] is not None:
             return False
         start, end, written, spelt, _ = found[0]
-        for other, is_before in ((left, True), (right, False)):
-            if not other:
-                continue
-            found = memory.runs.get(other) or self._run(other, memory)
+        counts, more = self._counts, self._more
+        if left:
+            found = memory.runs.get(left) or self._run(left, memory)
             # A misspelt one may be joined with the next word but one.
             if len(found) != 1 or found[0][4] is not None or found[0][2] != found[0][3]:
                 return False
-            first, last, known, _, _ = found[0]
+            known = found[0][2]
             # White space is no joint where other signs stand beside it.
-            if is_before:
-                touches, near = last == len(other) and not start, spelt.partition(" ")[0]
-                pairs, is_one = {(known, written), (known, near)}, self._more.with_one_before
-            else:
-                touches, near = end == len(run) and not first, spelt.rpartition(" ")[2]
-                pairs, is_one = {(written, known), (near, known)}, self._more.with_one_behind
-            if joins and touches and any(a + b in counts or is_one(a, b) for a, b in pairs):
+            if joins and not start and found[0][1] == len(left):
+                near = spelt.partition(" ")[0]
+                for word in (written,) if near == written else (written, near):
+                    if known + word in counts or more.with_one_before(known, word):
+                        return False
+        if right:
+            found = memory.runs.get(right) or self._run(right, memory)
+            if len(found) != 1 or found[0][4] is not None or found[0][2] != found[0][3]:
                 return False
+            known = found[0][2]
+            if joins and end == len(run) and not found[0][0]:
+                near = spelt.rpartition(" ")[2]
+                for word in (written,) if near == written else (written, near):
+                    if word + known in counts or more.with_one_behind(word, known):
+                        return False
         return True
 
     def _parts(self, text: str) -> list[_Part]:

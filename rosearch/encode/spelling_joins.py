@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
-
-_SHORT = 3
-"""Letters with which so many words begin and end that they are not looked up."""
-_MANY = 200
-"""Words that are looked at."""
+from collections.abc import Collection
 
 
 class Joins:
@@ -22,33 +15,27 @@ class Joins:
     """
 
     def __init__(self, known: Collection[str]) -> None:
-        self._known = known
-        self._words = sorted(known)
-        self._reversed = sorted(word[::-1] for word in known)
+        # Of two words written together, a bit for each place at which they may be cut: an inner
+        # loop asks this for each replacement of each word.
+        self._behind: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+        behind, before = self._behind, self._before
+        for word in known:
+            length = len(word)
+            for cut in range(1, length):
+                if word[cut:] in known:
+                    for end in range(cut + 1, length):
+                        part = word[:end]
+                        behind[part] = behind.get(part, 0) | 1 << cut
+                if word[:cut] in known:
+                    for start in range(1, cut):
+                        part = word[start:]
+                        before[part] = before.get(part, 0) | 1 << (cut - start)
 
     def with_one_before(self, left: str, right: str) -> bool:
-        """Whether a word may be joined with ``left`` and then with ``right``; also if unsure."""
-        found = _starting(self._reversed, (left + right)[::-1])
-        return found is None or any(word[len(right) :][::-1] in self._known for word in found)
+        """Whether a word may be joined with ``left`` and then with ``right``."""
+        return self._before.get(left + right, 0) >> len(left) & 1 == 1
 
     def with_one_behind(self, left: str, right: str) -> bool:
-        """Whether a word may be joined with ``right`` and then with ``left``; also if unsure."""
-        found = _starting(self._words, left + right)
-        return found is None or any(word[len(left) :] in self._known for word in found)
-
-
-def _starting(words: Sequence[str], start: str) -> Sequence[str] | None:
-    """The longer ones of sorted words that start like this; ``None`` if they are too many."""
-    if len(start) <= _SHORT:
-        return None
-    found = list(islice(_from(words, start), _MANY))
-    return None if len(found) == _MANY else found
-
-
-def _from(words: Sequence[str], start: str) -> Iterator[str]:
-    for place in range(bisect_left(words, start), len(words)):
-        word = words[place]
-        if not word.startswith(start):
-            return
-        if word != start:
-            yield word
+        """Whether a word may be joined with ``right`` and then with ``left``."""
+        return self._behind.get(left + right, 0) >> len(left) & 1 == 1
