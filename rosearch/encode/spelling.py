@@ -240,35 +240,30 @@ class Spelling(Encoding):
         """Return whether a run is one word that no word beside it decides, nor is joined with."""
         if self.reads_words_alone:
             return True
-        memory, joins = self._memory, self.settings["joins"]
-        found = memory.runs.get(run) or self._run(run, memory)
-        if len(found) != 1 or found[0][4] is not None:
+        own = self._one_word(run)
+        before = self._one_word(left) if left else None
+        after = self._one_word(right) if right else None
+        if own is None or (left and before is None) or (right and after is None):
             return False
-        start, end, written, spelt, _ = found[0]
-        counts, more = self._counts, self._more
-        if left:
-            found = memory.runs.get(left) or self._run(left, memory)
-            # A misspelt one may be joined with the next word but one.
-            if len(found) != 1 or found[0][4] is not None or found[0][2] != found[0][3]:
-                return False
-            known = found[0][2]
-            # White space is no joint where other signs stand beside it.
-            if joins and not start and found[0][1] == len(left):
-                near = spelt.partition(" ")[0]
-                for word in (written,) if near == written else (written, near):
-                    if known + word in counts or more.with_one_before(known, word):
-                        return False
-        if right:
-            found = memory.runs.get(right) or self._run(right, memory)
-            if len(found) != 1 or found[0][4] is not None or found[0][2] != found[0][3]:
-                return False
-            known = found[0][2]
-            if joins and end == len(run) and not found[0][0]:
-                near = spelt.rpartition(" ")[2]
-                for word in (written,) if near == written else (written, near):
-                    if word + known in counts or more.with_one_behind(word, known):
-                        return False
-        return True
+        start, end, written, spelt = own
+        # A misspelt one may be joined with the next word but one.
+        if (before and before[2] != before[3]) or (after and after[2] != after[3]):
+            return False
+        if not self.settings["joins"]:
+            return True
+        # White space is no joint where other signs stand beside it.
+        begins = ends = False
+        if before and not start and before[1] == len(left):
+            begins = self._more.may_begin(before[2], written, spelt.partition(" ")[0])
+        if after and end == len(run) and not after[0]:
+            ends = self._more.may_end(after[2], written, spelt.rpartition(" ")[2])
+        return not (begins or ends)
+
+    def _one_word(self, run: str) -> tuple[int, int, str, str] | None:
+        """The word of a run, as :meth:`_run` has it, if it is a single one without rivals."""
+        memory = self._memory
+        found = memory.runs.get(run) or self._run(run, memory)
+        return found[0][:4] if len(found) == 1 and found[0][4] is None else None
 
     def _parts(self, text: str) -> list[_Part]:
         """The words of a text, spelt. Those beside each other are joined until no two can be."""

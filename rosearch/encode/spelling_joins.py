@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 
 class Joins:
-    """Tells whether two words that are no known word together may be one with a third.
+    """Tells whether words beside each other may be one known word, or one with a third.
 
     In ``"to t e"`` the last two are no word, but the first two are, and all three are ``"tote"``.
 
@@ -17,6 +17,7 @@ class Joins:
     def __init__(self, known: Collection[str]) -> None:
         # Of two words written together, a bit for each place at which they may be cut: an inner
         # loop asks this for each replacement of each word.
+        self._known = known
         self._behind: dict[str, int] = {}
         self._before: dict[str, int] = {}
         behind, before = self._behind, self._before
@@ -39,3 +40,17 @@ class Joins:
     def with_one_behind(self, left: str, right: str) -> bool:
         """Whether a word may be joined with ``right`` and then with ``left``."""
         return self._behind.get(left + right, 0) >> len(left) & 1 == 1
+
+    def may_begin(self, first: str, word: str, other: str) -> bool:
+        """Whether ``first`` and one of two words behind it may be one, or one with a third."""
+        for second in (word,) if word == other else (word, other):
+            if first + second in self._known or self.with_one_before(first, second):
+                return True
+        return False
+
+    def may_end(self, last: str, word: str, other: str) -> bool:
+        """Whether one of two words and ``last`` behind it may be one, or one with a third."""
+        for first in (word,) if word == other else (word, other):
+            if first + last in self._known or self.with_one_behind(first, last):
+                return True
+        return False

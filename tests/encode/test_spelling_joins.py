@@ -39,3 +39,13 @@ def test_they_are_what_the_definition_says():
             assert joins.with_one_behind(left, right) == behind
             seen |= {before, behind}
     assert seen == {False, True}
+
+
+def test_two_words_that_are_one_by_themselves():
+    joins = Joins({"to", "tote", "te", "mo"})
+    assert joins.may_begin("to", "x", "te")
+    assert not joins.may_begin("to", "x", "mo")
+    assert joins.may_end("te", "x", "to")
+    assert not joins.may_end("te", "x", "mo")
+    assert Joins({"a", "as", "ask"}).may_begin("s", "k", "k")  # with "a" before them
+    assert Joins({"so", "sofa", "fa"}).may_end("f", "so", "so")  # with "a" behind them
