@@ -35,6 +35,8 @@ SPELLING = rs.TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.
 """Restores misspelt words."""
 CLASSES = rs.TextEncoding("word_classes", {"strength": 0.1})
 """Merges words that attacks exchange."""
+LOOKED_UP = 2000
+"""Training sentences whose words have replacements."""
 ACCURACY_DROP = 0.06
 """Of the teacher's accuracy on dev, the most that a student may lose; it may be more on test."""
 
@@ -80,7 +82,7 @@ def main() -> None:
             nodes=(0, 6),
             widths=(64, 96, 128, 160),
             embedding_widths=(64, 96, 128),
-            flops=(None, 12e6),
+            flops=(None, 17e6),
             teacher=teacher,
         ),
         pipeline,
@@ -131,8 +133,13 @@ def distiller(
         dev,
         epochs=options.epochs,
         batch_size=32,
-        learning_rate=1e-3,
-        perturbation=WorstCase(WordReplacements(options.attacks), weight=0.15, joint=True),
+        learning_rate=2e-3,
+        perturbation=WorstCase(
+            # Of some texts: each encoding is met once, and looking words up takes longest then.
+            WordReplacements(options.attacks, max_texts=LOOKED_UP),
+            weight=0.2,
+            joint=True,
+        ),
         progress=False,  # bars of students that train at a time would overwrite each other
     )
 
@@ -182,7 +189,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     size.add_argument("--dev", type=int, default=1000, help="dev sentences")
     size.add_argument("--test", type=int, default=1000, help="test sentences")
     size.add_argument("--candidates", type=int, default=14, help="students to search")
-    size.add_argument("--epochs", type=int, default=3, help="epochs of a student")
+    size.add_argument("--epochs", type=int, default=2, help="epochs of a student")
     size.add_argument(
         "--examples", type=int, default=100, help="dev sentences attacked a candidate"
     )

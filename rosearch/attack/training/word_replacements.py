@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class WordReplacements(Part):
     Args:
         sources: Attacks, their names, or substitutions; the replacements of all are combined.
         max_replacements: Maximum replacements per word; of more, so many are drawn.
+        max_texts: Maximum number of texts in which words have replacements, so that they are looked
+            up sooner; of more, so many are drawn. Default: all.
         attacked_side: Which text of a pair is perturbed: 0 the first, 1 the second.
         seed: Seed of all draws.
 
@@ -47,13 +50,23 @@ class WordReplacements(Part):
         sources: Source | Sequence[Source],
         *,
         max_replacements: int = 50,
+        max_texts: int | None = None,
         attacked_side: int = 1,
         seed: int = 0,
     ) -> None:
         self.sources = WordSources(sources)
         self.max_replacements = whole_number("max_replacements", max_replacements)
+        self.max_texts = None if max_texts is None else whole_number("max_texts", max_texts)
         self.attacked_side = choice("attacked_side", attacked_side, (0, 1))
         self.seed = whole_number("seed", seed, None)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Sources and parameters, as JSON."""
+        values = dict(super().settings)
+        if self.max_texts is None:
+            del values["max_texts"]  # which studies begun before it do not have
+        return values
 
     @property
     def is_told_by_settings(self) -> bool:
@@ -73,14 +86,28 @@ class WordReplacements(Part):
         """
         tokens = RowTokenizer(tokenizer, max_length=max_length)
         inputs = [AttackedInput(text, self.attacked_side) for text in dataset.texts]
-        self.sources.prepare(inputs)
+        chosen = self._chosen(inputs)
+        self.sources.prepare(list(compress(inputs, chosen)))
         lookups = [WordLookup.of(swaps) for swaps in self.sources.swaps]
         slots: list[RowSlots] = []
         for start in range(0, len(inputs), _TEXTS_AT_ONCE):
             texts = tokens.read(inputs[start : start + _TEXTS_AT_ONCE])
-            found = answered(self._replacements(text, lookups) for text in texts)
+            of_these = chosen[start : start + _TEXTS_AT_ONCE]
+            found = answered(
+                self._replacements(text, lookups) if is_chosen else _none(text)
+                for text, is_chosen in zip(texts, of_these, strict=True)
+            )
             slots += tokens.slots(texts, list(found))
         return flattened(slots, cuts_left=tokens.cuts_left)
+
+    def _chosen(self, inputs: Sequence[AttackedInput]) -> np.ndarray:
+        """Return in which texts words have replacements, bool ``(texts,)``."""
+        if self.max_texts is None or len(inputs) <= self.max_texts:
+            return np.ones(len(inputs), dtype=bool)
+        rng = generator(self.seed, "replaced texts")
+        chosen = np.zeros(len(inputs), dtype=bool)
+        chosen[rng.choice(len(inputs), size=self.max_texts, replace=False)] = True
+        return chosen
 
     def _replacements(
         self, text: ReadText, lookups: Sequence[WordLookup | None]
@@ -109,3 +136,9 @@ class WordReplacements(Part):
                 options = [options[i] for i in np.sort(chosen)]
             found.append(options)
         return found
+
+
+def _none(text: ReadText) -> Asking[list[list[str]]]:
+    """Return no replacement of any visible word."""
+    yield from ()
+    return [[] for _ in text.visible]

@@ -55,6 +55,35 @@ def expected(text: Text, side: int) -> list[set[Text]]:
     return found
 
 
+def test_a_part_of_the_texts_has_replacements(tokenizer: Any, dataset: TextDataset) -> None:
+    given = TextDataset([f"{text}, a good film" for text in dataset.texts[:30]], [0, 1] * 15)
+    rows = tokenize(tokenizer, list(given.texts), max_length=64)
+    whole = WordReplacements(Synonyms()).choices(given, tokenizer, max_length=64)
+
+    def of(made: Any) -> list[Any]:
+        return [changed_rows(made, number, row) for number, row in enumerate(rows)]
+
+    every = of(whole)
+    assert all(every)
+    drawn = []
+    for seed in (0, 0, 1):
+        some = WordReplacements(Synonyms(), max_texts=12, seed=seed)
+        found = of(some.choices(given, tokenizer, max_length=64))
+        drawn.append([number for number, slots in enumerate(found) if slots])
+        assert [slots for slots in found if slots] == [every[number] for number in drawn[-1]]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert list(map(len, drawn)) == [12, 12, 12]
+    more = WordReplacements(Synonyms(), max_texts=31).choices(given, tokenizer, max_length=64)
+    assert of(more) == every
+
+
+def test_settings_name_the_number_of_texts_where_there_is_one() -> None:
+    assert "max_texts" not in WordReplacements(Synonyms()).settings
+    assert WordReplacements(Synonyms(), max_texts=9).settings["max_texts"] == 9
+    with pytest.raises(ArgumentError, match="max_texts"):
+        WordReplacements(Synonyms(), max_texts=0)
+
+
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("pairs", [False, True])
 def test_a_row_with_a_replacement_is_the_row_of_the_perturbed_text(
