@@ -416,7 +416,7 @@ class Spelling(Encoding):
 
     @cached_property
     def _more(self) -> Joins:
-        return Joins(self._counts)
+        return Joins(self._counts, self.learnt["merged"])
 
     @cached_property
     def _apart(self) -> frozenset[str]:
