@@ -29,13 +29,15 @@ SMALL: dict[str, Any] = {"width": 48, "embedding_width": 8}
 
 
 # Layers repeat, and take an exporter a second each.
-SHALLOW: dict[str, dict[str, int]] = {"transformer": {"layers": 2}}
+SHALLOW: dict[str, dict[str, int]] = {
+    "transformer": {"layers": 2}, "MobileBERT-like": {"layers": 1}, "AdaBERT-like": {"cells": 2},
+    "DPCNN-like": {"blocks": 2},
+}  # fmt: skip
 
 
 def genomes() -> Iterator[Any]:
     """One small student for everything that a genome can hold beside its nodes' operators."""
-    # Of the templates the four that differ most: the others have operators that chains have too.
-    for name, template in templates.SMALL.items():
+    for name, template in templates.ALL.items():
         yield pytest.param(template(**SMALL, **SHALLOW.get(name, {})), id=f"template {name}")
     for name in ops.names(EmbeddingOperator):
         yield pytest.param(Genome(**SMALL, embedding=Embedding(name)), id=name)
