@@ -32,8 +32,8 @@ class WordReplacements(Part):
     Args:
         sources: Attacks, their names, or substitutions; the replacements of all are combined.
         max_replacements: Maximum replacements per word; of more, so many are drawn.
-        max_texts: Maximum number of texts in which words have replacements, so that they are looked
-            up sooner; of more, so many are drawn. Default: all.
+        max_texts: Maximum number of texts in which words have replacements, to look up fewer; of
+            more texts, so many are drawn. Default: all.
         attacked_side: Which text of a pair is perturbed: 0 the first, 1 the second.
         seed: Seed of all draws.
 
