@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rosearch.errors import EvaluationError, StudyMismatchError
 from rosearch.evolve import Evolver, Fidelity, SuccessiveHalving
 from rosearch.evolve.proposals import parent_of
+from rosearch.evolve.strategies import SurrogateEvolution
 from rosearch.evolve.study.ledger import Ledger
 from rosearch.evolve.study.trials import Candidate, comparable
 from rosearch.fitness import Fitness, Score
@@ -21,6 +22,8 @@ from tests.evolve.evaluations import FITNESS, SPACE, Log, Runged
 from tests.evolve.helpers import dies, in_a_fork, needs_fork
 
 CANDIDATES = 12
+STRATEGY = SurrogateEvolution(initial=4, pool=20)
+"""A tenth of the default pool: which genomes are proposed matters little here."""
 PARETO = Fitness.pareto(["robustness", "accuracy"])
 
 
@@ -28,9 +31,8 @@ def evolver(folder=None, evaluate=None, fitness=FITNESS, **given):
     if evaluate is None:
         evaluate = Runged(os.devnull if folder is None else folder / "log")
     storage = None if folder is None else f"sqlite:///{folder}/search.db"
-    return Evolver(
-        SPACE, evaluate, fitness, **({"population": 4, "seed": 3, "storage": storage} | given)
-    )
+    settings = {"strategy": STRATEGY, "seed": 3, "storage": storage} | given
+    return Evolver(SPACE, evaluate, fitness, **settings)
 
 
 def sequence(search):
