@@ -238,6 +238,8 @@ class Distiller:
         first = 1 if self.adversary is None else self.adversary.first
         if isinstance(self.perturbation, WordPerturbation):
             first = max(first, math.ceil(self.perturbation.ramp * self.optimization.epochs) + 1)
+            if self.perturbation.gradient == "previous":
+                first = max(first, 2)  # the first has none
         return first
 
     def encoding(self, genome: Genome) -> Encoding | None:

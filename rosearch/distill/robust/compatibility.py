@@ -69,23 +69,8 @@ def check_robust_training(
             "perturbation cannot be combined with compile: it changes the embedding in every pass, "
             "and a compiled student is fixed."
         )
-    if not isinstance(perturbation, WordPerturbation):
-        return
-    longest = (epochs - 1) / epochs
-    if perturbation.ramp > longest:
-        raise ArgumentError(
-            f"ramp={perturbation.ramp} reaches the full weight after "
-            f"{perturbation.ramp * epochs:.1f} of {epochs} epochs, so no epoch starts with it, and "
-            f"only such epochs can be the best. Train longer, or lower the ramp to at most "
-            f"{math.floor(100 * longest) / 100}."
-        )
-    if per_token:
-        raise ArgumentError(
-            f"A WordPerturbation trains perturbed texts to the teacher's outputs for the original, "
-            f"but a loss compares {per_token[0]} token by token, and the two have different "
-            f"tokens. Leave out that loss, or use an augmentation or adversary with "
-            f"answers='perturbed'."
-        )
+    if isinstance(perturbation, WordPerturbation):
+        _check_word_perturbation(perturbation, per_token, epochs)
 
 
 def check_genome(
@@ -125,4 +110,29 @@ def check_genome(
             f"A loss compares {per_token[0]} token by token, and the teacher applies its own "
             f"encoding to what genome {genome.key[:8]} has encoded. Use a teacher without an "
             f"encoding, or leave out that loss."
+        )
+
+
+def _check_word_perturbation(
+    perturbation: WordPerturbation, per_token: list[str], epochs: int
+) -> None:
+    if perturbation.gradient == "previous" and epochs == 1:
+        raise ArgumentError(
+            "With gradient='previous' the first epoch perturbs no text, and there is only one. "
+            "Train longer, or use gradient='current'."
+        )
+    longest = (epochs - 1) / epochs
+    if perturbation.ramp > longest:
+        raise ArgumentError(
+            f"ramp={perturbation.ramp} reaches the full weight after "
+            f"{perturbation.ramp * epochs:.1f} of {epochs} epochs, so no epoch starts with it, and "
+            f"only such epochs can be the best. Train longer, or lower the ramp to at most "
+            f"{math.floor(100 * longest) / 100}."
+        )
+    if per_token:
+        raise ArgumentError(
+            f"A WordPerturbation trains perturbed texts to the teacher's outputs for the original, "
+            f"but a loss compares {per_token[0]} token by token, and the two have different "
+            f"tokens. Leave out that loss, or use an augmentation or adversary with "
+            f"answers='perturbed'."
         )

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from rosearch.checks import number, share, whole_number
+from rosearch.checks import choice, number, share, whole_number
 from rosearch.data import TextDataset
 from rosearch.distill.robust.freelb import shifted
+from rosearch.distill.robust.substituted_rows import Slopes, SubstitutedRows
 from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
-from rosearch.tokens import TokenizedText, Truncation, WordChoices, model_inputs
+from rosearch.errors import ArgumentError
+from rosearch.tokens import TokenizedText, WordChoices, model_inputs
 
 
 class Replacements(Protocol):
@@ -55,6 +56,13 @@ class WordPerturbation:
     students learn to mask single gradients (Wong et al. 2020, "Fast is better than free"). A step
     takes ``1 + steps`` times as long as a plain one.
 
+    With ``gradient="previous"`` a step is one pass, over the perturbed texts of a batch with
+    probability ``weight``, and otherwise over the original ones. The pass trains the student, and
+    its gradient chooses the replacements of these texts for the next epoch. So the first epoch has
+    none, and cannot be the best. After Zheng et al. (2020, "Efficient Adversarial Training with
+    Transferable Adversarial Examples"), who carry perturbations from one epoch to the next, and
+    Shafahi et al. (2019, "Adversarial Training for Free!"), whose one gradient serves both uses.
+
     A replacement with another number of tokens counts with the mean of its token vectors. Token
     scores of genomes with a bound are first fitted to the original texts, then learn with the
     graph; what a replacement adds to them counts as it is.
@@ -90,6 +98,11 @@ class WordPerturbation:
     """Share of the words, 0 to 1, that are replaced at random in the text that takes the place of
     the original."""
 
+    gradient: str = "current"
+    """The gradient that replacements are chosen by: ``"current"``, of the same step, or
+    ``"previous"``, of the text's last pass, an epoch earlier; the latter without ``steps`` or
+    ``start``."""
+
     def __post_init__(self) -> None:
         number("weight", self.weight, 0.0, 1.0, open_minimum=True, open_maximum=True)
         share("ramp", self.ramp)
@@ -98,13 +111,21 @@ class WordPerturbation:
         number("share", self.share, 0.0, 1.0, open_minimum=True)
         whole_number("steps", self.steps)
         share("start", self.start)
+        choice("gradient", self.gradient, ("current", "previous"))
+        if self.gradient == "previous" and (self.steps > 1 or self.start > 0):
+            raise ArgumentError(
+                f"With gradient='previous' a step is one pass, which has no place for "
+                f"steps={self.steps} and start={self.start}. Leave them out, or use "
+                f"gradient='current'."
+            )
 
     @property
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        if not self.learnt:
-            del values["learnt"]  # which studies begun before it do not have
+        for name, value in (("learnt", 0.0), ("gradient", "current")):
+            if values[name] == value:
+                del values[name]  # which studies begun before it do not have
         return {"name": "words", **values, "replacements": dict(self.replacements.settings)}
 
 
@@ -136,6 +157,14 @@ class WordPerturbationHook(TrainingHook):
     """Running mean of the loss."""
 
     _steps: int = 0
+    """Steps whose loss has been seen."""
+
+    def __post_init__(self) -> None:
+        self._uses_previous = self.perturbation.gradient == "previous"
+        # For each slot, which option the last gradient chose; 0 is what the text has there.
+        slots = len(self.choices.starts) if self._uses_previous else 0
+        self._offsets = np.zeros(slots, dtype=np.int64)
+        self._unseen = 0  # passes over perturbed texts since the last loss of original ones
 
     def weight(self, progress: float) -> float:
         """Return the weight of perturbed texts at a point of the training, 0 to 1."""
@@ -162,34 +191,45 @@ class WordPerturbationHook(TrainingHook):
             self._first += (loss - self._first) / (self._steps + 1)
             self._now = self._first
         else:
-            self._now = _KEPT * self._now + (1 - _KEPT) * loss
+            kept = _KEPT ** (1 + self._unseen)
+            self._now = kept * self._now + (1 - kept) * loss
         self._steps += 1
+        self._unseen = 0
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return the losses seen so far."""
+        """Return the losses seen so far, and what the last gradients chose."""
         losses = torch.tensor([self._first, self._now], dtype=torch.float64)
-        return {"losses": losses, "steps": torch.tensor(self._steps)}
+        state = {"losses": losses, "steps": torch.tensor(self._steps)}
+        if self._uses_previous:
+            state["offsets"] = torch.from_numpy(self._offsets.copy())
+            state["unseen"] = torch.tensor(self._unseen)
+        return state
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Restore what :meth:`state` returned."""
         self._first, self._now = state["losses"].tolist()
         self._steps = int(state["steps"])
+        if self._uses_previous:
+            self._offsets = state["offsets"].numpy().copy()
+            self._unseen = int(state["unseen"])
 
     def counts(self, number: int, progress: float) -> bool:
-        """Return whether the ramp is over."""
-        return progress >= self.perturbation.ramp
+        """Return whether the ramp is over, and there are replacements."""
+        return progress >= self.perturbation.ramp and (number > 1 or not self._uses_previous)
 
     def accumulate(
         self, model: Any, batch: Batch, share: float, *, backward: Backward, progress: float
     ) -> torch.Tensor:
         """Add the gradients of a batch and of its perturbed texts."""
         weight, steps = self.weight(progress), self.perturbation.steps
+        if self._uses_previous:
+            return self._one_pass(model, batch, share, backward, weight)
         if weight == 0:
             loss = backward(batch, share)
             if self.perturbation.learnt:
                 self._observe(float(loss) / share)
             return loss
-        texts = _Substitution(self.choices, batch, self.max_length)
+        texts = SubstitutedRows(self.choices, batch, self.max_length)
         if self.perturbation.start > 0:
             texts.randomize(self.perturbation.start)
             batch = self._with_rows(model, batch, texts.rows)
@@ -208,25 +248,35 @@ class WordPerturbationHook(TrainingHook):
                 batch = self._with_rows(model, batch, texts.rows)
         return total
 
+    def _one_pass(
+        self, model: Any, batch: Batch, share: float, backward: Backward, weight: float
+    ) -> torch.Tensor:
+        """Train on a batch or on its perturbed texts, and choose those of the next epoch."""
+        texts = SubstitutedRows(self.choices, batch, self.max_length)
+        chosen = np.zeros(len(texts.slots), dtype=np.int64)
+        if float(torch.rand(())) < weight:
+            movable = texts.random_slots(self.perturbation.share)
+            chosen = np.where(movable, self._offsets[texts.slots], 0)
+        if chosen.any():
+            texts.choose(chosen)
+            batch = self._with_rows(model, batch, texts.rows)
+        slopes, loss = _slopes(model, batch, backward, share)
+        if chosen.any():
+            self._unseen += 1
+        elif self.perturbation.learnt:
+            self._observe(float(loss) / share)
+        if slopes.vectors is not None:
+            self._offsets[texts.slots] = texts.worst_offsets(model, batch.inputs, slopes)
+        return loss
+
     def _with_rows(self, model: Any, batch: Batch, rows: list[TokenizedText]) -> Batch:
         inputs = model_inputs(model, rows, pad_id=self.pad_id)
         return replace(batch, inputs=inputs, rows=rows)
 
 
-class _Slopes(NamedTuple):
-    """Gradients of the loss of a batch."""
-
-    vectors: torch.Tensor | None
-    """With respect to the token vectors, ``(batch, length, inner width)``; ``None``: there are
-    none."""
-
-    logits: torch.Tensor | None
-    """With respect to the sums of token scores, ``(batch, classes)``; ``None`` without scores."""
-
-
 def _slopes(
     model: Any, batch: Batch, backward: Backward, share: float
-) -> tuple[_Slopes, torch.Tensor]:
+) -> tuple[Slopes, torch.Tensor]:
     """Run a pass; return the gradients of what replacements change, and the loss."""
     ids, inner = batch.inputs["input_ids"], model.embedding.shape.inner
     # A shift by zero has the gradient of the vectors.
@@ -239,184 +289,4 @@ def _slopes(
             handle = scores.register_forward_hook(lambda _, __, out: out + added)
             stack.callback(handle.remove)
         loss = backward(batch, share)
-    return _Slopes(shift.grad, None if added is None else added.grad), loss
-
-
-class _Substitution:
-    """The replacements chosen in the texts of a batch, one option per slot.
-
-    Args:
-        choices: The replacements.
-        batch: The original texts. Extra texts have no slots.
-        max_length: Maximum tokens of a text.
-    """
-
-    def __init__(self, choices: WordChoices, batch: Batch, max_length: int) -> None:
-        self.choices = choices
-        self.plain = batch.rows
-        self.max_length = max_length
-        known = np.flatnonzero(batch.numbers < len(choices.first_slots) - 1)
-        self.numbers = batch.numbers
-        numbers = batch.numbers[known]
-        self.slots, owners = _ranges(choices.first_slots[numbers], choices.first_slots[numbers + 1])
-        self.places = known[owners]
-        self.options, self.of_slot = _ranges(
-            choices.first_choices[self.slots], choices.first_choices[self.slots + 1]
-        )
-        self.first = np.flatnonzero(np.diff(self.of_slot, prepend=-1))
-        self._apply(self.first)
-
-    def random_slots(self, share: float) -> np.ndarray:
-        """Return a random share of the slots, bool ``(slots,)``."""
-        return torch.rand(len(self.slots)).numpy() < share
-
-    def randomize(self, share: float) -> None:
-        """Choose random options in a random share of the slots."""
-        counts = np.diff(np.append(self.first, len(self.options)))
-        offsets = (torch.rand(len(self.slots)).numpy() * counts).astype(np.int64)
-        offsets = np.minimum(offsets, counts - 1)
-        self._apply(np.where(self.random_slots(share), self.first + offsets, self.first))
-
-    def maximize(
-        self, model: Any, inputs: dict[str, torch.Tensor], slopes: _Slopes, movable: np.ndarray
-    ) -> None:
-        """Choose the options that raise the loss most, to first order.
-
-        Args:
-            model: The student.
-            inputs: The current texts.
-            slopes: The gradients of their loss.
-            movable: bool ``(slots,)``, the slots whose option may change.
-        """
-        if not len(self.options):
-            return
-        gains = self._gains(model, inputs, slopes)
-        # Options are sorted by slot, so a stable sort puts each slot's best option last. The
-        # current option wins ties.
-        kept = np.zeros(len(gains), dtype=bool)
-        kept[self.chosen] = True
-        order = np.lexsort((kept, gains, self.of_slot))
-        best = order[np.append(self.first[1:], len(order)) - 1]
-        self._apply(np.where(movable, best, self.chosen))
-
-    def _gains(self, model: Any, inputs: dict[str, torch.Tensor], slopes: _Slopes) -> np.ndarray:
-        """Return by how much each option would raise the loss, float32 ``(options,)``."""
-        gradients = cast(torch.Tensor, slopes.vectors)
-        device, embedding, scores = gradients.device, model.embedding, model.token_scores
-
-        def tensor(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-        first_ids = self.choices.first_ids
-        tokens, of_option = _ranges(first_ids[self.options], first_ids[self.options + 1])
-        ids = self.choices.ids[tokens].astype(np.int64)
-        distinct, inverse = np.unique(ids, return_inverse=True)
-        counts = np.bincount(of_option, minlength=len(self.options))
-        bags = tensor(np.cumsum(counts) - counts)
-        mask = inputs["attention_mask"].bool()
-        place, start, end = tensor(self.places), tensor(self.starts), tensor(self.ends)
-        slot = tensor(self.of_slot)
-
-        def between(each: torch.Tensor) -> torch.Tensor:
-            """Sums over the tokens of each slot of what tokens have, ``(batch, length, ...)``."""
-            summed = functional.pad(each.cumsum(dim=1), (0, 0, 1, 0))
-            return summed[place, end] - summed[place, start]
-
-        with torch.no_grad():
-            alone = tensor(distinct)[:, None]
-            table = embedding.vectors(alone, torch.ones_like(alone, dtype=torch.bool))[:, 0]
-            means = functional.embedding_bag(tensor(inverse), table, bags, mode="mean")
-            vectors = embedding.vectors(inputs["input_ids"], mask)
-            before = between((gradients * vectors).sum(dim=2, keepdim=True))[:, 0]
-            gains = (between(gradients)[slot] * means).sum(dim=1) - before[slot]
-            if slopes.logits is not None:
-                # Replacements stand in the scope of what they replace.
-                visible = start.clamp(max=mask.shape[1] - 1)
-                scope = scores.scopes_of(inputs["input_ids"], mask)[place, visible]
-                rows = tensor(ids) * scores.scopes + scope[slot][tensor(of_option)]
-                table = scores.tokens.weight.view(-1, scores.classes)
-                new = functional.embedding_bag(rows, table, bags, mode="sum")
-                own = between(scores.each(inputs["input_ids"], mask))
-                added = ((new - own[slot]) * slopes.logits[place][slot]).sum(dim=1)
-                gains += added * (start < end)[slot]  # else truncation hides them
-        gains[tensor(self.chosen)] = 0.0
-        found: np.ndarray = gains.float().cpu().numpy()
-        return found
-
-    def _apply(self, chosen: np.ndarray) -> None:
-        """Make the rows with these options."""
-        self.chosen = chosen.copy()
-        self.starts = np.empty(len(chosen), dtype=np.int64)
-        self.ends = np.empty(len(chosen), dtype=np.int64)
-        self.rows = list(self.plain)
-        borders = np.flatnonzero(np.diff(self.places)) + 1
-        for slots in np.split(np.arange(len(chosen)), borders):
-            if len(slots):
-                self._apply_to_row(int(self.places[slots[0]]), slots.tolist())
-
-    def _apply_to_row(self, place: int, slots: list[int]) -> None:
-        row, choices = self.plain[place], self.choices
-        truncation = choices.truncation
-        ids: list[int] = []
-        types: list[int] = []
-        done, room = 0, self.max_length - len(row.ids)
-        for slot in slots:
-            start = int(choices.starts[self.slots[slot]])
-            end = int(choices.ends[self.slots[slot]])
-            option = self.options[self.chosen[slot]]
-            new = choices.ids[choices.first_ids[option] : choices.first_ids[option + 1]].tolist()
-            if truncation is None and len(new) - (end - start) > room:
-                self.chosen[slot] = self.first[slot]  # the original word stays
-                new = list(row.ids[start:end])
-            room -= len(new) - (end - start)
-            ids += row.ids[done:start]
-            self.starts[slot], self.ends[slot] = len(ids), len(ids) + len(new)
-            ids += new
-            if row.types is not None:
-                types += [*row.types[done:start], *([row.types[start]] * len(new))]
-            done = end
-        ids += row.ids[done:]
-        types += [] if row.types is None else row.types[done:]
-        if truncation is not None and not self._truncate(place, slots, ids, types, truncation):
-            self.chosen[slots] = self.first[slots]
-            return self._apply_to_row(place, slots)
-        rest = None if row.types is None else tuple(types)
-        self.rows[place] = TokenizedText(tuple(ids), rest)
-        return None
-
-    def _truncate(
-        self, place: int, slots: list[int], ids: list[int], types: list[int], how: Truncation
-    ) -> bool:
-        """Cut a row as its text is cut, or fill it again; return whether that can be done."""
-        number = int(self.numbers[place])
-        old = int(how.places[number])
-        before = self.choices.starts[self.slots[slots]] < old
-        lengths = self.ends[slots] - self.starts[slots]
-        replaced = (self.choices.ends - self.choices.starts)[self.slots[slots]]
-        cut = old + int((lengths - replaced)[before].sum())
-        excess = len(ids) - self.max_length
-        if excess > 0:
-            low, high = (cut, cut + excess) if how.left else (cut - excess, cut)
-            if low < 0 or high > len(ids):
-                return False
-            del ids[low:high], types[low:high]
-            for ends in (self.starts, self.ends):
-                ends[slots] -= np.clip(ends[slots] - low, 0, excess)
-            return True
-        hidden = how.hidden[how.first_hidden[number] : how.first_hidden[number + 1]].tolist()
-        added = hidden[excess:] if how.left else hidden[:-excess]
-        if excess and added:
-            ids[cut:cut] = added
-            if types:
-                types[cut:cut] = [types[cut] if how.left else types[cut - 1]] * len(added)
-            self.starts[slots] += np.where(before, 0, len(added))
-            self.ends[slots] += np.where(before, 0, len(added))
-        return True
-
-
-def _ranges(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Concatenate the ranges from each start to its end; also return which range each is from."""
-    counts = ends - starts
-    owners = np.repeat(np.arange(len(starts)), counts)
-    before = np.cumsum(counts) - counts
-    return np.arange(len(owners)) - before[owners] + starts[owners], owners
+    return Slopes(shift.grad, None if added is None else added.grad), loss

@@ -77,7 +77,7 @@ class Gradients:
         """Add the gradient of a batch's mean loss to the weights' gradients.
 
         If memory runs out, the micro batch size is halved, also for all later batches, and the
-        batch is computed again. The gradient is then the same up to rounding and dropout masks.
+        batch is computed again. The gradient is then the same up to rounding and random draws.
 
         Args:
             batch: int64 ``(rows,)``, row numbers.

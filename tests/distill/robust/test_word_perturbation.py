@@ -184,18 +184,6 @@ def test_scores_of_several_tokens_add_up() -> None:
     check_worst(model, passes[1]["input_ids"].tolist(), slots)
 
 
-def test_scores_of_words_that_truncation_hides() -> None:
-    for seed in range(4):
-        torch.manual_seed(seed)
-        rows = [(1, 5, 6, 7, 8)]
-        slots: list[Slots] = [[(1, 2, [(10, 11, 12, 13)]), (4, 5, [(14,)])]]
-        cut = Truncation(np.array([5]), np.array([0, 0]), np.array([], dtype=np.int32))
-        _, passes, _ = at_work(
-            rows, slots, model=Scored(), max_length=5, truncation=cut, steps=3, seed=seed
-        )
-        assert all(one["input_ids"].shape[1] == 5 for one in passes)
-
-
 def test_weights_of_the_passes() -> None:
     for steps in (1, 3):
         model, passes, total = at_work(ROWS, SLOTS, weight=0.75, steps=steps)
@@ -299,42 +287,6 @@ def test_what_was_learnt_is_kept_in_checkpoints() -> None:
         assert made.weight(1.0) == other.weight(1.0)
 
 
-def test_replacements_of_other_lengths_and_a_row_that_is_full() -> None:
-    slots: list[Slots] = [[(1, 3, [(20,), (21, 22, 23)]), (3, 4, [(24, 25, 26)])], []]
-    seen = set()
-    for longest in (5, 6, 7, 8):
-        for seed in range(30):
-            _, passes, _ = at_work(ROWS, slots, max_length=longest, seed=seed, steps=3)
-            for one in passes:
-                lengths = one["attention_mask"].sum(1).tolist()
-                assert max(lengths) <= longest
-                ids = [row[:n] for row, n in zip(one["input_ids"].tolist(), lengths, strict=True)]
-                assert tuple(ids[1]) == ROWS[1]
-                seen.add(tuple(ids[0]))
-    assert seen == {
-        (1, *first, *second, 2)
-        for first in ((5, 6), (20,), (21, 22, 23))
-        for second in ((7,), (24, 25, 26))
-    }
-
-
-def test_types_follow_the_words_they_stand_for() -> None:
-    slots: list[Slots] = [[(1, 3, [(20,)]), (3, 4, [(24, 25)])]]
-    seen = {}
-    for seed in range(20):
-        _, passes, _ = at_work(ROWS[:1], slots, types=True, seed=seed)
-        one = passes[1]
-        seen[tuple(one["input_ids"][0].tolist())] = one["token_type_ids"][0].tolist()
-    assert seen[1, 20, 24, 25, 2] == [0, 1, 3, 3, 4]
-    assert seen[1, 20, 7, 2] == [0, 1, 3, 4]
-
-
-def test_extra_texts_are_not_perturbed() -> None:
-    rows = [ROWS[0], (1, 4, 2), ROWS[1]]
-    _, passes, _ = at_work(rows, [SLOTS[0]], numbers=[0, 1, 7])
-    assert passes[1]["input_ids"][1:].tolist() == passes[0]["input_ids"][1:].tolist()
-
-
 def count_changed(passes: Sequence[dict[str, Any]], number: int) -> int:
     rows = [ROWS[0], (*ROWS[1], 0)]
     return int((passes[number]["input_ids"] != torch.tensor(rows)).sum())
@@ -350,6 +302,142 @@ def test_shares_of_the_words() -> None:
     begun = [at_work(ROWS, SLOTS, model=model, start=0.5, seed=s)[1] for s in range(300)]
     expected = 0.5 * (3 / 4 + 2 / 3 + 2 / 3 + 3 / 4)
     assert np.mean([count_changed(one, 0) for one in begun]) == pytest.approx(expected, rel=0.15)
+
+
+NEARLY_ALL = 1 - 1e-9
+
+
+class Visits:
+    """Passes of one hook over batches of :data:`ROWS`, and their losses."""
+
+    def __init__(self, slots: Sequence[Slots] = SLOTS, model: nn.Module | None = None, **settings):
+        self.model = model or Linear()
+        self.seen: list[list[tuple[int, ...]]] = []
+        given = {"weight": NEARLY_ALL, "ramp": 0.0, "learnt": 0.0, "gradient": "previous"}
+        self.hook = WordPerturbationHook(
+            WordPerturbation(Source(), **{**given, **settings}),
+            flat(ROWS[: len(slots)], slots),
+            pad_id=0,
+            max_length=9,
+        )
+
+    def __call__(
+        self, *numbers: int, losses: tuple[float, ...] = (), progress: float = 1.0
+    ) -> list[tuple[int, ...]]:
+        """The rows of a pass over these texts, without padding. Its loss is that of the original or
+        of the perturbed rows, where they are given."""
+        # Texts that are not among the training texts are the second.
+        rows = [TokenizedText(ROWS[min(number, 1)]) for number in numbers]
+
+        def backward(batch: Batch, share: float) -> torch.Tensor:
+            assert share == 0.5
+            ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
+            lengths = mask.sum(1).tolist()
+            self.seen.append([tuple(row[:n]) for row, n in zip(ids.tolist(), lengths, strict=True)])
+            mean = self.model(ids, mask).mean()
+            (mean * share).backward()
+            said = torch.tensor(losses[self.seen[-1] != ROWS]) if losses else mean.detach()
+            return said * share
+
+        batch = Batch(collate(rows, pad_id=0), rows, np.array(numbers))
+        before = len(self.seen)
+        self.hook.accumulate(self.model, batch, 0.5, backward=backward, progress=progress)
+        assert len(self.seen) == before + 1
+        return self.seen[-1]
+
+
+def test_replacements_of_the_previous_gradient_belong_to_their_texts() -> None:
+    torch.manual_seed(1)
+    visits = Visits()
+    assert visits(0, 1) == ROWS  # no gradient yet
+    worst = visits(0, 1)
+    check_worst(visits.model, [list(row) for row in worst], SLOTS)
+    assert all(row != plain for row, plain in zip(worst, ROWS, strict=True))
+    assert visits(1, 0) == worst[::-1]
+    assert visits(1) == worst[1:]
+    late = Visits(model=visits.model)
+    late(0)
+    assert late(1, 0) == [ROWS[1], worst[0]]
+
+
+def test_the_previous_gradient_perturbs_whole_batches_with_the_probability_of_the_weight() -> None:
+    torch.manual_seed(0)
+    model = Linear()
+    always = Visits(model=model)
+    worst = [always(0, 1) for _ in range(2)][1]
+
+    def found(**settings: Any) -> list[list[tuple[int, ...]]]:
+        visits = Visits(model=model, **settings)
+        return [visits(0, 1) for _ in range(400)][1:]
+
+    def changed(rows: list[tuple[int, ...]]) -> int:
+        return sum(a != b for row, plain in zip(rows, ROWS, strict=True)
+                   for a, b in zip(row, plain, strict=True))  # fmt: skip
+
+    rows = found(weight=0.3)
+    assert set(map(tuple, rows)) == {tuple(ROWS), tuple(worst)}
+    assert 0.2 < np.mean([one == worst for one in rows]) < 0.4
+    counts = [changed(one) for one in found(share=0.5)]
+    assert 0.4 * changed(worst) < np.mean(counts) < 0.6 * changed(worst)
+    visits = Visits(model=model, begin=0.2, ramp=0.5)
+    assert [visits(0, 1, progress=0.1) for _ in range(3)] == [ROWS] * 3
+
+
+def test_the_previous_gradient_leaves_extra_texts_alone() -> None:
+    visits = Visits(SLOTS[:1])
+    visits(0, 7)
+    first, extra = visits(0, 7)
+    assert first != ROWS[0]
+    assert extra == ROWS[1]
+    visits = Visits([[], []])
+    assert [visits(0, 1), visits(0, 1)] == [ROWS, ROWS]
+
+
+def test_losses_of_perturbed_texts_do_not_count_as_learnt() -> None:
+    torch.manual_seed(0)
+    visits = Visits(weight=0.8, learnt=0.4)
+    for _ in range(30):
+        visits(0, 1, losses=(1.0, 100.0))
+    assert visits.seen == [ROWS] * 30  # nothing learnt: no perturbed texts
+    for _ in range(300):
+        visits(0, 1, losses=(0.5, 100.0))
+    assert visits.hook.weight(1.0) == pytest.approx(0.8)
+    assert 0.7 < np.mean([rows != ROWS for rows in visits.seen[-200:]]) < 0.9
+
+
+def test_a_loss_counts_for_the_passes_without_one_before_it() -> None:
+    made = Visits(learnt=0.4).hook
+    for loss in (1.0, 1.0, 1.0, 1.0, 0.5):
+        made._observe(loss)
+    before, made._unseen = made._now, 3
+    made._observe(0.9)
+    assert made._now == pytest.approx(0.95**4 * before + (1 - 0.95**4) * 0.9)
+    assert made._unseen == 0
+
+
+def test_what_the_previous_gradient_chose_is_kept_in_checkpoints() -> None:
+    torch.manual_seed(0)
+    first = Visits()
+    second = Visits(model=first.model)
+    first(0, 1)
+    second.hook.load(first.hook.state())
+    worst = first(0, 1)
+    assert worst != ROWS
+    assert second(0, 1) == worst
+    assert second.hook.state()["unseen"] == first.hook.state()["unseen"] == 1
+
+
+@pytest.mark.parametrize("settings", [{"steps": 2}, {"start": 0.1}])
+def test_the_previous_gradient_has_no_place_for_more_passes(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"steps=\d and start=0.\d. Leave them out, or use"):
+        WordPerturbation(Source(), gradient="previous", **settings)
+
+
+def test_settings_name_the_gradient_only_where_it_is_the_previous() -> None:
+    assert "gradient" not in WordPerturbation(Source()).settings
+    assert WordPerturbation(Source(), gradient="previous").settings["gradient"] == "previous"
+    with pytest.raises(ValueError, match="gradient must be one of 'current', 'previous', got"):
+        WordPerturbation(Source(), gradient="last")
 
 
 def test_no_replacement_at_all() -> None:
