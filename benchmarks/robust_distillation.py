@@ -131,7 +131,8 @@ def main(line: list[str] | None = None) -> None:
             rows.append((student, variant, runs))
     rows.sort(key=lambda row: options.students.index(row[0]))
     print(f"\n{len(train)} sentences, {options.epochs} epochs, {options.seeds} seeds, "
-          f"{options.examples} test sentences attacked\n")  # fmt: skip
+          f"{options.examples} test sentences attacked; constant classifier "
+          f"{100 * rows[0][2][0]['constant']:.1f}, worst class 0\n")  # fmt: skip
     print(table(rows, options.attacks))
 
 
@@ -190,11 +191,20 @@ def once(
         "dev": result.accuracy,
         "test": report.accuracy,
         **{name: one.accuracy_under_attack for name, one in report.attacks.items()},
+        **{f"{name}, worst": one.worst_class(2) for name, one in report.attacks.items()},
+        "constant": constant(report),
         "seconds": clock.seconds,
         **result.cost,
     }
     path.write_text(json.dumps(run), encoding="utf-8")
     return run
+
+
+def constant(report: rs.RobustnessReport) -> float:
+    """Accuracy of always answering the most frequent class of the attacked sentences."""
+    first = next(iter(report.attacks.values()))
+    counts = np.bincount([result.label for result in first.examples])
+    return float(counts.max() / counts.sum())
 
 
 def summary(student: str, variant: str, seed: int, run: dict[str, Any]) -> str:
@@ -205,14 +215,16 @@ def summary(student: str, variant: str, seed: int, run: dict[str, Any]) -> str:
 
 def table(rows: Sequence[tuple[str, str, list[dict[str, Any]]]], attacks: Sequence[str]) -> str:
     """One line a student and variant, as Markdown."""
-    heads = ["student", "training", "dev", "attacked, before", *(f"under {a}" for a in attacks),
-             "seconds", "times plain", *(cost.replace("_", " ") for cost in COSTS)]  # fmt: skip
+    under = [head for a in attacks for head in (f"under {a}", "worst class")]
+    heads = ["student", "training", "dev", "attacked, before", *under, "seconds", "times plain",
+             *(cost.replace("_", " ") for cost in COSTS)]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
     plain = {
         student: mean(runs, "seconds") for student, variant, runs in rows if variant == "plain"
     }
     for student, variant, runs in rows:
-        shares = [spread(runs, name) for name in ("dev", "test", *attacks)]
+        names = [name for a in attacks for name in (a, f"{a}, worst")]
+        shares = [spread(runs, name) for name in ("dev", "test", *names)]
         times = f"{mean(runs, 'seconds') / plain[student]:.1f}" if student in plain else ""
         costs = [f"{mean(runs, cost):,.0f}" for cost in COSTS]
         cells = [student, variant, *shares, f"{mean(runs, 'seconds'):.0f}", times, *costs]

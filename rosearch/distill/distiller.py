@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -237,9 +236,7 @@ class Distiller:
         """The first epoch, from 1, that can be the best: robust training is in full effect."""
         first = 1 if self.adversary is None else self.adversary.first
         if isinstance(self.perturbation, WordPerturbation):
-            first = max(first, math.ceil(self.perturbation.ramp * self.optimization.epochs) + 1)
-            if self.perturbation.gradient == "previous":
-                first = max(first, 2)  # the first has none
+            first = max(first, self.perturbation.first_counted(self.optimization.epochs))
         return first
 
     def encoding(self, genome: Genome) -> Encoding | None:
@@ -406,7 +403,8 @@ class Distiller:
         if student.token_scores is not None:
             student.token_scores.requires_grad_(True)
         seconds = time.perf_counter() - start
-        return DistillationResult(student, best_epoch(history).accuracy, seconds, history)
+        accuracy = best_epoch(history, self.dev.majority_share).accuracy
+        return DistillationResult(student, accuracy, seconds, history)
 
     def _scored(
         self, student: StudentForSequenceClassification, loss: float, start: float

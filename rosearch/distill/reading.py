@@ -74,7 +74,7 @@ class Reading:
         hooks: list[TrainingHook] = []
         if self.robust.augmentation is not None or self.robust.adversary is not None:
             hooks.append(PerturbedTexts(self._source, student, objective, seed))
-        perturbation = self._perturbation()
+        perturbation = self._perturbation(objective)
         if perturbation is not None:
             hooks.append(perturbation)
         settings = self.robust.perturbation
@@ -117,7 +117,7 @@ class Reading:
     def _source(self) -> TextSource:
         return TextSource(self.texts, self.labels, self.robust.augmentation, self.robust.adversary)
 
-    def _perturbation(self) -> TrainingHook | None:
+    def _perturbation(self, objective: DistillationObjective) -> TrainingHook | None:
         """A new one for each student."""
         perturbation = self.robust.perturbation
         if isinstance(perturbation, WorstCase):
@@ -129,6 +129,7 @@ class Reading:
             self._replaced(perturbation.replacements),
             pad_id=self.texts.teacher.pad_id,
             max_length=self.texts.max_length,
+            objective=objective,
         )
 
     def _replaced(self, replacements: Replacements) -> WordChoices:

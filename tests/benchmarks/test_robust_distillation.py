@@ -37,7 +37,7 @@ def test_small(
     first = capsys.readouterr().out
     rows = [row for row in first.splitlines() if row.startswith("| bag of words |")]
     assert [row.split(" | ")[1] for row in rows] == variants
-    assert all(row.count("±") == 3 for row in rows)
+    assert all(row.count("±") == 4 for row in rows)
     assert len(list(tmp_path.glob("*.json"))) == 6
     # What is kept is not trained again; with other settings it is.
     monkeypatch.setattr(module.rs.Distiller, "distill", lambda *_, **__: 1 / 0)

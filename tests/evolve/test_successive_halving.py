@@ -22,8 +22,6 @@ from tests.evolve.evaluations import FITNESS, SPACE, Log, Runged
 from tests.evolve.helpers import dies, in_a_fork, needs_fork
 
 CANDIDATES = 12
-STRATEGY = SurrogateEvolution(initial=4, pool=20)
-"""A tenth of the default pool: which genomes are proposed matters little here."""
 PARETO = Fitness.pareto(["robustness", "accuracy"])
 
 
@@ -31,7 +29,9 @@ def evolver(folder=None, evaluate=None, fitness=FITNESS, **given):
     if evaluate is None:
         evaluate = Runged(os.devnull if folder is None else folder / "log")
     storage = None if folder is None else f"sqlite:///{folder}/search.db"
-    settings = {"strategy": STRATEGY, "seed": 3, "storage": storage} | given
+    # A tenth of the default pool: which genomes are proposed matters little here.
+    strategy = SurrogateEvolution(initial=4, pool=20)
+    settings = {"strategy": strategy, "seed": 3, "storage": storage} | given
     return Evolver(SPACE, evaluate, fitness, **settings)
 
 

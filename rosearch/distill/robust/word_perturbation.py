@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from rosearch.checks import choice, number, share, whole_number
 from rosearch.data import TextDataset
 from rosearch.distill.robust.freelb import shifted
+from rosearch.distill.robust.learnt_share import LearntShare, constant_losses
 from rosearch.distill.robust.substituted_rows import Slopes, SubstitutedRows
 from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
 from rosearch.errors import ArgumentError
@@ -79,9 +83,10 @@ class WordPerturbation:
     """Share of the training, 0 to 1, during which the weight rises from 0 to its full value."""
 
     learnt: float = 0.2
-    """Share of the loss of original texts at the start, 0 to 1, that must have been learnt for the
-    full weight; where less has been, the weight is less, by the square of the proportion. It keeps
-    students from ending as constant classifiers, which no replacement changes. 0: never less."""
+    """Share of the loss of a constant answer, 0 to 1, that the student must avoid on original texts
+    for the full weight; where it avoids less, the weight is less, by the square of the proportion.
+    It keeps students from ending as constant classifiers, which no replacement changes. 0: never
+    less."""
 
     begin: float = 0.0
     """Share of the training, 0 to ``ramp``, before the weight starts to rise; until then no text is
@@ -119,6 +124,11 @@ class WordPerturbation:
                 f"gradient='current'."
             )
 
+    def first_counted(self, epochs: int) -> int:
+        """Return the first epoch, from 1, that can be the best of so many."""
+        first = math.ceil(self.ramp * epochs) + 1
+        return max(first, 2) if self.gradient == "previous" else first
+
     @property
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""
@@ -127,13 +137,6 @@ class WordPerturbation:
             if values[name] == value:
                 del values[name]  # which studies begun before it do not have
         return {"name": "words", **values, "replacements": dict(self.replacements.settings)}
-
-
-_FIRST_STEPS = 4
-"""Steps whose mean loss is that of the start."""
-
-_KEPT = 0.95
-"""Weight of the steps before in the running mean of the loss."""
 
 
 @dataclass
@@ -150,68 +153,41 @@ class WordPerturbationHook(TrainingHook):
     max_length: int
     """Maximum tokens of a text. Where replacements make one longer, it is cut as texts are."""
 
-    _first: float = 0.0
-    """Mean loss of the first steps."""
-
-    _now: float = 0.0
-    """Running mean of the loss."""
-
-    _steps: int = 0
-    """Steps whose loss has been seen."""
+    objective: nn.Module | None = None
+    """The objective of the passes; only ``learnt`` needs it."""
 
     def __post_init__(self) -> None:
+        self._learnt = LearntShare()
         self._uses_previous = self.perturbation.gradient == "previous"
         # For each slot, which option the last gradient chose; 0 is what the text has there.
         slots = len(self.choices.starts) if self._uses_previous else 0
         self._offsets = np.zeros(slots, dtype=np.int64)
-        self._unseen = 0  # passes over perturbed texts since the last loss of original ones
 
     def weight(self, progress: float) -> float:
         """Return the weight of perturbed texts at a point of the training, 0 to 1."""
         begin, ramp = self.perturbation.begin, self.perturbation.ramp
-        full = self.perturbation.weight * self._learnt()
+        full = self.perturbation.weight
+        if self.perturbation.learnt:
+            # Squared, so that the noise of batches is next to no weight where nothing was learnt.
+            full *= min(1.0, self._learnt.share / self.perturbation.learnt) ** 2
         if progress >= ramp:
             return full
         if progress <= begin:
             return 0.0
         return full * (progress - begin) / (ramp - begin)
 
-    def _learnt(self) -> float:
-        """The share of the weight for what has been learnt so far, 0 to 1."""
-        wanted = self.perturbation.learnt
-        if not wanted:
-            return 1.0
-        if self._steps < _FIRST_STEPS or self._first <= 0:
-            return 0.0
-        # Squared, so that the noise of batches is next to no weight where nothing has been learnt.
-        return min(1.0, max(0.0, (1 - self._now / self._first) / wanted)) ** 2
-
-    def _observe(self, loss: float) -> None:
-        if self._steps < _FIRST_STEPS:
-            self._first += (loss - self._first) / (self._steps + 1)
-            self._now = self._first
-        else:
-            kept = _KEPT ** (1 + self._unseen)
-            self._now = kept * self._now + (1 - kept) * loss
-        self._steps += 1
-        self._unseen = 0
-
     def state(self) -> dict[str, torch.Tensor]:
         """Return the losses seen so far, and what the last gradients chose."""
-        losses = torch.tensor([self._first, self._now], dtype=torch.float64)
-        state = {"losses": losses, "steps": torch.tensor(self._steps)}
+        state = self._learnt.state()
         if self._uses_previous:
             state["offsets"] = torch.from_numpy(self._offsets.copy())
-            state["unseen"] = torch.tensor(self._unseen)
         return state
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Restore what :meth:`state` returned."""
-        self._first, self._now = state["losses"].tolist()
-        self._steps = int(state["steps"])
+        self._learnt.load(state)
         if self._uses_previous:
             self._offsets = state["offsets"].numpy().copy()
-            self._unseen = int(state["unseen"])
 
     def counts(self, number: int, progress: float) -> bool:
         """Return whether the ramp is over, and there are replacements."""
@@ -225,10 +201,7 @@ class WordPerturbationHook(TrainingHook):
         if self._uses_previous:
             return self._one_pass(model, batch, share, backward, weight)
         if weight == 0:
-            loss = backward(batch, share)
-            if self.perturbation.learnt:
-                self._observe(float(loss) / share)
-            return loss
+            return self._observed(model, batch, share, backward)
         texts = SubstitutedRows(self.choices, batch, self.max_length)
         if self.perturbation.start > 0:
             texts.randomize(self.perturbation.start)
@@ -238,10 +211,9 @@ class WordPerturbationHook(TrainingHook):
         for step, part in enumerate(weights):
             if step == steps:
                 return total + backward(batch, share * part)
-            slopes, loss = _slopes(model, batch, backward, share * part)
+            run = backward if step else partial(self._observed, model, backward=backward)
+            slopes, loss = _slopes(model, batch, run, share * part)
             total = total + loss
-            if step == 0 and self.perturbation.learnt:
-                self._observe(float(loss) / (share * part))
             if slopes.vectors is not None:
                 movable = texts.random_slots(self.perturbation.share)
                 texts.maximize(model, batch.inputs, slopes, movable)
@@ -257,16 +229,24 @@ class WordPerturbationHook(TrainingHook):
         if float(torch.rand(())) < weight:
             movable = texts.random_slots(self.perturbation.share)
             chosen = np.where(movable, self._offsets[texts.slots], 0)
+        run: Backward = partial(self._observed, model, backward=backward)
         if chosen.any():
             texts.choose(chosen)
             batch = self._with_rows(model, batch, texts.rows)
-        slopes, loss = _slopes(model, batch, backward, share)
-        if chosen.any():
-            self._unseen += 1
-        elif self.perturbation.learnt:
-            self._observe(float(loss) / share)
+            self._learnt.miss()
+            run = backward
+        slopes, loss = _slopes(model, batch, run, share)
         if slopes.vectors is not None:
             self._offsets[texts.slots] = texts.worst_offsets(model, batch.inputs, slopes)
+        return loss
+
+    def _observed(self, model: Any, batch: Batch, share: float, backward: Backward) -> torch.Tensor:
+        """Run a pass over original texts, and note by its loss what has been learnt."""
+        if not self.perturbation.learnt or self.objective is None:
+            return backward(batch, share)
+        with constant_losses(model, self.objective, batch) as constant:
+            loss = backward(batch, share)
+        self._learnt.observe(float(loss) / share, float(constant[0]))
         return loss
 
     def _with_rows(self, model: Any, batch: Batch, rows: list[TokenizedText]) -> Batch:

@@ -60,10 +60,18 @@ class Epoch:
         return self.seconds - spent
 
 
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the first of the most accurate epochs that count, or of all if none counts."""
-    counted = [epoch for epoch in history if epoch.counted] or history
-    return max(counted, key=lambda epoch: (epoch.accuracy, -epoch.number))
+def best_epoch(history: Sequence[Epoch], constant: float) -> Epoch:
+    """Return the first of the most accurate epochs that count.
+
+    Of all epochs if none counts, or if none that counts is better than a constant classifier:
+    robust training may end there.
+
+    Args:
+        history: At least one epoch.
+        constant: Accuracy on dev of always answering the most frequent class.
+    """
+    counted = [epoch for epoch in history if epoch.counted and epoch.accuracy > constant]
+    return max(counted or history, key=lambda epoch: (epoch.accuracy, -epoch.number))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,7 @@ class _Training:
         self.device = next(self.model.parameters()).device
         self.objective.to(self.device)
         self.lengths = np.array([len(row.ids) for row in self.rows])
+        self.constant = float(np.bincount(self.dev_labels).max() / len(self.dev_labels))
         self.updates = Updates(self.model, self.objective, self.optimization)
         self.gradients = Gradients(
             self.model,
@@ -185,6 +187,7 @@ class _Training:
                 "A callback set should_training_stop before the first epoch, so there is no "
                 "trained student. Set it after a step at the earliest."
             )
+        self._warn_if_uncounted()
         self.model.load_state_dict(self.best)
         self.model.eval()
         return tuple(self.history)
@@ -234,7 +237,7 @@ class _Training:
             counted=all(hook.counts(number, before / self.steps) for hook in self.hooks),
         )
         self.history.append(epoch)
-        if best_epoch(self.history) is epoch:
+        if self._best() is epoch:
             self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
         return epoch
 
@@ -284,7 +287,24 @@ class _Training:
         counted = [epoch for epoch in self.history if epoch.counted]
         if patience is None or not counted:
             return False
-        return counted[-1].number - best_epoch(counted).number >= patience
+        return counted[-1].number - best_epoch(counted, self.constant).number >= patience
+
+    def _best(self) -> Epoch:
+        return best_epoch(self.history, self.constant)
+
+    def _warn_if_uncounted(self) -> None:
+        best = self._best()
+        has_counted = any(epoch.counted for epoch in self.history)
+        if best.counted or best.accuracy <= self.constant or not has_counted:
+            return
+        warnings.warn(
+            f"In every epoch of robust training in full effect, the student was no better than a "
+            f"constant classifier, which no attack changes; accuracy {self.constant:.3f}. It is "
+            f"that of epoch {best.number} instead, which is not robust. Train longer, or with less "
+            f"weight.",
+            UserWarning,
+            stacklevel=5,
+        )
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(

@@ -205,8 +205,13 @@ class TestEpochs:
             return Epoch(number, 1.0, accuracy, 1.0, counted=counted)
 
         early, tie = epoch(1, 0.9, False), epoch(2, 0.8, True)
-        assert best_epoch([early]) is early
-        assert best_epoch([early, tie, epoch(3, 0.8, True)]) is tie
+        assert best_epoch([early], 0.5) is early
+        assert best_epoch([early, tie, epoch(3, 0.8, True)], 0.5) is tie
+        # Nor is a constant classifier better than it.
+        constant = epoch(3, 0.5, True)
+        assert best_epoch([early, constant], 0.5) is early
+        assert best_epoch([early, tie, constant], 0.5) is tie
+        assert best_epoch([constant], 0.5) is constant
 
     def test_the_student_is_that_of_the_best_epoch(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]

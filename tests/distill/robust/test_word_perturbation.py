@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from rosearch.distill import WordChoices, WordPerturbation
+from rosearch.distill.losses.labels import HardLabels
 from rosearch.distill.robust.word_perturbation import WordPerturbationHook
 from rosearch.distill.training.hooks import Batch
 from rosearch.operators import TokenScores
@@ -248,42 +251,79 @@ def hook(**settings: Any) -> WordPerturbationHook:
     return WordPerturbationHook(perturbation, flat(ROWS, SLOTS), pad_id=0, max_length=9)
 
 
-def test_the_weight_follows_what_has_been_learnt_of_the_original_texts() -> None:
-    made, model = hook(learnt=0.4), Linear()
-    batch = Batch(collate([TokenizedText(row) for row in ROWS], pad_id=0, device="cpu"),
-                  [TokenizedText(row) for row in ROWS], np.arange(2))  # fmt: skip
-    shares: list[list[float]] = []
+def test_the_weight_follows_what_has_been_learnt() -> None:
+    made = hook(learnt=0.4)
 
-    def train(loss: float, steps: int) -> None:
-        def backward(batch: Batch, share: float) -> torch.Tensor:
-            shares[-1].append(share)
-            # Perturbed texts have another loss, which does not count.
-            return torch.tensor(loss if len(shares[-1]) == 1 else 100.0) * share
+    def learn(loss: float) -> float:
+        for _ in range(200):
+            made._learnt.observe(loss, 1.0)
+        return made.weight(1.0)
 
-        for _ in range(steps):
-            shares.append([])
-            made.accumulate(model, batch, 0.5, backward=backward, progress=1.0)
-
-    train(1.0, 30)
-    assert shares == [[0.5]] * 30  # nothing learnt: no perturbed texts
-    train(0.8, 200)
-    assert shares[-1] == pytest.approx([0.5 * 0.8, 0.5 * 0.2], rel=1e-3)  # a quarter of its weight
-    train(0.5, 200)
-    assert shares[-1] == pytest.approx([0.5 * 0.2, 0.5 * 0.8], rel=1e-3)
-    train(1.2, 200)  # becoming a constant classifier
-    assert shares[-1] == [0.5]
+    assert made.weight(1.0) == 0
+    assert learn(1.0) == 0
+    assert learn(0.8) == pytest.approx(0.8 / 4, rel=1e-3)  # half of what is wanted
+    assert learn(0.5) == 0.8
+    assert learn(1.2) == 0
+    assert hook(learnt=0.0).weight(1.0) == 0.8
 
 
-def test_what_was_learnt_is_kept_in_checkpoints() -> None:
-    made, other = hook(learnt=0.4), hook(learnt=0.4)
+class Classifier(Linear):
+    """Two classes."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        score = super().forward(input_ids, attention_mask)
+        return SimpleNamespace(logits=torch.stack([-score, score], dim=1))
+
+
+@pytest.mark.parametrize("gradient", ["current", "previous"])
+def test_only_losses_of_original_texts_are_counted(gradient: str) -> None:
+    torch.manual_seed(0)
+    model = Classifier()
+    rows = [TokenizedText(row) for row in ROWS]
+    batch = Batch(collate(rows, pad_id=0), rows, np.arange(2))
+    with torch.no_grad():
+        model.weight.mul_(0.1)
+        labels = model(**batch.inputs).logits[:, 1].argsort()  # so that it has learnt something
+    objective = HardLabels(labels.numpy())
+    plain: list[bool] = []
+
+    def backward(batch: Batch, share: float) -> torch.Tensor:
+        plain.append([row.ids for row in batch.rows] == ROWS)
+        loss = objective(model, batch.inputs, batch.numbers) * share
+        loss.backward()
+        return loss.detach()
+
+    perturbation = WordPerturbation(Source(), ramp=0.0, learnt=0.01, weight=0.6, gradient=gradient)
+    made = WordPerturbationHook(
+        perturbation, flat(ROWS, SLOTS), pad_id=0, max_length=9, objective=objective
+    )
+    seen: list[tuple[float, float]] = []
+    observe = made._learnt.observe
+    made._learnt.observe = lambda *losses: (seen.append(losses), observe(*losses))[0]
+    for _ in range(20):
+        made.accumulate(model, batch, 0.5, backward=backward, progress=1.0)
+    with torch.no_grad():
+        logits = model(**batch.inputs).logits
+        loss = functional.cross_entropy(logits, labels)
+        mean = logits.softmax(1).mean(0).log()
+        constant = functional.cross_entropy(mean.expand(2, 2), labels)
+    assert len(seen) == sum(plain) < len(plain)
+    for losses in seen:
+        assert losses == pytest.approx((float(loss), float(constant)))
+
+
+@pytest.mark.parametrize("gradient", ["current", "previous"])
+def test_what_was_learnt_is_kept_in_checkpoints(gradient: str) -> None:
+    made, other = (hook(learnt=0.4, gradient=gradient) for _ in range(2))
     for loss in (1.0, 0.9, *[0.7] * 40):
-        made._observe(loss)
+        made._learnt.observe(loss, 1.0)
+    made._learnt.miss()
     assert 0 < made.weight(1.0) < 0.8
     assert other.weight(1.0) == 0
     other.load(made.state())
     for loss in (0.7, 0.6):
-        made._observe(loss)
-        other._observe(loss)
+        for one in (made, other):
+            one._learnt.observe(loss, 1.0)
         assert made.weight(1.0) == other.weight(1.0)
 
 
@@ -321,11 +361,8 @@ class Visits:
             max_length=9,
         )
 
-    def __call__(
-        self, *numbers: int, losses: tuple[float, ...] = (), progress: float = 1.0
-    ) -> list[tuple[int, ...]]:
-        """The rows of a pass over these texts, without padding. Its loss is that of the original or
-        of the perturbed rows, where they are given."""
+    def __call__(self, *numbers: int, progress: float = 1.0) -> list[tuple[int, ...]]:
+        """The rows of a pass over these texts, without padding."""
         # Texts that are not among the training texts are the second.
         rows = [TokenizedText(ROWS[min(number, 1)]) for number in numbers]
 
@@ -334,10 +371,9 @@ class Visits:
             ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
             lengths = mask.sum(1).tolist()
             self.seen.append([tuple(row[:n]) for row, n in zip(ids.tolist(), lengths, strict=True)])
-            mean = self.model(ids, mask).mean()
-            (mean * share).backward()
-            said = torch.tensor(losses[self.seen[-1] != ROWS]) if losses else mean.detach()
-            return said * share
+            loss = self.model(ids, mask).mean() * share
+            loss.backward()
+            return loss.detach()
 
         batch = Batch(collate(rows, pad_id=0), rows, np.array(numbers))
         before = len(self.seen)
@@ -393,28 +429,6 @@ def test_the_previous_gradient_leaves_extra_texts_alone() -> None:
     assert [visits(0, 1), visits(0, 1)] == [ROWS, ROWS]
 
 
-def test_losses_of_perturbed_texts_do_not_count_as_learnt() -> None:
-    torch.manual_seed(0)
-    visits = Visits(weight=0.8, learnt=0.4)
-    for _ in range(30):
-        visits(0, 1, losses=(1.0, 100.0))
-    assert visits.seen == [ROWS] * 30  # nothing learnt: no perturbed texts
-    for _ in range(300):
-        visits(0, 1, losses=(0.5, 100.0))
-    assert visits.hook.weight(1.0) == pytest.approx(0.8)
-    assert 0.7 < np.mean([rows != ROWS for rows in visits.seen[-200:]]) < 0.9
-
-
-def test_a_loss_counts_for_the_passes_without_one_before_it() -> None:
-    made = Visits(learnt=0.4).hook
-    for loss in (1.0, 1.0, 1.0, 1.0, 0.5):
-        made._observe(loss)
-    before, made._unseen = made._now, 3
-    made._observe(0.9)
-    assert made._now == pytest.approx(0.95**4 * before + (1 - 0.95**4) * 0.9)
-    assert made._unseen == 0
-
-
 def test_what_the_previous_gradient_chose_is_kept_in_checkpoints() -> None:
     torch.manual_seed(0)
     first = Visits()
@@ -424,7 +438,6 @@ def test_what_the_previous_gradient_chose_is_kept_in_checkpoints() -> None:
     worst = first(0, 1)
     assert worst != ROWS
     assert second(0, 1) == worst
-    assert second.hook.state()["unseen"] == first.hook.state()["unseen"] == 1
 
 
 @pytest.mark.parametrize("settings", [{"steps": 2}, {"start": 0.1}])
