@@ -174,7 +174,7 @@ def once(
     """One student, distilled and attacked, or what is kept of it."""
     encodings = tuple(rs.TextEncoding(name) for name in options.encodings)
     genome = replace(templates.SMALL[student](), encodings=encodings)
-    settings = [distiller.settings, dict(evaluator.settings), genome.key, seed, "processor"]
+    settings = [distiller.settings, dict(evaluator.settings), genome.key, seed, "worst class"]
     text = json.dumps(settings, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     name = f"{student}-{variant}-{seed}".replace(", ", "-").replace(" ", "-")
@@ -193,6 +193,7 @@ def once(
         **{name: one.accuracy_under_attack for name, one in report.attacks.items()},
         **{f"{name}, worst": one.worst_class(2) for name, one in report.attacks.items()},
         "constant": constant(report),
+        "plain epoch": not result.best.counted,
         "seconds": clock.seconds,
         **result.cost,
     }
@@ -208,7 +209,11 @@ def constant(report: rs.RobustnessReport) -> float:
 
 
 def summary(student: str, variant: str, seed: int, run: dict[str, Any]) -> str:
-    shown = {k: v for k, v in run.items() if k not in ("key", "dev", *COSTS, "training_seconds")}
+    shown = {
+        k: v
+        for k, v in run.items()
+        if k not in ("key", "dev", "plain epoch", *COSTS, "training_seconds")
+    }
     values = ", ".join(f"{name} {value:.3g}" for name, value in shown.items())
     return f"{student}, {variant}, seed {seed}: {values}"
 
@@ -227,6 +232,8 @@ def table(rows: Sequence[tuple[str, str, list[dict[str, Any]]]], attacks: Sequen
         shares = [spread(runs, name) for name in ("dev", "test", *names)]
         times = f"{mean(runs, 'seconds') / plain[student]:.1f}" if student in plain else ""
         costs = [f"{mean(runs, cost):,.0f}" for cost in COSTS]
+        if any(run["plain epoch"] for run in runs):
+            variant += " (some from before its full weight)"
         cells = [student, variant, *shares, f"{mean(runs, 'seconds'):.0f}", times, *costs]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

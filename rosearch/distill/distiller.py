@@ -93,7 +93,7 @@ class Distiller:
             :class:`rosearch.attack.SubstitutionAugmentation`.
         adversary: Attacks the student between epochs and adds the adversarial texts to the
             training, such as :class:`rosearch.attack.AdversarialTexts`. Epochs before its first
-            attack cannot be the best.
+            attack are not the best, unless all later ones are constant classifiers.
         perturbation: :class:`~rosearch.distill.WorstCase` fits the token scores of genomes with a
             bound against their exact worst case, before the graph is trained on what the scores
             leave; it changes nothing for other genomes.
@@ -233,7 +233,7 @@ class Distiller:
 
     @property
     def first_counted(self) -> int:
-        """The first epoch, from 1, that can be the best: robust training is in full effect."""
+        """The first epoch, from 1, in which robust training is in full effect."""
         first = 1 if self.adversary is None else self.adversary.first
         if isinstance(self.perturbation, WordPerturbation):
             first = max(first, self.perturbation.first_counted(self.optimization.epochs))
@@ -341,6 +341,7 @@ class Distiller:
         with computing(self.device, self.threads, work=f"distillation of {genome.key[:8]}"):
             result = self._distill(genome, seed, epochs, checkpoint, parent)
         warn_if_useless(result.accuracy, self.dev, owner=f"Student {genome.key[:8]}")
+        result.warn_if_plain(owner=f"Student {genome.key[:8]}")
         result.student.record = training_record(
             self.teacher, (self.train, self.dev),
             (result.accuracy, vars(self).get("_teacher_accuracy")),  # else that takes a pass
@@ -403,8 +404,8 @@ class Distiller:
         if student.token_scores is not None:
             student.token_scores.requires_grad_(True)
         seconds = time.perf_counter() - start
-        accuracy = best_epoch(history, self.dev.majority_share).accuracy
-        return DistillationResult(student, accuracy, seconds, history)
+        best = best_epoch(history, self.dev.majority_share)
+        return DistillationResult(student, best, seconds, history)
 
     def _scored(
         self, student: StudentForSequenceClassification, loss: float, start: float
@@ -415,7 +416,8 @@ class Distiller:
         found = predict(student, texts.dev_rows, pad_id=self.teacher.pad_id).argmax(axis=1)
         share = float((found == self.dev.labels).mean())
         seconds = time.perf_counter() - start
-        return DistillationResult(student, share, seconds, (Epoch(1, loss, share, seconds),))
+        epoch = Epoch(1, loss, share, seconds)
+        return DistillationResult(student, epoch, seconds, (epoch,))
 
     def cache_size(self) -> int:
         """Return the bytes of disk that the teacher outputs for ``train`` will still take.

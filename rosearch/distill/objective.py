@@ -77,18 +77,46 @@ class DistillationObjective(nn.Module):
         mask = inputs["attention_mask"].bool()
         out = model(**inputs, output_hidden_states=True) if self.states else model(**inputs)
         own = self._own(model, out, mask)
-        given = Outputs()
+        given, labels = self._answers(rows, ids.device)
         if self.outputs is not None and self.states:
-            given = self.outputs.batch(rows, length=ids.shape[1], device=ids.device)
-        if self._logits is not None:
-            given = replace(given, logits=torch.from_numpy(self._logits[rows]).to(ids.device))
-        labels = None
-        if self.labels is not None:
-            labels = torch.from_numpy(self.labels[rows]).to(ids.device)
+            states = self.outputs.batch(rows, length=ids.shape[1], device=ids.device)
+            given = replace(states, logits=given.logits)
         total = torch.zeros((), device=ids.device)
         for weight, loss in zip(self.weights, self.losses, strict=True):
             total = total + weight * loss(own, given, mask=mask, labels=labels)
         return total
+
+    def answer_loss(self, logits: torch.Tensor, rows: np.ndarray) -> torch.Tensor | None:
+        """Return the weighted sum of the losses that read nothing but answers and labels.
+
+        Args:
+            logits: ``(batch, classes)``.
+            rows: int64 ``(batch,)``, the row numbers of the batch's examples.
+
+        Returns:
+            A scalar; ``None`` if there is no such loss.
+        """
+        weighted: Any = zip(self.weights, self.losses, strict=True)
+        read = [(weight, loss) for weight, loss in weighted if set(loss.needs) <= {"logits"}]
+        if not read:
+            return None
+        given, labels = self._answers(rows, logits.device)
+        mask = torch.ones((len(rows), 1), dtype=torch.bool, device=logits.device)
+        total = torch.zeros((), device=logits.device)
+        for weight, loss in read:
+            total = total + weight * loss(Outputs(logits), given, mask=mask, labels=labels)
+        return total
+
+    def _answers(
+        self, rows: np.ndarray, device: torch.device
+    ) -> tuple[Outputs, torch.Tensor | None]:
+        """Return the teacher's logits and the labels, where losses read them."""
+        given, labels = Outputs(), None
+        if self._logits is not None:
+            given = Outputs(logits=torch.from_numpy(self._logits[rows]).to(device))
+        if self.labels is not None:
+            labels = torch.from_numpy(self.labels[rows]).to(device)
+        return given, labels
 
     def _own(self, model: nn.Module, out: Any, mask: torch.Tensor) -> Outputs:
         if not self.states:

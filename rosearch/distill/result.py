@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 from rosearch.distill.training.checkpoints import Epoch
@@ -23,14 +24,34 @@ class DistillationResult:
     student: StudentForSequenceClassification = field(repr=False)
     """The student in eval mode, with the weights of its best epoch and the teacher's tokenizer."""
 
-    accuracy: float
-    """Accuracy on dev at the best epoch."""
+    best: Epoch
+    """The epoch whose weights the student has."""
 
     seconds: float
     """Wall time of initialisation and training."""
 
     history: tuple[Epoch, ...]
     """One record per epoch."""
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on dev at the best epoch."""
+        return self.best.accuracy
+
+    def warn_if_plain(self, *, owner: str) -> None:
+        """Warn where no epoch of robust training was better than a constant classifier.
+
+        Args:
+            owner: What the student is called, for the message.
+        """
+        if not self.best.counted and any(epoch.counted for epoch in self.history):
+            warnings.warn(
+                f"{owner} is that of epoch {self.best.number}, before robust training is in full "
+                f"effect, because no later one is more accurate than always answering the most "
+                f"frequent class. Train longer, or with less weight on perturbed texts.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     @property
     def cost(self) -> dict[str, float]:

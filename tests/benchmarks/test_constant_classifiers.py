@@ -26,12 +26,13 @@ def module() -> Any:
 
 def test_classifiers_of_one_answer_are_counted(module: Any) -> None:
     found = [
-        {"accuracy": 0.5, "worst class": 0.0, "one answer": 1.0},
-        {"accuracy": 0.52, "worst class": 0.01, "one answer": 0.98},
-        {"accuracy": 0.8, "worst class": 0.7, "one answer": 0.55},
+        {"accuracy": 0.5, "worst class": 0.0, "one answer": 1.0, "epoch before": 0.0},
+        {"accuracy": 0.52, "worst class": 0.01, "one answer": 0.98, "epoch before": 0.0},
+        {"accuracy": 0.8, "worst class": 0.7, "one answer": 0.55, "epoch before": 1.0},
     ]
     assert module.summary(found) == (
-        "1 of 3 constant; accuracy 0.500 to 0.800, median 0.520; least recall of a class 0.000"
+        "1 of 3 constant, 1 from an epoch before; accuracy 0.500 to 0.800, median 0.520; least "
+        "recall of a class 0.000"
     )
 
 
@@ -49,7 +50,7 @@ def test_small(
     line = ["--out", str(tmp_path), "--genomes", "2", "--attacks", "deepwordbug", "--flops", "1e6"]
     module.main(line)
     first = capsys.readouterr().out
-    kinds = [row.partition(":")[0] for row in first.splitlines() if " of 2 constant; " in row]
+    kinds = [row.partition(":")[0] for row in first.splitlines() if " of 2 constant, " in row]
     assert kinds == ["plain", "words, current gradient"]
     assert len(list(tmp_path.glob("*.json"))) == 4
     # What is kept is not trained again; with other settings it is.

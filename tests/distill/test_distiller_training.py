@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import TrainerCallback
 
+from rosearch.classifiers import accuracy
 from rosearch.data import TextDataset
 from rosearch.distill import Distiller, Teacher
+from rosearch.distill.reading import Reading
+from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
 from rosearch.errors import DataError
 from rosearch.space import templates
 from tests.distill.loop import same
@@ -56,6 +60,45 @@ def test_training_in_parts_gives_the_same_student(distiller: Distiller, tmp_path
         assert len(part.history) == (epochs or 4)
         assert part.accuracy == max(epoch.accuracy for epoch in part.history)
     assert same(part.student, whole.student)
+
+
+class Collapses(TrainingHook):
+    """Makes a constant classifier of the student after the first of three epochs."""
+
+    def accumulate(
+        self, model: Any, batch: Batch, share: float, *, backward: Backward, progress: float
+    ) -> torch.Tensor:
+        loss = backward(batch, share)
+        if progress >= 1 / 3:
+            for parameter in model.parameters():
+                parameter.grad = None
+                parameter.data.zero_()
+        return loss
+
+    def counts(self, number: int, progress: float) -> bool:
+        return number > 1
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_student_that_ends_constant_is_that_of_an_epoch_before(
+    teacher: Teacher,
+    dataset: TextDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_parts: bool,
+) -> None:
+    monkeypatch.setattr(Reading, "hooks", lambda *_: [Collapses()])
+    distiller, genome = make(teacher, dataset, epochs=3), templates.text_cnn(**SMALL)
+    if in_parts:
+        distiller.distill(genome, epochs=2, checkpoint=tmp_path / "state")
+    with pytest.warns(UserWarning, match=r"is that of epoch 1, before robust training"):
+        result = distiller.distill(genome, checkpoint=tmp_path / "state" if in_parts else None)
+    first, *later = result.history
+    assert [epoch.counted for epoch in result.history] == [False, True, True]
+    assert {epoch.accuracy for epoch in later} == {0.5}
+    assert result.best == first
+    assert result.accuracy == first.accuracy > 0.5
+    assert accuracy(result.student, distiller.dev) == first.accuracy
 
 
 def test_each_training_has_a_file_of_its_own(

@@ -117,6 +117,21 @@ class TestObjective:
         ]
         torch.testing.assert_close(right, torch.stack(errors).mean(), rtol=1e-2, atol=1e-4)
 
+    def test_losses_of_answers_alone(self, teacher: Teacher, dataset: TextDataset) -> None:
+        objective, student, rows = prepared(teacher, dataset, ALL)
+        answers = {name: weight for name, weight in ALL.items() if name.endswith("_labels")}
+        other, _, _ = prepared(teacher, dataset, answers)
+        batch = np.array([4, 0, 9])
+        student.eval()  # without dropout
+        inputs = model_inputs(student, [rows[i] for i in batch], pad_id=teacher.pad_id)
+        with torch.no_grad():
+            logits = student(**inputs).logits
+            assert objective.answer_loss(logits, batch) == pytest.approx(
+                float(other(student, inputs, batch))
+            )
+        pooled, _, _ = prepared(teacher, dataset, {"pooled_cosine": 1.0})
+        assert pooled.answer_loss(logits, batch) is None
+
     def test_values_are_what_the_attention_computes(
         self, teacher: Teacher, dataset: TextDataset
     ) -> None:

@@ -126,7 +126,7 @@ def _check_word_perturbation(
         raise ArgumentError(
             f"ramp={perturbation.ramp} reaches the full weight after "
             f"{perturbation.ramp * epochs:.1f} of {epochs} epochs, so no epoch starts with it, and "
-            f"only such epochs can be the best. Train longer, or lower the ramp to at most "
+            f"only such epochs should be the best. Train longer, or lower the ramp to at most "
             f"{math.floor(100 * longest) / 100}."
         )
     if per_token:

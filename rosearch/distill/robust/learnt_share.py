@@ -1,45 +1,76 @@
-"""How much of what the best constant answer gets wrong a student has learnt."""
+"""How much better than with one answer for all texts a student is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
 from rosearch.distill.training.hooks import Batch
 
 _KEPT = 0.95
-"""Weight of the steps before in the running means."""
+"""Weight of the steps before in the running means of losses."""
+
+_ROWS = 256
+"""Texts whose mean answer counts: many more than the one of the smallest batches."""
+
+_ROUNDING = 1e-4
+"""Share from which a student has learnt something."""
+
+
+class AnswerLosses(Protocol):
+    """An objective whose losses compare answers, as all distillation's do."""
+
+    def answer_loss(self, logits: torch.Tensor, rows: np.ndarray) -> torch.Tensor | None:
+        """Return the losses that read nothing but answers, ``None`` if there are none.
+
+        Args:
+            logits: ``(batch, classes)``.
+            rows: int64 ``(batch,)``, the row numbers of the batch's examples.
+        """
 
 
 class LearntShare:
-    """The share of a constant answer's loss that a student avoids, 0 to 1, as running means.
+    """The share of the loss of one answer for all texts that a student avoids, by running means.
 
-    The constant answer is the student's own mean over a batch. It needs no other data, and of a
-    constant classifier the share is exactly 0, whatever its loss was when training began.
+    The answer is the student's mean answer to the last few hundred texts. So no other data is
+    needed, and a constant classifier has learnt nothing, whatever its loss was at the start.
     """
 
     def __init__(self) -> None:
-        self._loss = 0.0
-        self._constant = 0.0
+        self._losses = np.zeros(2)
         self._steps = 0
         self._missed = 0
+        self._answer: torch.Tensor | None = None
+        self._rows = 0
 
     @property
     def share(self) -> float:
-        """The share; 0 before the first step."""
-        return max(0.0, 1 - self._loss / self._constant) if self._constant > 0 else 0.0
+        """The share, 0 to 1; 0 before the first step."""
+        own, constant = self._losses.tolist()
+        share = 1 - own / constant if constant > 0 else 0.0
+        return share if share > _ROUNDING else 0.0
+
+    def answer(self, logits: torch.Tensor) -> torch.Tensor:
+        """Count the answers to a batch; return the mean answer as logits, ``(classes,)``."""
+        own = logits.detach().float().softmax(dim=-1)
+        self._rows = min(self._rows + len(own), _ROWS)
+        if self._answer is None:
+            self._answer = own.mean(dim=0)
+        else:
+            part = min(1.0, len(own) / self._rows)
+            self._answer = torch.lerp(self._answer.to(own.device), own.mean(dim=0), part)
+        return self._answer.clamp_min(1e-12).log()
 
     def observe(self, loss: float, constant: float) -> None:
-        """Count a step: the student's loss, and that of its mean answer."""
+        """Count a step: the student's loss, and that of the mean answer."""
         # At first plain means.
         kept = min(_KEPT ** (1 + self._missed), self._steps / (self._steps + 1))
-        self._loss = kept * self._loss + (1 - kept) * loss
-        self._constant = kept * self._constant + (1 - kept) * constant
+        self._losses = kept * self._losses + (1 - kept) * np.array([loss, constant])
         self._steps += 1
         self._missed = 0
 
@@ -49,51 +80,38 @@ class LearntShare:
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return what :meth:`load` needs to resume from a checkpoint."""
+        answer = torch.zeros(0) if self._answer is None else self._answer
         return {
-            "losses": torch.tensor([self._loss, self._constant], dtype=torch.float64),
-            "steps": torch.tensor([self._steps, self._missed]),
+            "losses": torch.from_numpy(self._losses.copy()),
+            "counts": torch.tensor([self._steps, self._missed, self._rows]),
+            "answer": answer.cpu(),
         }
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Restore what :meth:`state` returned."""
-        self._loss, self._constant = state["losses"].tolist()
-        self._steps, self._missed = state["steps"].tolist()
+        self._losses = state["losses"].numpy().copy()
+        self._steps, self._missed, self._rows = state["counts"].tolist()
+        self._answer = state["answer"] if len(state["answer"]) else None
 
+    @contextmanager
+    def observing(self, model: nn.Module, objective: AnswerLosses, batch: Batch) -> Iterator[None]:
+        """Count the passes over a batch in the ``with`` block as steps.
 
-@contextmanager
-def constant_losses(model: Any, objective: nn.Module, batch: Batch) -> Iterator[list[torch.Tensor]]:
-    """Collect the losses that the student's mean answer has in passes inside the ``with`` block.
+        Args:
+            model: The student.
+            objective: Judges its answers.
+            batch: The batch.
+        """
 
-    Args:
-        model: The student.
-        objective: The objective of the passes.
-        batch: Their batch.
-    """
-    found: list[torch.Tensor] = []
+        def see(_: nn.Module, __: Any, out: Any) -> None:
+            with torch.no_grad():
+                mean = self.answer(out.logits).expand(out.logits.shape)
+                found = [objective.answer_loss(one, batch.numbers) for one in (out.logits, mean)]
+            if found[0] is not None and found[1] is not None:
+                self.observe(*torch.stack([found[0], found[1]]).tolist())
 
-    def answer(_: nn.Module, __: Any, out: Any) -> None:
-        with torch.no_grad():
-            probabilities = out.logits.float().softmax(dim=-1).mean(dim=0, keepdim=True)
-            found.append(
-                objective(_Constant(model, out, probabilities), batch.inputs, batch.numbers)
-            )
-
-    handle = model.register_forward_hook(answer)
-    try:
-        yield found
-    finally:
-        handle.remove()
-
-
-class _Constant:
-    """A student that has run, with one answer for all texts."""
-
-    def __init__(self, student: Any, out: Any, probabilities: torch.Tensor) -> None:
-        self._orig_mod = student  # as torch.compile names it
-        logits = probabilities.clamp_min(1e-12).log().expand(out.logits.shape)
-        self._out = SimpleNamespace(
-            logits=logits, hidden_states=getattr(out, "hidden_states", None)
-        )
-
-    def __call__(self, **_: Any) -> Any:
-        return self._out
+        handle = model.register_forward_hook(see)
+        try:
+            yield
+        finally:
+            handle.remove()

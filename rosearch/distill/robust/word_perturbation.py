@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
 
 from rosearch.checks import choice, number, share, whole_number
 from rosearch.data import TextDataset
 from rosearch.distill.robust.freelb import shifted
-from rosearch.distill.robust.learnt_share import LearntShare, constant_losses
+from rosearch.distill.robust.learnt_share import AnswerLosses, LearntShare
 from rosearch.distill.robust.substituted_rows import Slopes, SubstitutedRows
 from rosearch.distill.training.hooks import Backward, Batch, TrainingHook
 from rosearch.errors import ArgumentError
@@ -63,7 +62,7 @@ class WordPerturbation:
     With ``gradient="previous"`` a step is one pass, over the perturbed texts of a batch with
     probability ``weight``, and otherwise over the original ones. The pass trains the student, and
     its gradient chooses the replacements of these texts for the next epoch. So the first epoch has
-    none, and cannot be the best. After Zheng et al. (2020, "Efficient Adversarial Training with
+    none. After Zheng et al. (2020, "Efficient Adversarial Training with
     Transferable Adversarial Examples"), who carry perturbations from one epoch to the next, and
     Shafahi et al. (2019, "Adversarial Training for Free!"), whose one gradient serves both uses.
 
@@ -83,10 +82,10 @@ class WordPerturbation:
     """Share of the training, 0 to 1, during which the weight rises from 0 to its full value."""
 
     learnt: float = 0.2
-    """Share of the loss of a constant answer, 0 to 1, that the student must avoid on original texts
-    for the full weight; where it avoids less, the weight is less, by the square of the proportion.
-    It keeps students from ending as constant classifiers, which no replacement changes. 0: never
-    less."""
+    """Share of the loss of one answer for all texts, 0 to 1, that the student must avoid on texts
+    that are not perturbed for the full weight; where it avoids less, the weight is less, by the
+    square of the proportion. It keeps students from ending as constant classifiers, which no
+    replacement changes. The answer is the student's own mean. 0: never less."""
 
     begin: float = 0.0
     """Share of the training, 0 to ``ramp``, before the weight starts to rise; until then no text is
@@ -125,7 +124,7 @@ class WordPerturbation:
             )
 
     def first_counted(self, epochs: int) -> int:
-        """Return the first epoch, from 1, that can be the best of so many."""
+        """Return the first epoch, from 1, of so many, in which training is in full effect."""
         first = math.ceil(self.ramp * epochs) + 1
         return max(first, 2) if self.gradient == "previous" else first
 
@@ -133,9 +132,10 @@ class WordPerturbation:
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, value in (("learnt", 0.0), ("gradient", "current")):
-            if values[name] == value:
-                del values[name]  # which studies begun before it do not have
+        # Studies begun before these have no such settings; ``learnt`` was of the first loss then.
+        learnt, gradient = values.pop("learnt"), values.pop("gradient")
+        values |= {"learnt_of_one_answer": learnt} if learnt else {}
+        values |= {"gradient": gradient} if gradient != "current" else {}
         return {"name": "words", **values, "replacements": dict(self.replacements.settings)}
 
 
@@ -153,10 +153,12 @@ class WordPerturbationHook(TrainingHook):
     max_length: int
     """Maximum tokens of a text. Where replacements make one longer, it is cut as texts are."""
 
-    objective: nn.Module | None = None
-    """The objective of the passes; only ``learnt`` needs it."""
+    objective: AnswerLosses | None = None
+    """Judges answers; ``learnt`` needs it."""
 
     def __post_init__(self) -> None:
+        if self.perturbation.learnt and self.objective is None:
+            raise ValueError("learnt needs an objective, or it must be 0.")
         self._learnt = LearntShare()
         self._uses_previous = self.perturbation.gradient == "previous"
         # For each slot, which option the last gradient chose; 0 is what the text has there.
@@ -241,13 +243,11 @@ class WordPerturbationHook(TrainingHook):
         return loss
 
     def _observed(self, model: Any, batch: Batch, share: float, backward: Backward) -> torch.Tensor:
-        """Run a pass over original texts, and note by its loss what has been learnt."""
+        """Run a pass over original texts, and note what has been learnt."""
         if not self.perturbation.learnt or self.objective is None:
             return backward(batch, share)
-        with constant_losses(model, self.objective, batch) as constant:
-            loss = backward(batch, share)
-        self._learnt.observe(float(loss) / share, float(constant[0]))
-        return loss
+        with self._learnt.observing(model, self.objective, batch):
+            return backward(batch, share)
 
     def _with_rows(self, model: Any, batch: Batch, rows: list[TokenizedText]) -> Batch:
         inputs = model_inputs(model, rows, pad_id=self.pad_id)

@@ -51,7 +51,8 @@ class Epoch:
     """Time of computing teacher outputs for perturbed texts."""
 
     counted: bool = True
-    """Whether the epoch can be the best: robust training was in full effect."""
+    """Whether robust training was in full effect. Another epoch can only be the best where none of
+    these is better than a constant classifier."""
 
     @property
     def training_seconds(self) -> float:

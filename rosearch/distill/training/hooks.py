@@ -80,7 +80,7 @@ class TrainingHook:
         return backward(batch, share)
 
     def counts(self, number: int, progress: float) -> bool:
-        """Return whether an epoch can be the best: robust training is in full effect.
+        """Return whether robust training is in full effect in an epoch, so that it can be the best.
 
         Args:
             number: The epoch, from 1.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -187,7 +186,6 @@ class _Training:
                 "A callback set should_training_stop before the first epoch, so there is no "
                 "trained student. Set it after a step at the earliest."
             )
-        self._warn_if_uncounted()
         self.model.load_state_dict(self.best)
         self.model.eval()
         return tuple(self.history)
@@ -237,7 +235,7 @@ class _Training:
             counted=all(hook.counts(number, before / self.steps) for hook in self.hooks),
         )
         self.history.append(epoch)
-        if self._best() is epoch:
+        if best_epoch(self.history, self.constant) is epoch:
             self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
         return epoch
 
@@ -288,23 +286,6 @@ class _Training:
         if patience is None or not counted:
             return False
         return counted[-1].number - best_epoch(counted, self.constant).number >= patience
-
-    def _best(self) -> Epoch:
-        return best_epoch(self.history, self.constant)
-
-    def _warn_if_uncounted(self) -> None:
-        best = self._best()
-        has_counted = any(epoch.counted for epoch in self.history)
-        if best.counted or best.accuracy <= self.constant or not has_counted:
-            return
-        warnings.warn(
-            f"In every epoch of robust training in full effect, the student was no better than a "
-            f"constant classifier, which no attack changes; accuracy {self.constant:.3f}. It is "
-            f"that of epoch {best.number} instead, which is not robust. Train longer, or with less "
-            f"weight.",
-            UserWarning,
-            stacklevel=5,
-        )
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(

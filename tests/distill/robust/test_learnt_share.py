@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from rosearch.distill.losses.labels import HardLabels
-from rosearch.distill.robust.learnt_share import LearntShare, constant_losses
+from rosearch.distill.robust.learnt_share import LearntShare
 from rosearch.distill.training.hooks import Batch
 
 
@@ -44,6 +44,18 @@ def test_a_loss_counts_for_missed_steps_before_it() -> None:
     assert learnt.share == pytest.approx(0.95**5 * 0.5)
 
 
+def test_the_mean_answer_is_that_of_many_texts() -> None:
+    learnt = LearntShare()
+    first, second = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert learnt.answer(first).exp() == pytest.approx(first.softmax(1)[0])
+    both = (first.softmax(1) + second.softmax(1))[0] / 2
+    assert learnt.answer(second).exp() == pytest.approx(both)
+    for _ in range(1000):
+        for one in (first, second):
+            mean = learnt.answer(one).exp()
+    assert mean == pytest.approx(both, abs=2e-3)
+
+
 class Classifier(nn.Module):
     """Answers by the first token."""
 
@@ -55,22 +67,48 @@ class Classifier(nn.Module):
         return SimpleNamespace(logits=self.answers[input_ids[:, 0]])
 
 
-@pytest.mark.parametrize(
-    ("answers", "better"), [([[1.0, -1.0], [1.0, -1.0]], False), ([[2.0, -2.0], [-2.0, 2.0]], True)]
-)
-def test_the_loss_of_the_mean_answer(answers: list[list[float]], better: bool) -> None:
-    model, objective = Classifier(answers), HardLabels(np.array([0, 1, 1]))
-    inputs = {"input_ids": torch.tensor([[0], [1], [1]])}
-    batch = Batch(inputs, [], np.arange(3))
-    with constant_losses(model, objective, batch) as found:
-        loss = objective(model, inputs, batch.numbers)
-    assert len(found) == 1
-    if better:
-        share = torch.tensor(answers).softmax(1)[[0, 1, 1]].mean(0)
-        expected = -(share[0].log() + 2 * share[1].log()) / 3
-        assert float(found[0]) == pytest.approx(float(expected))
-        assert float(found[0]) > 10 * float(loss)
-    else:
-        assert float(found[0]) == pytest.approx(float(loss))
-    model(**inputs)  # outside, nothing is collected
-    assert len(found) == 1
+class CrossEntropy:
+    labels = torch.tensor([0, 1, 1])
+
+    def answer_loss(self, logits: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+        return functional.cross_entropy(logits, self.labels[rows])
+
+
+RIGHT, CONSTANT = [[2.0, -2.0], [-2.0, 2.0]], [[1.0, -1.0], [1.0, -1.0]]
+
+
+def seen(answers: list[list[float]], *batches: list[int]) -> LearntShare:
+    learnt, model = LearntShare(), Classifier(answers)
+    texts = torch.tensor([[0], [1], [1]])
+    for rows in batches:
+        inputs = {"input_ids": texts[rows]}
+        with learnt.observing(model, CrossEntropy(), Batch(inputs, [], np.array(rows))):
+            model(**inputs)
+    model(texts)  # outside, nothing is counted
+    return learnt
+
+
+def test_a_constant_classifier_has_learnt_nothing() -> None:
+    assert seen(CONSTANT, [0, 1, 2]).share == 0
+    assert seen(CONSTANT, *[[k % 3] for k in range(30)]).share == 0
+    right = torch.tensor(RIGHT).softmax(1)[[0, 1, 1]]
+    mean = right.mean(0).log().expand(3, 2)
+    constant = functional.cross_entropy(mean, CrossEntropy.labels)
+    own = functional.cross_entropy(torch.tensor(RIGHT)[[0, 1, 1]], CrossEntropy.labels)
+    assert seen(RIGHT, [0, 1, 2]).share == pytest.approx(float(1 - own / constant))
+
+
+def test_batches_of_one_text() -> None:
+    assert seen(RIGHT, *[[k % 3] for k in range(300)]).share > 0.9
+
+
+def test_a_checkpoint_holds_the_mean_answer() -> None:
+    learnt, other = seen(RIGHT, [0], [1]), LearntShare()
+    other.load(learnt.state())
+    logits = torch.tensor([[0.3, 0.4]])
+    assert torch.equal(other.answer(logits), learnt.answer(logits))
+    learnt.observe(0.2, 1.0)
+    other.observe(0.2, 1.0)
+    assert other.share == learnt.share
+    other.load(LearntShare().state())
+    assert other.share == 0

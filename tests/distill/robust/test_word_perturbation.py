@@ -15,7 +15,6 @@ from torch import nn
 from torch.nn import functional
 
 from rosearch.distill import WordChoices, WordPerturbation
-from rosearch.distill.losses.labels import HardLabels
 from rosearch.distill.robust.word_perturbation import WordPerturbationHook
 from rosearch.distill.training.hooks import Batch
 from rosearch.operators import TokenScores
@@ -246,9 +245,19 @@ def test_the_weight_may_begin_to_rise_later_or_all_at_once() -> None:
         weights(0.4, 0.3)
 
 
+class CrossEntropy:
+    def __init__(self, labels: Sequence[int]) -> None:
+        self.labels = torch.tensor(labels)
+
+    def answer_loss(self, logits: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+        return functional.cross_entropy(logits, self.labels[rows])
+
+
 def hook(**settings: Any) -> WordPerturbationHook:
     perturbation = WordPerturbation(Source(), weight=0.8, ramp=0.0, **settings)
-    return WordPerturbationHook(perturbation, flat(ROWS, SLOTS), pad_id=0, max_length=9)
+    return WordPerturbationHook(
+        perturbation, flat(ROWS, SLOTS), pad_id=0, max_length=9, objective=CrossEntropy([0, 1])
+    )
 
 
 def test_the_weight_follows_what_has_been_learnt() -> None:
@@ -265,6 +274,8 @@ def test_the_weight_follows_what_has_been_learnt() -> None:
     assert learn(0.5) == 0.8
     assert learn(1.2) == 0
     assert hook(learnt=0.0).weight(1.0) == 0.8
+    with pytest.raises(ValueError, match="learnt needs an objective"):
+        WordPerturbationHook(made.perturbation, made.choices, pad_id=0, max_length=9)
 
 
 class Classifier(Linear):
@@ -284,12 +295,12 @@ def test_only_losses_of_original_texts_are_counted(gradient: str) -> None:
     with torch.no_grad():
         model.weight.mul_(0.1)
         labels = model(**batch.inputs).logits[:, 1].argsort()  # so that it has learnt something
-    objective = HardLabels(labels.numpy())
+    objective = CrossEntropy(labels.tolist())
     plain: list[bool] = []
 
     def backward(batch: Batch, share: float) -> torch.Tensor:
         plain.append([row.ids for row in batch.rows] == ROWS)
-        loss = objective(model, batch.inputs, batch.numbers) * share
+        loss = objective.answer_loss(model(**batch.inputs).logits, batch.numbers) * share
         loss.backward()
         return loss.detach()
 
@@ -447,6 +458,9 @@ def test_the_previous_gradient_has_no_place_for_more_passes(settings: dict[str, 
 
 
 def test_settings_name_the_gradient_only_where_it_is_the_previous() -> None:
+    assert WordPerturbation(Source()).settings["learnt_of_one_answer"] == 0.2
+    plain = WordPerturbation(Source(), learnt=0.0).settings
+    assert not [name for name in plain if name.startswith("learnt")]
     assert "gradient" not in WordPerturbation(Source()).settings
     assert WordPerturbation(Source(), gradient="previous").settings["gradient"] == "previous"
     with pytest.raises(ValueError, match="gradient must be one of 'current', 'previous', got"):
