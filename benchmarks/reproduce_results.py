@@ -313,6 +313,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "bounds-news": lambda: markdown(bounds("news")),
     "sentences": lambda: markdown(more_sentences.table()),
     "lead-movies": lambda: markdown(lead_tables.searches("movies")),
+    "lead-news": lambda: markdown(lead_tables.searches("news")),
     "lead-movies-fittest": lambda: markdown(
         lead_tables.fittest("movies", {"search": 6, "random": 3, "hand": 3})
     ),

@@ -404,7 +404,7 @@ class Distiller:
         if student.token_scores is not None:
             student.token_scores.requires_grad_(True)
         seconds = time.perf_counter() - start
-        best = best_epoch(history, self.dev.majority_share)
+        best = best_epoch(history, self.dev.labels)
         return DistillationResult(student, best, seconds, history)
 
     def _scored(

@@ -47,8 +47,8 @@ class DistillationResult:
         if not self.best.counted and any(epoch.counted for epoch in self.history):
             warnings.warn(
                 f"{owner} is that of epoch {self.best.number}, before robust training is in full "
-                f"effect, because no later one is more accurate than always answering the most "
-                f"frequent class. Train longer, or with less weight on perturbed texts.",
+                f"effect, because no later one is clearly more accurate than always answering the "
+                f"most frequent class. Train longer, or with less weight on perturbed texts.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 
@@ -61,17 +64,19 @@ class Epoch:
         return self.seconds - spent
 
 
-def best_epoch(history: Sequence[Epoch], constant: float) -> Epoch:
+def best_epoch(history: Sequence[Epoch], labels: npt.NDArray[np.int64]) -> Epoch:
     """Return the first of the most accurate epochs that count.
 
-    Of all epochs if none counts, or if none that counts is better than a constant classifier:
-    robust training may end there.
+    Of all epochs if none counts, or if none that counts is better than a constant classifier by
+    more than two standard errors: robust training may end there, or with a few other answers.
 
     Args:
         history: At least one epoch.
-        constant: Accuracy on dev of always answering the most frequent class.
+        labels: int64 ``(texts,)``, the labels of dev.
     """
-    counted = [epoch for epoch in history if epoch.counted and epoch.accuracy > constant]
+    constant = float(np.bincount(labels).max() / len(labels))
+    limit = constant + 2 * math.sqrt(constant * (1 - constant) / len(labels))
+    counted = [epoch for epoch in history if epoch.counted and epoch.accuracy > limit]
     return max(counted or history, key=lambda epoch: (epoch.accuracy, -epoch.number))
 
 

@@ -15,7 +15,12 @@ from torch import nn
 from rosearch.checks import whole_number
 from rosearch.distill.training.batches import bucketed_batches
 from rosearch.distill.training.callbacks import Callbacks
-from rosearch.distill.training.checkpoints import Checkpoint, CheckpointFile, Epoch, best_epoch
+from rosearch.distill.training.checkpoints import (
+    Checkpoint,
+    CheckpointFile,
+    Epoch,
+    best_epoch,
+)
 from rosearch.distill.training.gradients import Gradients, out_of_memory
 from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.distill.training.optimizer import Updates
@@ -122,7 +127,6 @@ class _Training:
         self.device = next(self.model.parameters()).device
         self.objective.to(self.device)
         self.lengths = np.array([len(row.ids) for row in self.rows])
-        self.constant = float(np.bincount(self.dev_labels).max() / len(self.dev_labels))
         self.updates = Updates(self.model, self.objective, self.optimization)
         self.gradients = Gradients(
             self.model,
@@ -235,7 +239,7 @@ class _Training:
             counted=all(hook.counts(number, before / self.steps) for hook in self.hooks),
         )
         self.history.append(epoch)
-        if best_epoch(self.history, self.constant) is epoch:
+        if best_epoch(self.history, self.dev_labels) is epoch:
             self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
         return epoch
 
@@ -285,7 +289,7 @@ class _Training:
         counted = [epoch for epoch in self.history if epoch.counted]
         if patience is None or not counted:
             return False
-        return counted[-1].number - best_epoch(counted, self.constant).number >= patience
+        return counted[-1].number - best_epoch(counted, self.dev_labels).number >= patience
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(

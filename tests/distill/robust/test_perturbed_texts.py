@@ -205,13 +205,19 @@ class TestEpochs:
             return Epoch(number, 1.0, accuracy, 1.0, counted=counted)
 
         early, tie = epoch(1, 0.9, False), epoch(2, 0.8, True)
-        assert best_epoch([early], 0.5) is early
-        assert best_epoch([early, tie, epoch(3, 0.8, True)], 0.5) is tie
-        # Nor is a constant classifier better than it.
-        constant = epoch(3, 0.5, True)
-        assert best_epoch([early, constant], 0.5) is early
-        assert best_epoch([early, tie, constant], 0.5) is tie
-        assert best_epoch([constant], 0.5) is constant
+        labels = np.array([0, 1] * 200)
+        assert best_epoch([early], labels) is early
+        assert best_epoch([early, tie, epoch(3, 0.8, True)], labels) is tie
+        # A constant classifier, or nearly one, is no better than it: 0.5, and 0.025 of chance.
+        for accuracy in (0.5, 0.549):
+            constant = epoch(3, accuracy, True)
+            assert best_epoch([early, constant], labels) is early
+            assert best_epoch([early, tie, constant], labels) is tie
+            assert best_epoch([constant], labels) is constant
+        better = epoch(3, 0.551, True)
+        assert best_epoch([early, better], labels) is better
+        # Of 40 texts it takes more.
+        assert best_epoch([early, better], labels[:40]) is early
 
     def test_the_student_is_that_of_the_best_epoch(
         self, teacher: Teacher, parts: tuple[TextDataset, TextDataset]
