@@ -20,7 +20,7 @@ deviations over seeds:
     python benchmarks/robust_distillation.py --students "bag of words" TextCNN --epochs 12 \
         --learning-rate 3e-3 --variants plain "words, pwws"
     python benchmarks/robust_distillation.py --students TextCNN transformer --train 1200 \
-        --epochs 6 --learning-rate 2e-3 --encodings spelling --attacks pwws --examples 500 \
+        --epochs 6 --learning-rate 2e-3 --encodings spelling --examples 500 \
         --variants plain "words, pwws" "words, pwws, previous gradient"
 
 Runs that are done are kept in the folder --out, so that a stopped benchmark goes on where it was.

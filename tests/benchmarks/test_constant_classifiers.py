@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import constant_classifiers as module
 import pytest
 
 from rosearch.data import TextDataset
-
-PATH = Path(__file__).parents[2] / "benchmarks" / "constant_classifiers.py"
-
-
-@pytest.fixture
-def module() -> Any:
-    spec = importlib.util.spec_from_file_location("constant_classifiers", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    made: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+from tests.benchmarks.resuming import check_goes_on
 
 
-def test_classifiers_of_one_answer_are_counted(module: Any) -> None:
+def test_classifiers_of_one_answer_are_counted() -> None:
     found = [
         {"accuracy": 0.5, "worst class": 0.0, "one answer": 1.0, "epoch before": 0.0},
         {"accuracy": 0.52, "worst class": 0.01, "one answer": 0.98, "epoch before": 0.0},
@@ -38,7 +27,6 @@ def test_classifiers_of_one_answer_are_counted(module: Any) -> None:
 
 @pytest.mark.slow
 def test_small(
-    module: Any,
     fine_tuned: Callable[[int], Any],
     dataset: TextDataset,
     tmp_path: Path,
@@ -53,9 +41,4 @@ def test_small(
     kinds = [row.partition(":")[0] for row in first.splitlines() if " of 2 constant, " in row]
     assert kinds == ["plain", "words, current gradient"]
     assert len(list(tmp_path.glob("*.json"))) == 4
-    # What is kept is not trained again; with other settings it is.
-    monkeypatch.setattr(module.rs.Distiller, "distill", lambda *_, **__: 1 / 0)
-    module.main(line)
-    assert capsys.readouterr().out == first
-    with pytest.raises(ZeroDivisionError):
-        module.main([*line, "--epochs", "2"])
+    check_goes_on(module, line, first, capsys, monkeypatch)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import robust_distillation as module
 
 from rosearch.data import TextDataset
-
-PATH = Path(__file__).parents[2] / "benchmarks" / "robust_distillation.py"
+from tests.benchmarks.resuming import check_goes_on
 
 
 @pytest.mark.slow
@@ -22,11 +21,6 @@ def test_small(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spec = importlib.util.spec_from_file_location("robust_distillation", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     teacher, *_ = fine_tuned(12)
     parts = dataset.split(80, 40, 40, seed=0)
     monkeypatch.setattr(module, "material", lambda _: (teacher, *parts))
@@ -39,9 +33,17 @@ def test_small(
     assert [row.split(" | ")[1] for row in rows] == variants
     assert all(row.count("±") == 4 for row in rows)
     assert len(list(tmp_path.glob("*.json"))) == 6
-    # What is kept is not trained again; with other settings it is.
-    monkeypatch.setattr(module.rs.Distiller, "distill", lambda *_, **__: 1 / 0)
-    module.main(line)
-    assert capsys.readouterr().out == first
-    with pytest.raises(ZeroDivisionError):
-        module.main([*line, "--epochs", "2"])
+    check_goes_on(module, line, first, capsys, monkeypatch)
+
+
+def test_variants_of_word_substitution() -> None:
+    found = {name: module.added(name, 0.3) for name in module.VARIANTS if name.startswith("words")}
+    settings = {name: given["perturbation"].settings for name, given in found.items()}
+    assert {name: (one["weight"], one.get("gradient")) for name, one in settings.items()} == {
+        "words": (0.9, None),
+        "words, pwws": (0.8, None),
+        "words, previous gradient": (0.9, "previous"),
+        "words, pwws, previous gradient": (0.8, "previous"),
+    }
+    sources = {name: len(one["replacements"]["sources"]) for name, one in settings.items()}
+    assert list(sources.values()) == [2, 1, 2, 1]

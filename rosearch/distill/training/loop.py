@@ -15,12 +15,7 @@ from torch import nn
 from rosearch.checks import whole_number
 from rosearch.distill.training.batches import bucketed_batches
 from rosearch.distill.training.callbacks import Callbacks
-from rosearch.distill.training.checkpoints import (
-    Checkpoint,
-    CheckpointFile,
-    Epoch,
-    best_epoch,
-)
+from rosearch.distill.training.checkpoints import Checkpoint, CheckpointFile, Epoch, best_epoch
 from rosearch.distill.training.gradients import Gradients, out_of_memory
 from rosearch.distill.training.hooks import Extra, TrainingHook
 from rosearch.distill.training.optimizer import Updates

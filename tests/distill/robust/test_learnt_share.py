@@ -98,6 +98,15 @@ def test_a_constant_classifier_has_learnt_nothing() -> None:
     assert seen(RIGHT, [0, 1, 2]).share == pytest.approx(float(1 - own / constant))
 
 
+def test_without_losses_of_answers_nothing_is_held_back() -> None:
+    learnt, model = LearntShare(), Classifier(CONSTANT)
+    inputs = {"input_ids": torch.tensor([[0], [1]])}
+    objective = SimpleNamespace(answer_loss=lambda *_: None)
+    with learnt.observing(model, objective, Batch(inputs, [], np.arange(2))):
+        model(**inputs)
+    assert learnt.share == 1
+
+
 def test_batches_of_one_text() -> None:
     assert seen(RIGHT, *[[k % 3] for k in range(300)]).share > 0.9
 
