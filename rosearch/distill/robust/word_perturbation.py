@@ -62,9 +62,9 @@ class WordPerturbation:
     With ``gradient="previous"`` a step is one pass, over the perturbed texts of a batch with
     probability ``weight``, and otherwise over the original ones. The pass trains the student, and
     its gradient chooses the replacements of these texts for the next epoch. So the first epoch has
-    none. After Zheng et al. (2020, "Efficient Adversarial Training with
-    Transferable Adversarial Examples"), who carry perturbations from one epoch to the next, and
-    Shafahi et al. (2019, "Adversarial Training for Free!"), whose one gradient serves both uses.
+    none. After Zheng et al. (2020, "Efficient Adversarial Training with Transferable Adversarial
+    Examples"), who carry perturbations from one epoch to the next, and Shafahi et al. (2019,
+    "Adversarial Training for Free!"), whose one gradient serves both uses.
 
     A replacement with another number of tokens counts with the mean of its token vectors. Token
     scores of genomes with a bound are first fitted to the original texts, then learn with the
