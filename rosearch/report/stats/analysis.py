@@ -15,12 +15,12 @@ from rosearch.fitness.pareto import pareto_front
 from rosearch.report.stats import findings
 from rosearch.report.stats.correlations import (
     COLLINEAR,
-    ZERO,
     Correction,
     Plan,
     collinear,
     corrected,
     relate,
+    residuals,
     usable,
 )
 from rosearch.report.stats.enrichment import KINDS, enrichment
@@ -219,10 +219,9 @@ def _forests(
     fitted = []
     for plan in plans:
         values = columns[plan.column]
-        if plan.given:  # residuals of a linear regression
-            held = np.stack([np.ones(len(values)), *(columns[name] for name in plan.given)], axis=1)
-            values = values - held @ np.linalg.lstsq(held, values, rcond=ZERO)[0]
-            if np.ptp(values) < 1e-12:
+        if plan.given:
+            values = residuals(values, np.stack([columns[name] for name in plan.given], axis=1))
+            if not np.ptp(values):
                 continue
         stream = child_seed(seed, "statistics", "forest") % 2**32
         measured = chosen, plan.measure, values

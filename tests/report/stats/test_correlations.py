@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rosearch.report.stats.correlations import Plan, collinear, corrected, partial, relate, usable
+from rosearch.report.stats.correlations import (
+    Plan,
+    collinear,
+    corrected,
+    partial,
+    relate,
+    residuals,
+    usable,
+)
 
 
 def columns(seed, n=80):
@@ -153,6 +161,27 @@ def test_collinear_groups_are_pairwise_correlated():
     groups = collinear(list(values), values)
     assert groups == [("parameters", "a", "minus"), ("other",), ("near",)]
     assert collinear(["a"], values) == [("a",)]
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_residuals_are_equal_to_the_last_digit_however_sums_are_rounded(scale):
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 4, 150)
+    # All levels of a factor are dependent beside the intercept; sizes are in millions.
+    held = np.column_stack([levels == k for k in range(4)] + [1e6 * rng.integers(2, 6, 150)])
+    values = scale * rng.integers(60, 90, 150) / 97
+    of_one_order = residuals(values, held)
+    for order in ([4, 3, 2, 1, 0], [2, 0, 4, 1, 3]):
+        assert residuals(values, held[:, order] * 3.0).tolist() == of_one_order.tolist()
+    fitted = np.column_stack([np.ones(150), held])
+    expected = values - fitted @ np.linalg.pinv(fitted, rcond=1e-12) @ values
+    assert of_one_order == pytest.approx(expected, abs=2e-9 * np.ptp(values))
+
+
+def test_residuals_of_what_is_held_fixed_are_zero():
+    held = np.random.default_rng(0).normal(size=(40, 2))
+    assert not residuals(held @ [2.0, -1.0] + 3, held).any()
+    assert not residuals(np.full(40, 0.7), held).any()
 
 
 @dataclass(frozen=True)
