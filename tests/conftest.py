@@ -6,6 +6,7 @@ All are made in code, equal in every run, and need no network.
 from __future__ import annotations
 
 import copy
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # parallel workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+
+# Looking for cycles among the millions of objects of PyTorch takes a tenth of an export's time.
+gc.set_threshold(50_000, 25, 25)
 
 if not torch.cuda.is_available():  # Triton reads it when it is first imported, by whatever test
     os.environ.setdefault("TRITON_INTERPRET", "1")
