@@ -32,6 +32,14 @@ def public_settings(instance: object) -> dict[str, Any]:
     return {k: _plain(v) for k, v in vars(instance).items() if not k.startswith("_")}
 
 
+def declares(part: Any, name: str) -> bool:
+    """Whether the class of a part itself sets a flag or has a method.
+
+    One that a subclass inherits may not hold for what the subclass overrides.
+    """
+    return bool(vars(type(part)).get(name, False))
+
+
 class Part:
     """Base class of attacks and their components; their public attributes are their settings."""
 

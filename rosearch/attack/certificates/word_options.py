@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rosearch.attack.base import Attack, SearchContext
 from rosearch.attack.resources.oracles import Asking
+from rosearch.attack.settings import declares
 from rosearch.attack.text import AttackedInput, Words
 from rosearch.attack.word_swaps.attack import WordSwapAttack
 from rosearch.attack.word_swaps.candidates import TextSwaps
@@ -50,7 +51,7 @@ def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> W
     if not isinstance(attack, WordSwapAttack) or type(attack).search is not WordSwapAttack.search:
         raise UndecidedError(f"{attack.name} is not known to do no more than replace words")
     method = attack.search_method
-    if not _is_own(method, "only_swaps") or (attack.resegment and not method.keeps_limits):
+    if not declares(method, "only_swaps") or (attack.resegment and not method.keeps_limits):
         raise UndecidedError(f"the search {method.name} may do more than replace words")
     if not attack.substitution.reads_word_alone:
         raise UndecidedError(f"{attack.name} proposes words by the context")
@@ -59,12 +60,12 @@ def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> W
     words = attacked.words
     context = SearchContext.of(attacked, seed=seed, attack=attack.name)
     swaps = attack.swaps.start(words, context)
-    trusted = [c for c in attack.constraints if _is_own(c, "reads_word_alone")]
+    trusted = [c for c in attack.constraints if declares(c, "reads_word_alone")]
     options, growth = _options(swaps, trusted, growth=0), 0
     # A word split in two moves those after it, which then get the random numbers of other words.
     while attack.resegment and (grown := _growth(options)) > growth:
         options, growth = _options(swaps, trusted, growth=grown), grown
-    limits = [c.most_changed(len(words)) for c in attack.constraints if _is_own(c, "most_changed")]
+    limits = [c.most_changed(len(words)) for c in attack.constraints if declares(c, "most_changed")]
     limit = min((one for one in limits if one is not None), default=None)
     # Else a limit, or a constraint, may count or compare other words than those replaced.
     keeps_places = not attack.resegment or all(
@@ -76,11 +77,6 @@ def word_options(attack: Attack, attacked: AttackedInput, *, seed: int = 0) -> W
     return WordOptions(
         words, options, limit if is_limited else None, is_limited or (limit is None and not growth)
     )
-
-
-def _is_own(part: Any, flag: str) -> bool:
-    """Whether the class itself says so: what a subclass overrides may be otherwise."""
-    return bool(vars(type(part)).get(flag, False))
 
 
 def _options(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rosearch.attack.base import SearchContext
 from rosearch.attack.resources.oracles import Asking
+from rosearch.attack.settings import declares
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.candidates import TextSwaps, WordSwaps
 from rosearch.attack.word_swaps.constraints import Constraint, MaxEditDistance, NoRepeat
@@ -54,4 +55,4 @@ def _is_alone(constraint: Constraint) -> bool:
     # the words: what is equal before and behind adds nothing.
     if type(constraint) in (NoRepeat, MaxEditDistance):
         return True
-    return bool(vars(type(constraint)).get("reads_word_alone", False))
+    return declares(constraint, "reads_word_alone")

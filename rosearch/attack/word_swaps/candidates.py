@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from rosearch.attack.base import SearchContext
 from rosearch.attack.resources.oracles import Asking
+from rosearch.attack.settings import declares
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.constraints import Change, Constraint
 from rosearch.attack.word_swaps.substitutions import Substitution
@@ -50,6 +52,16 @@ class WordSwaps:
     constraints: Sequence[Constraint] = ()
     resegment: bool = True
 
+    @cached_property
+    def of_words(self) -> Sequence[Constraint]:
+        """The constraints that read no more than a word and the original one in its place."""
+        return [c for c in self.constraints if declares(c, "reads_word_alone") and not c.expensive]
+
+    @cached_property
+    def of_texts(self) -> Sequence[Constraint]:
+        """The others."""
+        return [c for c in self.constraints if c not in self.of_words]
+
     def start(self, original: Words, context: SearchContext) -> TextSwaps:
         """The replacements for one text, with its random numbers drawn."""
         shape = (len(original), self.substitution.draws)
@@ -89,6 +101,7 @@ class TextSwaps:
     """Random numbers, a row for each word."""
     screen: Screen | None = None
     """Applied to the allowed candidates."""
+    _known: dict[tuple[int, str], Sequence[str]] = field(default_factory=dict, repr=False)
 
     def candidates(self, current: Words, index: int, *, lazily: bool = False) -> Asking[Candidates]:
         """Texts with the word at ``index`` of ``current`` replaced; may ask oracles.
@@ -101,18 +114,46 @@ class TextSwaps:
         """
         if index >= len(current) or not self.swaps.allows_word(current, index):
             return Candidates()
-        word = current.pieces[2 * index + 1]
-        proposed = yield from self.swaps.propose(current, index, self.random_numbers(index))
-        put = current.resegment if self.swaps.resegment else current.replace
-        texts: list[Words] = [put(index, new) for new in proposed if new != word]
+        if self.swaps.resegment:
+            constraints = self.swaps.constraints
+            texts = yield from self._proposed(current, index)
+        elif all(c.allows_swap(self.original, current, index) for c in self.swaps.constraints):
+            constraints = self.swaps.of_texts
+            words = yield from self._allowed_words(current, index)
+            texts = [current.replace(index, new) for new in words]
+        else:
+            return Candidates()
         lazily = lazily and self.screen is None
-        checked = [c for c in self.swaps.constraints if not (lazily and c.expensive)]
+        checked = [c for c in constraints if not (lazily and c.expensive)]
         similarities = dict.fromkeys(range(len(texts)), 0.0)
         allowed = yield from self._examine(current, index, texts, similarities, checked)
         # Sorted by the whole text: words alone may sort differently.
         order = sorted(allowed, key=[str(text) for text in texts].__getitem__)
         found = Candidates([texts[i] for i in order], [allowed[i] for i in order])
         return found if self.screen is None else self.screen(current, index, found)
+
+    def _proposed(self, current: Words, index: int) -> Asking[list[Words]]:
+        """Texts with the word replaced by what is proposed for it."""
+        word = current.pieces[2 * index + 1]
+        proposed = yield from self.swaps.propose(current, index, self.random_numbers(index))
+        put = current.resegment if self.swaps.resegment else current.replace
+        return [put(index, new) for new in proposed if new != word]
+
+    def _allowed_words(self, current: Words, index: int) -> Asking[Sequence[str]]:
+        """What is proposed for a word that keeps its place, and allowed whatever the others are.
+
+        It is remembered: a search asks for the same word in many texts.
+        """
+        key = index, current.pieces[2 * index + 1]
+        known = self._known.get(key)
+        if known is None:
+            texts = yield from self._proposed(current, index)
+            start = dict.fromkeys(range(len(texts)), 0.0)
+            allowed = yield from self._examine(current, index, texts, start, self.swaps.of_words)
+            known = [texts[i].pieces[2 * index + 1] for i in allowed]
+            if self.swaps.substitution.reads_word_alone:
+                self._known[key] = known
+        return known
 
     def examine_expensive(
         self, current: Words, index: int, texts: Sequence[Words], similarities: Mapping[int, float]

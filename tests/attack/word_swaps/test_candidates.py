@@ -11,6 +11,7 @@ from rosearch.attack import (
     CharacterEdits,
     Constraint,
     Examined,
+    MaxWordsChanged,
     NoRepeat,
     SearchContext,
     Substitution,
@@ -94,6 +95,81 @@ class TestCandidates:
         assert text.text == "o ne two"
         assert text.words == (("o", "ne", "two") if resegment else ("o ne", "two"))
         assert text.changed == ({0, 1} if resegment else {0})
+
+
+class OddWords(Constraint):
+    """Words of an odd number of characters, whatever the others are."""
+
+    name = "odd-words"
+    reads_word_alone = True
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def allows_text(self, original: Words, candidate: Words) -> bool:
+        self.asked += 1
+        return all(len(candidate.words[index]) % 2 for index in candidate.changed)
+
+
+class EvenWords(OddWords):
+    """What a subclass overrides need not hold for the word alone."""
+
+    def allows_text(self, original: Words, candidate: Words) -> bool:
+        return not super().allows_text(original, candidate)
+
+
+class TestWordsThatKeepTheirPlaces:
+    """What depends on a word alone is found once; the result is the same."""
+
+    @pytest.mark.parametrize("odd", [OddWords, EvenWords])
+    @pytest.mark.parametrize("most", [0, 1, 2, 3])
+    def test_same_candidates_as_where_words_may_move(self, odd: Any, most: int) -> None:
+        limit = MaxWordsChanged(most)
+        proposed = Fixed("x", "yy", "zzz", "one", "two")
+        fast, slow = (start(WordSwaps(proposed, [limit, odd()], k), "one two") for k in (False, 1))
+        texts = [fast.original]
+        for _ in range(2):
+            for text in list(texts):
+                for index in range(2):
+                    found = finished(fast.candidates(text, index))
+                    expected = finished(slow.candidates(text, index))
+                    assert list(found.texts) == list(expected.texts)
+                    texts += found.texts
+        assert (len(texts) > 1) == (most > 0)
+
+    def test_each_word_is_asked_for_once_at_its_place(self) -> None:
+        odd = OddWords()
+        swaps = start(WordSwaps(Fixed("x", "yy"), [odd, Counting()], False), "one two")
+        for _ in range(3):
+            finished(swaps.candidates(swaps.original, 0))
+        assert odd.asked == 2
+        finished(swaps.candidates(swaps.original, 1))
+        finished(swaps.candidates(swaps.original.replace(1, "x"), 1))
+        assert odd.asked == 5  # "x" is no replacement of itself
+        finished(swaps.candidates(swaps.original.replace(1, "x"), 0))
+        assert odd.asked == 5
+
+    def test_proposals_that_read_the_text_are_made_anew(self) -> None:
+        class Longer(Fixed):
+            def propose_in(self, text: Words, index: int, numbers: Sequence[float] = ()) -> Any:
+                yield from ()
+                return [f"{len(text.text)}"]
+
+        swaps = start(WordSwaps(Longer(), [OddWords()], False), "one two")
+        assert [str(t) for t in finished(swaps.candidates(swaps.original, 0)).texts] == ["7 two"]
+        longer = swaps.original.replace(1, "longer")
+        found = finished(swaps.candidates(longer, 0))
+        assert found.texts == []  # "10", and "longer" are even
+
+    def test_nothing_is_proposed_where_no_word_could_be_allowed(self) -> None:
+        class Never(Fixed):
+            def propose(self, word: str, numbers: Sequence[float] = ()) -> Any:
+                raise AssertionError
+
+        swaps = start(WordSwaps(Never(), [MaxWordsChanged(1)], False), "one two")
+        assert finished(swaps.candidates(swaps.original.replace(0, "x"), 1)).texts == ()
+        with pytest.raises(AssertionError):
+            finished(swaps.candidates(swaps.original.replace(0, "x"), 0))
 
 
 class TestRandomNumbers:

@@ -79,6 +79,14 @@ class Constraint(Part, ABC):
         """Whether ``candidate`` may replace ``original``."""
         return True
 
+    def allows_swap(self, original: Words, current: Words, index: int) -> bool:
+        """Whether :meth:`examine` may allow any word in the place of the one at ``index``.
+
+        Asked before words are proposed, where each of them stays one word in its place; so it saves
+        time, and changes nothing.
+        """
+        return True
+
     def most_changed(self, words: int) -> int | None:
         """Return the most words that may be replaced in a text of so many; ``None``: no limit."""
         return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.text import Words
-from rosearch.attack.word_swaps.constraints.base import Constraint
+from rosearch.attack.word_swaps.constraints.base import Change, Constraint, Examined
 from rosearch.checks import refused, whole_number
 from rosearch.checks import share as check_share
 from rosearch.errors import ArgumentError
@@ -110,6 +111,36 @@ class MaxWordsChanged(Constraint):
             return False
         shorter = min(len(before), len(after))
         return self.share is None or differing <= math.ceil(shorter * self.share)
+
+    def allows_swap(self, original: Words, current: Words, index: int) -> bool:
+        """One more word may differ, or the original one would be allowed to come back."""
+        if not self._is_unchanged:
+            return True
+        before, after = original.pieces, current.pieces
+        differing = {i for i in current.changed if before[2 * i + 1] != after[2 * i + 1]}
+        least = len(differing) - 1 if index in differing else len(differing) + 1
+        return self._allows_many(original, least)
+
+    def examine(self, change: Change) -> Asking[Examined]:
+        """As :meth:`allows_text`, but words that all candidates have are compared once."""
+        original, current, index = change.original, change.current, change.index
+        lengths = {len(text) for text in (original, current, *change.candidates)}
+        if len(lengths) > 1 or not self._is_unchanged:
+            return (yield from super().examine(change))
+        before, after, place = original.pieces, current.pieces, 2 * index + 1
+        others = current.changed - {index}
+        differing = sum(before[2 * i + 1] != after[2 * i + 1] for i in others)
+        new = [text.pieces[place] != before[place] for text in change.candidates]
+        return Examined([self._allows_many(original, differing + one) for one in new])
+
+    @property
+    def _is_unchanged(self) -> bool:
+        """Whether no subclass judges texts otherwise."""
+        return type(self).allows_text is MaxWordsChanged.allows_text
+
+    def _allows_many(self, original: Words, differing: int) -> bool:
+        most = self.most_changed(len(original))
+        return most is None or differing <= most
 
 
 class MaxChangedShare(Constraint):

@@ -6,11 +6,12 @@ import time
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosearch.attack import DeepWordBug
+from rosearch.attack import Change, DeepWordBug
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.constraints import (
     MaxChangedShare,
@@ -23,6 +24,7 @@ from rosearch.attack.word_swaps.constraints import (
 from rosearch.attack.word_swaps.constraints.words import within_edits
 from rosearch.errors import ArgumentError
 from rosearch.stop_words import STOP_WORDS, TEXTFOOLER_STOP_WORDS
+from tests.attack.word_swaps.helpers import allowed, examined
 
 word = st.text("ab'c", max_size=8)
 
@@ -115,6 +117,36 @@ def test_maximum_number_of_differing_words(constraint: MaxWordsChanged, allowed:
     for index, word in enumerate(original.words):
         back = back.replace(index, word)
     assert constraint.allows_text(original, back)  # replaced all the same, but by what was there
+
+
+@pytest.mark.parametrize("constraint", [MaxWordsChanged(2), MaxWordsChanged(share=0.2)])
+def test_candidates_are_judged_together_as_one_by_one(constraint: MaxWordsChanged) -> None:
+    rng = np.random.default_rng(0)
+    original = Words.of("one two three four five six seven")
+    for _ in range(200):
+        current = original
+        for index in rng.choice(7, size=rng.integers(4), replace=False).tolist():
+            current = current.replace(index, str(rng.choice(["x", original.words[index]])))
+        index = int(rng.integers(7))
+        new = ["y", original.words[index], "y z", ""]
+        for put in (current.replace, current.resegment):
+            made = Change(original, current, index, [put(index, word) for word in new])
+            expected = [constraint.allows_text(original, text) for text in made.candidates]
+            assert list(examined(constraint, made).allowed) == expected
+        # The word that is there already is none to propose.
+        others = [current.replace(index, w) for w in new if w != current.words[index]]
+        possible = any(constraint.allows_text(original, text) for text in others)
+        assert constraint.allows_swap(original, current, index) or not possible
+
+
+def test_a_subclass_may_judge_texts_otherwise() -> None:
+    class Lenient(MaxWordsChanged):
+        def allows_text(self, original: Words, candidate: Words) -> bool:
+            return True
+
+    text = Words.of("one two")
+    assert Lenient(0).allows_swap(text, text, 0)
+    assert allowed(Lenient(0), "one two", 0, "x") == [True]
 
 
 def test_inserted_word_makes_all_words_after_it_differ() -> None:
