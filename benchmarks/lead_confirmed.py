@@ -126,9 +126,11 @@ def differences(data: str) -> list[list[str]]:
     parts = ("fitness", "accuracy", "under both", "of the fitness by size")
     rows = [["searched less", "students", *parts]]
     for kind in KINDS:
-        if kind == "search" or f"{kind} 1" not in confirmed(data):
+        if kind == "search":
             continue
         for name, places in (("the best", [1]), (f"the best {BEST}", range(1, BEST + 1))):
+            if any(f"{of} {k}" not in confirmed(data) for of in ("search", kind) for k in places):
+                continue
             these, those = runs_of(data, "search", places), runs_of(data, kind, places)
             size = statistics.fmean(map(_size, these)) - statistics.fmean(map(_size, those))
             points = [difference(these, those, partial(text_shares, k)).shown(1) for k in (1, 2)]

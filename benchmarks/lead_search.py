@@ -10,7 +10,8 @@
 
 The same with ``news``. All have the same space, training and attacks, and report processor seconds.
 ``confirm`` trains with new seeds and attacks test texts, by the attacks of the search and by
-others, which need word vectors: see encoding_matrix.py.
+others, which need word vectors: see encoding_matrix.py. It begins with the best of each study, and
+``confirm movies --best 1`` ends there; the same without it goes on.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import encoding_matrix
 from encoding_matrix import MAIN, SPELLING, classes, splits
 from first_search import OUTCOMES, Afresh, best
 from journals import DATA, pack, restore
-from lead_confirmed import WEIGHTS, differences, students
+from lead_confirmed import BEST, WEIGHTS, differences, students
 from lead_tables import KINDS, journal, searches
 
 import rosearch as rs
@@ -159,16 +160,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 def confirm(options: argparse.Namespace) -> None:
-    """Train the best three of each study again, and attack them on test texts."""
+    """Train the best of each study again, and attack them on test texts."""
     data: str = options.data
     teacher = cached_teacher(data)
     _, _, test = splits(data)
-    kinds = [k for k in KINDS if (OUT / data / k).exists() or journal(data, k).exists()]
+    kinds = [k for k in options.kinds if (OUT / data / k).exists() or journal(data, k).exists()]
     found = {kind: rs.load_search(study(data, kind), kind) for kind in kinds}
+    places = [(place, kind) for place in range(options.best) for kind in kinds]
+    fittest = {kind: best(result) for kind, result in found.items()}
     genomes = {
-        f"{kind} {place + 1}": genome
-        for kind, result in found.items()
-        for place, genome in enumerate(best(result))
+        f"{kind} {place + 1}": fittest[kind][place]
+        for place, kind in places
+        if place < len(fittest[kind])
     }
     names = ("both", "textfooler", "textbugger", "genetic")
     kept = encoding_matrix.attackers(test, SETTINGS[data].tested, certify=False, names=names)
@@ -176,7 +179,7 @@ def confirm(options: argparse.Namespace) -> None:
     kept |= encoding_matrix.attackers(test, len(test), certify=False, names=names[:1])
     afresh = Afresh(distiller(data, teacher), kept, OUT / data / "students")
     confirmation = rs.confirm(
-        found["search"],
+        found[kinds[0]],
         afresh,
         top=0,
         seeds=3,
@@ -196,7 +199,15 @@ def confirm(options: argparse.Namespace) -> None:
         }
         for c in confirmation.candidates
     }
-    (OUT / data / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    path = OUT / data / "summary.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    merged = sorted((known | summary).items(), key=lambda item: _by_kind(item[0]))
+    path.write_text(json.dumps(dict(merged), indent=1) + "\n")
+
+
+def _by_kind(name: str) -> tuple[int, str]:
+    kind, place = name.split()
+    return list(KINDS).index(kind), place
 
 
 def outcomes(afresh: Afresh, genome: rs.Genome, seed: int) -> dict[str, str]:
@@ -242,6 +253,9 @@ def main() -> None:
     parser.add_argument("step", choices=steps)
     parser.add_argument("data", choices=SETTINGS)
     parser.add_argument("--candidates", type=int, default=150, help="total of the study")
+    confirmed = parser.add_argument_group("confirm")
+    confirmed.add_argument("--best", type=int, default=BEST, help=f"of each study, up to {BEST}")
+    confirmed.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
     steps[options.step](options)

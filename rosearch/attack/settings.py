@@ -37,7 +37,7 @@ def declares(part: Any, name: str) -> bool:
 
     One that a subclass inherits may not hold for what the subclass overrides.
     """
-    return bool(vars(type(part)).get(name, False))
+    return name in vars(type(part)) and bool(getattr(part, name))
 
 
 class Part:

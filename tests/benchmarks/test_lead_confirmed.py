@@ -105,6 +105,10 @@ def test_tables(module: Any, tmp_path: Path) -> None:
         assert 12 < lows[1] < 20
         assert 0 < lows[2] < 10
         assert size == "+0.000"
+    del made["random 3"]  # not confirmed yet
+    (tmp_path / "lead-shows.json").write_text(json.dumps(made))
+    assert [row[1] for row in module.differences("shows")[1:]] == ["the best"]
+    made = module.confirmed("films")
     columns, *rows = module.students("films")
     assert [row[0] for row in rows] == list(made)
     assert {len(row) for row in rows} == {len(columns)}

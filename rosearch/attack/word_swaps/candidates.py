@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import TypeAlias
 
 from rosearch.attack.base import SearchContext
@@ -53,14 +54,19 @@ class WordSwaps:
     resegment: bool = True
 
     @cached_property
-    def of_words(self) -> Sequence[Constraint]:
-        """The constraints that read no more than a word and the original one in its place."""
-        return [c for c in self.constraints if declares(c, "reads_word_alone") and not c.expensive]
+    def word_constraints(self) -> Sequence[Constraint]:
+        """Constraints that read no more than a word and the original one in its place.
+
+        They may be checked first: those before them judge each candidate by itself.
+        """
+        apart = takewhile(_judges_apart, self.constraints)
+        return [one for one in apart if _reads_word_alone(one)]
 
     @cached_property
-    def of_texts(self) -> Sequence[Constraint]:
-        """The others."""
-        return [c for c in self.constraints if c not in self.of_words]
+    def text_constraints(self) -> Sequence[Constraint]:
+        """All others."""
+        moved = set(map(id, self.word_constraints))
+        return [one for one in self.constraints if id(one) not in moved]
 
     def start(self, original: Words, context: SearchContext) -> TextSwaps:
         """The replacements for one text, with its random numbers drawn."""
@@ -101,7 +107,9 @@ class TextSwaps:
     """Random numbers, a row for each word."""
     screen: Screen | None = None
     """Applied to the allowed candidates."""
-    _known: dict[tuple[int, str], Sequence[str]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[int, str], Sequence[tuple[str, float]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def candidates(self, current: Words, index: int, *, lazily: bool = False) -> Asking[Candidates]:
         """Texts with the word at ``index`` of ``current`` replaced; may ask oracles.
@@ -117,15 +125,16 @@ class TextSwaps:
         if self.swaps.resegment:
             constraints = self.swaps.constraints
             texts = yield from self._proposed(current, index)
+            similarities: Mapping[int, float] = dict.fromkeys(range(len(texts)), 0.0)
         elif all(c.allows_swap(self.original, current, index) for c in self.swaps.constraints):
-            constraints = self.swaps.of_texts
+            constraints = self.swaps.text_constraints
             words = yield from self._allowed_words(current, index)
-            texts = [current.replace(index, new) for new in words]
+            texts = [current.replace(index, new) for new, _ in words]
+            similarities = {i: similarity for i, (_, similarity) in enumerate(words)}
         else:
             return Candidates()
         lazily = lazily and self.screen is None
         checked = [c for c in constraints if not (lazily and c.expensive)]
-        similarities = dict.fromkeys(range(len(texts)), 0.0)
         allowed = yield from self._examine(current, index, texts, similarities, checked)
         # Sorted by the whole text: words alone may sort differently.
         order = sorted(allowed, key=[str(text) for text in texts].__getitem__)
@@ -139,18 +148,20 @@ class TextSwaps:
         put = current.resegment if self.swaps.resegment else current.replace
         return [put(index, new) for new in proposed if new != word]
 
-    def _allowed_words(self, current: Words, index: int) -> Asking[Sequence[str]]:
+    def _allowed_words(self, current: Words, index: int) -> Asking[Sequence[tuple[str, float]]]:
         """What is proposed for a word that keeps its place, and allowed whatever the others are.
 
-        It is remembered: a search asks for the same word in many texts.
+        With how similar in meaning each is. It is remembered: a search asks for the same word in
+        many texts.
         """
         key = index, current.pieces[2 * index + 1]
         known = self._known.get(key)
         if known is None:
             texts = yield from self._proposed(current, index)
             start = dict.fromkeys(range(len(texts)), 0.0)
-            allowed = yield from self._examine(current, index, texts, start, self.swaps.of_words)
-            known = [texts[i].pieces[2 * index + 1] for i in allowed]
+            checked, place = self.swaps.word_constraints, 2 * index + 1
+            allowed = yield from self._examine(current, index, texts, start, checked)
+            known = [(texts[i].pieces[place], value) for i, value in allowed.items()]
             if self.swaps.substitution.reads_word_alone:
                 self._known[key] = known
         return known
@@ -201,3 +212,13 @@ class TextSwaps:
         draws = self.swaps.substitution.draws
         more: list[float] = self.context.rng("substitution", index).random(draws).tolist()
         return more
+
+
+def _reads_word_alone(constraint: Constraint) -> bool:
+    return declares(constraint, "reads_word_alone") and not constraint.expensive
+
+
+def _judges_apart(constraint: Constraint) -> bool:
+    """Whether the verdict on a candidate depends on no other candidate."""
+    default = type(constraint).examine is Constraint.examine
+    return default or constraint.expensive or _reads_word_alone(constraint)

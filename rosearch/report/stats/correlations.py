@@ -173,20 +173,23 @@ def residuals(values: Floats, held: Floats) -> Floats:
     """What linear regression on some columns leaves of a measure, the same on every machine.
 
     Processors round sums differently, and a tree with two equally good splits takes the other one
-    for a difference in the last digit. So the residuals keep nine digits of the measure's range.
+    for a difference in the last digit. So residuals are rounded, to a billionth of the measure's
+    range or so.
 
     Args:
         values: The measure, shape (n,).
         held: The columns, shape (n, columns); they may be dependent.
     """
     spread = float(np.ptp(values))
-    if not spread:
+    if spread <= 1e-12 * float(np.abs(values).max()):
         return np.zeros_like(values)
     columns = np.column_stack([np.ones(len(values)), held])
     # Of one length, so that none of them is taken for rounding errors beside a larger one.
     columns = columns / np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
     left = values - columns @ np.linalg.lstsq(columns, values, rcond=ZERO)[0]
-    return np.asarray(np.round(left, 9 - math.floor(math.log10(spread))))
+    # Shares of texts would lie between two steps of a rational size.
+    step = 1e-9 * math.sqrt(2) * spread
+    return np.asarray(np.rint(left / step) * step)
 
 
 def corrected(records: Sequence[E], method: Correction) -> tuple[E, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,35 @@ class OddWords(Constraint):
         return all(len(candidate.words[index]) % 2 for index in candidate.changed)
 
 
+class Measuring(Constraint):
+    """Longer words are more similar, whatever the others are."""
+
+    name = "measuring"
+    reads_word_alone = True
+
+    def examine(self, change: Any) -> Any:
+        yield from ()
+        lengths = [float(len(t.words[change.index])) for t in change.candidates]
+        return Examined([True] * len(lengths), lengths)
+
+
+class FirstTwo(Constraint):
+    """The verdict on a candidate depends on the others."""
+
+    name = "first-two"
+
+    def examine(self, change: Any) -> Any:
+        yield from ()
+        return Examined([place < 2 for place in range(len(change.candidates))])
+
+
+class NotAlone(OddWords):
+    reads_word_alone = property(lambda _: False)  # type: ignore[assignment]
+
+    def allows_text(self, original: Words, candidate: Words) -> bool:
+        return len(candidate.text) < 6
+
+
 class EvenWords(OddWords):
     """What a subclass overrides need not hold for the word alone."""
 
@@ -126,7 +156,10 @@ class TestWordsThatKeepTheirPlaces:
     def test_same_candidates_as_where_words_may_move(self, odd: Any, most: int) -> None:
         limit = MaxWordsChanged(most)
         proposed = Fixed("x", "yy", "zzz", "one", "two")
-        fast, slow = (start(WordSwaps(proposed, [limit, odd()], k), "one two") for k in (False, 1))
+        fast, slow = (
+            start(WordSwaps(proposed, [limit, odd(), Measuring()], k), "one two")
+            for k in (False, 1)
+        )
         texts = [fast.original]
         for _ in range(2):
             for text in list(texts):
@@ -134,6 +167,7 @@ class TestWordsThatKeepTheirPlaces:
                     found = finished(fast.candidates(text, index))
                     expected = finished(slow.candidates(text, index))
                     assert list(found.texts) == list(expected.texts)
+                    assert list(found.similarities) == list(expected.similarities)
                     texts += found.texts
         assert (len(texts) > 1) == (most > 0)
 
@@ -148,6 +182,37 @@ class TestWordsThatKeepTheirPlaces:
         assert odd.asked == 5  # "x" is no replacement of itself
         finished(swaps.candidates(swaps.original.replace(1, "x"), 0))
         assert odd.asked == 5
+
+    def test_verdicts_that_depend_on_other_candidates_keep_their_turn(self) -> None:
+        proposed = Fixed("xx", "c", "d")
+        swaps = start(WordSwaps(proposed, [FirstTwo(), OddWords()], False), "one two")
+        assert [t.text for t in finished(swaps.candidates(swaps.original, 0)).texts] == ["c two"]
+
+    def test_a_flag_that_is_a_property_counts_by_its_value(self) -> None:
+        swaps = start(WordSwaps(Fixed("xxx"), [NotAlone()], False), "one two")
+        shorter = swaps.original.replace(1, "y")
+        assert len(finished(swaps.candidates(shorter, 0)).texts) == 1
+        assert finished(swaps.candidates(swaps.original, 0)).texts == []
+
+    def test_equal_constraints_are_all_checked(self) -> None:
+        class Equal(OddWords):
+            def __eq__(self, other: object) -> bool:
+                return isinstance(other, OddWords)
+
+            __hash__ = None  # type: ignore[assignment]
+
+            def allows_text(self, original: Words, candidate: Words) -> bool:
+                return "x" not in candidate.text
+
+        swaps = start(WordSwaps(Fixed("x", "y"), [OddWords(), Equal()], False), "one two")
+        assert [t.text for t in finished(swaps.candidates(swaps.original, 0)).texts] == ["y two"]
+
+    def test_other_random_numbers_have_a_memory_of_their_own(self) -> None:
+        swaps = start(WordSwaps(CharacterEdits(), [], False), "letter letter")
+        first = finished(swaps.candidates(swaps.original, 0)).texts
+        assert start(swaps.swaps, "letter letter") == swaps
+        others = replace(swaps, numbers=[[1 - x for x in row] for row in swaps.numbers])
+        assert finished(others.candidates(others.original, 0)).texts != first
 
     def test_proposals_that_read_the_text_are_made_anew(self) -> None:
         class Longer(Fixed):

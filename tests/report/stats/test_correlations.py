@@ -163,13 +163,14 @@ def test_collinear_groups_are_pairwise_correlated():
     assert collinear(["a"], values) == [("a",)]
 
 
+@pytest.mark.parametrize("texts", [97, 128])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
-def test_residuals_are_equal_to_the_last_digit_however_sums_are_rounded(scale):
+def test_residuals_are_equal_to_the_last_digit_however_sums_are_rounded(scale, texts):
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 4, 150)
     # All levels of a factor are dependent beside the intercept; sizes are in millions.
     held = np.column_stack([levels == k for k in range(4)] + [1e6 * rng.integers(2, 6, 150)])
-    values = scale * rng.integers(60, 90, 150) / 97
+    values = scale * rng.integers(60, 90, 150) / texts
     of_one_order = residuals(values, held)
     for order in ([4, 3, 2, 1, 0], [2, 0, 4, 1, 3]):
         assert residuals(values, held[:, order] * 3.0).tolist() == of_one_order.tolist()
@@ -178,10 +179,19 @@ def test_residuals_are_equal_to_the_last_digit_however_sums_are_rounded(scale):
     assert of_one_order == pytest.approx(expected, abs=2e-9 * np.ptp(values))
 
 
+def test_shares_of_texts_are_between_no_two_steps():
+    # Means of 16 shares of 128 texts: the residuals are multiples of 1/2048.
+    values = np.random.default_rng(0).integers(60, 120, 160) / 128
+    held = np.repeat(np.eye(10), 16, axis=0)
+    expected = residuals(values, held)
+    assert residuals(values, 3.0 * held[:, ::-1]).tolist() == expected.tolist()
+
+
 def test_residuals_of_what_is_held_fixed_are_zero():
     held = np.random.default_rng(0).normal(size=(40, 2))
     assert not residuals(held @ [2.0, -1.0] + 3, held).any()
     assert not residuals(np.full(40, 0.7), held).any()
+    assert not residuals(0.7 + 1e-13 * held[::-1, 0], held).any()
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class Constraint(Part, ABC):
 
     reads_word_alone: ClassVar[bool] = False
     """Whether the verdict on each replaced word depends on nothing but this word and the original
-    one in its place. Certificates leave out all other constraints."""
+    one in its place. Attacks remember such verdicts where words keep their places, and certificates
+    leave out all other constraints. Each class sets it for itself."""
 
     def allows_word(self, text: Words, index: int) -> bool:
         """Whether the word at ``index`` of ``text`` may be replaced."""

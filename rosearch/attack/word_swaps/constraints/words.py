@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from rosearch.attack.resources.oracles import Asking
 from rosearch.attack.text import Words
-from rosearch.attack.word_swaps.constraints.base import Change, Constraint, Examined
+from rosearch.attack.word_swaps.constraints.base import Constraint
 from rosearch.checks import refused, whole_number
 from rosearch.checks import share as check_share
 from rosearch.errors import ArgumentError
@@ -102,45 +101,32 @@ class MaxWordsChanged(Constraint):
         return min(shares if self.count is None else [self.count, *shares])
 
     def allows_text(self, original: Words, candidate: Words) -> bool:
-        before, after = original.words, candidate.words
-        if len(before) == len(after):
-            differing = sum(before[i] != after[i] for i in candidate.changed)
+        if len(original) == len(candidate):
+            differing = len(_differing(original, candidate))
         else:
-            differing = sum(a != b for a, b in zip(before, after, strict=False))
+            pairs = zip(original.words, candidate.words, strict=False)
+            differing = sum(before != after for before, after in pairs)
         if self.count is not None and differing > self.count:
             return False
-        shorter = min(len(before), len(after))
+        shorter = min(len(original), len(candidate))
         return self.share is None or differing <= math.ceil(shorter * self.share)
 
     def allows_swap(self, original: Words, current: Words, index: int) -> bool:
         """One more word may differ, or the original one would be allowed to come back."""
-        if not self._is_unchanged:
+        read = ("allows_text", "examine", "most_changed")
+        is_overridden = any(getattr(type(self), x) is not getattr(MaxWordsChanged, x) for x in read)
+        if is_overridden or len(original) != len(current):
             return True
-        before, after = original.pieces, current.pieces
-        differing = {i for i in current.changed if before[2 * i + 1] != after[2 * i + 1]}
+        differing = _differing(original, current)
         least = len(differing) - 1 if index in differing else len(differing) + 1
-        return self._allows_many(original, least)
-
-    def examine(self, change: Change) -> Asking[Examined]:
-        """As :meth:`allows_text`, but words that all candidates have are compared once."""
-        original, current, index = change.original, change.current, change.index
-        lengths = {len(text) for text in (original, current, *change.candidates)}
-        if len(lengths) > 1 or not self._is_unchanged:
-            return (yield from super().examine(change))
-        before, after, place = original.pieces, current.pieces, 2 * index + 1
-        others = current.changed - {index}
-        differing = sum(before[2 * i + 1] != after[2 * i + 1] for i in others)
-        new = [text.pieces[place] != before[place] for text in change.candidates]
-        return Examined([self._allows_many(original, differing + one) for one in new])
-
-    @property
-    def _is_unchanged(self) -> bool:
-        """Whether no subclass judges texts otherwise."""
-        return type(self).allows_text is MaxWordsChanged.allows_text
-
-    def _allows_many(self, original: Words, differing: int) -> bool:
         most = self.most_changed(len(original))
-        return most is None or differing <= most
+        return most is None or least <= most
+
+
+def _differing(original: Words, text: Words) -> set[int]:
+    """Indices of the words that are others than in a text of as many words."""
+    before, after = original.pieces, text.pieces
+    return {i for i in text.changed if before[2 * i + 1] != after[2 * i + 1]}
 
 
 class MaxChangedShare(Constraint):

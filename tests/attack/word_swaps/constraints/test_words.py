@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosearch.attack import Change, DeepWordBug
+from rosearch.attack import Change, DeepWordBug, Examined
 from rosearch.attack.text import Words
 from rosearch.attack.word_swaps.constraints import (
     MaxChangedShare,
@@ -139,14 +139,36 @@ def test_candidates_are_judged_together_as_one_by_one(constraint: MaxWordsChange
         assert constraint.allows_swap(original, current, index) or not possible
 
 
-def test_a_subclass_may_judge_texts_otherwise() -> None:
-    class Lenient(MaxWordsChanged):
-        def allows_text(self, original: Words, candidate: Words) -> bool:
-            return True
+class Lenient(MaxWordsChanged):
+    def allows_text(self, original: Words, candidate: Words) -> bool:
+        return True
 
+
+class LenientTogether(MaxWordsChanged):
+    def examine(self, change: Change) -> Any:
+        yield from ()
+        return Examined([True] * len(change.candidates))
+
+
+class LimitedElsewhere(MaxWordsChanged):
+    """Says that there is no limit to those who ask for one; texts are judged as before."""
+
+    def most_changed(self, words: int) -> int | None:
+        return None
+
+
+@pytest.mark.parametrize("kind", [Lenient, LenientTogether, LimitedElsewhere])
+def test_a_subclass_may_judge_texts_otherwise(kind: type[MaxWordsChanged]) -> None:
     text = Words.of("one two")
-    assert Lenient(0).allows_swap(text, text, 0)
-    assert allowed(Lenient(0), "one two", 0, "x") == [True]
+    assert kind(0).allows_swap(text, text, 0)
+    assert allowed(kind(0), "one two", 0, "x") == [kind is not LimitedElsewhere]
+
+
+def test_no_swap_is_ruled_out_where_the_text_has_other_words() -> None:
+    original = Words.of("one two")
+    longer = original.resegment(1, "t w o")
+    assert MaxWordsChanged(1).allows_swap(original, longer, 3)
+    assert not MaxWordsChanged(0).allows_swap(original, original, 1)
 
 
 def test_inserted_word_makes_all_words_after_it_differ() -> None:
