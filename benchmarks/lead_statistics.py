@@ -24,6 +24,8 @@ RUNG = 1
 """From which on candidates are trained in full."""
 TEXTS = {"movies": 1585, "news": 307}
 """Dev texts that accuracy is measured on."""
+EPOCHS = {"movies": ("one epoch", "three epochs"), "news": ("two epochs", "six epochs")}
+"""Of the first rung, and of those that are trained in full."""
 MEASURES = {"accuracy": "accuracy", "under both": "accuracy_under_attack"}
 _FIXED = ("bound", "strength", "spelling", "input")
 _FOLDS, _REPEATS = 10, 5
@@ -68,15 +70,16 @@ def explained(data: str) -> list[list[str]]:
     """Share of the variance between genomes that parts of them predict, of genomes left out.
 
     Ridge regression on the columns of :func:`described`, ten-fold, five times: for the genomes that
-    were trained in full, for all random samples after one epoch, and for those of them whose graphs
-    nothing bounds.
+    were trained in full, for all random samples after the first rung, and for those of them whose
+    graphs nothing bounds.
     """
+    first, whole = EPOCHS[data]
     random = [trial for trial in study(data, "random").trials if trial.rungs]
     unbounded = [trial for trial in random if trial.genome.bound is None]
     populations = (
-        (trained(data), RUNG, "three epochs"),
-        (random, 0, "one epoch"),
-        (unbounded, 0, "one epoch, no token scores"),
+        (trained(data), RUNG, whole),
+        (random, 0, first),
+        (unbounded, 0, f"{first}, no token scores"),
     )
     head = ["predicted from", "columns"]
     table = [

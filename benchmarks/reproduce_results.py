@@ -314,6 +314,11 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "sentences": lambda: markdown(more_sentences.table()),
     "lead-movies": lambda: markdown(lead_tables.searches("movies")),
     "lead-news": lambda: markdown(lead_tables.searches("news")),
+    "lead-news-students": lambda: markdown(lead_confirmed.students("news")),
+    "lead-news-differences": lambda: markdown(lead_confirmed.differences("news")),
+    "lead-news-explained": lambda: markdown(lead_statistics.explained("news")),
+    "lead-news-groups": lambda: markdown(lead_statistics.groups("news")),
+    "lead-news-findings": lambda: lead_statistics.findings("news"),
     "lead-movies-fittest": lambda: markdown(
         lead_tables.fittest("movies", {"search": 6, "random": 3, "hand": 3})
     ),

@@ -214,12 +214,16 @@ def _silu(hidden: Interval, inplace: bool = False) -> Interval:
 
 
 def _log_sum_of_others(hidden: torch.Tensor, dim: int) -> torch.Tensor:
-    """For each element ``log sum exp`` of the others; without differences, which would cancel."""
-    turned = hidden.transpose(dim, -1)
-    none = turned.new_full((*turned.shape[:-1], 1), -math.inf)
-    before = torch.cat([none, turned[..., :-1]], dim=-1).logcumsumexp(dim=-1)
-    after = torch.cat([none, turned.flip(-1)[..., :-1]], dim=-1).logcumsumexp(dim=-1).flip(-1)
-    return torch.logaddexp(before, after).transpose(dim, -1)
+    """For each element ``log sum exp`` of the others.
+
+    It is the sum of all less the element. That cancels nothing, since the largest stays in it; the
+    sum of what is beside the largest is made anew.
+    """
+    largest, place = hidden.max(dim=dim, keepdim=True)
+    shares = (hidden - largest).exp()
+    others = largest + (shares.sum(dim=dim, keepdim=True) - shares).log()
+    rest = hidden.scatter(dim, place, -math.inf).logsumexp(dim=dim, keepdim=True)
+    return others.scatter(dim, place, rest)
 
 
 @rule("softmax")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import rosearch.attack.certificates.interval_rules  # noqa: F401 - registers them
 from rosearch import operators as ops
+from rosearch.attack.certificates.interval_rules import _log_sum_of_others
 from rosearch.attack.certificates.intervals import Interval, NoRuleError
 
 WIDTH = 16
@@ -104,6 +104,20 @@ def test_functions(name: str, radius: float) -> None:
     interval, points = ball(torch.randn(2, 5, 6, dtype=torch.float64), radius)
     found = FUNCTIONS[name](interval)
     assert all(holds(found, FUNCTIONS[name](point)) for point in points)
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_log_sums_of_all_other_scores(scale: float, dim: int) -> None:
+    torch.manual_seed(5)
+    scores = scale * torch.randn(7, 7, dtype=torch.float64)
+    scores[0, 1:] = scores[1:, 0] = -torch.inf  # of one real score and none beside it
+    scores[2, 3] = scores[2, 5] = scores[3, 2] = scores[5, 2] = 2 * scale  # the largest, twice
+    found = _log_sum_of_others(scores, dim).transpose(dim, -1)
+    rows = scores.transpose(dim, -1)
+    for k in range(7):
+        others = torch.cat([rows[:, :k], rows[:, k + 1 :]], dim=1).logsumexp(dim=1)
+        torch.testing.assert_close(found[:, k], others, rtol=1e-12, atol=1e-12)
 
 
 def test_bounds_are_tight_where_they_can_be() -> None:

@@ -240,7 +240,7 @@ def check_agreement(
     *,
     model_wrapper: Any = None,
     before: Callable[[str], object] = lambda text: None,
-    allowed: float = 0.01,
+    allowed: float = 0.05,
 ) -> list[Outcome]:
     """Assert that both attacks agree on all texts but a few, where ties explain the difference.
 
@@ -254,6 +254,8 @@ def check_agreement(
         model_wrapper: The victim of TextAttack's. Default: ``victim``, a function, wrapped.
         before: Called with each text before TextAttack attacks it.
         allowed: Share of the texts on which they may disagree, by verdict and text, and by queries.
+            How many have ties depends on the processor, which rounds batches of other sizes
+            otherwise: none, or one in thirty.
 
     Returns:
         The outcomes of rosearch's attack.
