@@ -123,23 +123,24 @@ def distiller(data: str, teacher: rs.Teacher) -> rs.Distiller:
     return encoding_matrix.distiller(data, teacher, row, **SETTINGS[data].training)
 
 
-def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
-    """One of the studies."""
+def pipeline(data: str, teacher: rs.Teacher) -> rs.Pipeline:
+    """Training and attack on dev texts, the same in all studies."""
     _, dev, _ = splits(data)
     attacker = rs.RobustnessEvaluator(
         MAIN, dev, examples=EXAMPLES[data], certify=True, progress=False
     )
+    rungs = SETTINGS[data].rungs
+    return rs.Pipeline(distiller(data, teacher), attacker, rungs=rungs, clock=time.process_time)
+
+
+def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
+    """One of the studies."""
     within = space(data, teacher)
     by_hand = hand_designed(data, within)
     return rs.Evolver(
         within,
-        rs.Pipeline(
-            distiller(data, teacher),
-            attacker,
-            rungs=SETTINGS[data].rungs,
-            clock=time.process_time,
-        ),
-        fitness(teacher.accuracy(dev, progress=False)),
+        pipeline(data, teacher),
+        fitness(teacher.accuracy(splits(data)[1], progress=False)),
         storage=restore(journal(data, kind), kind, OUT / data / kind),
         study=kind,
         strategy="surrogate" if kind == "search" else "random",

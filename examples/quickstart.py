@@ -33,8 +33,8 @@ from rosearch.quiet import quiet_transformers
 
 SPELLING = rs.TextEncoding("spelling", {"dictionary": "english", "typo_rate": 0.5})
 """Restores misspelt words."""
-CLASSES = rs.TextEncoding("word_classes", {"strength": 0.1})
-"""Merges words that attacks exchange."""
+CLASSES = rs.TextEncoding("word_classes", {"strength": 0.05})
+"""Merges words that attacks exchange; at 0.1 students are as fit on dev and less accurate."""
 LOOKED_UP = 2000
 """Training sentences whose words have replacements."""
 ACCURACY_DROP = 0.06

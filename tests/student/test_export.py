@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from itertools import cycle
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,32 +35,45 @@ SHALLOW: dict[str, dict[str, int]] = {
 }  # fmt: skip
 
 
-def genomes() -> Iterator[Any]:
-    """One small student for everything that a genome can hold beside its nodes' operators."""
+def in_turns(*lists: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """One of each list at a time; the shorter ones begin again until the longest has ended."""
+    return islice(zip(*map(cycle, lists), strict=False), max(map(len, lists)))
+
+
+PARTS = tuple(in_turns(ops.names(EmbeddingOperator), ops.POOLINGS))
+MERGED = (
+    Node("convolution", inputs=(0,)),
+    Node("identity", inputs=(0,)),
+    Node("feed_forward", inputs=(0, 1, 2), merge="gated", residual=False),
+)
+
+
+def hand_designed() -> Iterator[Any]:
     for name, template in templates.ALL.items():
         yield pytest.param(template(**SMALL, **SHALLOW.get(name, {})), id=f"template {name}")
-    for name in ops.names(EmbeddingOperator):
-        yield pytest.param(Genome(**SMALL, embedding=Embedding(name)), id=name)
-    branches = (Node("convolution", inputs=(0,)), Node("identity", inputs=(0,)))
-    for pooling in ops.POOLINGS:
-        merge = Node("feed_forward", inputs=(0, 1, 2), merge="gated", residual=False)
-        genome = Genome(**SMALL, pooling=pooling, nodes=(*branches, merge), outputs=(2, 3))
-        yield pytest.param(genome, id=f"{pooling} pooling and gated merge")
 
 
-GENOMES = tuple(genomes())
+def merging() -> Iterator[Any]:
+    """Every input and every pooling, a gated merge and two outputs."""
+    for name, pooling in PARTS:
+        parts: dict[str, Any] = {"embedding": Embedding(name), "pooling": pooling}
+        genome = Genome(**SMALL, **parts, nodes=MERGED, outputs=(2, 3))
+        yield pytest.param(genome, id=f"{name} and {pooling} pooling")
 
 
 def chains(length: int = 5) -> Iterator[Any]:
-    """Every operator of a node, a few in each student: an exporter takes seconds for any."""
+    """The same, and every operator of a node, a few in each: exporters take seconds for any."""
     names = ops.names()
-    for first in range(0, len(names), length):
-        some = names[first : first + length]
-        nodes = tuple(Node(name, inputs=(number,)) for number, name in enumerate(some))
-        yield pytest.param(Genome(**SMALL, nodes=nodes), id=" ".join(some))
+    groups = [names[first : first + length] for first in range(0, len(names), length)]
+    for some, (name, pooling) in in_turns(groups, PARTS):
+        behind = enumerate(some, start=len(MERGED))
+        nodes = (*MERGED, *(Node(operator, inputs=(number,)) for number, operator in behind))
+        parts: dict[str, Any] = {"embedding": Embedding(name), "pooling": pooling}
+        genome = Genome(**SMALL, **parts, nodes=nodes, outputs=(2, len(nodes)))
+        yield pytest.param(genome, id=f"{name}, {' '.join(some)}, {pooling} pooling")
 
 
-NODES = tuple(chains())
+TEMPLATES = tuple(hand_designed())
 ATTENTION = Genome(
     width=8,
     embedding_width=8,
@@ -72,7 +85,7 @@ ATTENTION = Genome(
 # Every version of ONNX's operators is written for some students: each export takes seconds.
 EXPORTED = [
     pytest.param(*student.values, opset, id=f"{student.id}, opset {opset}")
-    for student, opset in zip((*GENOMES, *NODES), cycle(range(18, 26)), strict=False)
+    for student, opset in in_turns((*TEMPLATES, *chains()), range(18, 26))
 ]
 
 
@@ -169,7 +182,7 @@ class TestExport:
 
 class TestCompile:
     # Each operator by itself is compiled in tests/operators/test_testing_compilation.py.
-    @pytest.mark.parametrize("genome", GENOMES)
+    @pytest.mark.parametrize("genome", [*TEMPLATES, *merging()])
     def test_no_graph_breaks(self, genome: Genome) -> None:
         torch.compiler.reset()
         student = make(genome)
