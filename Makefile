@@ -55,12 +55,14 @@ demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
 test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
 	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-# The other tests of attacks depend on neither TextAttack nor transformers.
+# The other tests of attacks depend on neither TextAttack nor transformers. What slow ones train and
+# measure does not depend on them either.
 INTEROP_TESTS = $(shell find tests/attack -name 'test_*.py' | sort \
 	| xargs grep -lE 'textattack|transformers|tokenizer|bert|greenlet')
 
 interop: $(STAMP_TA)  ## tests of attacks with TextAttack, on transformers 4, in .venv-textattack
-	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal $(INTEROP_TESTS) $(PYTEST_ARGS)
+	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal $(INTEROP_TESTS) \
+		-m "not exhaustive and (textattack or not slow)" $(PYTEST_ARGS)
 
 install-textattack: $(STAMP_TA)  ## make .venv-textattack, which interop needs
 

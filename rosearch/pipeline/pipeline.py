@@ -7,7 +7,6 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,13 @@ from rosearch.attack import RobustnessEvaluator
 from rosearch.distill import Distiller
 from rosearch.errors import ArgumentError, DataError
 from rosearch.machine import free_memory, own_memory
-from rosearch.pipeline.rungs import Rung, attack_rung, complete_rungs
+from rosearch.pipeline.rungs import (
+    Rung,
+    attack_rung,
+    complete_rungs,
+    mean_metrics,
+    training_seeds,
+)
 from rosearch.pipeline.store import StudentStore
 from rosearch.space import Genome, LatencyTable, Task, genome_cost
 from rosearch.space.cost.additive import parts
@@ -149,7 +154,7 @@ class Pipeline:
             "length": self.length,
         }
         if self.plan:
-            settings["rungs"] = [asdict(rung) for rung in self.plan]
+            settings["rungs"] = [rung.settings for rung in self.plan]
         if self.inherits:
             settings["inherit"] = True
         if self.latencies is not None:
@@ -178,22 +183,35 @@ class Pipeline:
             if one has no attacked example), ``attack_success_rate`` and ``mean_queries``, where an
             example that ends in an error counts as a successful attack; ``certified``, if the
             attacker certifies: the share that no combination of the attacks' substitutions breaks;
-            the values of
-            :meth:`cost`; ``latency`` in seconds of one forward pass over one text of ``length``
-            tokens, the median of 20 or the estimate of ``latencies``; ``seconds`` by the clock,
-            including the rungs below.
+            the values of :meth:`cost`; ``latency`` in seconds of one forward pass over one text of
+            ``length`` tokens, the median of 20 or the estimate of ``latencies``; ``seconds`` by the
+            clock, including the rungs below. Of several trainings (:class:`Rung`) the means, their
+            number ``trainings``, and the standard deviations ``accuracy_std`` and
+            ``accuracy_under_attack_std``.
 
         Raises:
             EvaluationError: The student cannot be trained or attacked.
             ArgumentError: There is no such rung.
         """
+        trainings = self._step(rung).trainings
+        return mean_metrics(
+            [
+                self._training(genome, seed=one, rung=rung, parent=parent, is_stored=one == seed)
+                for one in training_seeds(seed, trainings)
+            ]
+        )
+
+    def _training(
+        self, genome: Genome, *, seed: int, rung: int | None, parent: Parent | None, is_stored: bool
+    ) -> dict[str, float]:
+        """Train one student and attack it; the first of a candidate is the one that is stored."""
         start = self.clock()
         origin = self._parent_student(parent)
         if rung is None:
             result = self.distiller.distill(genome, seed=seed, parent=origin)
             student, report = result.student, self.attacker.evaluate(result.student)
         else:
-            step = self._rung(rung)
+            step = self._step(rung)
             files = self._store.rung_files(genome, seed=seed, parent=parent)
             result = self.distiller.distill(
                 genome,
@@ -218,13 +236,13 @@ class Pipeline:
         }
         if self.latencies is None:
             metrics["latency"] = latency(student, length=self.length)
-        if self._saves_students:
+        if self._saves_students and is_stored:
             folder = self._store.folder(genome, seed=seed, rung=rung, parent=parent)
             self._store.save(student, folder)
         seconds = self.clock() - start
         if rung is not None:
             seconds = files.store(student, reports, rung=rung, seconds=seconds, parent=origin)
-            if rung > 0:
+            if rung > 0 and is_stored:
                 below = self._store.folder(genome, seed=seed, rung=rung - 1, parent=parent)
                 shutil.rmtree(below, ignore_errors=True)
         return {**metrics, "seconds": seconds}
@@ -274,7 +292,7 @@ class Pipeline:
             if student is not None:
                 return student
         origin = self._parent_student(parent)
-        epochs = None if rung is None else self._rung(rung).epochs
+        epochs = self._step(rung).epochs
         return self.distiller.distill(genome, seed=seed, epochs=epochs, parent=origin).student
 
     def discard(
@@ -290,7 +308,8 @@ class Pipeline:
     ) -> None:
         """Delete what was kept for the candidate's next rung."""
         if self.plan:
-            self._store.rung_files(genome, seed=seed, parent=parent).remove()
+            for one in training_seeds(seed, self.plan[-1].trainings):
+                self._store.rung_files(genome, seed=one, parent=parent).remove()
 
     def _parent_student(self, parent: Parent | None) -> StudentForSequenceClassification | None:
         if parent is None:
@@ -302,7 +321,10 @@ class Pipeline:
                 self._store.save(student, folder, replace=False)
         return student
 
-    def _rung(self, rung: int) -> Rung:
+    def _step(self, rung: int | None) -> Rung:
+        """The rung, for ``None`` the whole evaluation."""
+        if rung is None:
+            return self.plan[-1] if self.plan else Rung()
         if not 0 <= rung < len(self.plan):
             raise ArgumentError(
                 f"rung={rung!r}: this Pipeline has rungs 0 to {len(self.plan) - 1}."

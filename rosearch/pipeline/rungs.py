@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean, stdev
+from typing import Any
 
 from rosearch import checks
 from rosearch.attack import RobustnessEvaluator, RobustnessReport
@@ -11,6 +13,7 @@ from rosearch.attack.engine.engine import check_some_ran
 from rosearch.attack.report.summary import join_attacks, join_examples, summarise
 from rosearch.distill import Distiller
 from rosearch.errors import ArgumentError
+from rosearch.seeding import child_seed
 from rosearch.student import StudentForSequenceClassification
 
 
@@ -23,11 +26,23 @@ class Rung:
         examples: Examples attacked, those of the rungs below included. Default: all of the
             evaluator's.
         attacks: Names of the attacks that have been run. Default: all of the evaluator's.
+        trainings: Students that have been trained from different seeds and attacked, those of the
+            rungs below included. Metrics are their means: one training rewards luck. On the last
+            rung, where few candidates arrive, a second one costs little.
     """
 
     epochs: int | None = None
     examples: int | None = None
     attacks: Sequence[str] | None = None
+    trainings: int = 1
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As plain values; of one training as before there could be several."""
+        settings = asdict(self)
+        if self.trainings == 1:
+            del settings["trainings"]
+        return settings
 
 
 def complete_rungs(
@@ -43,6 +58,7 @@ def complete_rungs(
     names = tuple(attack.name for attack in attacker.attacks)
     below_epochs, below_examples = 1, 1
     below_attacks: tuple[str, ...] = ()
+    below_trainings = 1
     plan: list[Rung] = []
     for place, rung in enumerate(rungs):
         label = f"rungs[{place}]"
@@ -65,13 +81,36 @@ def complete_rungs(
             examples,
         )
         below_attacks = tuple(name for name in names if name in wanted)
-        plan.append(Rung(below_epochs, below_examples, below_attacks))
-    if plan and plan[-1] != Rung(epochs, examples, names):
+        below_trainings = checks.whole_number(f"{label}.trainings", rung.trainings, below_trainings)
+        plan.append(Rung(below_epochs, below_examples, below_attacks, below_trainings))
+    if plan and replace(plan[-1], trainings=1) != Rung(epochs, examples, names):
         raise ArgumentError(
             f"The last rung must be the whole evaluation: epochs={epochs}, examples={examples}, "
             f"attacks={names}; got {plan[-1]}. Rung() is short for it."
         )
     return tuple(plan)
+
+
+def training_seeds(seed: int, count: int) -> list[int]:
+    """The seeds of a candidate's trainings, its own first."""
+    return [seed, *(child_seed(seed, "training", number) for number in range(1, count))]
+
+
+def mean_metrics(trainings: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The metrics of a candidate from those of its trainings.
+
+    Returns:
+        The means; ``seconds`` of all together; of more than one training their number, as
+        ``trainings``, and the standard deviations ``accuracy_std`` and
+        ``accuracy_under_attack_std``.
+    """
+    found = {name: fmean(one[name] for one in trainings) for name in trainings[0]}
+    found["seconds"] = sum(one["seconds"] for one in trainings)
+    if len(trainings) > 1:
+        found["trainings"] = float(len(trainings))
+        for name in ("accuracy", "accuracy_under_attack"):
+            found[f"{name}_std"] = stdev(one[name] for one in trainings)
+    return found
 
 
 def attack_rung(

@@ -266,7 +266,7 @@ class Bundle:
             is_value = bool(targets) and isinstance(statement, (ast.Assign, ast.AnnAssign))
 
     def _rewritten(self, target: Target, statement: ast.stmt) -> ast.stmt:
-        statement = pickle.loads(_packed(statement))
+        statement = pickle.loads(_packed(statement))  # noqa: S301 - of this process
         if target in self._values and isinstance(statement, ast.FunctionDef):
             value = ast.parse(ascii(self._values[target]()), mode="eval").body
             statement.body[1:] = [ast.Return(value)]

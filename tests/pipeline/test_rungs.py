@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import rosearch as rs
 from rosearch.attack import AdversarialTexts
 from rosearch.evolve import Parent
-from rosearch.pipeline.rungs import attack_rung
+from rosearch.pipeline.rungs import attack_rung, training_seeds
 from rosearch.space import LatencyTable
 
 SMALL = {"width": 16, "embedding_width": 16}
@@ -86,6 +87,41 @@ def test_joined_reports_name_classes_and_victim_as_a_whole_one(parts: Any, names
             assert str(reports[name]) == str(whole.attacks[name])
     named = names or distiller.teacher.model.config.id2label.values()
     assert all(f"class {name}: accuracy" in str(joined) for name in named)
+
+
+def test_metrics_of_several_trainings_are_means(parts: Any, tmp_path: Path) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    rungs = [*RUNGS[:1], replace(RUNGS[1], trainings=2), rs.Rung(trainings=3)]
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=rungs)
+    seeds = training_seeds(0, 3)
+    assert seeds[0] == 0
+    assert len(set(seeds)) == 3
+    single = [rs.Pipeline(*parts, rungs=RUNGS) for _ in seeds]
+    for rung, count in enumerate((1, 2, 3)):
+        found = [
+            one(genome, seed=seed, rung=rung)
+            for one, seed in zip(single, seeds[:count], strict=False)
+        ]
+        metrics = pipeline(genome, seed=0, rung=rung)
+        for name in ("accuracy", "accuracy_under_attack", "mean_queries", "parameters"):
+            assert metrics[name] == pytest.approx(np.mean([one[name] for one in found]))
+        assert metrics.get("trainings", 1) == count
+        accuracies = [one["accuracy"] for one in found]
+        if count > 1:
+            assert metrics["accuracy_std"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert exact(metrics) == exact(pipeline(genome, seed=0))
+    assert len({one["accuracy"] for one in found}) > 1  # or nothing would be told here
+    assert same(
+        pipeline.load(genome, seed=0, rung=2), pipeline.distiller.distill(genome, seed=0).student
+    )
+    pipeline.finish(genome, seed=0, rung=2)
+    assert [p.name for p in tmp_path.iterdir()] == [pipeline.where(genome, seed=0).name]
+
+
+def test_a_rung_of_one_training_has_the_settings_of_before(parts: Any) -> None:
+    one, two = (rs.Pipeline(*parts, rungs=[rs.Rung(trainings=n)]).settings for n in (1, 2))
+    assert one["rungs"][0].keys() == {"epochs", "examples", "attacks"}
+    assert two["rungs"] == [{**one["rungs"][0], "trainings": 2}]
 
 
 def test_a_rung_uses_its_own_examples_and_attacks(parts: Any) -> None:
@@ -282,6 +318,11 @@ def test_latency_table_gives_latency_before_training(parts: Any) -> None:
             [rs.Rung(attacks=["pruthi"]), rs.Rung(attacks=["deepwordbug"]), rs.Rung()],
             "leaves out the attack 'pruthi'",
         ),
+        (
+            [rs.Rung(examples=4, trainings=2), rs.Rung()],
+            r"rungs\[1\].trainings must be a whole number from 2, got 1",
+        ),
+        ([rs.Rung(trainings=0)], r"rungs\[0\].trainings must be a whole number from 1, got 0"),
         ([(1, 25)], r"rungs\[0\] must be a Rung, got \(1, 25\)"),
     ],
 )

@@ -34,7 +34,7 @@ from tests.attack.textattack.agreement import (
     wrapper,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.textattack]
 
 
 def agree(textattack: Any, pair: Any, victim: dict[str, Any]) -> Any:

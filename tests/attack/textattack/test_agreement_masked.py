@@ -27,7 +27,7 @@ from tests.attack.textattack.agreement import check_agreement, sentences, some_w
 from tests.attack.textattack.counterparts import build, greedy, their_vectors, usual
 from tests.attack.word_swaps.helpers import finished
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.textattack]
 
 
 @pytest.fixture(scope="module", params=["word pieces", "bytes"])

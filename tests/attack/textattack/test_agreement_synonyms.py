@@ -36,7 +36,7 @@ from tests.attack.textattack.agreement import (
 from tests.attack.textattack.counterparts import build, greedy, their_vectors, usual
 from tests.attack.word_swaps.helpers import finished
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.textattack]
 
 
 def clustered_vectors(texts: Sequence[str]) -> WordVectors:

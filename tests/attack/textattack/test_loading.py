@@ -66,6 +66,7 @@ print("fine")
 
 
 @pytest.mark.slow
+@pytest.mark.textattack
 def test_importing_and_attacking_leaves_the_process_as_it_was(
     textattack: Any, wordnet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +92,7 @@ def test_importing_and_attacking_leaves_the_process_as_it_was(
 
 
 @pytest.mark.slow
+@pytest.mark.textattack
 def test_unpickling_in_a_new_process_imports_quietly(
     textattack: Any, wordnet_folder: Path, tmp_path: Path
 ) -> None:

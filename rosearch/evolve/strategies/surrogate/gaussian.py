@@ -129,6 +129,8 @@ class GaussianProcess:
         between: Factor on the covariance of each pair of observations, shape ``(observations,
             observations)``, positive semi-definite.
         values: Hyperparameters, if they are known.
+        repeats: Measurements that each target is the mean of, shape ``(observations,)``: the noise
+            of a mean of n has an nth of the variance.
     """
 
     def __init__(
@@ -139,8 +141,10 @@ class GaussianProcess:
         prior: Hyperparameters,
         between: Array | float = 1.0,
         values: Hyperparameters | None = None,
+        repeats: Array | float = 1.0,
     ) -> None:
         self.features = features
+        self._shares = np.broadcast_to(1.0 / np.asarray(repeats, dtype=np.float64), len(targets))
         count = len(targets)
         self._mean = targets.mean(axis=0)
         spread = targets.std(axis=0)
@@ -151,7 +155,7 @@ class GaussianProcess:
         self._inner, self._apart = products(features.rows, features.rows)
         self.values = values or self._fit(prior)
         kernel = covariance(self._inner, self._apart, self.values) * between
-        self._inverse = np.linalg.inv(np.linalg.cholesky(_add_noise(kernel, self.values)))
+        self._inverse = np.linalg.inv(np.linalg.cholesky(self._noisy(kernel, self.values)))
         self._weights = self._inverse.T @ (self._inverse @ self._targets)
         # The maximum-likelihood scale of the covariance, for each target.
         self._scale = (self._targets * self._weights).sum(axis=0) / count
@@ -213,13 +217,13 @@ class GaussianProcess:
         smooth, straight = _parts(self._inner, self._apart, values)
         linear = np.exp(values.linear)
         kernel: Array = (smooth + linear * straight) * self._between
-        factor = np.linalg.inv(np.linalg.cholesky(_add_noise(kernel, values)))
+        factor = np.linalg.inv(np.linalg.cholesky(self._noisy(kernel, values)))
         inverse = factor.T @ factor
         solved = inverse @ self._varying
         scale = (self._varying * solved).sum(axis=0) / count
         # Half the gradient of the likelihood with respect to the covariance matrix.
         slope: Any = ((solved / scale) @ solved.T - targets * inverse) / 2
-        noise = float(np.exp(values.noise) * np.trace(slope))
+        noise = float(np.exp(values.noise) * (np.diag(slope) * self._shares).sum())
         slope = slope * self._between
         by_linear = float((slope * straight).sum())
         by_smooth = -weights * (self._apart.reshape(len(weights), -1) @ (slope * smooth).ravel())
@@ -231,8 +235,7 @@ class GaussianProcess:
         )
         return likelihood, gradient
 
-
-def _add_noise(kernel: Array, values: Hyperparameters) -> Array:
-    kernel = kernel.copy()
-    kernel[np.diag_indices_from(kernel)] += np.exp(values.noise) + _JITTER
-    return kernel
+    def _noisy(self, kernel: Array, values: Hyperparameters) -> Array:
+        noisy: Array = kernel.copy()
+        noisy[np.diag_indices_from(noisy)] += np.exp(values.noise) * self._shares + _JITTER
+        return noisy

@@ -47,6 +47,7 @@ class Observations:
             shape ``(rows,)``.
         reached: Objectives of the feasible trials at the highest rung, shape ``(trials,
             objectives)``; if there are none, the expected ones of those below it.
+        trainings: Trainings that the metrics are means of, shape ``(rows,)``.
     """
 
     features: list[GenomeFeatures]
@@ -54,6 +55,7 @@ class Observations:
     violations: Array
     below: npt.NDArray[np.int64]
     reached: Array
+    trainings: Array
 
     @classmethod
     def of(cls, trials: Sequence[TrialRecord]) -> Observations:
@@ -88,7 +90,13 @@ class Observations:
             np.concatenate([violations, np.full(len(failed), max(0.0, -violations.min()))]),
             np.concatenate([top - rung, np.zeros(len(failed), dtype=np.int64)]),
             reached,
+            np.array([_trainings(rows[row][0]) for row in last] + [1.0] * len(failed)),
         )
+
+
+def _trainings(trial: TrialRecord) -> float:
+    last = trial.rungs[-1] if trial.rungs else trial.metrics
+    return float(last.get("trainings", 1.0))
 
 
 @lru_cache(maxsize=1024)

@@ -123,6 +123,7 @@ def fit_process(
         prior=PRIOR,
         between=np.power(_RELATION, np.abs(found.below[:, None] - found.below[None, :])),
         values=values,
+        repeats=found.trainings,
     )
     return process, names
 

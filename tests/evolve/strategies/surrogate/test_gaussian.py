@@ -28,7 +28,8 @@ def test_gradient_of_the_likelihood(rungs):
     features, targets = problem()
     rung = np.arange(len(targets)) % 2
     between = 0.7 ** abs(rung[:, None] - rung) if rungs else 1.0
-    process = GaussianProcess(features, targets, prior=PRIOR, between=between)
+    repeats = 1.0 + rung if rungs else 1.0
+    process = GaussianProcess(features, targets, prior=PRIOR, between=between, repeats=repeats)
     at = PRIOR.array() + 0.2
 
     def likelihood(array):
@@ -58,6 +59,19 @@ def test_prediction_equals_the_textbook_formula():
     scale = np.einsum("ij,ij->j", scaled, np.linalg.solve(kernel, scaled)) / len(scaled)
     left = own - np.einsum("ij,ij->i", cross, np.linalg.solve(kernel, cross.T).T)
     np.testing.assert_allclose(deviation, np.sqrt(left)[:, None] * np.sqrt(scale) * spread)
+
+
+def test_a_mean_of_two_counts_as_much_as_both():
+    targets = problem()[1]
+    rows = np.random.default_rng(0).normal(size=(40, 7))
+    first, second = targets, targets + np.random.default_rng(2).normal(size=targets.shape)
+    means = (first + second) / 2
+    twice = Features(np.tile(rows, (2, 1)), np.array([0, 0, 0, 1, 1, 2, 2]), 3)
+    once = Features(rows, np.array([0, 0, 0, 1, 1, 2, 2]), 3)
+    together = GaussianProcess(twice, np.concatenate([first, second]), prior=PRIOR, values=PRIOR)
+    mean = GaussianProcess(once, means, prior=PRIOR, values=PRIOR, repeats=np.full(40, 2.0))
+    new = np.random.default_rng(1).normal(size=(5, 7))
+    np.testing.assert_allclose(mean.predict(new)[0], together.predict(new)[0], rtol=1e-3)
 
 
 def test_fitting_increases_the_likelihood_and_finds_the_relevant_group():

@@ -47,6 +47,16 @@ def test_scores_of_lower_rungs_are_adjusted():
     assert not found.violations.any()
 
 
+def test_trainings_are_counted():
+    twice = [{"accuracy": 0.5}, {"accuracy": 0.5, "trainings": 2.0}]
+    whole = replace(runged(0, (1.0, 0), (1.5, 0)), rungs=tuple(twice))
+    stopped = replace(runged(1, (1.0, 0)), rungs=tuple(twice[:1]))
+    without_rungs, failed = trials(1.2, 1.2, 1.2, None)[2:]
+    without_rungs = replace(without_rungs, metrics={"accuracy": 0.5, "trainings": 3.0})
+    found = Observations.of([whole, stopped, without_rungs, failed])
+    assert found.trainings.tolist() == [2, 1, 3, 1]
+
+
 def test_violations_of_lower_rungs_are_adjusted():
     kept = [runged(k, (1, 0), (1, 0)) for k in range(9)]
     came_to_keep = [runged(k, (1, 0.2), (1, 0)) for k in range(9, 12)]
