@@ -325,6 +325,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "lead-movies-students": lambda: markdown(lead_confirmed.students("movies")),
     "lead-movies-differences": lambda: markdown(lead_confirmed.differences("movies")),
     "lead-movies-textattack": lambda: markdown(lead_confirmed.by_textattack("movies")),
+    "lead-news-textattack": lambda: markdown(lead_confirmed.by_textattack("news")),
     "lead-movies-explained": lambda: markdown(lead_statistics.explained("movies")),
     "lead-movies-groups": lambda: markdown(lead_statistics.groups("movies")),
     "lead-movies-findings": lambda: lead_statistics.findings("movies"),
