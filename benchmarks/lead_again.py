@@ -6,7 +6,7 @@
 
 Every genome is taken to the second rung, whatever its figures: those that a search evaluated in
 full, and the first random samples, which nothing selected. Two trainings tell how much of a figure
-is the luck of one, and make_tabular.py makes its table of them.
+is the luck of one.
 """
 
 from __future__ import annotations
