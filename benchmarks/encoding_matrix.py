@@ -143,9 +143,9 @@ ROWS: dict[str, Row] = {
         f"spelling, classes {y:g}, bound {bound:g}, weight {x:g}, fitted to all sources": Row(
             (SPELLING, classes(y)), fitted_to_all=True, bound=bound, weight=x
         )
-        for y in (0.05, 0.1)
+        for y in (0.02, 0.04, 0.05, 0.1)
         for bound in (0.0, 0.1, 0.15, 0.2)
-        for x in (0.12, 0.15, 0.2, 0.35, 0.5)
+        for x in (0.12, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5)
     },
     **{
         f"spelling, classes 0.1, bound {bound:g}, weight {x:g}, fitted to all sources, edits": Row(
