@@ -55,8 +55,8 @@ demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
 test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
 	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-# The other tests of attacks depend on neither TextAttack nor transformers. What slow ones train and
-# measure does not depend on them either.
+# The other tests of attacks depend on neither TextAttack nor transformers, nor do the slow ones that
+# are not marked.
 INTEROP_TESTS = $(shell find tests/attack -name 'test_*.py' | sort \
 	| xargs grep -lE 'textattack|transformers|tokenizer|bert|greenlet')
 

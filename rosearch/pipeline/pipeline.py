@@ -193,13 +193,13 @@ class Pipeline:
             EvaluationError: The student cannot be trained or attacked.
             ArgumentError: There is no such rung.
         """
-        trainings = self._step(rung).trainings
-        return mean_metrics(
-            [
-                self._training(genome, seed=one, rung=rung, parent=parent, is_stored=one == seed)
-                for one in training_seeds(seed, trainings)
-            ]
-        )
+        seeds = training_seeds(seed, self._step(rung).trainings)
+        # The one whose student is stored comes last: a candidate that fails leaves none.
+        found = {
+            one: self._training(genome, seed=one, rung=rung, parent=parent, is_stored=one == seed)
+            for one in reversed(seeds)
+        }
+        return mean_metrics([found[one] for one in seeds])
 
     def _training(
         self, genome: Genome, *, seed: int, rung: int | None, parent: Parent | None, is_stored: bool

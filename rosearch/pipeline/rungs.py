@@ -28,7 +28,10 @@ class Rung:
         attacks: Names of the attacks that have been run. Default: all of the evaluator's.
         trainings: Students that have been trained from different seeds and attacked, those of the
             rungs below included. Metrics are their means: one training rewards luck. On the last
-            rung, where few candidates arrive, a second one costs little.
+            rung, where few candidates arrive, a second one costs little. An evaluation without
+            rungs, as :func:`rosearch.confirm` makes, has as many as the last. Trainings that
+            inherit share the parent, and so a part of its luck; if one fails, so does the
+            candidate.
     """
 
     epochs: int | None = None
@@ -38,7 +41,7 @@ class Rung:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """As plain values; of one training as before there could be several."""
+        """Plain values, without ``trainings`` if it is 1, so that earlier studies compare equal."""
         settings = asdict(self)
         if self.trainings == 1:
             del settings["trainings"]
@@ -104,7 +107,9 @@ def mean_metrics(trainings: Sequence[Mapping[str, float]]) -> dict[str, float]:
         ``trainings``, and the standard deviations ``accuracy_std`` and
         ``accuracy_under_attack_std``.
     """
-    found = {name: fmean(one[name] for one in trainings) for name in trainings[0]}
+    columns = {name: [one[name] for one in trainings] for name in trainings[0]}
+    # A mean of equal values may differ from them in the last digit, and break a limit by that.
+    found = {k: v[0] if len(set(v)) == 1 else fmean(v) for k, v in columns.items()}
     found["seconds"] = sum(one["seconds"] for one in trainings)
     if len(trainings) > 1:
         found["trainings"] = float(len(trainings))

@@ -113,6 +113,15 @@ _KNOWN = {
         Metric("latency", "Latency of one text", "ms", 1e3, 2),
         Metric("mean_queries", "Queries to attack an example", "", 1, 1),
         Metric("seconds", "Time to train and attack", "s", 1, 1),
+        Metric("trainings", "Trainings", "", 1, 0),
+        Metric("accuracy_std", "Clean accuracy, deviation between trainings", "%", 100, 1),
+        Metric(
+            "accuracy_under_attack_std",
+            "Accuracy under attack, deviation between trainings",
+            "%",
+            100,
+            1,
+        ),
     )
 }
 

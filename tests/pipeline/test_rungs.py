@@ -17,7 +17,7 @@ import torch
 import rosearch as rs
 from rosearch.attack import AdversarialTexts
 from rosearch.evolve import Parent
-from rosearch.pipeline.rungs import attack_rung, training_seeds
+from rosearch.pipeline.rungs import attack_rung, mean_metrics, training_seeds
 from rosearch.space import LatencyTable
 
 SMALL = {"width": 16, "embedding_width": 16}
@@ -109,6 +109,9 @@ def test_metrics_of_several_trainings_are_means(parts: Any, tmp_path: Path) -> N
         accuracies = [one["accuracy"] for one in found]
         if count > 1:
             assert metrics["accuracy_std"] == pytest.approx(np.std(accuracies, ddof=1))
+            under = [one["accuracy_under_attack"] for one in found]
+            assert metrics["accuracy_under_attack_std"] == pytest.approx(np.std(under, ddof=1))
+        assert metrics["compression"] == pipeline.cost(genome)["compression"]
     assert exact(metrics) == exact(pipeline(genome, seed=0))
     assert len({one["accuracy"] for one in found}) > 1  # or nothing would be told here
     assert same(
@@ -116,6 +119,39 @@ def test_metrics_of_several_trainings_are_means(parts: Any, tmp_path: Path) -> N
     )
     pipeline.finish(genome, seed=0, rung=2)
     assert [p.name for p in tmp_path.iterdir()] == [pipeline.where(genome, seed=0).name]
+
+
+def test_a_candidate_whose_second_training_fails_leaves_no_student(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genome = rs.templates.bag_of_words(**SMALL)
+    pipeline = rs.Pipeline(*parts, students=tmp_path, rungs=[RUNGS[0], rs.Rung(trainings=2)])
+    pipeline(genome, seed=0, rung=0)
+    distill = rs.Distiller.distill
+
+    def failing(self: Any, *args: Any, seed: int, **options: Any) -> Any:
+        if seed != 0:
+            raise rs.errors.EvaluationError("as this test wants it")
+        return distill(self, *args, seed=seed, **options)
+
+    monkeypatch.setattr(rs.Distiller, "distill", failing)
+    with pytest.raises(rs.errors.EvaluationError):
+        pipeline(genome, seed=0, rung=1)
+    pipeline.finish(genome, seed=0, rung=0)
+    pipeline.discard(genome, seed=0, rung=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_metrics_of_trainings() -> None:
+    one = {"accuracy": 0.7, "accuracy_under_attack": 0.3, "compression": 5.1, "seconds": 2.0}
+    assert mean_metrics([one]) == one
+    other = one | {"accuracy": 0.8, "accuracy_under_attack": 0.3, "seconds": 3.0}
+    found = mean_metrics([one, other, other])
+    assert found["seconds"] == 8.0
+    assert found["trainings"] == 3
+    assert found["accuracy"] == pytest.approx(2.3 / 3)
+    assert found["accuracy_under_attack"] == 0.3  # fmean of three is another number
+    assert found["accuracy_under_attack_std"] == pytest.approx(0, abs=1e-12)
 
 
 def test_a_rung_of_one_training_has_the_settings_of_before(parts: Any) -> None:

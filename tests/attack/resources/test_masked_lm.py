@@ -169,6 +169,7 @@ class TestMissing:
             MaskedLM(tmp_path, cache=False).answer([("mask", MASKED)])
 
     @pytest.mark.slow
+    @pytest.mark.textattack
     def test_offline_mode_uses_no_network(self, tmp_path: Path) -> None:
         code = (
             "import socket\n"

@@ -24,7 +24,7 @@ _MAX_VIOLATION = 2.0
 class Observations:
     """One row for each trial, at the highest rung that it has finished; failed trials come last.
 
-    The rungs of a trial share one training and its noise. As separate observations they would make
+    The rungs of a trial share trainings and their noise. As separate observations they would make
     the noise appear too small.
 
     - If other trials went on from the rung at which a trial ended, the mean difference of their
@@ -96,7 +96,9 @@ class Observations:
 
 def _trainings(trial: TrialRecord) -> float:
     last = trial.rungs[-1] if trial.rungs else trial.metrics
-    return float(last.get("trainings", 1.0))
+    count = float(last.get("trainings", 1.0))
+    # An evaluation may call something else by that name.
+    return count if 1 <= count < np.inf else 1.0
 
 
 @lru_cache(maxsize=1024)

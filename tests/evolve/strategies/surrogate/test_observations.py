@@ -55,6 +55,9 @@ def test_trainings_are_counted():
     without_rungs = replace(without_rungs, metrics={"accuracy": 0.5, "trainings": 3.0})
     found = Observations.of([whole, stopped, without_rungs, failed])
     assert found.trainings.tolist() == [2, 1, 3, 1]
+    for value in (0.0, -2.0, float("nan"), float("inf")):  # something else of that name
+        other = replace(without_rungs, metrics={"accuracy": 0.5, "trainings": value})
+        assert Observations.of([other]).trainings.tolist() == [1]
 
 
 def test_violations_of_lower_rungs_are_adjusted():
