@@ -160,17 +160,16 @@ def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
     within = space(data, teacher)
     by_hand = hand_designed(data, within)
     first = {"search": by_hand[:8], "hand": by_hand, SECOND: all_inputs(data, within)}.get(kind, ())
-    strategies: dict[str, Any] = {
-        "search": "surrogate",
-        SECOND: rs.SurrogateEvolution(initial=len(first)),
-    }
+    strategy: str | rs.Strategy = "surrogate" if kind == "search" else "random"
+    if kind == SECOND:
+        strategy = rs.SurrogateEvolution(initial=len(first))
     return rs.Evolver(
         within,
         pipeline(data, teacher, trainings=2 if kind == SECOND else 1),
         fitness(teacher.accuracy(splits(data)[1], progress=False)),
         storage=restore(journal(data, kind), kind, OUT / data / kind),
         study=kind,
-        strategy=strategies.get(kind, "random"),
+        strategy=strategy,
         initial_genomes=first,
         seed=[*KINDS, SECOND].index(kind),
         overlap=2,
