@@ -27,6 +27,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # parallel workers share the cores
 
 import torch
 
+from tests.fresh_python import FreshPython
+
 # Looking for cycles among the millions of objects of PyTorch takes a tenth of an export's time.
 gc.set_threshold(50_000, 25, 25)
 
@@ -43,6 +45,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshPython]:
+    """Runs programs in processes of their own."""
+    python = FreshPython(tmp_path_factory.mktemp("fresh_python"))
+    yield python
+    python.close()
 
 
 @pytest.fixture(scope="session")

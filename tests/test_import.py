@@ -1,4 +1,7 @@
-"""What ``import rosearch`` does and does not do, each in a process of its own."""
+"""What ``import rosearch`` does and does not do, each in a process of its own.
+
+Where it must load all of transformers, the process starts with PyTorch loaded.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,22 @@ from typing import Any
 import pytest
 
 import rosearch
+from tests.fresh_python import FreshPython
 
 SOURCE = Path(rosearch.__file__)
 
 
-def start(code: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code]
+def start(code: str, python: FreshPython | None = None) -> subprocess.CompletedProcess[str]:
     root = SOURCE.parents[1]
+    if python:
+        return python.run("-c", code, folder=root)
+    command = [sys.executable, "-c", code]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
 
 
-def run(code: str) -> Any:
+def run(code: str, python: FreshPython | None = None) -> Any:
     """The last line that ``code`` prints, as JSON."""
-    out = start(code)
+    out = start(code, python)
     assert out.returncode == 0, out.stderr
     assert "Warning" not in out.stderr
     return json.loads(out.stdout.splitlines()[-1])
@@ -180,16 +186,16 @@ print(json.dumps([
         "import rosearch.student",
     ],
 )
-def test_auto_classes_know_students_in_any_order_of_imports(imports):
+def test_auto_classes_know_students_in_any_order_of_imports(imports, fresh_python):
     # Taken from sys.modules: the test itself must not import it.
     knows = LOADS.format(imports=imports).replace(
         "import rosearch.student as student", "student = sys.modules['rosearch.student']"
     )
-    assert run(knows) == [True, "StudentForSequenceClassification", False]
+    assert run(knows, fresh_python) == [True, "StudentForSequenceClassification", False]
 
 
-def test_auto_classes_are_waited_for_without_loading_them():
-    found = run("""
+def test_auto_classes_are_waited_for_without_loading_them(fresh_python):
+    code = """
 import json, sys
 import rosearch, transformers, transformers.utils
 print(json.dumps({
@@ -197,11 +203,11 @@ print(json.dumps({
     "patched": [n for n, m in list(sys.modules.items()) if n.startswith("transformers")
                 and m.__spec__ and "exec_module" in vars(m.__spec__.loader)],
 }))
-""")
-    assert found == {"student": False, "patched": []}
+"""
+    assert run(code, fresh_python) == {"student": False, "patched": []}
 
 
-def test_a_broken_installation_warns_and_leaves_transformers_usable():
+def test_a_broken_installation_warns_and_leaves_transformers_usable(fresh_python):
     code = """
 import sys, rosearch
 class Broken:
@@ -212,13 +218,13 @@ sys.meta_path.insert(0, Broken())
 from transformers import AutoConfig
 print(AutoConfig.for_model("bert").model_type)
 """
-    out = start(code)
+    out = start(code, fresh_python)
     assert out.stdout.strip() == "bert", out.stderr
     assert "no such luck" in out.stderr
     assert "RuntimeWarning" in out.stderr
 
 
-def test_an_import_that_fails_again_and_again_warns_once():
+def test_an_import_that_fails_again_and_again_warns_once(fresh_python):
     code = """
 import sys, warnings, rosearch
 from rosearch import _autoregister
@@ -235,7 +241,7 @@ import transformers.models.bart.modeling_bart, transformers.models.t5.modeling_t
 assert finder not in sys.meta_path
 print(AutoConfig.for_model("bert").model_type)
 """
-    out = start(code)
+    out = start(code, fresh_python)
     assert out.stdout.strip() == "bert", out.stderr
     assert out.stderr.count("cannot load rosearch's students") == 1, out.stderr
 
@@ -250,8 +256,8 @@ def test_version_is_the_installed_one():
     assert installed == rosearch.__version__
 
 
-def test_two_threads_may_import_at_once():
-    assert run("""
+def test_two_threads_may_import_at_once(fresh_python):
+    code = """
 import json, sys, threading, rosearch
 import transformers  # its own first import is not safe in threads, with rosearch or without
 names = ["AutoModelForSequenceClassification", "AutoTokenizer", "AutoConfig"]
@@ -263,4 +269,5 @@ threads = [
 [thread.join(timeout=60) for thread in threads]
 transformers.BertConfig  # whatever is imported next
 print(json.dumps("rosearch.student" in sys.modules and not any(t.is_alive() for t in threads)))
-""")
+"""
+    assert run(code, fresh_python)

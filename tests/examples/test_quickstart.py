@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +19,8 @@ import pytest
 
 from rosearch import TextDataset
 from rosearch.errors import MissingResourceError
+from tests.evolve.helpers import is_running
+from tests.fresh_python import FreshPython
 
 SCRIPT = Path(__file__).with_name("small_quickstart.py")
 SIZE = (
@@ -43,26 +45,17 @@ def material(
     return folder
 
 
-def command(material: Path, out: Path) -> list[str]:
-    paths = [str(SCRIPT), str(material / "encoder"), str(material / "table.tsv")]
-    return [sys.executable, *paths, "--out", str(out), *SIZE]
+def command(material: Path, out: Path) -> list[object]:
+    return [SCRIPT, material / "encoder", material / "table.tsv", "--out", out, *SIZE]
 
 
 def environment(material: Path) -> dict[str, str]:
     return {**os.environ, "ROSEARCH_CACHE": str(material / "cache"), "OMP_NUM_THREADS": "1"}
 
 
-def run(material: Path, out: Path) -> str:
-    result = subprocess.run(
-        command(material, out),
-        env=environment(material),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+def run(python: FreshPython, material: Path, out: Path) -> str:
+    environ = environment(material)
+    return python.run(*command(material, out), environment=environ, check=True).stdout
 
 
 def trials(out: Path) -> list[tuple[int, str, str]]:
@@ -93,35 +86,36 @@ def finished(out: Path) -> int:
 
 
 @pytest.mark.slow
-def test_leaves_what_it_promises_and_goes_on_after_kill(material: Path, tmp_path: Path) -> None:
+def test_leaves_what_it_promises_and_goes_on_after_kill(
+    material: Path, fresh_python: FreshPython, tmp_path: Path
+) -> None:
     # One test, as both need a run from the beginning to the end.
     out = tmp_path / "whole"
     trained(material)
-    printed = run(material, out)
+    printed = run(fresh_python, material, out)
     assert len(set(trained(material))) == 8
-    check_promises(material, out, printed)
-    check_kill(material, out, tmp_path / "broken")
+    check_promises(fresh_python, material, out, printed)
+    check_kill(fresh_python, material, out, tmp_path / "broken")
 
 
-def check_kill(material: Path, whole: Path, broken: Path) -> None:
-    process = subprocess.Popen(
-        command(material, broken), env=environment(material), stdout=subprocess.DEVNULL
-    )
+def check_kill(python: FreshPython, material: Path, whole: Path, broken: Path) -> None:
+    process = python.start(*command(material, broken), environment=environment(material))
     deadline = time.monotonic() + 120
-    while finished(broken) < 6 and process.poll() is None and time.monotonic() < deadline:
+    while finished(broken) < 6 and is_running(process) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    python.wait()
     done = finished(broken)
     assert 6 <= done < 8, "killed too early or too late to tell anything"
     trained(material)
-    run(material, broken)
+    run(python, material, broken)
     assert len(trained(material)) == 8 - done
     assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole)]
     assert finished(broken) == 8
 
 
-def check_promises(material: Path, out: Path, printed: str) -> None:
+def check_promises(python: FreshPython, material: Path, out: Path, printed: str) -> None:
     summary = (out / "summary.md").read_text(encoding="utf-8")
     plain = ("bag of words", "TextCNN", "BiGRU", "transformer")
     names = ("teacher", "teacher, spelling", *plain, "best found", "constant classifier")
@@ -135,19 +129,14 @@ def check_promises(material: Path, out: Path, printed: str) -> None:
         "rows = AutoTokenizer.from_pretrained(sys.argv[1])('a good film', return_tensors='pt')\n"
         "print(type(model).__name__, tuple(model(**rows).logits.shape))"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", code, str(out / "best")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    loaded = python.run("-c", code, out / "best", check=True)
     assert loaded.stdout.strip() == "StudentForSequenceClassification (1, 2)"
     card = (out / "best" / "README.md").read_text(encoding="utf-8")
     assert "| accuracy | test |" in card
     assert card.count(" of dev |") == card.count(" of test |") == 1
     # Run again, it has nothing left to do and says the same.
     trained(material)
-    again = run(material, out)
+    again = run(python, material, out)
     assert trained(material) == []
     assert finished(out) == 8
     assert "teacher, spelling" in (out / "report.html").read_text(encoding="utf-8")

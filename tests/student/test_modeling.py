@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from rosearch.student import (
     StudentConfig,
     StudentForSequenceClassification,
 )
+from tests.fresh_python import FreshPython
 
 SPACE = SearchSpace(nodes=(0, 5), widths=(16, 32), embedding_widths=(8, 16))
 
@@ -126,16 +125,16 @@ class TestSaving:
         assert loaded.tokenizer("a good film").input_ids == tokenizer("a good film").input_ids
         assert loaded.config.architecture == templates.ALL[name]()
 
-    def test_loads_in_a_new_process_after_import(self, tmp_path: Path) -> None:
+    def test_loads_in_a_new_process_after_import(
+        self, fresh_python: FreshPython, tmp_path: Path
+    ) -> None:
         make(templates.text_cnn(width=16, embedding_width=8)).save_pretrained(tmp_path)
         code = (
             "import rosearch, sys\n"
             "from transformers import AutoModelForSequenceClassification as Auto\n"
             "print(type(Auto.from_pretrained(sys.argv[1])).__name__)"
         )
-        out = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
-        )
+        out = fresh_python.run("-c", code, tmp_path, check=True)
         assert out.stdout.strip() == "StudentForSequenceClassification"
 
     def test_configuration_is_readable(self, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +17,7 @@ from rosearch.errors import RegistryError
 from rosearch.operators import EmbeddingOperator
 from rosearch.space import Embedding, Genome, Node, templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
+from tests.fresh_python import FreshPython
 
 FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
@@ -107,7 +106,9 @@ class TestPlugins:
             AutoModelForSequenceClassification.from_pretrained(tmp_path)
         assert "import the module that registers it" in str(error.value)
 
-    def test_loads_once_its_operator_is_imported(self, tmp_path: Path) -> None:
+    def test_loads_once_its_operator_is_imported(
+        self, fresh_python: FreshPython, tmp_path: Path
+    ) -> None:
         (tmp_path / "plugin.py").write_text(
             "import rosearch\n"
             "@rosearch.operators.register('half')\n"
@@ -126,9 +127,7 @@ class TestPlugins:
             "ids = torch.ones(1, 3, dtype=torch.long)\n"
             "print(torch.equal(again(ids).logits, student.eval()(ids).logits))"
         )
-        out = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-        )
+        out = fresh_python.run("-c", code, folder=tmp_path, check=True)
         assert out.stdout.strip() == "True"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from itertools import zip_longest
 from pathlib import Path
@@ -20,6 +19,7 @@ from rosearch.encode import Chain, EncodedTokenizer
 from rosearch.space import Embedding, Genome, Node, templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
 from rosearch.student.remote_code import CODE_FILE, student_code
+from tests.fresh_python import FreshPython
 
 TEXTS = [
     "a dull film with a clever ending .", "the m0vie is a cl ever filmm", "gooood endiing", "",
@@ -36,6 +36,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import json, torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from tests.fresh_python import FreshPython
 folders, texts, found = *json.loads(sys.argv[1]), {}
 for folder in folders:
     options = {"trust_remote_code": True}
@@ -92,7 +93,9 @@ def answers(student: Any) -> list[Any]:
         return [batch["input_ids"].tolist(), student(**batch).logits.tolist()]
 
 
-def test_loads_without_rosearch_to_the_bit(tokenizer: Any, tmp_path: Path) -> None:
+def test_loads_without_rosearch_to_the_bit(
+    tokenizer: Any, fresh_python: FreshPython, tmp_path: Path
+) -> None:
     # As few students as have every operator and encoding.
     spellings, words = (
         [encoding for encoding in encodings() if encoding.level == level]
@@ -107,12 +110,9 @@ def test_loads_without_rosearch_to_the_bit(tokenizer: Any, tmp_path: Path) -> No
         folder = tmp_path / f"student{number}"
         student.save_pretrained(folder)
         expected[str(folder)] = answers(student)
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, json.dumps([list(expected), TEXTS])],
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
+    asked = json.dumps([list(expected), TEXTS])
+    done = fresh_python.run("-c", CHILD, asked, environment=environment, check=True)
     assert json.loads(done.stdout) == expected
 
 

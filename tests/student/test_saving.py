@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +21,7 @@ from rosearch.encode import EncodedTokenizer
 from rosearch.operators.base import registry
 from rosearch.space import Genome, Node, templates
 from rosearch.student import StudentConfig, StudentForSequenceClassification
+from tests.fresh_python import FreshPython
 
 LONG = " ".join(["a dull film with a clever ending ."] * 9)
 
@@ -133,7 +132,9 @@ class TestPermissions:
 
 
 class TestModelCard:
-    def test_its_lines_load_the_student(self, tokenizer: Any, tmp_path: Path) -> None:
+    def test_its_lines_load_the_student(
+        self, tokenizer: Any, fresh_python: FreshPython, tmp_path: Path
+    ) -> None:
         names = {0: "weak", 1: "strong"}
         make(tokenizer, id2label=names).save_pretrained(tmp_path)
         card = (tmp_path / "README.md").read_text()
@@ -143,10 +144,8 @@ class TestModelCard:
             .split("```")[0]
             .replace("path/to/this/folder", str(tmp_path))
         )
-        done = subprocess.run(
-            [sys.executable, "-c", f"{code}\nprint(classify({LONG!r})[0]['label'])"],
-            capture_output=True, text=True, cwd=tmp_path, check=False,
-        )  # fmt: skip
+        code += f"\nprint(classify({LONG!r})[0]['label'])"
+        done = fresh_python.run("-c", code, folder=tmp_path)
         assert done.stdout.strip() in names.values(), done.stderr
 
     def test_names_packages_of_plug_ins(self, tokenizer: Any, tmp_path: Path) -> None:
@@ -209,7 +208,7 @@ class TestModelCard:
 class TestWithoutImport:
     @pytest.mark.parametrize("has_code", [False, True])
     def test_every_error_says_what_to_do(
-        self, has_code: bool, tokenizer: Any, tmp_path: Path
+        self, has_code: bool, tokenizer: Any, fresh_python: FreshPython, tmp_path: Path
     ) -> None:
         make(tokenizer).save_pretrained(tmp_path)
         if not has_code:  # as with operators of other packages
@@ -226,10 +225,7 @@ class TestWithoutImport:
             "    except ValueError as error:\n"
             "        print('\\nsaid:', *str(error).split())\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)],
-            capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        done = fresh_python.run("-c", code, tmp_path, check=True)
         said = [line for line in done.stdout.splitlines() if line.startswith("said:")]
         assert len(said) == 3
         advice = "trust_remote_code=True" if has_code else "import rosearch before loading"
