@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from journals import DATA
-from lead_tables import KINDS
+from lead_tables import KINDS, SEARCHES
 
 WEIGHTS = {"robustness": 1.0, "accuracy": 4.0, "compression": 0.1}
 """A point of accuracy counts as four under attack; halving the size as ten."""
@@ -118,24 +119,24 @@ def runs_of(data: str, kind: str, places: Sequence[int]) -> list[Run]:
 
 
 def differences(data: str) -> list[list[str]]:
-    """The searched students less the others: the first of each, and the first three.
+    """The students of each search less the others: the first of each, and the first three.
 
     Of fitness, and of what it is made of: points of accuracy and under both attacks, and what the
     size adds to the fitness.
     """
     parts = ("fitness", "accuracy", "under both", "of the fitness by size")
-    rows = [["searched less", "students", *parts]]
-    for kind in KINDS:
-        if kind == "search":
+    rows = [["students", "less", "of each", *parts]]
+    for search, kind in itertools.product(SEARCHES, KINDS):
+        if kind in SEARCHES[SEARCHES.index(search) :]:
             continue
         for name, places in (("the best", [1]), (f"the best {BEST}", range(1, BEST + 1))):
-            if any(f"{of} {k}" not in confirmed(data) for of in ("search", kind) for k in places):
+            if any(f"{of} {k}" not in confirmed(data) for of in (search, kind) for k in places):
                 continue
-            these, those = runs_of(data, "search", places), runs_of(data, kind, places)
+            these, those = runs_of(data, search, places), runs_of(data, kind, places)
             size = statistics.fmean(map(_size, these)) - statistics.fmean(map(_size, those))
             points = [difference(these, those, partial(text_shares, k)).shown(1) for k in (1, 2)]
             found = [difference(these, those).shown(3), *points, f"{size:+.3f}"]
-            rows.append([KINDS[kind], name, *found])
+            rows.append([KINDS[search], KINDS[kind], name, *found])
     return rows
 
 

@@ -171,7 +171,7 @@ def evolver(data: str, kind: str, teacher: rs.Teacher) -> rs.Evolver:
         study=kind,
         strategy=strategy,
         initial_genomes=first,
-        seed=[*KINDS, SECOND].index(kind),
+        seed=list(KINDS).index(kind),
         overlap=2,
     )
 
@@ -247,7 +247,7 @@ def outcomes(afresh: Afresh, genome: rs.Genome, seed: int) -> dict[str, str]:
 def export(options: argparse.Namespace) -> None:
     """Write what there is as small files."""
     data: str = options.data
-    for kind in (*KINDS, SECOND):
+    for kind in KINDS:
         if (OUT / data / kind).exists():
             pack(study(data, kind), kind, journal(data, kind))
     if (OUT / data / "summary.json").exists():
@@ -277,7 +277,7 @@ def main() -> None:
     """One step."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     steps = {
-        **dict.fromkeys((*KINDS, SECOND), run),
+        **dict.fromkeys(KINDS, run),
         "confirm": confirm,
         "export": export,
         "table": table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,15 @@ from journals import DATA, packed
 import rosearch as rs
 from rosearch.evolve import TrialRecord
 
-KINDS = {"search": "chosen by a model", "random": "random samples", "hand": "hand-designed"}
+KINDS = {
+    "search": "chosen by a model",
+    "random": "random samples",
+    "hand": "hand-designed",
+    "second": "chosen in the second round",
+}
 """Studies, and what their candidates are."""
+SEARCHES = ("search", "second")
+"""Those whose candidates a model chose."""
 
 
 def journal(data: str, kind: str) -> Path:
@@ -28,17 +36,18 @@ def study(data: str, kind: str) -> rs.SearchResult:
 
 
 def searches(data: str) -> list[list[str]]:
-    """The studies of a data set, and the search for as long as each of the others took."""
+    """The studies of a data set, and the searches for as long as each of the others took."""
     found = {kind: study(data, kind).trials for kind in KINDS if journal(data, kind).exists()}
     head = ["candidates", "number", "in full", "hours", "feasible", "best fitness", "third best"]
     rows = [[*head, "accuracy of the best", "under both", "worst class", "compression"]]
     for kind, trials in found.items():
         rows.append(_row(KINDS[kind], trials))
-    for kind, trials in found.items():
-        limit = sum(map(seconds, trials))
-        part = _within(found["search"], limit)
-        if kind != "search" and len(part) < len(found["search"]):
-            rows.append(_row(f"the first chosen, in the time of {KINDS[kind]}", part))
+    for search, kind in itertools.product(SEARCHES, found):
+        if search in found and kind not in SEARCHES:
+            part = _within(found[search], sum(map(seconds, found[kind])))
+            if len(part) < len(found[search]):
+                name = f"{KINDS[search]}, in the time of {KINDS[kind]}"
+                rows.append(_row(name, part))
     return rows
 
 

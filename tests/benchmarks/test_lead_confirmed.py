@@ -85,7 +85,7 @@ def test_equal_texts_leave_the_compression_alone(module: Any) -> None:
 
 def test_tables(module: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    levels = {"search": 0.9, "random": 0.7}
+    levels = {"search": 0.9, "random": 0.7, "second": 0.9}
     made = {
         f"{kind} {place}": {
             "runs": [run(drawn(rng, level, level / 2), seed=seed) for seed in range(3)]
@@ -95,9 +95,12 @@ def test_tables(module: Any, tmp_path: Path) -> None:
     }
     (tmp_path / "lead-films.json").write_text(json.dumps(made))
     head, *rows = module.differences("films")
-    assert head[2:] == ["fitness", "accuracy", "under both", "of the fitness by size"]
-    assert [row[:2] for row in rows] == [["random samples", f"the best{n}"] for n in ("", " 3")]
-    for *_, fitness, accuracy, under, size in rows:
+    assert head[3:] == ["fitness", "accuracy", "under both", "of the fitness by size"]
+    first, second, random = "chosen by a model", "chosen in the second round", "random samples"
+    pairs = [(first, random), (second, first), (second, random)]
+    expected = [[*pair, f"the best{n}"] for pair in pairs for n in ("", " 3")]
+    assert [row[:3] for row in rows] == expected
+    for *_, fitness, accuracy, under, size in (*rows[:2], *rows[4:]):
         lows = [
             float(cell.partition("(")[2].split(" to ")[0]) for cell in (fitness, accuracy, under)
         ]
@@ -107,7 +110,8 @@ def test_tables(module: Any, tmp_path: Path) -> None:
         assert size == "+0.000"
     del made["random 3"]  # not confirmed yet
     (tmp_path / "lead-shows.json").write_text(json.dumps(made))
-    assert [row[1] for row in module.differences("shows")[1:]] == ["the best"]
+    names = [row[2] for row in module.differences("shows")[1:] if row[1] == random]
+    assert names == ["the best", "the best"]
     made = module.confirmed("films")
     columns, *rows = module.students("films")
     assert [row[0] for row in rows] == list(made)
