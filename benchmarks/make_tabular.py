@@ -72,8 +72,9 @@ class EveryRung:
     all candidates of a process share, such as replacements of words, is made before they count.
     """
 
-    def __init__(self, pipeline: rs.Pipeline) -> None:
+    def __init__(self, pipeline: rs.Pipeline, names: Sequence[str] = METRICS) -> None:
         self.pipeline = pipeline
+        self.names = tuple(names)
         self._warm = False
 
     @property
@@ -92,7 +93,7 @@ class EveryRung:
             for rung in range(self.pipeline.rungs):
                 metrics = self.pipeline(genome, seed=seed, rung=rung)
                 metrics["seconds"] = time.process_time() - start
-                found |= {f"rung{rung}_{name}": metrics[name] for name in METRICS}
+                found |= {f"rung{rung}_{name}": metrics[name] for name in self.names}
         finally:
             self.pipeline.finish(genome, seed=seed)
         return {**metrics, **found}
