@@ -82,7 +82,7 @@ class Clock(TrainerCallback):
         self.seconds += time.process_time()
 
 
-def added(variant: str, share: float) -> dict[str, Any]:
+def added(variant: str, share: float, weight: float | None = None) -> dict[str, Any]:
     """What a way to train adds to a Distiller."""
     both = ["pwws", "deepwordbug"]
     if variant == "augmentation":
@@ -96,9 +96,9 @@ def added(variant: str, share: float) -> dict[str, Any]:
     if variant == "perturbation":
         return {"perturbation": EmbeddingPerturbation()}
     if variant.startswith("words"):
-        attacks, weight = ("pwws", 0.8) if "pwws" in variant else (both, 0.9)
+        attacks, default = ("pwws", 0.8) if "pwws" in variant else (both, 0.9)
         gradient = "previous" if variant.endswith("previous gradient") else "current"
-        given = {"weight": weight, "learnt": 0.0, "gradient": gradient}
+        given = {"weight": weight or default, "learnt": 0.0, "gradient": gradient}
         return {"perturbation": WordPerturbation(WordReplacements(attacks), **given)}
     return {}
 
@@ -108,8 +108,9 @@ def main(line: list[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     teacher, train, dev, test = material(options)
     teacher.logits(train, progress=False)  # paid once by all, and no variant's time
+    attacked = dev if options.dev else test
     evaluator = rs.RobustnessEvaluator(
-        options.attacks, test, examples=options.examples, progress=False
+        options.attacks, attacked, examples=options.examples, progress=False
     )
     rows = []
     for variant in options.variants:
@@ -121,7 +122,7 @@ def main(line: list[str] | None = None) -> None:
             learning_rate=options.learning_rate,
             callbacks=[Clock()],
             progress=False,
-            **added(variant, options.share),
+            **added(variant, options.share, options.weight),
         )
         for student in options.students:
             runs = []
@@ -130,8 +131,9 @@ def main(line: list[str] | None = None) -> None:
                 print(summary(student, variant, seed, runs[-1]), flush=True)
             rows.append((student, variant, runs))
     rows.sort(key=lambda row: options.students.index(row[0]))
+    part = "dev" if options.dev else "test"
     print(f"\n{len(train)} sentences, {options.epochs} epochs, {options.seeds} seeds, "
-          f"{options.examples} test sentences attacked; constant classifier "
+          f"{options.examples} {part} sentences attacked; constant classifier "
           f"{100 * rows[0][2][0]['constant']:.1f}, worst class 0\n")  # fmt: skip
     print(table(rows, options.attacks))
 
@@ -149,7 +151,9 @@ def arguments(line: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--share", type=float, default=0.3, help="sentences attacked an epoch")
+    parser.add_argument("--weight", type=float, help="of word substitutions, instead of the above")
     parser.add_argument("--examples", type=int, default=200, help="test sentences to attack")
+    parser.add_argument("--dev", action="store_true", help="attack dev sentences, to choose by")
     parser.add_argument("--attacks", nargs="+", default=["pwws", "deepwordbug"])
     return parser.parse_args(line)
 
@@ -177,7 +181,9 @@ def once(
     settings = [distiller.settings, dict(evaluator.settings), genome.key, seed, "worst class"]
     text = json.dumps(settings, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-    name = f"{student}-{variant}-{seed}".replace(", ", "-").replace(" ", "-")
+    weight = f"-weight-{options.weight}" if options.weight else ""
+    on = "-dev" if options.dev else ""
+    name = f"{student}-{variant}{weight}{on}-{seed}".replace(", ", "-").replace(" ", "-")
     path: Path = options.out / f"{name}.json"
     if path.exists():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
