@@ -1,7 +1,8 @@
 """Python processes that start with PyTorch loaded, which takes longer than most of what they test.
 
 Each is a fork of one interpreter that has imported PyTorch with what transformers asks of it, and
-neither transformers nor rosearch.
+neither transformers nor rosearch. Elsewhere than on Linux, where a fork of such a process may end
+in a crash, each is a new interpreter.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class FreshPython:
     def __init__(self, folder: Path) -> None:
         self._outputs = [folder / "stdout", folder / "stderr"]
         self._parent: subprocess.Popen[str] | None = None
+        self._alone: subprocess.Popen[bytes] | None = None
 
     def start(
         self,
@@ -66,6 +68,14 @@ class FreshPython:
             environment: Instead of this process's.
             folder: To run it in, instead of this process's.
         """
+        order: Sequence[Any] = (
+            [str(argument) for argument in arguments],
+            dict(os.environ if environment is None else environment),
+            str(folder or Path.cwd()),
+            [str(path) for path in self._outputs],
+        )
+        if sys.platform != "linux":
+            return self._start_alone(*order[:3])
         for path in self._outputs:
             path.write_bytes(b"")
         self._parent = self._parent or subprocess.Popen(
@@ -75,12 +85,6 @@ class FreshPython:
             text=True,
             start_new_session=True,
         )
-        order: Sequence[Any] = (
-            [str(argument) for argument in arguments],
-            dict(os.environ if environment is None else environment),
-            str(folder or Path.cwd()),
-            [str(path) for path in self._outputs],
-        )
         assert self._parent.stdin
         self._parent.stdin.write(json.dumps(order) + "\n")
         self._parent.stdin.flush()
@@ -88,7 +92,7 @@ class FreshPython:
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """Wait for the end of the program that was started."""
-        code = int(self._answer())
+        code = self._alone.wait() if self._alone else int(self._answer())
         out, err = (path.read_text(encoding="utf-8") for path in self._outputs)
         return subprocess.CompletedProcess([], code, out, err)
 
@@ -102,13 +106,25 @@ class FreshPython:
             assert done.returncode == 0, done.stderr
         return done
 
-    def _answer(self) -> str:
-        assert self._parent
-        assert self._parent.stdout
-        return self._parent.stdout.readline()
-
     def close(self) -> None:
         """End the interpreter, and a program that a failed test has left."""
         if self._parent:
             os.killpg(self._parent.pid, signal.SIGKILL)
             self._parent.communicate()
+
+    def _answer(self) -> str:
+        assert self._parent
+        assert self._parent.stdout
+        return self._parent.stdout.readline()
+
+    def _start_alone(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: str
+    ) -> int:
+        out, err = self._outputs
+        with out.open("wb") as to_out, err.open("wb") as to_err:
+            self._alone = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err,
+                env=environment, cwd=folder,
+            )  # fmt: skip
+        return self._alone.pid
