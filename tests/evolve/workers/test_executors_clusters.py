@@ -124,10 +124,12 @@ def test_an_adaptive_cluster_grows(with_tests):
         cluster.adapt(minimum=0, maximum=3, interval="50ms", target_duration="100ms")
         assert Workers(synthetic, executor).count == 3
         assert Workers(synthetic, executor, workers=1).count == 1
-        result = evolver(slow_process_id, overlap=3).run(9, executor=executor, progress=False)
+        # Two are enough to run on: each takes seconds to start.
+        cluster.adapt(minimum=0, maximum=2, interval="50ms", target_duration="100ms")
+        result = evolver(slow_process_id, overlap=3).run(6, executor=executor, progress=False)
         cluster.adapt().stop()
         assert Workers(synthetic, executor).count == max(1, sum(client.nthreads().values()))
-    serial = evolver(overlap=3).run(9, progress=False)
+    serial = evolver(overlap=3).run(6, progress=False)
     assert [t.key for t in result.trials] == [t.key for t in serial.trials]
     assert len({t.metrics["process"] for t in result.trials}) > 1
 
