@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from bounded_genomes import INPUTS
 from lead_tables import KINDS, journal, study
+from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -113,6 +114,22 @@ def _held_out(columns: Any, values: Any) -> float:
         predicted = cross_val_predict(model, columns, values, cv=folds)
         found.append(1 - ((values - predicted) ** 2).mean() / values.var())
     return statistics.fmean(found)
+
+
+def fidelities(names: Mapping[str, str]) -> list[list[str]]:
+    """Rank correlations of the fitness of genomes at two rungs that both reached, by data set."""
+    head = ["data", "trained in full", "first and second rung", "attacked in full"]
+    table = [[*head, "second and last rung", "first and last rung"]]
+    for data, name in names.items():
+        whole = [trial for trial in trained(data) if trial.state == "complete"]
+        pairs = ((trained(data), 0, 1), (whole, 1, -1), (whole, 0, -1))
+        found = [
+            spearmanr(*([t.scores[rung].values[0] for t in trials] for rung in rungs)).statistic
+            for trials, *rungs in pairs
+        ]
+        first, *others = (f"{value:.2f}" for value in found)
+        table.append([name, str(len(trained(data))), first, str(len(whole)), *others])
+    return table
 
 
 def groups(data: str) -> list[list[str]]:

@@ -319,6 +319,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "lead-news-explained": lambda: markdown(lead_statistics.explained("news")),
     "lead-news-groups": lambda: markdown(lead_statistics.groups("news")),
     "lead-news-findings": lambda: lead_statistics.findings("news"),
+    "lead-rungs": lambda: markdown(
+        lead_statistics.fidelities({"movies": "movie reviews", "news": "BBC News"})
+    ),
     "lead-movies-fittest": lambda: markdown(
         lead_tables.fittest("movies", {"search": 6, "random": 3, "hand": 3})
     ),
