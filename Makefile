@@ -55,10 +55,10 @@ demo: $(STAMP)  ## search students for a real teacher on movie-review sentences
 test: $(STAMP)  ## all tests, slow ones too, on JOBS=2 processes
 	@$(PY) -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-# The other tests of attacks depend on neither TextAttack nor transformers but by what these read, nor
-# do the slow ones that are not marked.
-INTEROP_TESTS = tests/attack/victim $(shell find tests/attack -name 'test_*.py' | sort \
-	| grep -v '^tests/attack/victim/' | xargs grep -lE 'textattack|transformers|greenlet')
+# Other tests of attacks reach transformers only through the victims and tokenizers that these cover.
+INTEROP_TESTS = tests/attack/victim tests/attack/test_evaluator.py tests/attack/test_evaluator_encoded.py \
+	tests/attack/word_swaps/substitutions/test_masked.py $(shell find tests/attack -name 'test_*.py' \
+	| sort | grep -v '^tests/attack/victim/' | xargs grep -lE 'textattack|transformers|greenlet')
 
 interop: $(STAMP_TA)  ## tests of attacks with TextAttack, on transformers 4, in .venv-textattack
 	@$(PY_TA) -m pytest -q -n $(JOBS) --dist worksteal $(INTEROP_TESTS) \

@@ -125,7 +125,7 @@ def differences(data: str) -> list[list[str]]:
     size adds to the fitness.
     """
     parts = ("fitness", "accuracy", "under both", "of the fitness by size")
-    rows = [["students", "less", "of each", *parts]]
+    rows = [["searched", "compared with", "which", *parts]]
     for search, kind in itertools.product(SEARCHES, KINDS):
         if kind in SEARCHES[SEARCHES.index(search) :]:
             continue

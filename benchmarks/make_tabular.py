@@ -72,9 +72,12 @@ class EveryRung:
     all candidates of a process share, such as replacements of words, is made before they count.
     """
 
-    def __init__(self, pipeline: rs.Pipeline, names: Sequence[str] = METRICS) -> None:
+    def __init__(
+        self, pipeline: rs.Pipeline, names: Sequence[str] = METRICS, warming: rs.Genome = WARMING
+    ) -> None:
         self.pipeline = pipeline
         self.names = tuple(names)
+        self._warming = warming
         self._warm = False
 
     @property
@@ -83,8 +86,8 @@ class EveryRung:
 
     def __call__(self, genome: rs.Genome, *, seed: int) -> dict[str, float]:
         if not self._warm:
-            self.pipeline(WARMING, seed=0, rung=0)
-            self.pipeline.finish(WARMING, seed=0)
+            self.pipeline(self._warming, seed=0, rung=0)
+            self.pipeline.finish(self._warming, seed=0)
             self._warm = True
         found: dict[str, float] = {}
         metrics: dict[str, float] = {}

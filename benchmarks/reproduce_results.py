@@ -320,7 +320,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "lead-news-groups": lambda: markdown(lead_statistics.groups("news")),
     "lead-news-findings": lambda: lead_statistics.findings("news"),
     "lead-rungs": lambda: markdown(
-        lead_statistics.fidelities({"movies": "movie reviews", "news": "BBC News"})
+        lead_statistics.rungs({"movies": "movie reviews", "news": "BBC News"})
     ),
     "lead-movies-fittest": lambda: markdown(
         lead_tables.fittest("movies", {"search": 6, "random": 3, "hand": 3})

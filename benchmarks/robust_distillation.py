@@ -98,7 +98,8 @@ def added(variant: str, share: float, weight: float | None = None) -> dict[str, 
     if variant.startswith("words"):
         attacks, default = ("pwws", 0.8) if "pwws" in variant else (both, 0.9)
         gradient = "previous" if variant.endswith("previous gradient") else "current"
-        given = {"weight": weight or default, "learnt": 0.0, "gradient": gradient}
+        weight = default if weight is None else weight
+        given = {"weight": weight, "learnt": 0.0, "gradient": gradient}
         return {"perturbation": WordPerturbation(WordReplacements(attacks), **given)}
     return {}
 
@@ -152,7 +153,7 @@ def arguments(line: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--share", type=float, default=0.3, help="sentences attacked an epoch")
     parser.add_argument("--weight", type=float, help="of word substitutions, instead of the above")
-    parser.add_argument("--examples", type=int, default=200, help="test sentences to attack")
+    parser.add_argument("--examples", type=int, default=200, help="sentences to attack")
     parser.add_argument("--dev", action="store_true", help="attack dev sentences, to choose by")
     parser.add_argument("--attacks", nargs="+", default=["pwws", "deepwordbug"])
     return parser.parse_args(line)
@@ -181,7 +182,7 @@ def once(
     settings = [distiller.settings, dict(evaluator.settings), genome.key, seed, "worst class"]
     text = json.dumps(settings, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-    weight = f"-weight-{options.weight}" if options.weight else ""
+    weight = f"-weight-{options.weight}" if options.weight is not None else ""
     on = "-dev" if options.dev else ""
     name = f"{student}-{variant}{weight}{on}-{seed}".replace(", ", "-").replace(" ", "-")
     path: Path = options.out / f"{name}.json"

@@ -7,14 +7,15 @@ in a crash, each is a new interpreter.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 LOADED = ("torch._dynamo", "torch.distributed.tensor", "torch.export", "scipy.optimize", "sympy")
 _FORKS = f"""
@@ -38,7 +39,6 @@ for line in iter(sys.stdin.readline, ""):
             sys.argv, sys.path[0] = arguments, os.path.dirname(arguments[0])
             runpy.run_path(arguments[0], run_name="__main__")
         break
-    print(pid, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
@@ -51,80 +51,78 @@ class FreshPython:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._outputs = [folder / "stdout", folder / "stderr"]
-        self._parent: subprocess.Popen[str] | None = None
-        self._alone: subprocess.Popen[bytes] | None = None
+        self._folder = folder
+        self._count = 0
+        self._parent: subprocess.Popen[bytes] | None = None
 
-    def start(
+    def run(
         self,
         *arguments: object,
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
-    ) -> int:
-        """Start a program and return the number of its process.
+        timeout: float = 240.0,
+        check: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program and wait for its end, as :func:`subprocess.run`.
+
+        All forks have the seed of hashes, the import path and the number of OpenMP threads (one) of
+        the interpreter that they are forks of: nothing in ``environment`` changes these.
 
         Args:
             arguments: ``-c`` and code, or a script; then its arguments.
             environment: Instead of this process's.
             folder: To run it in, instead of this process's.
+            timeout: Seconds after which it is killed.
+            check: Whether an exit status other than 0 is an error.
         """
-        order: Sequence[Any] = (
-            [str(argument) for argument in arguments],
-            dict(os.environ if environment is None else environment),
-            str(folder or Path.cwd()),
-            [str(path) for path in self._outputs],
-        )
+        line = [str(argument) for argument in arguments]
+        environment = dict(os.environ if environment is None else environment)
+        folder = folder or Path.cwd()
         if sys.platform != "linux":
-            return self._start_alone(*order[:3])
-        for path in self._outputs:
-            path.write_bytes(b"")
+            return subprocess.run(
+                [sys.executable, *line],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=check,
+                env=environment, cwd=folder, timeout=timeout,
+            )  # fmt: skip
+        self._count += 1
+        # Of its own: an earlier program that was given up may still write.
+        outputs = [self._folder / f"{name}-{self._count}" for name in ("out", "err")]
+        for path in outputs:
+            path.touch()
+        try:
+            code = self._fork([line, environment, str(folder), list(map(str, outputs))], timeout)
+        except BaseException:
+            self.close()  # or what it says of this program would be taken for the next one's
+            raise
+        out, err = (path.read_text(encoding="utf-8") for path in outputs)
+        if check:
+            assert code == 0, err
+        return subprocess.CompletedProcess(line, code, out, err)
+
+    def _fork(self, order: Sequence[object], timeout: float) -> int:
         self._parent = self._parent or subprocess.Popen(
             [sys.executable, "-c", _FORKS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
-        assert self._parent.stdin
-        self._parent.stdin.write(json.dumps(order) + "\n")
-        self._parent.stdin.flush()
-        return int(self._answer())
-
-    def wait(self) -> subprocess.CompletedProcess[str]:
-        """Wait for the end of the program that was started."""
-        code = self._alone.wait() if self._alone else int(self._answer())
-        out, err = (path.read_text(encoding="utf-8") for path in self._outputs)
-        return subprocess.CompletedProcess([], code, out, err)
-
-    def run(
-        self, *arguments: object, check: bool = False, **settings: Any
-    ) -> subprocess.CompletedProcess[str]:
-        """Start a program and wait for its end, as :func:`subprocess.run`."""
-        self.start(*arguments, **settings)
-        done = self.wait()
-        if check:
-            assert done.returncode == 0, done.stderr
-        return done
+        given, answers = self._parent.stdin, self._parent.stdout
+        assert given
+        assert answers
+        given.write(json.dumps(order).encode() + b"\n")
+        given.flush()
+        if not select.select([answers], [], [], timeout)[0]:
+            raise TimeoutError(f"the program has not ended within {timeout:g} s")
+        answer = answers.readline()
+        if not answer:
+            raise RuntimeError("the interpreter that makes the forks has ended")
+        return int(answer)
 
     def close(self) -> None:
-        """End the interpreter, and a program that a failed test has left."""
+        """End the interpreter, and a program that was given up."""
         if self._parent:
-            os.killpg(self._parent.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._parent.pid, signal.SIGKILL)
             self._parent.communicate()
-
-    def _answer(self) -> str:
-        assert self._parent
-        assert self._parent.stdout
-        return self._parent.stdout.readline()
-
-    def _start_alone(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: str
-    ) -> int:
-        out, err = self._outputs
-        with out.open("wb") as to_out, err.open("wb") as to_err:
-            self._alone = subprocess.Popen(
-                [sys.executable, *arguments],
-                stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err,
-                env=environment, cwd=folder,
-            )  # fmt: skip
-        return self._alone.pid
+            self._parent = None

@@ -256,7 +256,7 @@ def test_version_is_the_installed_one():
     assert installed == rosearch.__version__
 
 
-def test_two_threads_may_import_at_once(fresh_python):
+def test_two_threads_may_import_at_once():
     code = """
 import json, sys, threading, rosearch
 import transformers  # its own first import is not safe in threads, with rosearch or without
@@ -270,4 +270,4 @@ threads = [
 transformers.BertConfig  # whatever is imported next
 print(json.dumps("rosearch.student" in sys.modules and not any(t.is_alive() for t in threads)))
 """
-    assert run(code, fresh_python)
+    assert run(code)  # all of it, PyTorch too

@@ -81,14 +81,16 @@ def test_killed_before_any_write_of_an_outcome(tmp_path, uninterrupted, kind, ca
     assert len(Log(tmp_path / "log").lines()) == CANDIDATES + repeated
 
 
-def test_killed_between_study_and_settings(tmp_path, uninterrupted):
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_killed_between_study_and_settings(tmp_path, uninterrupted, kind):
     def search():
-        storage = open_storage(storage_in(tmp_path))
+        storage = open_storage(storage_in(tmp_path, kind))
         storage.set_study_user_attr = dies(storage.set_study_user_attr, 1, after=False)
         evolver(tmp_path, storage=storage)
 
     assert in_a_fork(search) == -signal.SIGKILL
-    assert sequence(evolver(tmp_path).run(CANDIDATES, progress=False)) == uninterrupted
+    again = evolver(tmp_path, storage=storage_in(tmp_path, kind))
+    assert sequence(again.run(CANDIDATES, progress=False)) == uninterrupted
 
 
 def test_killed_repeatedly_during_evaluations(tmp_path, uninterrupted):

@@ -36,7 +36,6 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import json, torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from tests.fresh_python import FreshPython
 folders, texts, found = *json.loads(sys.argv[1]), {}
 for folder in folders:
     options = {"trust_remote_code": True}
