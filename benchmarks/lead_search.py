@@ -36,7 +36,7 @@ from encoding_matrix import MAIN, SPELLING, classes, splits
 from first_search import OUTCOMES, Afresh, best
 from journals import DATA, pack, restore
 from lead_confirmed import BEST, WEIGHTS, differences, students
-from lead_tables import KINDS, journal, searches
+from lead_tables import KINDS, UNFINISHED, journal, searches
 
 import rosearch as rs
 from rosearch.operators import EmbeddingOperator
@@ -191,7 +191,8 @@ def confirm(options: argparse.Namespace) -> None:
     data: str = options.data
     teacher = cached_teacher(data)
     _, _, test = splits(data)
-    kinds = [k for k in options.kinds if (OUT / data / k).exists() or journal(data, k).exists()]
+    there = [k for k in options.kinds if (OUT / data / k).exists() or journal(data, k).exists()]
+    kinds = [k for k in there if (data, k) not in UNFINISHED]
     found = {kind: rs.load_search(study(data, kind), kind) for kind in kinds}
     places = [(place, kind) for place in range(options.best) for kind in kinds]
     fittest = {kind: best(result) for kind, result in found.items()}

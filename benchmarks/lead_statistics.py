@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from bounded_genomes import INPUTS
-from lead_tables import KINDS, journal, study
+from lead_tables import finished, study
 from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
@@ -38,8 +38,8 @@ _FEW = 5
 def trained(data: str) -> tuple[TrialRecord, ...]:
     """Each genome that was trained in full, once, of all studies of a data set."""
     found: dict[str, TrialRecord] = {}
-    for kind in KINDS:
-        for trial in study(data, kind).trials if journal(data, kind).exists() else ():
+    for kind in finished(data):
+        for trial in study(data, kind).trials:
             if trial.state in ("complete", "stopped") and len(trial.rungs) > RUNG:
                 found.setdefault(trial.key, trial)
     return tuple(found.values())

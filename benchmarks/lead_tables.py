@@ -21,11 +21,18 @@ KINDS = {
 """Studies, and what their candidates are."""
 SEARCHES = ("search", "second")
 """Those whose candidates a model chose."""
+UNFINISHED = {("news", "second")}
+"""Studies whose committed files are there to go on from; no table has them."""
 
 
 def journal(data: str, kind: str) -> Path:
     """The committed file of a study."""
     return DATA / f"lead-{data}-{kind}.journal.gz"
+
+
+def finished(data: str) -> list[str]:
+    """The committed studies of a data set that have their candidates."""
+    return [k for k in KINDS if journal(data, k).exists() and (data, k) not in UNFINISHED]
 
 
 @cache
@@ -37,7 +44,7 @@ def study(data: str, kind: str) -> rs.SearchResult:
 
 def searches(data: str) -> list[list[str]]:
     """The studies of a data set, and the searches for as long as each of the others took."""
-    found = {kind: study(data, kind).trials for kind in KINDS if journal(data, kind).exists()}
+    found = {kind: study(data, kind).trials for kind in finished(data)}
     head = ["candidates", "number", "in full", "hours", "feasible", "best fitness", "third best"]
     rows = [[*head, "accuracy of the best", "under both", "worst class", "compression"]]
     for kind, trials in found.items():
