@@ -118,7 +118,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.exhaustive), 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_killed_at_fixed_times(tmp_path, workers):
     script = tmp_path / "search.py"
     script.write_text(SCRIPT)

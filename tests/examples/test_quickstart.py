@@ -89,33 +89,33 @@ def finished(out: Path) -> int:
 def test_leaves_what_it_promises_and_goes_on_after_kill(
     material: Path, fresh_python: FreshPython, tmp_path: Path
 ) -> None:
-    # One test, as both need a run to its end.
-    out = tmp_path / "out"
+    # One test, as both need a run from the beginning to the end.
+    out = tmp_path / "whole"
     trained(material)
-    done = killed(material, out)
-    first = trained(material)
     printed = run(fresh_python, material, out)
-    later = trained(material)
-    assert len(later) == 8 - done
-    assert len({*first, *later}) == finished(out) == 8
+    assert len(set(trained(material))) == 8
     check_promises(fresh_python, material, out, printed)
+    check_kill(fresh_python, material, out, tmp_path / "broken")
 
 
-def killed(material: Path, out: Path) -> int:
-    """Kill a run near its end, and return the number of finished trials."""
+def check_kill(python: FreshPython, material: Path, whole: Path, broken: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, *command(material, out)],
+        [sys.executable, *command(material, broken)],
         env=environment(material),
         stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while finished(out) < 6 and process.poll() is None and time.monotonic() < deadline:
+    while finished(broken) < 6 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = finished(out)
+    done = finished(broken)
     assert 6 <= done < 8, "killed too early or too late to tell anything"
-    return done
+    trained(material)
+    run(python, material, broken)
+    assert len(trained(material)) == 8 - done
+    assert [(n, g) for n, _, g in trials(broken)] == [(n, g) for n, _, g in trials(whole)]
+    assert finished(broken) == 8
 
 
 def check_promises(python: FreshPython, material: Path, out: Path, printed: str) -> None:

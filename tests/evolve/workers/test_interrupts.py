@@ -182,9 +182,7 @@ GUARDED = 'if __name__ == "__main__":\n    run()\n'
 
 @needs_proc
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "pressed", ["once", pytest.param("twice", marks=pytest.mark.exhaustive), "for the search alone"]
-)
+@pytest.mark.parametrize("pressed", ["once", "twice", "for the search alone"])
 def test_ctrl_c_while_workers_start_ends_them_silently(tmp_path, url, pressed):
     workers = tmp_path / "workers"
     workers.mkdir()
